@@ -1,0 +1,64 @@
+// Package tunnelopen is the contract: the direct method by which the cloud asks
+// for a tunnel, as "Connect devices to Azure Video Analyzer" writes it down.
+//
+// The flow it describes:
+//   - the cloud invokes MethodName on a device or module that announced ModelID,
+//     with a [Request] as its JSON payload;
+//   - the edge answers the status and body of [Response]: 200 and {} when the
+//     tunnel is open, else an [Error], a body of exactly three members;
+//   - the WebSocket that carries the tunnel has the header fields of [Header].
+//
+// The package is pure: bytes in, values out. It knows no network, no MQTT and no
+// logging, so that the edge and the cloud end can share it. A line belongs here
+// when the contract's text asks for it and both ends must agree on it.
+package tunnelopen
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+const (
+	// MethodName is the direct method's name ("Implement the direct method
+	// tunnelOpen").
+	MethodName = "tunnelOpen"
+	// ModelID is the IoT Plug and Play model to announce ("IoT Device Client
+	// Configuration").
+	ModelID = "dtmi:azure:videoanalyzer:WebSocketTunneling;1"
+)
+
+// The header fields of the WebSocket's opening request, beside User-Agent.
+const (
+	AuthorizationField = "Authorization"
+	SourceField        = "TunnelConnectionSource"
+	SourcePnPDevice    = "PnpDevice" // the value of SourceField
+	BearerPrefix       = "Bearer "   // stands before the token in AuthorizationField
+)
+
+// Request asks for one tunnel.
+type Request struct {
+	RemoteEndpoint string // wss URL, checked by Decode
+	Token          Token  // 1 to 16384 visible ASCII characters, checked by Decode
+	LocalPort      int    // 1 to 65535, checked by Decode; names the camera
+}
+
+// Header is the header of the WebSocket's opening request: the bearer token, the
+// source and the User-Agent. No other field may carry the token.
+func Header(token Token, userAgent string) http.Header {
+	return http.Header{
+		AuthorizationField: {BearerPrefix + string(token)},
+		SourceField:        {SourcePnPDevice},
+		"User-Agent":       {userAgent},
+	}
+}
+
+// Token is the bearer token of a request. It prints as *** in every format, also
+// as JSON; convert it to string where it goes onto the wire.
+type Token string
+
+// Format implements fmt.Formatter for all verbs.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
+
+// MarshalJSON keeps the token out of structured logs.
+func (t Token) MarshalJSON() ([]byte, error) { return []byte(strconv.Quote("***")), nil }
