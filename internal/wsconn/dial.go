@@ -1,0 +1,100 @@
+package wsconn
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gorilla/websocket"
+
+	"rtsptunnel/internal/reason"
+)
+
+// Dialer opens WebSockets. Its zero value trusts the system's roots and uses no
+// proxy. It may be used by several goroutines.
+type Dialer struct {
+	Roots *x509.CertPool                        // the system's if nil
+	Proxy func(*http.Request) (*url.URL, error) // as in http.Transport; none if nil
+}
+
+// HandshakeError is a server's HTTP answer that is not a WebSocket.
+type HandshakeError struct {
+	status int
+	phrase string
+}
+
+// Error names the status.
+func (e *HandshakeError) Error() string {
+	return fmt.Sprintf("websocket handshake answered with status %d", e.status)
+}
+
+// HTTPStatus is the answer's status, and the reason phrase in its status line,
+// exactly as the server wrote it.
+func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.status, e.phrase }
+
+// Dial opens a WebSocket to a ws or wss URL with these header fields; ctx bounds
+// the whole of it. The error has a reason code; an HTTP answer that says no (300 to
+// 599) is a *HandshakeError. No error holds a header's value. The caller closes the
+// connection.
+func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
+	dialer := websocket.Dialer{
+		Proxy:           d.Proxy,
+		TLSClientConfig: &tls.Config{RootCAs: d.Roots, MinVersion: tls.VersionTLS12},
+		ReadBufferSize:  bufferSize,
+		WriteBufferSize: bufferSize,
+	}
+	ws, answer, err := dialer.DialContext(ctx, endpoint, header)
+	if err != nil {
+		if answer != nil && answer.Body != nil {
+			_ = answer.Body.Close()
+		}
+		return nil, classify(ctx, answer, err)
+	}
+	if answer.Header.Get("Sec-WebSocket-Extensions") != "" || answer.Header.Get("Sec-WebSocket-Protocol") != "" {
+		_ = ws.Close()
+		return nil, reason.New(reason.RemoteUpgrade, errors.New("the server chose what was not offered"))
+	}
+	return newConn(ws), nil
+}
+
+// classify gives a failed dial its reason.
+func classify(ctx context.Context, answer *http.Response, err error) error {
+	if errors.Is(err, websocket.ErrBadHandshake) && answer != nil {
+		if answer.StatusCode < 300 || answer.StatusCode > 599 {
+			return reason.New(reason.RemoteUpgrade, fmt.Errorf("websocket handshake answered with status %d", answer.StatusCode))
+		}
+		_, phrase, _ := strings.Cut(answer.Status, " ")
+		return reason.New(reason.RemoteHTTP, &HandshakeError{status: answer.StatusCode, phrase: phrase})
+	}
+	return reason.New(cause(ctx, err), err)
+}
+
+// cause is the reason for a dial that got no HTTP answer. Time first: a name server
+// or a TLS peer that is silent until the deadline fails in its own words.
+func cause(ctx context.Context, err error) reason.Code {
+	if late, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && late.Timeout() {
+		return reason.RemoteTimeout
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return reason.RemoteDNS
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return reason.RemoteTLSExpiry
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return reason.RemoteTLSName
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return reason.RemoteTLSCA
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return reason.RemoteRefused
+	}
+	return reason.RemoteUpgrade
+}

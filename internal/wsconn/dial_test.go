@@ -1,0 +1,158 @@
+package wsconn_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/wsconn"
+)
+
+// An HTTP answer that says no is passed on with its number and its own words, and
+// a redirect is an answer like any other.
+func TestDial_answers(t *testing.T) {
+	var second atomic.Int32
+	other := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { second.Add(1) }))
+	defer other.Close()
+	for _, status := range []int{301, 302, 307, 308, 400, 401, 403, 404, 429, 500, 503} {
+		srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", other.URL)
+			w.WriteHeader(status)
+		}))
+		_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), nil)
+		srv.Close()
+		answer, ok := errors.AsType[*wsconn.HandshakeError](err)
+		if !ok {
+			t.Fatalf("status %d: %v", status, err)
+		}
+		if got, phrase := answer.HTTPStatus(); got != status || phrase != http.StatusText(status) {
+			t.Errorf("got %d %q, want %d %q", got, phrase, status, http.StatusText(status))
+		}
+		if reason.Of(err) != reason.RemoteHTTP {
+			t.Errorf("reason %s", reason.Of(err))
+		}
+	}
+	if second.Load() != 0 {
+		t.Error("a redirect was followed")
+	}
+}
+
+// raw answers every connection over TLS with the same bytes.
+func raw(t *testing.T, answer string) *httptest.Server {
+	t.Helper()
+	return httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = c.Write([]byte(answer))
+	}))
+}
+
+func TestDial_answersThatAreNoWebSocket(t *testing.T) {
+	const upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	for name, answer := range map[string]string{
+		"200":              "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"wrong accept key": upgrade + "Sec-WebSocket-Accept: x\r\n\r\n",
+		"garbage":          "SSH-2.0-OpenSSH\r\n",
+		"nothing":          "",
+	} {
+		srv := raw(t, answer)
+		_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), nil)
+		srv.Close()
+		if got := reason.Of(err); got != reason.RemoteUpgrade {
+			t.Errorf("%s: reason %s, %v", name, got, err)
+		}
+		if _, ok := errors.AsType[*wsconn.HandshakeError](err); ok {
+			t.Errorf("%s would be passed on as the remote's status", name)
+		}
+	}
+}
+
+func TestDial_noConnection(t *testing.T) {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+	gone := httptest.NewTLSServer(http.NotFoundHandler())
+	gone.Close()
+	expired := expiredServer(t)
+	for _, c := range []struct {
+		name, endpoint string
+		roots          *x509.CertPool
+		want           reason.Code
+	}{
+		{"refused", wss(gone), roots(srv), reason.RemoteRefused},
+		{"unknown CA", wss(srv), x509.NewCertPool(), reason.RemoteTLSCA},
+		{"wrong name", strings.Replace(wss(srv), "127.0.0.1", "localhost", 1), roots(srv), reason.RemoteTLSName},
+		{"expired", wss(expired), roots(expired), reason.RemoteTLSExpiry},
+		{"no such name", "wss://no-such-host.invalid/", roots(srv), reason.RemoteDNS},
+	} {
+		_, err := wsconn.Dialer{Roots: c.roots}.Dial(t.Context(), c.endpoint, nil)
+		if got := reason.Of(err); got != c.want {
+			t.Errorf("%s: reason %s, want %s (%v)", c.name, got, c.want, err)
+		}
+	}
+}
+
+// A peer that takes the connection and then says nothing costs ctx's time, not more.
+func TestDial_silence(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close() // the backlog takes the connection; nobody ever accepts it
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = wsconn.Dialer{}.Dial(ctx, "wss://"+ln.Addr().String(), nil)
+	if got := reason.Of(err); got != reason.RemoteTimeout {
+		t.Errorf("reason %s, %v", got, err)
+	}
+}
+
+func TestDial_errorsHoldNoHeader(t *testing.T) {
+	srv := raw(t, "HTTP/1.1 403 canary-token\r\nX: canary-token\r\nContent-Length: 0\r\n\r\n")
+	defer srv.Close()
+	header := http.Header{"Authorization": {"Bearer canary-token"}}
+	_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), header)
+	if out := fmt.Sprintf("%v %+v", err, err); strings.Contains(out, "canary") {
+		t.Errorf("the error tells the token: %s", out)
+	}
+}
+
+// expiredServer has a certificate whose time is over.
+func expiredServer(t *testing.T) *httptest.Server {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv
+}
