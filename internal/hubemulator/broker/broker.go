@@ -1,0 +1,201 @@
+// Package broker is the device side of the hub: MQTT 3.1.1 as IoT Hub and
+// IoT Edge's edge hub speak it, on top of mochi-mqtt.
+//
+// It is a broker by name only. All clients use the same $iothub topics, so
+// nothing is ever routed from one client to another: requests are answered by
+// the package, and the service side reaches a client by Broker.Invoke and by
+// desired patches put into the store. Topics, user names and status codes
+// follow Microsoft, "Communicate with an IoT hub using the MQTT protocol".
+//
+// Not emulated (yet): sessions that outlive a connection (subscriptions of
+// clean=0 clients are forgotten, session present is always 0); the end of a
+// connection when its token expires; X.509 logins; MQTT over WebSocket; cloud
+// to device messages and module inputs (those subscriptions are refused);
+// wills (dropped). Telemetry is acknowledged and dropped. A publish at QoS 2
+// is taken as QoS 1, where IoT Hub drops the client. A publish to a topic
+// with a '+' or '#' in it is dropped by mochi-mqtt without an answer.
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+const (
+	// maxPacket is the size of the largest packet taken from a client, in
+	// bytes (Azure/iotedge, edgehub-api.md: 256 KB).
+	maxPacket = 256 * 1024
+	// connectWithin is how long a client may take for the TLS handshake and
+	// CONNECT (Azure/iotedge, appsettings_hub.json: ConnectArrivalTimeout).
+	connectWithin = time.Minute
+	// protocolVersion is the only one spoken: MQTT 3.1.1.
+	protocolVersion = 4
+
+	listenerID = "mqtt"
+)
+
+// ErrClosed is returned by Serve and Invoke after Close.
+var ErrClosed = errors.New("broker is closed")
+
+// Options are what a Broker needs.
+type Options struct {
+	// Store holds the identities that may connect. The broker registers as
+	// the observer of its desired patches. Required.
+	Store *store.Store
+	// HostName is the hub's name; user names must begin with it and tokens
+	// may be made for it. Required.
+	HostName string
+	// GatewayName is a second name tokens may be made for; may be empty.
+	GatewayName string
+	// Log gets logins, refused logins with the reason, and lost connections.
+	// Never a token or a payload.
+	Log zerolog.Logger
+}
+
+// Broker serves MQTT clients. All methods are safe for concurrent use.
+type Broker struct {
+	store       *store.Store
+	hostName    string
+	gatewayName string
+	log         zerolog.Logger
+
+	server *mqtt.Server
+	calls  *calls
+	done   chan struct{} // closed by Close
+	wg     sync.WaitGroup
+
+	// Never held while writing to a client.
+	mu       sync.Mutex
+	closed   bool
+	serving  map[net.Listener]struct{}
+	conns    map[net.Conn]*session // nil session until the login succeeded
+	sessions map[store.ID]*session
+	changed  chan struct{} // closed and replaced when a client comes, goes or subscribes
+}
+
+// New returns a broker that serves nobody yet; see Serve. Close it even if
+// Serve was never called.
+func New(o Options) (*Broker, error) {
+	b := &Broker{
+		store:       o.Store,
+		hostName:    o.HostName,
+		gatewayName: o.GatewayName,
+		log:         o.Log,
+		calls:       newCalls(),
+		done:        make(chan struct{}),
+		serving:     make(map[net.Listener]struct{}),
+		conns:       make(map[net.Conn]*session),
+		sessions:    make(map[store.ID]*session),
+		changed:     make(chan struct{}),
+	}
+	b.server = mqtt.New(&mqtt.Options{
+		Capabilities: capabilities(),
+		// Its warnings print whole packets, and payloads hold secrets.
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
+		return nil, fmt.Errorf("add hook to mochi-mqtt: %w", err)
+	}
+	o.Store.OnDesired(b.deliverDesired)
+	return b, nil
+}
+
+func capabilities() *mqtt.Capabilities {
+	c := mqtt.NewDefaultServerCapabilities()
+	c.MaximumQos = 1
+	c.MaximumPacketSize = maxPacket
+	c.MinimumProtocolVersion = protocolVersion
+	c.RetainAvailable = 0
+	c.SharedSubAvailable = 0
+	// mochi-mqtt's own queue is not used, see session; do not pay for it.
+	c.MaximumClientWritesPending = 1
+	return c
+}
+
+// Serve accepts clients from ln until Close, or until ln fails. It closes ln.
+// It returns ErrClosed after Close. TLS, if any, is ln's business.
+//
+// mochi-mqtt's own listeners and its event loop stay unused: it does not wait
+// for the loop, and would wait for ever for a client that connects and says
+// nothing.
+func (b *Broker) Serve(ln net.Listener) error {
+	defer ln.Close()
+	if !b.addListener(ln) {
+		return ErrClosed
+	}
+	defer b.removeListener(ln)
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return b.acceptError(err)
+		}
+		if !b.addConn(conn) {
+			conn.Close()
+			return ErrClosed
+		}
+		b.wg.Go(func() { b.serveConn(conn) })
+	}
+}
+
+func (b *Broker) acceptError(err error) error {
+	select {
+	case <-b.done:
+		return ErrClosed
+	default:
+		return fmt.Errorf("accept MQTT client: %w", err)
+	}
+}
+
+// serveConn runs one connection to its end.
+func (b *Broker) serveConn(conn net.Conn) {
+	defer b.removeConn(conn)
+	// mochi-mqtt sets deadlines of its own from the first packet on.
+	if err := conn.SetDeadline(time.Now().Add(connectWithin)); err != nil {
+		b.log.Debug().Err(err).Msg("connection lost before login")
+		return
+	}
+	err := b.server.EstablishConnection(listenerID, conn)
+	if errors.Is(err, packets.ErrBadUsernameOrPassword) {
+		return // the refusal is logged where its reason is known
+	}
+	b.log.Debug().Err(err).Str(fieldRemote, conn.RemoteAddr().String()).Msg("connection ended")
+}
+
+// Drop cuts the connection of id as a broken network would: without an MQTT
+// DISCONNECT. It does nothing if id is not connected. The client may come
+// back at once.
+func (b *Broker) Drop(id store.ID) {
+	if s := b.session(id); s != nil {
+		s.kill()
+	}
+}
+
+// Close cuts all connections, ends pending calls with ErrClosed, and returns
+// when every goroutine of the broker has ended. It always returns nil; a
+// second call does nothing.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	if !b.closed {
+		b.closed = true
+		close(b.done)
+	}
+	for ln := range b.serving {
+		ln.Close()
+	}
+	for conn := range b.conns {
+		abort(conn)
+	}
+	b.mu.Unlock()
+	b.wg.Wait()
+	return nil
+}

@@ -1,0 +1,248 @@
+package broker_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+// mustInvoke calls a method of id and waits for the client if need be.
+func mustInvoke(t *testing.T, e *env, id store.ID) {
+	t.Helper()
+	call := broker.Call{
+		Method: "m", Payload: json.RawMessage(`{}`), ConnectTimeout: patience, ResponseTimeout: patience,
+	}
+	if _, _, err := e.broker.Invoke(t.Context(), id, call); err != nil {
+		t.Errorf("invoke %s: %v", id, err)
+	}
+}
+
+func TestTakeOver(t *testing.T) {
+	for name, clean := range map[string]bool{"clean": true, "not clean": false} {
+		t.Run(name, func(t *testing.T) {
+			e := start(t)
+			lost := make(chan string, 10)
+			var latest paho.Client
+			for i := range 5 {
+				o := e.options(t, module).SetCleanSession(clean)
+				o.SetConnectionLostHandler(func(_ paho.Client, err error) { lost <- fmt.Sprintf("%d: %v", i, err) })
+				latest = connect(t, o)
+				answerMethods(t, latest, echo(200))
+				mustInvoke(t, e, module)
+				if i == 0 {
+					continue
+				}
+				if got, want := next(t, lost), fmt.Sprintf("%d: ", i-1); !strings.HasPrefix(got, want) {
+					t.Errorf("connection lost: %s; want number %s", got, want)
+				}
+			}
+			mustInvoke(t, e, module)
+			if !latest.IsConnectionOpen() || len(lost) > 0 {
+				t.Error("the newest connection was cut")
+			}
+		})
+	}
+}
+
+func TestDrop_thenReconnect(t *testing.T) {
+	e := start(t)
+	e.broker.Drop(module) // nobody there
+	o := e.options(t, module).SetAutoReconnect(true).SetMaxReconnectInterval(10 * time.Millisecond)
+	lost := lossOf(o)
+	o.SetOnConnectHandler(func(c paho.Client) {
+		c.Subscribe("$iothub/methods/POST/#", 0, func(c paho.Client, m paho.Message) {
+			topic, payload := echo(200)(m.Topic(), m.Payload())
+			c.Publish(topic, 0, false, payload)
+		})
+	})
+	connect(t, o)
+	mustInvoke(t, e, module)
+	e.broker.Drop(module)
+	next(t, lost)
+	mustInvoke(t, e, module)
+}
+
+func TestDrop_atOnce(t *testing.T) {
+	e := start(t)
+	call := broker.Call{Method: "m", ResponseTimeout: time.Millisecond}
+	for range 20 { // a race, if there is one
+		subscribe(t, connect(t, e.options(t, module)), "$iothub/methods/POST/#")
+		e.broker.Drop(module)
+		if _, _, err := e.broker.Invoke(t.Context(), module, call); !errors.Is(err, broker.ErrNotConnected) {
+			t.Fatalf("got %v, want %v", err, broker.ErrNotConnected)
+		}
+	}
+}
+
+func TestPublish_nothingAfterTheCut(t *testing.T) {
+	e := start(t)
+	conn := dial(t, e)
+	logIn(t, e, conn, func(*packets.ConnectPacket) {})
+	var both bytes.Buffer
+	for _, topic := range []string{"hello", "$iothub/twin/PATCH/properties/reported/?$rid=1"} {
+		p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+		p.TopicName, p.Payload = topic, []byte(`{"a":1}`)
+		if err := p.Write(&both); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Write(both.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := packets.ReadPacket(conn); err == nil {
+		t.Error("got an answer")
+	}
+	e.close(t)
+	twin, err := e.store.Twin(module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if twin.Reported.Version != 1 {
+		t.Errorf("reported version %d, want 1", twin.Reported.Version)
+	}
+}
+
+func TestPublish_unknownTopicCutsConnection(t *testing.T) {
+	topics := []string{"hello", "$iothub/methods/POST/m/?$rid=1", "devices/d1/modules/m2/messages/events/"}
+	for _, topic := range topics {
+		t.Run(topic, func(t *testing.T) {
+			e := start(t)
+			o := e.options(t, module)
+			lost := lossOf(o)
+			connect(t, o).Publish(topic, 0, false, "secret payload")
+			next(t, lost)
+			if strings.Contains(e.log.String(), "secret payload") {
+				t.Error("the log holds the payload")
+			}
+		})
+	}
+}
+
+// Nothing one client says reaches another, its will included.
+func TestNothingIsRouted(t *testing.T) {
+	const topic = "$iothub/twin/PATCH/properties/desired/?$version=99"
+	e := start(t)
+	victim := connect(t, e.options(t, other))
+	updates := subscribe(t, victim, "$iothub/twin/PATCH/properties/desired/#")
+
+	connect(t, e.options(t, module)).Publish(topic, 0, false, `{"evil":1}`)
+	conn := dial(t, e)
+	logIn(t, e, conn, func(c *packets.ConnectPacket) {
+		c.WillFlag, c.WillTopic, c.WillMessage = true, topic, []byte(`{"evil":2}`)
+	})
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for !errors.Is(err, broker.ErrNotConnected) { // until it is gone, will and all
+		_, _, err = e.broker.Invoke(t.Context(), module, broker.Call{Method: "m", ResponseTimeout: time.Millisecond})
+	}
+
+	patch(t, e, other, `{"good":1}`)
+	if got, want := string(next(t, updates).Payload()), `{"$version":2,"good":1}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestClose_withClients(t *testing.T) {
+	e := start(t)
+	for _, id := range []store.ID{module, other, device} {
+		connect(t, e.options(t, id))
+	}
+	// One that says nothing, and one that has not even begun TLS.
+	dial(t, e)
+	silent, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	e.close(t)
+}
+
+// A client that has stopped reading holds up neither the writer of its twin,
+// nor another client, nor Close.
+func TestClient_thatDoesNotRead(t *testing.T) {
+	e := start(t)
+	logIn(t, e, dial(t, e), func(*packets.ConnectPacket) {})
+	answerMethods(t, connect(t, e.options(t, other)), echo(200))
+	large := `{"a":"` + strings.Repeat("x", 32*1024) + `"}`
+	for range 400 {
+		patch(t, e, module, large)
+	}
+	mustInvoke(t, e, other)
+	e.close(t)
+}
+
+// Nor does it cost memory without end.
+func TestClient_thatNeverReadsIsCut(t *testing.T) {
+	e := start(t)
+	logIn(t, e, dial(t, e), func(*packets.ConnectPacket) {})
+	large := `{"a":"` + strings.Repeat("x", 4*1024) + `"}`
+	for range 8000 { // more than the queue and the sockets' buffers hold
+		patch(t, e, module, large)
+	}
+	if _, _, err := e.broker.Invoke(t.Context(), module, broker.Call{Method: "m"}); !errors.Is(err, broker.ErrNotConnected) {
+		t.Errorf("got %v, want %v", err, broker.ErrNotConnected)
+	}
+	if log := e.log.String(); !strings.Contains(log, "client does not read") {
+		t.Errorf("log does not say why:\n%s", log)
+	}
+}
+
+// logIn makes conn the connection of module, subscribed to desired patches
+// and methods. set may change the CONNECT before it is sent.
+func logIn(t *testing.T, e *env, conn net.Conn, set func(*packets.ConnectPacket)) {
+	t.Helper()
+	c := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
+	c.ProtocolName, c.ProtocolVersion, c.CleanSession = "MQTT", 4, true
+	c.ClientIdentifier = module.String()
+	c.UsernameFlag, c.Username = true, userName(module)
+	c.PasswordFlag, c.Password = true, []byte(e.token(t, module))
+	set(c)
+	s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
+	s.MessageID, s.Qoss = 1, []byte{0, 0}
+	s.Topics = []string{"$iothub/twin/PATCH/properties/desired/#", "$iothub/methods/POST/#"}
+	for _, packet := range []packets.ControlPacket{c, s} {
+		if err := packet.Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := packets.ReadPacket(conn); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPacket_tooLarge(t *testing.T) {
+	e := start(t)
+	o := e.options(t, module)
+	lost := lossOf(o)
+	client := connect(t, o)
+	client.Publish("devices/d1/modules/m1/messages/events/", 0, false, make([]byte, 257*1024))
+	next(t, lost)
+}
+
+func TestServe_afterClose(t *testing.T) {
+	e := start(t)
+	e.close(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.broker.Serve(ln); err == nil {
+		t.Error("served after Close")
+	}
+	if _, err := ln.Accept(); err == nil {
+		t.Error("the listener was left open")
+	}
+}

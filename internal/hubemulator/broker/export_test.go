@@ -1,0 +1,8 @@
+package broker
+
+// ParseUserName is the parser of CONNECT user names, for the fuzz test: a
+// login for each input would be too slow.
+func ParseUserName(text string) (host, identity string, ok bool) {
+	u, err := parseUserName(text)
+	return u.host, u.identity, err == nil
+}

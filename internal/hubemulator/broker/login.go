@@ -1,0 +1,80 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"rtsptunnel/internal/hubemulator/sas"
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+// Why a login is refused, besides what packages sas and store say.
+var (
+	errProtocol = errors.New("not MQTT 3.1.1")
+	errHost     = errors.New("user name is for another hub")
+	errClientID = errors.New("client id is not the user name's device or device/module")
+)
+
+// login reports whether a CONNECT is from an identity of this hub, and logs
+// why not. It keeps the model id on the identity.
+func (b *Broker) login(client *mqtt.Client, pk packets.Packet) bool {
+	user, err := b.authenticate(client, pk)
+	log := b.log.With().Str(fieldIdentity, client.ID).Str(fieldRemote, client.Net.Remote).Logger()
+	if err != nil {
+		log.Warn().Err(err).Msg("login refused")
+		return false
+	}
+	log.Info().Str(fieldModel, user.modelID).Msg("client logged in")
+	return true
+}
+
+func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (userName, error) {
+	if client.Properties.ProtocolVersion != protocolVersion {
+		return userName{}, errProtocol
+	}
+	user, err := parseUserName(string(pk.Connect.Username))
+	if err != nil {
+		return userName{}, err
+	}
+	if !sas.Covers(user.host, b.hostName) {
+		return userName{}, fmt.Errorf("%w: %q", errHost, user.host)
+	}
+	if !user.names(client.ID) {
+		return userName{}, fmt.Errorf("%w: %q", errClientID, user.identity)
+	}
+	identity, err := b.store.Identity(identityOf(client))
+	if err != nil {
+		return userName{}, err
+	}
+	if err := b.verify(string(pk.Connect.Password), identity); err != nil {
+		return userName{}, err
+	}
+	return user, b.store.SetModelID(identity.ID, user.modelID)
+}
+
+// verify judges the token of an identity. Both of the hub's names will do as
+// the token's host, as edge hub has it (Azure/iotedge,
+// DeviceScopeTokenAuthenticator).
+func (b *Broker) verify(password string, identity store.Identity) error {
+	token, err := sas.Parse(password)
+	if err != nil {
+		return err
+	}
+	host := b.hostName
+	if b.gatewayName != "" && sas.Covers(token.Resource, b.gatewayName+"/"+identity.ID.Path()) {
+		host = b.gatewayName
+	}
+	return token.Verify(time.Now(), host+"/"+identity.ID.Path(), identity.PrimaryKey, identity.SecondaryKey)
+}
+
+// identityOf returns the identity a client claims by its client id, which a
+// successful login has proved.
+func identityOf(client *mqtt.Client) store.ID {
+	device, module, _ := strings.Cut(client.ID, "/")
+	return store.ID{Device: device, Module: module}
+}

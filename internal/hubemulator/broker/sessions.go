@@ -1,0 +1,124 @@
+package broker
+
+import (
+	"net"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+// This file keeps the books: which listeners and connections there are, which
+// session each connection has, and which session an identity is reached by.
+// The rules are:
+//   - a connection is in conns from accept to its end, whatever happens;
+//   - an identity has one session, the newest; the older one is cut;
+//   - every change that could help a waiting Invoke closes b.changed.
+
+func (b *Broker) addListener(ln net.Listener) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.serving[ln] = struct{}{}
+	b.wg.Add(1) // for Serve's own goroutine
+	return true
+}
+
+func (b *Broker) removeListener(ln net.Listener) {
+	defer b.wg.Done()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.serving, ln)
+}
+
+func (b *Broker) addConn(conn net.Conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.conns[conn] = nil
+	return true
+}
+
+func (b *Broker) removeConn(conn net.Conn) {
+	if s := b.forget(conn); s != nil {
+		s.log.Info().Msg("client disconnected")
+	}
+}
+
+// forget strikes conn off the books and ends its session. It returns the
+// session if that was the one its identity was reached by.
+func (b *Broker) forget(conn net.Conn) *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.conns[conn]
+	delete(b.conns, conn)
+	if s == nil {
+		return nil
+	}
+	close(s.done)
+	if b.sessions[s.id] != s {
+		return nil
+	}
+	delete(b.sessions, s.id)
+	return s
+}
+
+// establish makes the session of a client that has just logged in, and cuts
+// the older connection of the same identity (IoT Hub error 400027,
+// ConnectionForcefullyClosedOnNewConnection).
+func (b *Broker) establish(client *mqtt.Client, id store.ID) {
+	s := newSession(client, id, b.log)
+	b.mu.Lock()
+	old := b.sessions[id]
+	b.sessions[id] = s
+	b.conns[client.Net.Conn] = s
+	b.announce()
+	b.mu.Unlock()
+
+	if old != nil {
+		old.kill()
+		old.log.Info().Msg("older connection cut, the identity connected again")
+	}
+	b.wg.Go(s.write)
+}
+
+// session returns the session id is reached by, or nil.
+func (b *Broker) session(id store.ID) *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sessions[id]
+}
+
+// sessionOf returns the session of a client, or nil.
+func (b *Broker) sessionOf(client *mqtt.Client) *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.conns[client.Net.Conn]
+}
+
+// subscribed returns the session of id if it is subscribed to filter, else
+// nil, and a channel that is closed at the next change.
+func (b *Broker) subscribed(id store.ID, filter string) (*session, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.sessions[id]; s != nil && s.isSubscribed(filter) {
+		return s, b.changed
+	}
+	return nil, b.changed
+}
+
+// announce wakes everybody who waits for a change. The caller holds b.mu.
+func (b *Broker) announce() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *Broker) announceSubscription() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.announce()
+}

@@ -1,0 +1,55 @@
+package broker
+
+import (
+	"strings"
+
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+// The topics of IoT Hub (Microsoft, "Communicate with an IoT hub using the
+// MQTT protocol"). Those that end in '/' are followed by more.
+const (
+	filterMethods = "$iothub/methods/POST/#"
+	filterTwin    = "$iothub/twin/res/#"
+	filterDesired = "$iothub/twin/PATCH/properties/desired/#"
+
+	topicMethod  = "$iothub/methods/POST/"
+	topicTwin    = "$iothub/twin/res/"
+	topicDesired = "$iothub/twin/PATCH/properties/desired/"
+
+	topicMethodAnswer  = "$iothub/methods/res/"
+	topicTwinGet       = "$iothub/twin/GET/"
+	topicReportedPatch = "$iothub/twin/PATCH/properties/reported/"
+)
+
+func mayBeSubscribed(filter string) bool {
+	return filter == filterMethods || filter == filterTwin || filter == filterDesired
+}
+
+// receive handles one publish of a client. A topic IoT Hub does not document
+// costs the client its connection, as it does there.
+func (b *Broker) receive(s *session, topic string, payload []byte) {
+	path, query, _ := strings.Cut(topic, "?")
+	switch {
+	case path == topicTwinGet:
+		b.answerTwinGet(s, requestID(query))
+	case path == topicReportedPatch:
+		b.answerReportedPatch(s, requestID(query), payload)
+	case strings.HasPrefix(path, topicMethodAnswer):
+		b.takeMethodAnswer(s, path[len(topicMethodAnswer):], requestID(query), payload)
+	case strings.HasPrefix(topic, telemetryTopic(s.id)):
+		s.log.Debug().Int(fieldBytes, len(payload)).Msg("telemetry dropped")
+	default:
+		s.log.Warn().Str(fieldTopic, topic).Msg("publish to an unknown topic, connection cut")
+		s.kill()
+	}
+}
+
+func telemetryTopic(id store.ID) string {
+	return id.Path() + "/messages/events/"
+}
+
+// requestID returns $rid as it stands: it is the sender's, and opaque.
+func requestID(query string) string {
+	return parseProperties(query)["$rid"]
+}

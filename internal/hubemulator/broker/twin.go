@@ -1,0 +1,87 @@
+package broker
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+// codeArgumentInvalid is IoT Hub's error code for a request body it cannot
+// read (Azure/azure-iot-sdk-csharp, ErrorCode.ArgumentInvalid).
+const codeArgumentInvalid = 400004
+
+// twinDocument is the answer to a twin request: no "properties" around the
+// sections and no $metadata in them.
+type twinDocument struct {
+	Desired  store.Section `json:"desired"`
+	Reported store.Section `json:"reported"`
+}
+
+// errorDocument is the body of a refused twin request. Microsoft's Node SDK
+// goes by its two members and not by the status in the topic.
+type errorDocument struct {
+	ErrorCode int    `json:"errorCode"`
+	Message   string `json:"message"`
+}
+
+func (b *Broker) answerTwinGet(s *session, rid string) {
+	twin, err := b.store.Twin(s.id)
+	if err != nil {
+		b.refuseTwinRequest(s, http.StatusNotFound, rid, err)
+		return
+	}
+	body, err := json.Marshal(twinDocument{Desired: twin.Desired, Reported: twin.Reported})
+	if err != nil {
+		b.refuseTwinRequest(s, http.StatusInternalServerError, rid, err)
+		return
+	}
+	s.send(filterTwin, twinTopic(http.StatusOK, rid), body)
+}
+
+func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
+	patch, err := store.ParsePatch(payload)
+	if err != nil {
+		b.refuseTwinRequest(s, http.StatusBadRequest, rid, err)
+		return
+	}
+	version, err := b.store.PatchReported(s.id, patch)
+	if err != nil {
+		b.refuseTwinRequest(s, http.StatusNotFound, rid, err)
+		return
+	}
+	s.send(filterTwin, fmt.Sprintf("%s&$version=%d", twinTopic(http.StatusNoContent, rid), version), nil)
+}
+
+func (b *Broker) refuseTwinRequest(s *session, status int, rid string, cause error) {
+	s.log.Warn().Err(cause).Int(fieldStatus, status).Msg("twin request refused")
+	code := status * 1000 // IoT Hub's codes are the status and three digits
+	if status == http.StatusBadRequest {
+		code = codeArgumentInvalid
+	}
+	body, err := json.Marshal(errorDocument{ErrorCode: code, Message: http.StatusText(status)})
+	if err != nil {
+		s.log.Error().Err(err).Msg("encode error document")
+	}
+	s.send(filterTwin, twinTopic(status, rid), body)
+}
+
+func twinTopic(status int, rid string) string {
+	return fmt.Sprintf("%s%d/?$rid=%s", topicTwin, status, rid)
+}
+
+// deliverDesired is the store's observer: it runs once for each change, in
+// version order for each identity, and only queues.
+func (b *Broker) deliverDesired(patch store.DesiredPatch) {
+	s := b.session(patch.ID)
+	if s == nil {
+		return
+	}
+	body, err := json.Marshal(patch)
+	if err != nil {
+		s.log.Error().Err(err).Msg("encode desired patch")
+		return
+	}
+	s.send(filterDesired, fmt.Sprintf("%s?$version=%d", topicDesired, patch.Version), body)
+}

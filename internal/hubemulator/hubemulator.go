@@ -1,0 +1,200 @@
+// Package hubemulator is a stand-in for Azure on one machine: an IoT Hub, the
+// edge hub of an IoT Edge device, and that device's workload API, in one
+// process and over real sockets. Tokens are really verified. It knows nothing
+// of what the modules that connect to it do.
+//
+// The parts are packages of their own: store (identities and twins), broker
+// (devices, over MQTT), rest (services, over HTTPS), workload (modules that
+// ask for a trust bundle and signatures, over a unix socket), sas (tokens).
+//
+// What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS, twin
+// reads, reported and desired properties with $version, direct methods with
+// connect and response timeouts, their REST counterparts with IoT Hub's error
+// bodies, trust bundle and signing.
+//
+// Not emulated (yet):
+//   - the identity registry over REST, tags, $metadata, twin replacement,
+//     queries, statistics, limits of size and depth of twins, throttling;
+//   - MQTT over WebSocket, sessions that outlive a connection, the end of a
+//     connection when its token expires, X.509 logins, kept telemetry;
+//   - state that outlives the process: keys and twins are new at each start,
+//     the authority and the owner key are not;
+//   - a difference between hub and edge hub: one listener is both;
+//   - AMQP, cloud to device messages, module inputs and routes, jobs, file
+//     upload, the provisioning service.
+package hubemulator
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+
+	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/httpd"
+	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/localca"
+)
+
+const (
+	defaultHostName   = "localhost"
+	defaultEdgeDevice = "edge1"
+	defaultAddress    = "127.0.0.1:0"
+
+	policyName = "iothubowner"
+	httpsPort  = "443"
+)
+
+// Options say how a Hub is to be. Only Dir is required.
+type Options struct {
+	// HostName is the hub's name in tokens, in user names and in its
+	// certificate; "localhost" if empty.
+	HostName string
+	// GatewayName is the edge device's name: one more in the certificate, and
+	// one more tokens of devices and modules may be made for. May be empty.
+	GatewayName string
+	// EdgeDevice is the IoT Edge device whose modules the workload API
+	// serves; "edge1" if empty.
+	EdgeDevice string
+	// HTTPS and MQTT are the addresses to listen on; "127.0.0.1:0" if empty.
+	HTTPS, MQTT string
+	// Dir holds ca.pem, ca-key.pem and owner-key (0600 each but ca.pem) and
+	// workload.sock. It is made, with mode 0700, if missing. Required.
+	Dir string
+	// Log gets what happens. Never a key, a token or a payload.
+	Log zerolog.Logger
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Dir == "" {
+		return Options{}, errors.New("no directory given for the hub's files")
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return Options{}, err
+	}
+	o.Dir = dir
+	o.HostName = orDefault(o.HostName, defaultHostName)
+	o.EdgeDevice = orDefault(o.EdgeDevice, defaultEdgeDevice)
+	o.HTTPS = orDefault(o.HTTPS, defaultAddress)
+	o.MQTT = orDefault(o.MQTT, defaultAddress)
+	return o, nil
+}
+
+func orDefault(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+// Hub is a running emulator. All methods are safe for concurrent use.
+type Hub struct {
+	options  Options
+	ca       *localca.CA
+	ownerKey string
+	store    *store.Store
+
+	broker    *broker.Broker
+	listeners listeners
+	rest      *httpd.Server
+	workload  *httpd.Server
+	served    chan struct{} // closed when the broker has stopped accepting
+}
+
+// Start starts a hub and returns once all its listeners accept. On error
+// nothing is left running. The caller closes the hub.
+func Start(o Options) (*Hub, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{options: o, store: store.New(), served: make(chan struct{})}
+	if err := h.openFiles(); err != nil {
+		return nil, err
+	}
+	if h.broker, err = broker.New(broker.Options{
+		Store:       h.store,
+		HostName:    o.HostName,
+		GatewayName: o.GatewayName,
+		Log:         component(o.Log, "broker"),
+	}); err != nil {
+		return nil, err
+	}
+	if h.listeners, err = listen(context.Background(), o, h.ca); err != nil {
+		return nil, err
+	}
+	h.serve()
+	return h, nil
+}
+
+// Close cuts all connections, ends pending calls, and returns when every
+// goroutine has ended. It removes workload.sock and leaves the other files.
+// Call it once.
+func (h *Hub) Close() error {
+	// The broker first: calls from the service side wait for it.
+	err := h.broker.Close()
+	<-h.served
+	return errors.Join(err, h.rest.Close(), h.workload.Close())
+}
+
+// AddModule makes the module, and its device, if missing, and returns the
+// module's generation id. The only error is a name IoT Hub would refuse
+// (store.ErrInvalidID).
+func (h *Hub) AddModule(device, module string) (generationID string, err error) {
+	identity, err := h.store.Ensure(store.ID{Device: device, Module: module})
+	if err != nil {
+		return "", err
+	}
+	return identity.GenerationID, nil
+}
+
+// Drop cuts the MQTT connection of a module, or of a device if module is
+// empty, as a broken network would. It does nothing if there is none. The
+// client may come back at once.
+func (h *Hub) Drop(device, module string) {
+	h.broker.Drop(store.ID{Device: device, Module: module})
+}
+
+// HTTPSAddr is where the service side listens, as host:port.
+func (h *Hub) HTTPSAddr() string {
+	return h.listeners.https.Addr().String()
+}
+
+// MQTTAddr is where the device side listens, as host:port.
+func (h *Hub) MQTTAddr() string {
+	return h.listeners.mqtt.Addr().String()
+}
+
+// OwnerConnectionString is what a service connects with. It holds the owner
+// key, which is a secret. The port is part of HostName unless it is 443.
+func (h *Hub) OwnerConnectionString() string {
+	// The certificate is for localhost too, whatever the hub is called.
+	host := defaultHostName
+	if _, port, err := net.SplitHostPort(h.HTTPSAddr()); err == nil && port != httpsPort {
+		host = net.JoinHostPort(host, port)
+	}
+	return "HostName=" + host + ";SharedAccessKeyName=" + policyName + ";SharedAccessKey=" + h.ownerKey
+}
+
+// CA is the authority that issued the hub's certificate.
+func (h *Hub) CA() *localca.CA {
+	return h.ca
+}
+
+// CAFile is the file with the authority's certificate, absolute.
+func (h *Hub) CAFile() string {
+	return filepath.Join(h.options.Dir, caFile)
+}
+
+// WorkloadURI is where the workload API listens: "unix://" and the absolute
+// path of the socket.
+func (h *Hub) WorkloadURI() string {
+	return "unix://" + filepath.Join(h.options.Dir, socketFile)
+}
+
+func component(log zerolog.Logger, name string) zerolog.Logger {
+	return log.With().Str("component", name).Logger()
+}

@@ -1,0 +1,129 @@
+package rest
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+// maxBody is the size of the largest request taken, in bytes.
+const maxBody = 512 * 1024
+
+// Names of errors, as IoT Hub gives them in the iothub-errorcode header and
+// in Message (Microsoft, "Understand and resolve Azure IoT Hub errors").
+const (
+	codeArgumentInvalid   = "ArgumentInvalid"
+	codeBadDeviceResponse = "BadDeviceResponse"
+	codeDeviceNotFound    = "DeviceNotFound"
+	codeDeviceNotOnline   = "DeviceNotOnline"
+	codeGatewayTimeout    = "GatewayTimeout"
+	codeMessageTooLarge   = "MessageTooLarge"
+	codeModuleNotFound    = "ModuleNotFound"
+	codeNotFound          = "NotFound"
+	codePrecondition      = "PreconditionFailed"
+	codeServerError       = "ServerError"
+	codeUnauthorized      = "IotHubUnauthorizedAccess"
+	codeUnavailable       = "ServiceUnavailable"
+)
+
+var errPolicy = errors.New("unknown policy")
+
+// apiError is a refusal as it goes over the wire.
+type apiError struct {
+	status  int
+	code    string // for the header
+	message string // the body's Message
+	cause   error  // for the log only; may be nil
+}
+
+func (e *apiError) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("%s: %v", e.code, e.cause)
+	}
+	return e.message
+}
+
+func (e *apiError) Unwrap() error {
+	return e.cause
+}
+
+// newError makes a refusal whose Message has the usual form.
+func newError(status int, code, text string) error {
+	return &apiError{status: status, code: code, message: "ErrorCode:" + code + ";" + text}
+}
+
+func invalid(text string) error {
+	return newError(http.StatusBadRequest, codeArgumentInvalid, text)
+}
+
+// unauthorized hides from the caller what the log says.
+func unauthorized(cause error) error {
+	return &apiError{
+		status:  http.StatusUnauthorized,
+		code:    codeUnauthorized,
+		message: "ErrorCode:" + codeUnauthorized + ";Unauthorized",
+		cause:   cause,
+	}
+}
+
+// fromStore turns an error of package store into a refusal.
+func fromStore(err error, id store.ID) error {
+	switch {
+	case errors.Is(err, store.ErrDeviceNotFound):
+		return newError(http.StatusNotFound, codeDeviceNotFound, id.Device)
+	case errors.Is(err, store.ErrModuleNotFound):
+		return newError(http.StatusNotFound, codeModuleNotFound, id.String())
+	case errors.Is(err, store.ErrETag):
+		return newError(http.StatusPreconditionFailed, codePrecondition, "Precondition failed: the etag is not the twin's")
+	default:
+		return err
+	}
+}
+
+// refuse answers with err, which is a *apiError or becomes a 500.
+func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e, ok := errors.AsType[*apiError](err)
+	if !ok {
+		e = &apiError{
+			status:  http.StatusInternalServerError,
+			code:    codeServerError,
+			message: "ErrorCode:" + codeServerError + ";internal error",
+			cause:   err,
+		}
+	}
+	a.Log.Warn().Err(e).Int("status", e.status).Str("method", r.Method).Str("path", r.URL.EscapedPath()).Msg("request refused")
+	w.Header().Set("iothub-errorcode", e.code)
+	a.answer(w, e.status, struct {
+		Message          string
+		ExceptionMessage string
+	}{e.message, "Tracking ID:" + rand.Text()})
+}
+
+func (a *api) answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		a.Log.Debug().Err(err).Msg("answer not delivered")
+	}
+}
+
+// readJSON reads the request's body into target. Members target does not know
+// are passed over.
+func readJSON(w http.ResponseWriter, r *http.Request, target any) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return newError(http.StatusRequestEntityTooLarge, codeMessageTooLarge, "the request is larger than 512 KB")
+	}
+	if err != nil {
+		return invalid("the request body cannot be read")
+	}
+	if err := json.Unmarshal(body, target); err != nil {
+		return invalid("the request body is not JSON of the expected form")
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+// Package rest is the service side of the hub: the part of IoT Hub's REST API
+// by which a service reads and changes twins and calls direct methods.
+//
+// Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API",
+// and what Microsoft's SDKs look at. All answers are JSON. Not emulated
+// (yet): the registry of devices and modules, twin replacement by PUT, tags,
+// $metadata, queries, statistics, throttling, policies other than the owner,
+// and calls from module to module.
+package rest
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/sas"
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+// Options are what the API needs.
+type Options struct {
+	// Store holds the identities and twins. Required.
+	Store *store.Store
+	// Broker takes the method calls. Required.
+	Broker *broker.Broker
+	// HostNames are the names of the hub a token may be made for.
+	HostNames []string
+	// PolicyName and PolicyKey (base64) are the one policy that may use the
+	// API. The key is a secret.
+	PolicyName string
+	PolicyKey  string
+	// Log gets refused requests with the reason. Never a token or a payload.
+	Log zerolog.Logger
+}
+
+type api struct {
+	Options
+}
+
+// New returns the API as an HTTP handler, safe for concurrent use. It is
+// meant to be served over TLS.
+func New(o Options) http.Handler {
+	a := &api{Options: o}
+	mux := http.NewServeMux()
+	// ServeMux matches the escaped path and unescapes each segment, so an id
+	// may hold a '/' or '%' as far as this package is concerned.
+	mux.HandleFunc("GET /twins/{device}", a.getTwin)
+	mux.HandleFunc("GET /twins/{device}/modules/{module}", a.getTwin)
+	mux.HandleFunc("PATCH /twins/{device}", a.patchTwin)
+	mux.HandleFunc("PATCH /twins/{device}/modules/{module}", a.patchTwin)
+	mux.HandleFunc("POST /twins/{device}/methods", a.invokeMethod)
+	mux.HandleFunc("POST /twins/{device}/modules/{module}/methods", a.invokeMethod)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		a.refuse(w, r, newError(http.StatusNotFound, codeNotFound, "no such resource"))
+	})
+	return a.authorize(a.requireVersion(mux))
+}
+
+// authorize passes requests with a valid token of the policy.
+func (a *api) authorize(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a.checkToken(r); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *api) checkToken(r *http.Request) error {
+	token, err := sas.Parse(r.Header.Get("Authorization"))
+	if err != nil {
+		return unauthorized(err)
+	}
+	if token.KeyName != a.PolicyName {
+		return unauthorized(errPolicy)
+	}
+	for _, name := range a.HostNames {
+		err = token.Verify(time.Now(), name+r.URL.Path, a.PolicyKey)
+		if err == nil {
+			return nil
+		}
+	}
+	return unauthorized(err)
+}
+
+func (a *api) requireVersion(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("api-version") == "" {
+			a.refuse(w, r, invalid("the api-version query parameter is missing"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// idOf returns the identity the path names.
+func idOf(r *http.Request) store.ID {
+	return store.ID{Device: r.PathValue("device"), Module: r.PathValue("module")}
+}

@@ -1,0 +1,303 @@
+package rest_test
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/rest"
+	"rtsptunnel/internal/hubemulator/sas"
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+const (
+	hostName = "hub.example"
+	policy   = "owner"
+	version  = "?api-version=2021-04-12"
+	twinPath = "/twins/d1/modules/m1"
+)
+
+var module = store.ID{Device: "d1", Module: "m1"}
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// env is the API over TLS, with a store and nobody connected.
+type env struct {
+	store  *store.Store
+	key    string
+	server *httptest.Server
+}
+
+func start(t *testing.T) *env {
+	t.Helper()
+	e := &env{store: store.New(), key: newKey()}
+	if _, err := e.store.Ensure(module); err != nil {
+		t.Fatal(err)
+	}
+	devices, err := broker.New(broker.Options{Store: e.store, HostName: hostName, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.server = httptest.NewTLSServer(rest.New(rest.Options{
+		Store: e.store, Broker: devices, HostNames: []string{hostName, "localhost"},
+		PolicyName: policy, PolicyKey: e.key, Log: zerolog.Nop(),
+	}))
+	t.Cleanup(func() {
+		e.server.Close()
+		if err := devices.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return e
+}
+
+func newKey() string {
+	raw := make([]byte, 32)
+	rand.Read(raw)
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+func sign(t *testing.T, resource, policy, key string, life time.Duration) string {
+	t.Helper()
+	token, err := sas.Sign(resource, policy, key, time.Now().Add(life))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// message returns the error body's Message.
+func (a answer) message(t *testing.T) string {
+	t.Helper()
+	var document struct{ Message, ExceptionMessage string }
+	if err := json.Unmarshal(a.body, &document); err != nil {
+		t.Fatalf("%v in %s", err, a.body)
+	}
+	if document.ExceptionMessage == "" {
+		t.Error("no ExceptionMessage")
+	}
+	return document.Message
+}
+
+// do sends a request with headers given as name, value, ..; without an
+// Authorization among them the owner's is added.
+func (e *env) do(t *testing.T, method, target, body string, headers ...string) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, e.server.URL+target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", sign(t, hostName, policy, e.key, time.Hour))
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := e.server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if got := response.Header.Get("Content-Type"); !strings.HasPrefix(got, "application/json") {
+		t.Errorf("%s: content type %q, want application/json", target, got)
+	}
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{status: response.StatusCode, header: response.Header, body: raw}
+}
+
+func TestAuthorization(t *testing.T) {
+	e := start(t)
+	tests := []struct {
+		name, token string
+		want        int
+	}{
+		{"owner", sign(t, hostName, policy, e.key, time.Hour), 200},
+		{"host with a port", sign(t, "localhost:8443", policy, e.key, time.Hour), 200},
+		{"escaped twice", sign(t, url.QueryEscape(hostName+"/twins"), policy, e.key, time.Hour), 200},
+		{"none", "", 401},
+		{"bad signature", sign(t, hostName, policy, newKey(), time.Hour), 401},
+		{"wrong audience", sign(t, "hub2.example", policy, e.key, time.Hour), 401},
+		{"another twin's", sign(t, hostName+"/twins/d2", policy, e.key, time.Hour), 401},
+		{"expired", sign(t, hostName, policy, e.key, -time.Second), 401},
+		{"other policy", sign(t, hostName, "service", e.key, time.Hour), 401},
+		{"no policy", sign(t, hostName, "", e.key, time.Hour), 401},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := e.do(t, "GET", twinPath+version, "", "Authorization", tt.token)
+			if got.status != tt.want {
+				t.Fatalf("status %d, want %d", got.status, tt.want)
+			}
+			if tt.want != 200 && !strings.HasPrefix(got.message(t), "ErrorCode:IotHubUnauthorizedAccess;") {
+				t.Errorf("message %q", got.message(t))
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	const methods = twinPath + "/methods" + version
+	large := strings.Repeat("x", 129*1024)
+	e := start(t)
+	tests := []struct {
+		name, method, target, body string
+		status                     int
+		code                       string
+	}{
+		{"no api-version", "GET", twinPath, "", 400, "ArgumentInvalid"},
+		{"unknown route", "GET", "/nothing" + version, "", 404, "NotFound"},
+		{"unknown device", "GET", "/twins/d2" + version, "", 404, "DeviceNotFound"},
+		{"unknown module", "GET", "/twins/d1/modules/m2" + version, "", 404, "ModuleNotFound"},
+		{"unknown device's module", "GET", "/twins/d2/modules/m1" + version, "", 404, "DeviceNotFound"},
+		{"patch unknown module", "PATCH", "/twins/d1/modules/m2" + version, `{"properties":{"desired":{}}}`, 404, "ModuleNotFound"},
+		{"patch no JSON", "PATCH", twinPath + version, `{`, 400, "ArgumentInvalid"},
+		{"patch no object", "PATCH", twinPath + version, `{"properties":{"desired":[]}}`, 400, "ArgumentInvalid"},
+		{"patch tags", "PATCH", twinPath + version, `{"tags":{"a":1}}`, 400, "ArgumentInvalid"},
+		{"method of unknown device", "POST", "/twins/d2/methods" + version, `{"methodName":"m"}`, 404, "DeviceNotFound"},
+		{"method of unknown module", "POST", "/twins/d1/modules/m2/methods" + version, `{"methodName":"m"}`, 404, "ModuleNotFound"},
+		{"method no JSON", "POST", methods, `{"methodName"`, 400, "ArgumentInvalid"},
+		{"method no name", "POST", methods, `{}`, 400, "ArgumentInvalid"},
+		{"method bad name", "POST", methods, `{"methodName":"a/#"}`, 400, "ArgumentInvalid"},
+		{"response timeout 4", "POST", methods, `{"methodName":"m","responseTimeoutInSeconds":4}`, 400, "ArgumentInvalid"},
+		{"response timeout 301", "POST", methods, `{"methodName":"m","responseTimeoutInSeconds":301}`, 400, "ArgumentInvalid"},
+		{"connect timeout -1", "POST", methods, `{"methodName":"m","connectTimeoutInSeconds":-1}`, 400, "ArgumentInvalid"},
+		{"connect timeout 301", "POST", methods, `{"methodName":"m","connectTimeoutInSeconds":301}`, 400, "ArgumentInvalid"},
+		{"payload too large", "POST", methods, `{"methodName":"m","payload":"` + large + `"}`, 413, "MessageTooLarge"},
+		{"request too large", "POST", methods, `{"payload":"` + strings.Repeat(large, 5) + `"}`, 413, "MessageTooLarge"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := e.do(t, tt.method, tt.target, tt.body)
+			if got.status != tt.status || got.header.Get("iothub-errorcode") != tt.code {
+				t.Errorf("got %d %q, want %d %q", got.status, got.header.Get("iothub-errorcode"), tt.status, tt.code)
+			}
+			if want := "ErrorCode:" + tt.code + ";"; !strings.HasPrefix(got.message(t), want) {
+				t.Errorf("message %q, want prefix %q", got.message(t), want)
+			}
+		})
+	}
+}
+
+func TestMethod_offline(t *testing.T) {
+	e := start(t)
+	for _, target := range []string{"/twins/d1/methods", twinPath + "/methods"} {
+		got := e.do(t, "POST", target+version, `{"methodName":"m","responseTimeoutInSeconds":5}`)
+		if got.status != 404 || got.header.Get("iothub-errorcode") != "DeviceNotOnline" {
+			t.Errorf("%s: got %d %q", target, got.status, got.header.Get("iothub-errorcode"))
+		}
+		var inner struct {
+			ErrorCode int    `json:"errorCode"`
+			Message   string `json:"message"`
+		}
+		if err := json.Unmarshal([]byte(got.message(t)), &inner); err != nil {
+			t.Fatal(err)
+		}
+		if inner.ErrorCode != 404103 || inner.Message != "Timed out waiting for device to connect." {
+			t.Errorf("%s: got %+v", target, inner)
+		}
+	}
+}
+
+func TestTwin_getAndPatch(t *testing.T) {
+	e := start(t)
+	if err := e.store.SetModelID(module, "dtmi:example:Thing;1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.store.PatchReported(module, store.Patch{"r": true}); err != nil {
+		t.Fatal(err)
+	}
+	patched := e.do(t, "PATCH", twinPath+version, `{"properties":{"desired":{"a":1,"b":null}}}`)
+	read := e.do(t, "GET", twinPath+version, "")
+	if patched.status != 200 || read.status != 200 {
+		t.Fatalf("status %d and %d, want 200", patched.status, read.status)
+	}
+	if diff := cmp.Diff(string(patched.body), string(read.body)); diff != "" {
+		t.Errorf("PATCH and GET disagree (-patch +get):\n%s", diff)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(read.body, &got); err != nil {
+		t.Fatal(err)
+	}
+	etag := got["etag"].(string)
+	if header := read.header.Get("ETag"); etag == "" || header != `"`+etag+`"` {
+		t.Errorf("ETag header %s, etag %s", header, etag)
+	}
+	want := map[string]any{
+		"deviceId": "d1", "moduleId": "m1", "etag": etag, "version": 3.0, "modelId": "dtmi:example:Thing;1",
+		"properties": map[string]any{
+			"desired":  map[string]any{"a": 1.0, "$version": 2.0},
+			"reported": map[string]any{"r": true, "$version": 2.0},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("twin (-want +got):\n%s", diff)
+	}
+	if device := e.do(t, "GET", "/twins/d1"+version, ""); strings.Contains(string(device.body), "moduleId") {
+		t.Errorf("the device's twin has a module id: %s", device.body)
+	}
+}
+
+func TestTwin_ifMatch(t *testing.T) {
+	const change = `{"properties":{"desired":{"a":1}}}`
+	e := start(t)
+	etag := func() string { return e.do(t, "GET", twinPath+version, "").header.Get("ETag") }
+	old := etag()
+	for _, ifMatch := range []string{"*", `"*"`, old} {
+		before := etag()
+		if ifMatch == old {
+			ifMatch = before
+		}
+		if got := e.do(t, "PATCH", twinPath+version, change, "If-Match", ifMatch); got.status != 200 {
+			t.Errorf("If-Match %s: status %d, want 200", ifMatch, got.status)
+		}
+		if etag() == before {
+			t.Errorf("If-Match %s: etag did not change", ifMatch)
+		}
+	}
+	got := e.do(t, "PATCH", twinPath+version, change, "If-Match", old)
+	if got.status != 412 || got.header.Get("iothub-errorcode") != "PreconditionFailed" {
+		t.Errorf("old etag: got %d %q, want 412", got.status, got.header.Get("iothub-errorcode"))
+	}
+	// Nothing to change is no change, whatever else is sent back.
+	before := etag()
+	if got := e.do(t, "PATCH", twinPath+version, `{"deviceId":"x","tags":{},"properties":{"reported":{"a":1}}}`); got.status != 200 {
+		t.Errorf("status %d, want 200", got.status)
+	}
+	if etag() != before {
+		t.Error("etag changed with nothing to change")
+	}
+}
+
+func TestTwin_escapedIDs(t *testing.T) {
+	e := start(t)
+	id := store.ID{Device: "a%2B+b", Module: "m#?"}
+	if _, err := e.store.Ensure(id); err != nil {
+		t.Fatal(err)
+	}
+	target := "/twins/" + url.PathEscape(id.Device) + "/modules/" + url.PathEscape(id.Module)
+	if got := e.do(t, "GET", target+version, ""); got.status != 200 {
+		t.Errorf("status %d, want 200: %s", got.status, got.body)
+	}
+}

@@ -1,0 +1,94 @@
+// Package store holds what a hub knows of its devices and modules: their
+// identities with keys, and their twins.
+//
+// It is in memory, has one lock, does no I/O and knows no clock. Everything
+// it returns is a copy. Whoever wants to hear of changed desired properties
+// registers with Store.OnDesired.
+package store
+
+import (
+	"sync"
+)
+
+// Store is the registry of one hub. The zero value is not usable; see New.
+// All methods are safe for concurrent use.
+type Store struct {
+	mu      sync.Mutex
+	entries map[ID]*entry
+
+	// Changes not yet handed to observe, oldest first. notifying is true
+	// while some goroutine hands them over, which makes it the only one to
+	// do so and keeps the order without a lock held during the call.
+	observe   func(DesiredPatch)
+	changes   []DesiredPatch
+	notifying bool
+}
+
+// entry is one identity with its twin.
+type entry struct {
+	identity Identity
+
+	desired  section
+	reported section
+	// updates counts the changes of what the service owns; it makes the etag.
+	updates int64
+	// version counts all changes of the twin.
+	version int64
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{entries: make(map[ID]*entry)}
+}
+
+// OnDesired sets the function that is told of every change of desired
+// properties, in version order for each identity. It is called without the
+// lock held, so it may use the store, but it must return soon: it runs on the
+// goroutine of whoever made a change, not always this one. Call it before the
+// first change.
+func (s *Store) OnDesired(observe func(DesiredPatch)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observe = observe
+}
+
+// find returns the entry of id or the error that says what is missing. The
+// caller holds the lock.
+func (s *Store) find(id ID) (*entry, error) {
+	if e, ok := s.entries[id]; ok {
+		return e, nil
+	}
+	if _, ok := s.entries[id.device()]; id.Module != "" && ok {
+		return nil, ErrModuleNotFound
+	}
+	return nil, ErrDeviceNotFound
+}
+
+// notify hands queued changes to the observer until there are none left.
+func (s *Store) notify() {
+	for {
+		change, ok := s.nextChange()
+		if !ok {
+			return
+		}
+		s.observe(change)
+		s.mu.Lock()
+		s.notifying = false
+		s.mu.Unlock()
+	}
+}
+
+// nextChange takes the oldest change off the queue and makes the caller the
+// notifier. ok is false if there is nothing to do, or another goroutine is at
+// it and will find the rest.
+func (s *Store) nextChange() (change DesiredPatch, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.notifying || len(s.changes) == 0 {
+		return DesiredPatch{}, false
+	}
+	change = s.changes[0]
+	s.changes = s.changes[1:]
+	s.notifying = true
+	return change, true
+}
