@@ -1,0 +1,47 @@
+package hubclient
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Method is one call of a direct method ("Understand and invoke direct methods").
+type Method struct {
+	Name            string
+	Payload         json.RawMessage // null if empty
+	ConnectTimeout  time.Duration   // to wait for an identity that is offline; 0 to 300 s, whole seconds
+	ResponseTimeout time.Duration   // 5 to 300 s, whole seconds; 30 s if zero
+}
+
+// Invoke calls a direct method and returns what the device or module answered. An
+// error is the hub's (an *Error: 404 offline, 504 no answer in time) or the way's
+// to it.
+func (c *Client) Invoke(ctx context.Context, id Identity, m Method) (status int, payload json.RawMessage, err error) {
+	if m.ResponseTimeout == 0 {
+		m.ResponseTimeout = 30 * time.Second
+	}
+	if m.Payload == nil {
+		m.Payload = json.RawMessage("null")
+	}
+	body, err := json.Marshal(map[string]any{
+		"methodName": m.Name, "payload": m.Payload,
+		"responseTimeoutInSeconds": int(m.ResponseTimeout / time.Second),
+		"connectTimeoutInSeconds":  int(m.ConnectTimeout / time.Second),
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("invoke %s: %w", m.Name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.ConnectTimeout+m.ResponseTimeout+slack)
+	defer cancel()
+	var answer struct {
+		Status  int             `json:"status"`
+		Payload json.RawMessage `json:"payload"`
+	}
+	if err := c.do(ctx, http.MethodPost, id.path()+"/methods", nil, body, &answer); err != nil {
+		return 0, nil, fmt.Errorf("invoke %s on %s: %w", m.Name, id, err)
+	}
+	return answer.Status, answer.Payload, nil
+}
