@@ -1,0 +1,134 @@
+// Package edge is the connection of a module with its hub: identity, MQTT over TLS,
+// direct methods, module twin. Inside IoT Edge the peer is the edge hub.
+//
+// One session follows the other for ever ([Client.Run]); each goes
+//   - ask the workload API for the trust bundle and for a signature;
+//   - dial, verify the server by that bundle alone, CONNECT with the model id;
+//   - subscribe to desired properties, read the whole twin and hand it over;
+//   - subscribe to direct methods, and only then report: who reads the report may
+//     call;
+//   - read the whole twin again whenever a patch says that it changed.
+//
+// The MQTT transport is amenzhinsky/iothub's; every workaround for it is in this
+// package, each with its reason. The package does not know what a method or a
+// property means: it delivers a name and bytes, and takes a status and bytes back.
+package edge
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Identity is a module's, as edge agent hands it out in the environment.
+type Identity struct {
+	HubHost      string // IOTEDGE_IOTHUBHOSTNAME: in every token and user name
+	GatewayHost  string // IOTEDGE_GATEWAYHOSTNAME: the TLS server name
+	DeviceID     string
+	ModuleID     string
+	GenerationID string
+	WorkloadURI  string // unix:///path or http://host:port
+}
+
+// Handler is what a module does with what arrives.
+type Handler interface {
+	// Method answers a direct method: any integer status and a JSON body. It is
+	// called in a goroutine of its own for each call; ctx ends with Run.
+	Method(ctx context.Context, name string, payload []byte) (status int, body []byte)
+	// Twin is given the whole twin after each connect and after each change, one
+	// call at a time, and returns a merge patch for the reported properties, or nil
+	// for none.
+	Twin(doc []byte) (reported []byte)
+}
+
+// Options are what a Client is made of.
+type Options struct {
+	Identity Identity
+	Address  string // host:port to dial; the gateway's name and port 8883 if empty
+	ModelID  string // IoT Plug and Play model to announce
+	Product  string // DeviceClientType: name and version, for the hub's operators
+	Handler  Handler
+	Log      zerolog.Logger
+}
+
+// Client keeps one identity connected. Its zero value is of no use; see New.
+type Client struct {
+	o        Options
+	workload *workload
+	calls    calls
+}
+
+// New returns a client that does nothing until Run. It fails for an identity that
+// can never connect.
+func New(o Options) (*Client, error) {
+	w, err := newWorkload(o.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{o: o, workload: w}, nil
+}
+
+// How long Run waits between two sessions: a random time up to a limit that doubles
+// with each failure, so that a fleet that lost its hub does not come back at once.
+const (
+	firstWait = time.Second
+	lastWait  = time.Minute
+	healthy   = time.Minute // a session that lasted so long starts the waits anew
+)
+
+// Run keeps the identity connected until ctx is done; nothing else ends it. It
+// returns when the connection is closed and every call of Handler has returned.
+func (c *Client) Run(ctx context.Context) {
+	defer c.calls.wait()
+	limit := firstWait
+	for {
+		begin := time.Now()
+		err := c.session(ctx)
+		if ctx.Err() != nil {
+			c.o.Log.Info().Msg("hub connection closed")
+			return
+		}
+		if time.Since(begin) >= healthy {
+			limit = firstWait
+		}
+		wait := rand.N(limit) //nolint:gosec // G404: jitter, not a secret
+		c.o.Log.Warn().Err(err).Dur("nextAttemptMs", wait).Msg("no hub connection")
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		limit = min(2*limit, lastWait)
+	}
+}
+
+// calls counts running calls of Handler.Method: they are started by the library's
+// goroutines, which nobody can wait for.
+type calls struct {
+	mu      sync.Mutex
+	over    bool
+	running sync.WaitGroup
+}
+
+// enter is false when Run is over.
+func (c *calls) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.running.Add(1)
+	}
+	return !c.over
+}
+
+func (c *calls) wait() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.running.Wait()
+}
+
+var errOver = errors.New("the module is shutting down")

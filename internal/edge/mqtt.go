@@ -1,0 +1,105 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+)
+
+const apiVersion = "2021-04-12"
+
+// configure is the one seam between us and the library: it changes what the
+// transport has put into the MQTT client's options, each line for its reason.
+func (c *Client) configure(ctx context.Context, p *pipe, lost context.CancelCauseFunc) func(*paho.ClientOptions) {
+	return func(o *paho.ClientOptions) {
+		// The library's roots have expired and its name is fixed to port 8883.
+		o.Servers = nil
+		o.AddBroker("tls://" + p.address)
+		o.SetTLSConfig(p.tls)
+		o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return p.open(ctx) })
+		// Ordered delivery freezes the client for good once three messages wait while
+		// a handler waits for its PUBACK.
+		o.SetOrderMatters(false)
+		// A reconnect inside would reuse the token and lose subscriptions unseen.
+		o.SetAutoReconnect(false)
+		o.SetConnectTimeout(connectTimeout)
+		o.SetKeepAlive(30 * time.Second)
+		o.SetPingTimeout(10 * time.Second)
+		original := o.CredentialsProvider
+		o.SetCredentialsProvider(func() (string, string) {
+			user, password := original()
+			return c.userName(user), password
+		})
+		was := o.OnConnectionLost
+		o.SetConnectionLostHandler(func(client paho.Client, err error) {
+			was(client, err)
+			lost(fmt.Errorf("connection lost: %w", err))
+		})
+	}
+}
+
+// userName puts the model id, the client's type and a version of the API that knows
+// both into the library's fixed user name. Values are path-escaped: the edge hub
+// unescapes %20, not +.
+func (c *Client) userName(library string) string {
+	name, _, _ := strings.Cut(library, "/?")
+	name += "/?api-version=" + apiVersion
+	if c.o.Product != "" {
+		name += "&DeviceClientType=" + escape(c.o.Product)
+	}
+	if c.o.ModelID != "" {
+		name += "&model-id=" + escape(c.o.ModelID)
+	}
+	return name
+}
+
+// escape is url.PathEscape and also escapes what stands for itself in a path but
+// not in this list of pairs.
+func escape(s string) string {
+	return strings.NewReplacer("&", "%26", "=", "%3D", "+", "%2B", ":", "%3A").Replace(url.PathEscape(s))
+}
+
+// pipe is the way to the hub for one CONNECT. Opened by the library, it is under
+// ctx until keep.
+type pipe struct {
+	address string
+	tls     *tls.Config
+
+	err  error       // why open failed
+	stop func() bool // takes the connection out of ctx's hands
+}
+
+func (p *pipe) open(ctx context.Context) (net.Conn, error) {
+	conn, err := (&tls.Dialer{Config: p.tls}).DialContext(ctx, "tcp", p.address)
+	if err != nil {
+		p.err = err
+		return nil, err
+	}
+	p.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return conn, nil
+}
+
+// why prefers the reason for which open failed to the library's words for it.
+func (p *pipe) why(ctx context.Context, err error) error {
+	if p.err != nil {
+		return p.err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("no CONNACK: %w", ctx.Err())
+	}
+	return err
+}
+
+// keep makes the connection outlive ctx; it fails if ctx was faster.
+func (p *pipe) keep(ctx context.Context) error {
+	if p.stop != nil && !p.stop() {
+		return fmt.Errorf("no CONNACK: %w", ctx.Err())
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/amenzhinsky/iothub/iotdevice/transport/mqtt"
+)
+
+const (
+	tokenLifetime  = time.Hour
+	connectTimeout = 15 * time.Second // for TCP, TLS and CONNACK
+	requestTimeout = 30 * time.Second // for each twin request
+
+	subscribeTimeout = time.Minute // from CONNACK until methods are answered
+)
+
+var errSilent = errors.New("the hub does not acknowledge the subscriptions")
+
+// session connects once and serves until the connection or ctx ends. The error says
+// why there is no connection any more.
+func (c *Client) session(ctx context.Context) error {
+	roots, err := c.workload.trustBundle(ctx)
+	if err != nil {
+		return err
+	}
+	token, err := c.workload.token(ctx, tokenLifetime)
+	if err != nil {
+		return err
+	}
+	// The library keeps the context of a subscription for as long as it answers on
+	// it, so that it must live exactly as long as the session.
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+
+	link, err := c.connect(ctx, end, roots, &credentials{c.o.Identity, token})
+	if err != nil {
+		return err
+	}
+	defer link.close()
+	stop := context.AfterFunc(ctx, func() { end(errOver) })
+	defer stop()
+
+	// The library waits for each acknowledgement for as long as the context lives.
+	patience := time.AfterFunc(subscribeTimeout, func() { end(errSilent) })
+	defer patience.Stop()
+	changed := make(hint, 1)
+	if err := c.subscribe(ctx, life, link.tr, changed); err != nil {
+		return cause(life, err)
+	}
+	patience.Stop()
+	c.o.Log.Info().Str("hub", c.o.Identity.HubHost).Str("gateway", c.o.Identity.GatewayHost).
+		Str("address", c.address()).Msg("connected to the hub, direct methods subscribed")
+	return c.serve(life, link.tr, changed)
+}
+
+// link is a connected transport.
+type link struct{ tr *mqtt.ModuleTransport }
+
+// close says DISCONNECT to the hub. The library's Close never fails.
+func (l *link) close() { _ = l.tr.Close() }
+
+// connect returns a transport whose CONNECT was accepted; lost is called when the
+// connection ends. A transport is good for one connection: the library's own
+// reconnect keeps subscriptions that it lost, and its token.
+func (c *Client) connect(
+	ctx context.Context, lost context.CancelCauseFunc, roots *x509.CertPool, creds *credentials,
+) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	p := pipe{address: c.address(), tls: &tls.Config{
+		RootCAs: roots, ServerName: c.o.Identity.GatewayHost, MinVersion: tls.VersionTLS12,
+	}}
+	tr := mqtt.NewModuleTransport(
+		mqtt.WithLogger(logger{c.o.Log}),
+		mqtt.WithClientOptionsConfig(c.configure(ctx, &p, lost)),
+	)
+	// Without a deadline of its own: one that passed here would leave a connection
+	// behind that nobody closes. The pipe is closed at the deadline instead.
+	err := tr.Connect(context.WithoutCancel(ctx), creds)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", c.address(), p.why(ctx, err))
+	}
+	l := &link{tr}
+	if err := p.keep(ctx); err != nil {
+		l.close()
+		return nil, fmt.Errorf("connect to %s: %w", c.address(), err)
+	}
+	return l, nil
+}
+
+// subscribe brings the session to where it can be used. Methods come after the
+// first twin was handed over, so that no call finds the cameras of nobody; the
+// report comes last.
+func (c *Client) subscribe(ctx, life context.Context, tr *mqtt.ModuleTransport, changed hint) error {
+	if err := tr.SubscribeTwinUpdates(life, changed); err != nil {
+		return fmt.Errorf("subscribe to desired properties: %w", err)
+	}
+	reported, err := c.readTwin(life, tr)
+	if err != nil {
+		return err
+	}
+	answer := func(name string, payload []byte) (int, []byte) { return c.answer(ctx, name, payload) }
+	if err := tr.RegisterDirectMethods(life, methods(answer)); err != nil {
+		return fmt.Errorf("subscribe to direct methods: %w", err)
+	}
+	c.report(life, tr, reported)
+	return nil
+}
+
+// serve follows the twin until the session ends.
+func (c *Client) serve(life context.Context, tr *mqtt.ModuleTransport, changed hint) error {
+	for {
+		select {
+		case <-life.Done():
+			return context.Cause(life)
+		case <-changed:
+		}
+		reported, err := c.readTwin(life, tr)
+		if err != nil {
+			return cause(life, err)
+		}
+		c.report(life, tr, reported)
+	}
+}
+
+func (c *Client) readTwin(life context.Context, tr *mqtt.ModuleTransport) (reported []byte, err error) {
+	ctx, cancel := context.WithTimeout(life, requestTimeout)
+	defer cancel()
+	doc, err := tr.RetrieveTwinProperties(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the twin: %w", err)
+	}
+	return c.o.Handler.Twin(doc), nil
+}
+
+// report writes reported properties. A hub that refuses them is no reason to give
+// up a connection on which methods arrive.
+func (c *Client) report(life context.Context, tr *mqtt.ModuleTransport, patch []byte) {
+	if patch == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(life, requestTimeout)
+	defer cancel()
+	if _, err := tr.UpdateTwinProperties(ctx, patch); err != nil {
+		c.o.Log.Warn().Err(cause(life, err)).Msg("reported properties not written")
+	}
+}
+
+// cause prefers the reason why the session ended to the error that this provoked.
+func cause(life context.Context, err error) error {
+	if why := context.Cause(life); why != nil {
+		return why
+	}
+	return err
+}
+
+func (c *Client) address() string {
+	if c.o.Address != "" {
+		return c.o.Address
+	}
+	return c.o.Identity.GatewayHost + ":8883"
+}

@@ -1,0 +1,80 @@
+package edge_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"rtsptunnel/internal/edge"
+)
+
+// A workload API that misbehaves costs an attempt, with its own words in the log,
+// and never verification.
+func TestWorkload_failures(t *testing.T) {
+	for name, c := range map[string]struct {
+		bundle http.HandlerFunc
+		sign   http.HandlerFunc
+		want   string
+	}{
+		"bundle 404":     {says(404, `{"message":"certificate not found"}`), nil, "workload API trust bundle: status 404 certificate not found"},
+		"bundle garbage": {says(200, `<html>`), nil, "workload API trust bundle: invalid character"},
+		"bundle empty":   {says(200, `{"certificate":""}`), nil, "no certificate in it"},
+		"bundle endless": {endless, nil, "workload API trust bundle:"},
+		"sign 403":       {nil, says(403, `{"message":"caller not authorized"}`), "workload API sign: status 403 caller not authorized"},
+		"sign 500 mute":  {nil, says(500, ``), "workload API sign: status 500"},
+		"sign no digest": {nil, says(200, `{}`), "no digest in the answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			bundle := says(200, `{"certificate":`+quoted(string(s.CA().CertPEM()))+`}`)
+			api := http.NewServeMux()
+			api.HandleFunc("GET /trust-bundle", or(c.bundle, bundle))
+			api.HandleFunc("POST /modules/{module}/genid/{generation}/sign", or(c.sign, says(500, "")))
+			srv := httptest.NewServer(api)
+			defer srv.Close()
+			s.o.Identity.WorkloadURI = srv.URL + "/" // http, with the slash that some write
+			stop := s.run(t)
+			s.log.Await(t, "no hub connection", 1)
+			stop()
+			if log := s.log.String(); !strings.Contains(log, c.want) || strings.Contains(log, "connected to the hub") {
+				t.Errorf("the log does not say %q:\n%s", c.want, log)
+			}
+		})
+	}
+}
+
+func or(a, b http.HandlerFunc) http.HandlerFunc {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func says(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// endless sends as long as somebody reads, 64 MiB at most.
+func endless(w http.ResponseWriter, _ *http.Request) {
+	chunk := make([]byte, 1<<20)
+	for range 64 {
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+	}
+}
+
+func quoted(s string) string { return `"` + strings.ReplaceAll(s, "\n", `\n`) + `"` }
+
+func TestNew_badWorkloadURI(t *testing.T) {
+	for _, uri := range []string{"", "ftp://x", "unix", "://"} {
+		if _, err := edge.New(edge.Options{Identity: edge.Identity{WorkloadURI: uri}}); err == nil {
+			t.Errorf("%q is taken for a workload URI", uri)
+		}
+	}
+}

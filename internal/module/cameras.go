@@ -1,0 +1,36 @@
+package module
+
+import (
+	"rtsptunnel/internal/camera"
+	"rtsptunnel/internal/twin"
+)
+
+// inForce is what the last readable twin left in force.
+type inForce struct {
+	version int64
+	cameras []twin.Camera
+}
+
+// Twin applies the desired properties of the whole twin and returns the reported
+// properties that acknowledge them. A document that is no twin changes nothing.
+func (m *module) Twin(doc []byte) (reported []byte) {
+	t, err := twin.Parse(doc)
+	if err != nil {
+		m.log.Warn().Err(err).Msg("twin not applied: the last good one stays in force")
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cameras, faults := t.Cameras(m.inForce.cameras)
+	m.inForce = inForce{version: t.Version, cameras: cameras}
+	list := make([]camera.Camera, len(cameras))
+	for i, c := range cameras {
+		list[i] = camera.Camera(c)
+	}
+	m.cameras.Replace(list)
+	for _, f := range faults {
+		m.log.Warn().Str("path", f.Path).Str("fault", f.Text).Msg("desired property not taken")
+	}
+	m.log.Info().Int64("version", t.Version).Int("cameras", len(cameras)).Msg("twin applied")
+	return t.Ack(cameras, faults)
+}

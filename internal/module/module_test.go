@@ -1,0 +1,387 @@
+package module_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
+
+	"rtsptunnel/internal/hubclient"
+	"rtsptunnel/internal/localca"
+	"rtsptunnel/internal/logtest"
+)
+
+// The whole way of a tunnel, with a hub, a remote end and a camera that are not the
+// module's own code.
+func TestTunnel_isByteExactBothWays(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	stop := s.run(t)
+	s.desire(t, map[string]camera{"front": at(cam, 554)})
+
+	status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok-1", 554))
+	if status != 200 || len(body) != 0 {
+		t.Fatalf("answer %d %v, want 200 {}", status, body)
+	}
+	far := <-r.tunnels
+	for field, want := range map[string]string{
+		"Authorization":          "Bearer tok-1",
+		"TunnelConnectionSource": "PnpDevice",
+		"User-Agent":             "rtsptunnel/dev (" + runtime.GOOS + "; " + runtime.GOARCH + ")",
+	} {
+		if got := far.header.Get(field); got != want {
+			t.Errorf("%s is %q, want %q", field, got, want)
+		}
+	}
+	sent := make([]byte, 2<<20+3)
+	_, _ = rand.Read(sent)
+	go func() {
+		for chunk := range bytesIn(sent, 10007) {
+			_ = far.WriteMessage(websocket.BinaryMessage, chunk)
+		}
+	}()
+	var got []byte
+	for len(got) < len(sent) {
+		kind, data, err := far.ReadMessage()
+		if err != nil || kind != websocket.BinaryMessage {
+			t.Fatalf("message of type %d: %v", kind, err)
+		}
+		got = append(got, data...)
+	}
+	if !bytes.Equal(got, sent) {
+		t.Error("the bytes that came back are not those that were sent")
+	}
+	if err := far.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second)); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := far.ReadMessage(); !websocket.IsCloseError(err, 1000) {
+		t.Errorf("our Close 1000 was answered by %v", err)
+	}
+	s.log.Await(t, "tunnel closed", 1)
+	stop()
+	far.Close()
+	if !strings.Contains(s.log.String(), "bytesDown=2097155 bytesUp=2097155 camera=front closedBy=remote") {
+		t.Errorf("the closing record is wrong:\n%s", s.log)
+	}
+}
+
+func bytesIn(b []byte, n int) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for len(b) > 0 {
+			k := min(n, len(b))
+			if !yield(b[:k]) {
+				return
+			}
+			b = b[k:]
+		}
+	}
+}
+
+// Every failure is answered through the hub with exactly three members and a method
+// status that is the code's number.
+func TestTunnelOpen_errors(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.run(t)
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	s.desire(t, map[string]camera{"front": at(cam, 554), "gone": at(gone, 1554)})
+
+	type answer struct{ code, target, message string }
+	endpoint := r.endpoint()
+	nobody := "wss://" + gone.Addr().String() + "/"
+	for _, c := range []struct {
+		name, payload string
+		refuse        int
+		want          answer
+	}{
+		{"not an object", `[1]`, 0, answer{"400", "tunnelOpen", "Invalid request: payload"}},
+		{"null", `null`, 0, answer{"400", "tunnelOpen", "Invalid request: payload"}},
+		{"a string", `"x"`, 0, answer{"400", "tunnelOpen", "Invalid request: payload"}},
+		{"nothing in it", `{}`, 0, answer{"400", "tunnelOpen", "Invalid request: remoteEndpoint"}},
+		{"port of another type", `{"remoteEndpoint":"wss://h/","remoteAuthorizationToken":"t","localPort":"554"}`, 0, answer{"400", "tunnelOpen", "Invalid request: localPort"}},
+		{"port of nobody", payload(endpoint, "tok", 555), 0, answer{"400", "localhost:555", "Local port is not available"}},
+		{"port 70000", payload(endpoint, "tok", 70000), 0, answer{"400", "localhost:70000", "Local port is not available"}},
+		{"camera is off", payload(endpoint, "tok", 1554), 0, answer{"400", "127.0.0.1:1554", "Could not connect to RTSP endpoint"}},
+		{"remote says 401", payload(endpoint, "tok", 554), 401, answer{"401", endpoint, "Unauthorized"}},
+		{"remote says 302", payload(endpoint, "tok", 554), 302, answer{"302", endpoint, "Found"}},
+		{"remote says 503", payload(endpoint, "tok", 554), 503, answer{"503", endpoint, "Service Unavailable"}},
+		{"remote says 200", payload(endpoint, "tok", 554), 200, answer{"502", endpoint, "Could not connect to remote endpoint"}},
+		{"remote is off", payload(nobody, "tok", 554), 0, answer{"502", nobody, "Could not connect to remote endpoint"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.refuse(c.refuse)
+			status, body := s.invoke(t, "tunnelOpen", c.payload)
+			want := map[string]any{"code": c.want.code, "target": c.want.target, "message": c.want.message}
+			if d := cmp.Diff(want, body); d != "" {
+				t.Error(d)
+			}
+			if code := strconv.Itoa(status); code != c.want.code {
+				t.Errorf("status %s, code %s", code, c.want.code)
+			}
+		})
+	}
+	if status, body := s.invoke(t, "reboot", `{}`); status != 404 || len(body) != 3 {
+		t.Errorf("an unknown method is answered %d %v", status, body)
+	}
+	if len(r.tunnels) != 0 {
+		t.Error("a tunnel was opened")
+	}
+}
+
+// Roots for remote endpoints are the system's and the file's, and nothing else: the
+// hub's own do not count.
+func TestTunnelOpen_remoteOfAnUnknownCA(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	other, err := localca.New("another CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.trust(t, other.CertPEM())
+	s.run(t)
+	s.desire(t, map[string]camera{"front": at(cam, 554)})
+	status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554))
+	if status != 502 || body["message"] != "Could not connect to remote endpoint" {
+		t.Errorf("answer %d %v", status, body)
+	}
+	s.log.Await(t, "reason=WS_TLS_CA", 1)
+}
+
+// One camera that never answers holds up nobody else.
+func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.run(t)
+	s.desire(t, map[string]any{"front": at(cam, 554), "silent": silent(t, 1554)})
+
+	const calls = 20
+	begin := time.Now()
+	took := make(chan time.Duration, calls)
+	var silence time.Duration
+	var all sync.WaitGroup
+	call := func(port, want int) {
+		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", port)); status != want {
+			t.Errorf("port %d: answer %d %v", port, status, body)
+		}
+	}
+	all.Go(func() { call(1554, 400); silence = time.Since(begin) })
+	for range calls - 1 {
+		all.Go(func() { call(554, 200); took <- time.Since(begin) })
+	}
+	all.Wait()
+	close(took)
+	for d := range took {
+		if d >= silence {
+			t.Errorf("a call took %s, the silent camera's %s", d, silence)
+		}
+	}
+	if silence < 4*time.Second {
+		t.Errorf("the silent camera answered after %s: it was not silent", silence)
+	}
+	for range calls - 1 {
+		far := <-r.tunnels
+		far.Close()
+	}
+}
+
+// A bad twin leaves the last good one in force, camera by camera, and says so.
+func TestTwin_badOneLeavesTheLastGood(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.run(t)
+	front := at(cam, 554)
+	good := s.desire(t, map[string]camera{"front": front})
+	if good.Code != 200 || good.Value["front"] != front {
+		t.Fatalf("acknowledged as %+v", good)
+	}
+	for _, bad := range []any{
+		map[string]any{"front": map[string]any{"port": "many"}},
+		[]string{"front"},
+		"front",
+	} {
+		got := s.desire(t, bad)
+		if got.Code != 400 || got.Version <= good.Version || got.Value["front"] != front || got.Description == "" {
+			t.Errorf("%v is acknowledged as %+v", bad, got)
+		}
+		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
+			t.Errorf("after %v the camera is gone: %d %v", bad, status, body)
+		} else {
+			far := <-r.tunnels
+			far.Close()
+		}
+	}
+	mended := s.desire(t, map[string]any{"front": nil, "yard": at(cam, 8554)})
+	if d := cmp.Diff(map[string]camera{"yard": at(cam, 8554)}, mended.Value); mended.Code != 200 || d != "" {
+		t.Errorf("after mending: %+v", mended)
+	}
+	if status, _ := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 400 {
+		t.Errorf("a removed camera's port is answered %d", status)
+	}
+}
+
+// The hub may come and go: methods are answered again, on the newest twin, and the
+// tunnel that was open does not notice.
+func TestHub_lossTouchesNoTunnel(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.run(t)
+	s.desire(t, map[string]camera{"front": at(cam, 554)})
+	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
+		t.Fatalf("answer %d %v", status, body)
+	}
+	far := <-r.tunnels
+	defer far.Close()
+	for n := range 3 {
+		s.Drop(s.ID.Device, s.ID.Module)
+		s.log.Await(t, "connected to the hub", n+2)
+		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 555)); status != 400 {
+			t.Errorf("after a reconnect: %d %v", status, body)
+		}
+		if err := far.WriteMessage(websocket.BinaryMessage, []byte("still here")); err != nil {
+			t.Fatal(err)
+		}
+		if _, data, err := far.ReadMessage(); string(data) != "still here" {
+			t.Fatalf("the tunnel says %q, %v", data, err)
+		}
+	}
+	tw, err := s.Client.Twin(t.Context(), s.ID)
+	if err != nil || tw.ModelID != "dtmi:azure:videoanalyzer:WebSocketTunneling;1" {
+		t.Errorf("the twin's model id is %q, %v", tw.ModelID, err)
+	}
+}
+
+// Without a trust bundle there is no connection at all; with one of another
+// authority neither. And the module waits for better times.
+func TestHub_isNeverUnverified(t *testing.T) {
+	s := newSite(t)
+	other := newSite(t)
+	s.env["RTSPTUNNEL_HUB_ADDRESS"] = other.MQTTAddr() // a hub that this site's bundle does not sign
+	s.run(t)
+	s.log.Await(t, "no hub connection", 2)
+	if !strings.Contains(s.log.String(), "certificate signed by unknown authority") {
+		t.Errorf("the log does not say why:\n%s", s.log)
+	}
+	if log := other.log.String(); strings.Contains(log, "logged in") {
+		t.Errorf("the module talked to an unknown hub:\n%s", log)
+	}
+}
+
+func TestHub_noWorkloadAPI(t *testing.T) {
+	s := newSite(t)
+	s.env["IOTEDGE_WORKLOADURI"] = "unix:///nonexistent/workload.sock"
+	s.run(t)
+	s.log.Await(t, "no hub connection", 2)
+	if strings.Contains(s.log.String(), "connected to the hub") {
+		t.Error("connected without a trust bundle")
+	}
+}
+
+// Whatever is logged, at the most talkative level, by the module and the hub
+// emulator: no token, no signature, no key.
+func TestLog_tellsNoSecret(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	stop := s.run(t)
+	s.desire(t, map[string]camera{"front": at(cam, 554)})
+	const canary = "canaryTokenThatMustNeverBeSeen0123456789abc"
+	s.invoke(t, "tunnelOpen", payload(r.endpoint()+"?sig="+canary, canary, 554))
+	s.invoke(t, "tunnelOpen", payload(r.endpoint()+"?sig="+canary, canary, 555))
+	s.invoke(t, "tunnelOpen", payload("ws://"+canary+"@h/", canary, 554))
+	s.invoke(t, "tunnelOpen", payload("wss://127.0.0.1:1/"+canary, canary, 554))
+	r.refuse(403)
+	s.invoke(t, "tunnelOpen", payload(r.endpoint(), canary, 554))
+	(<-r.tunnels).Close()
+	stop()
+	log := s.log.String()
+	if strings.Contains(log, "canary") {
+		t.Errorf("the token is in the log:\n%s", log)
+	}
+	logtest.NoSecret(t, log)
+	if !strings.Contains(log, "tunnel opened") {
+		t.Errorf("nothing was tried:\n%s", log)
+	}
+}
+
+// edgeLine is what IoT Edge's log parser wants (Agent.Core, LogMessageParser).
+var edgeLine = regexp.MustCompile(`^<[0-7]> \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d\d:\d\d \[(FTL|ERR|WRN|INF|DBG|VRB)\] - \S`)
+
+// The module as a process: SIGTERM tells each remote end that it goes away, and the
+// exit code is 0.
+func TestMain_SIGTERM(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	out := logtest.New()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "rtsptunnel")
+	for k, v := range s.env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.desire(t, map[string]camera{"front": at(cam, 554)})
+	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
+		t.Fatalf("answer %d %v", status, body)
+	}
+	far := <-r.tunnels
+	defer far.Close()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := far.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+		t.Errorf("the remote end read %v, want Close 1001", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the process ended with %v:\n%s", err, out)
+	}
+	for line := range strings.Lines(out.String()) {
+		if !edgeLine.MatchString(line) {
+			t.Errorf("not in IoT Edge's format: %s", line)
+		}
+	}
+	if _, _, err := s.Client.Invoke(t.Context(), s.ID, hubclient.Method{Name: "tunnelOpen"}); err == nil {
+		t.Error("the hub still reaches a module that has ended")
+	} else if e, ok := errors.AsType[*hubclient.Error](err); !ok || e.Status != 404 {
+		t.Errorf("the hub says %v", err)
+	}
+}
+
+// Outside IoT Edge a record is JSON, and a start without an identity says what is
+// missing and ends with 1.
+func TestMain_withoutIdentity(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "rtsptunnel")
+	cmd.Env = []string{"RTSPTUNNEL_HUB_ADDRESS=127.0.0.1:1"}
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v", err)
+	}
+	var line struct {
+		TS    time.Time
+		Level string
+		Msg   string
+		Err   string
+	}
+	if err := json.Unmarshal(out, &line); err != nil {
+		t.Fatalf("%s is not one JSON record: %v", out, err)
+	}
+	if line.Level != "error" || line.Msg != "cannot start" || line.TS.IsZero() || !strings.Contains(line.Err, "IOTEDGE_DEVICEID") {
+		t.Errorf("got %+v", line)
+	}
+}

@@ -1,0 +1,194 @@
+package module_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"rtsptunnel/internal/hubtest"
+	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/module"
+)
+
+// The test binary is the edge module itself when it is told so, for the tests that
+// need a process.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "rtsptunnel" {
+		os.Exit(module.Main())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// patience is for what takes milliseconds; it only keeps a hang from lasting.
+const patience = 30 * time.Second
+
+// site is a hub emulator, and the environment and log of a module that belongs to it.
+type site struct {
+	*hubtest.Hub
+	env map[string]string
+	log *logtest.Record
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	log := logtest.New()
+	s := &site{Hub: hubtest.Start(t, log), log: log}
+	s.env = map[string]string{
+		"IOTEDGE_WORKLOADURI": s.WorkloadURI(), "IOTEDGE_AUTHSCHEME": "sasToken",
+		"IOTEDGE_MODULEGENERATIONID": s.Generation, "IOTEDGE_IOTHUBHOSTNAME": hubtest.HubName,
+		"IOTEDGE_GATEWAYHOSTNAME": hubtest.GatewayName, "IOTEDGE_DEVICEID": s.ID.Device,
+		"IOTEDGE_MODULEID": s.ID.Module, "IOTEDGE_APIVERSION": "2021-12-07", "RuntimeLogLevel": "verbose",
+		"RTSPTUNNEL_HUB_ADDRESS": s.MQTTAddr(),
+	}
+	return s
+}
+
+// trust gives the module roots for remote endpoints.
+func (s *site) trust(t *testing.T, pem []byte) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.env["RTSPTUNNEL_CA_FILE"] = file
+}
+
+// run runs the module in this process; stop ends it in order and waits.
+func (s *site) run(t *testing.T) (stop func()) {
+	t.Helper()
+	for k, v := range s.env {
+		t.Setenv(k, v)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- module.Run(ctx, s.log) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(patience):
+			t.Error("the module does not end")
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// camera is one desired camera.
+type camera struct {
+	Host      string `json:"host"`
+	Port      int    `json:"port"`
+	LocalPort int    `json:"localPort"`
+}
+
+// at is the camera that ln is.
+func at(ln net.Listener, localPort int) camera {
+	return camera{"127.0.0.1", ln.Addr().(*net.TCPAddr).Port, localPort}
+}
+
+// desire writes desired properties and waits for their acknowledgement.
+func (s *site) desire(t *testing.T, cameras any) ack {
+	t.Helper()
+	patch, err := json.Marshal(map[string]any{"cameras": cameras})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tw, err := s.Client.PatchDesired(t.Context(), s.ID, patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var desired struct {
+		Version int64 `json:"$version"`
+	}
+	if err := json.Unmarshal(tw.Properties.Desired, &desired); err != nil {
+		t.Fatal(err)
+	}
+	return s.acknowledged(t, desired.Version)
+}
+
+// ack is reported.cameras.
+type ack struct {
+	Value       map[string]camera `json:"value"`
+	Code        int               `json:"ac"`
+	Version     int64             `json:"av"`
+	Description string            `json:"ad"`
+}
+
+func (s *site) acknowledged(t *testing.T, version int64) ack {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for {
+		tw, err := s.Client.Twin(t.Context(), s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reported struct {
+			Cameras ack `json:"cameras"`
+		}
+		if err := json.Unmarshal(tw.Properties.Reported, &reported); err != nil {
+			t.Fatal(err)
+		}
+		if reported.Cameras.Version >= version {
+			return reported.Cameras
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("version %d is not acknowledged; the log:\n%s", version, s.log)
+		}
+	}
+}
+
+// invoke calls a method and returns its status and the members of its body.
+func (s *site) invoke(t *testing.T, name, payload string) (int, map[string]any) {
+	t.Helper()
+	status, body := s.Invoke(t, name, payload)
+	var members map[string]any
+	if err := json.Unmarshal([]byte(body), &members); err != nil {
+		t.Fatalf("the body %s is not an object", body)
+	}
+	return status, members
+}
+
+func payload(endpoint, token string, localPort int) string {
+	return `{"remoteEndpoint":` + strconv.Quote(endpoint) + `,"remoteAuthorizationToken":` + strconv.Quote(token) +
+		`,"localPort":` + strconv.Itoa(localPort) + `}`
+}
+
+// echo is a camera that sends back what it gets.
+func echo(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); conns.Wait() })
+	return ln
+}
