@@ -1,0 +1,71 @@
+package rtsptest
+
+import (
+	"embed"
+	"fmt"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+)
+
+// What clips/make.sh puts into every clip.
+const (
+	framePeriod = time.Second / 25
+	groupSize   = 25 // frames from one key frame to the next
+)
+
+//go:embed clips/*.h264
+var clips embed.FS
+
+// AccessUnit is one coded picture: its NAL units in order, delimiter and
+// parameter sets included, each without a start code (ITU-T H.264, 7.4.1.2.3).
+type AccessUnit [][]byte
+
+// clip is a recording that starts with a key frame and is shown in a loop.
+type clip []AccessUnit
+
+// Clip returns the access units of the clip of that name, "front" or "yard",
+// in the order in which the camera sends them. The first one is a key frame
+// and so is every 25th after it. The caller may change the result.
+func Clip(name string) ([]AccessUnit, error) {
+	return loadClip(name)
+}
+
+func loadClip(name string) (clip, error) {
+	// ReadFile returns a copy, so the caller may keep slices of it.
+	raw, err := clips.ReadFile("clips/" + name + ".h264")
+	if err != nil {
+		return nil, fmt.Errorf("unknown clip %q", name)
+	}
+	var units h264.AnnexB
+	if err := units.Unmarshal(raw); err != nil {
+		return nil, fmt.Errorf("parse clip %s: %w", name, err)
+	}
+	var c clip
+	for _, unit := range units {
+		if naluType(unit) == h264.NALUTypeAccessUnitDelimiter {
+			c = append(c, nil)
+		}
+		if len(c) == 0 {
+			return nil, fmt.Errorf("parse clip %s: no access unit delimiter at the start", name)
+		}
+		c[len(c)-1] = append(c[len(c)-1], unit)
+	}
+	return c, nil
+}
+
+// at returns frame n of the endless loop.
+func (c clip) at(n int) AccessUnit { return c[n%len(c)] }
+
+// parameter returns the clip's first NAL unit of type t, nil if it has none.
+// All SPS of a clip are equal, and so are all PPS.
+func (c clip) parameter(t h264.NALUType) []byte {
+	for _, unit := range c[0] {
+		if naluType(unit) == t {
+			return unit
+		}
+	}
+	return nil
+}
+
+func naluType(unit []byte) h264.NALUType { return h264.NALUType(unit[0] & 0x1F) }

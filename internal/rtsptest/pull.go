@@ -1,0 +1,162 @@
+package rtsptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
+	"github.com/bluenviron/gortsplib/v5/pkg/format"
+)
+
+// Pulled is what Pull got.
+type Pulled struct {
+	// Frames is the number of video frames, the length of AccessUnits.
+	Frames int
+	// FirstFrame is the time from before the dial until the first key frame
+	// was complete; 0 if none was.
+	FirstFrame time.Duration
+	// Skipped counts the frames that came before the first key frame and are
+	// not in AccessUnits. It is 0 for a Camera of this package.
+	Skipped int
+	// AccessUnits are the frames in the order of arrival; the first is a key
+	// frame.
+	AccessUnits []AccessUnit
+}
+
+// Pull plays the H.264 stream at rawURL, as rtsp://user:password@host:port/path,
+// over interleaved TCP until it has that many frames, key frame first. It keeps
+// all of them in memory. The user and password, which may be absent, answer the
+// camera's challenge.
+//
+// ctx bounds the whole call. Besides, a response that takes 10 s and a stream
+// that stands still for 10 s are errors, and so is a lost or unreadable packet.
+// An error begins with the step that went wrong: parse, dial, describe, setup,
+// play or read; it wraps the context's cause if ctx ended, and never holds the
+// password. What came before the error is returned along with it.
+//
+// The connection is closed and all goroutines have ended when Pull returns.
+func Pull(ctx context.Context, rawURL string, frames int) (Pulled, error) {
+	if frames < 1 {
+		return Pulled{}, fmt.Errorf("pull %d frames: at least one", frames)
+	}
+	u, err := base.ParseURL(rawURL)
+	if err != nil || u.Scheme != "rtsp" || u.Host == "" {
+		// The parser's error quotes the URL, password and all.
+		return Pulled{}, errors.New("parse url: not like rtsp://user:password@host:port/path")
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "554")
+	}
+
+	start := time.Now()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
+	if err != nil && ctx.Err() != nil {
+		return Pulled{}, fmt.Errorf("dial: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return Pulled{}, err // begins with "dial tcp"
+	}
+	defer conn.Close()
+	// Whatever the client does, it then sees the end of the connection.
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+
+	c := newCollector(start, frames)
+	step, err := play(u, conn, c)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // the cause, not what our Close provoked
+	}
+	if err != nil {
+		return c.pulled, fmt.Errorf("%s: %w", step, err)
+	}
+	return c.pulled, nil
+}
+
+// play runs the RTSP dialogue on conn and hands the packets to c until it has
+// enough. It returns the last step and how that went, when the client and the
+// last call to c have ended.
+func play(u *base.URL, conn net.Conn, c *collector) (step string, err error) {
+	client := newClient(u, conn, c)
+	if err := client.Start(); err != nil {
+		return "start", err
+	}
+	defer client.Close()
+
+	session, _, err := client.Describe(u)
+	if err != nil {
+		return "describe", err
+	}
+	var h264 *format.H264
+	video := session.FindFormat(&h264)
+	if video == nil {
+		return "describe", errors.New("camera has no H.264 video")
+	}
+	if _, err := client.Setup(session.BaseURL, video, 0, 0); err != nil {
+		return "setup", err
+	}
+	if err := c.attach(client, video, h264); err != nil {
+		return "setup", err
+	}
+	if _, err := client.Play(nil); err != nil {
+		return "play", err
+	}
+	return "read", read(client, c)
+}
+
+// newClient returns a client that uses conn, which is open already, as its only
+// connection.
+func newClient(u *base.URL, conn net.Conn, c *collector) *gortsplib.Client {
+	tcp := gortsplib.ProtocolTCP
+	var dialed bool
+	return &gortsplib.Client{
+		Scheme:   u.Scheme,
+		Host:     u.Host,
+		Protocol: &tcp,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			if dialed {
+				return nil, errors.New("camera redirects, which is not supported")
+			}
+			dialed = true
+			return conn, nil
+		},
+		OnPacketsLost: func(n uint64) { c.fail(fmt.Errorf("%d packets lost", n)) },
+		OnDecodeError: c.fail,
+	}
+}
+
+// read waits until c is done or the connection ends.
+func read(client *gortsplib.Client, c *collector) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer client.Close()
+
+	ended := make(chan error, 1)
+	wg.Go(func() { ended <- client.Wait() })
+	select {
+	case <-c.done:
+		return c.err
+	case err := <-ended:
+		if c.ended() { // the connection ended after the last frame
+			return c.err
+		}
+		return err
+	}
+}
+
+// attach makes client hand the packets of its video to c.
+func (c *collector) attach(client *gortsplib.Client, video *description.Media, h264 *format.H264) error {
+	decoder, err := h264.CreateDecoder()
+	if err != nil {
+		return fmt.Errorf("create decoder: %w", err)
+	}
+	c.decoder = decoder
+	client.OnPacketRTP(video, h264, c.packet)
+	return nil
+}
