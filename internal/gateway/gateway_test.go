@@ -1,0 +1,366 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/hubclient"
+	"rtsptunnel/internal/tunnelopen"
+	"rtsptunnel/internal/wsconn"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// cloud is a gateway, and a hub whose module is a function of the test: it gets the
+// request as the module would and gives the method's status and body.
+type cloud struct {
+	*gateway.Gateway
+	public *httptest.Server // where modules find the gateway
+	hub    *httptest.Server
+	module func(r tunnelopen.Request) (status int, body string)
+	events chan gateway.Event
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+func (c *cloud) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log.Write(p)
+}
+
+func newCloud(t *testing.T) *cloud {
+	t.Helper()
+	c := &cloud{events: make(chan gateway.Event, 16)}
+	c.hub = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call struct {
+			Payload json.RawMessage `json:"payload"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
+			t.Error(err)
+		}
+		request, err := tunnelopen.Decode(call.Payload)
+		if err != nil {
+			t.Errorf("the gateway's request is not the contract's: %v", err)
+		}
+		status, body := c.module(request)
+		if status == 0 { // the hub does not reach the module
+			w.Header().Set("iothub-errorcode", "DeviceNotOnline")
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "payload": json.RawMessage(body)})
+	}))
+	t.Cleanup(c.hub.Close)
+	client, err := hubclient.New("HostName="+strings.TrimPrefix(c.hub.URL, "https://")+";SharedAccessKeyName=p;SharedAccessKey=a2V5",
+		hubclient.Options{Roots: c.hub.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	c.public = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.ServeHTTP(w, r) }))
+	t.Cleanup(c.public.Close)
+	c.Gateway = gateway.New(gateway.Options{
+		Hub: client, BaseURL: "wss" + strings.TrimPrefix(c.public.URL, "https"), Log: zerolog.New(c),
+		Observe: func(e gateway.Event) { c.events <- e },
+	})
+	return c
+}
+
+// dial opens the WebSocket that a request asks for, as the module would.
+func (c *cloud) dial(t *testing.T, r tunnelopen.Request) (*wsconn.Conn, error) {
+	t.Helper()
+	dialer := wsconn.Dialer{Roots: c.public.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	return dialer.Dial(t.Context(), r.RemoteEndpoint, tunnelopen.Header(r.Token, "test"))
+}
+
+// status is what the gateway answers to a dial.
+func (c *cloud) status(t *testing.T, r tunnelopen.Request) int {
+	t.Helper()
+	conn, err := c.dial(t, r)
+	if err == nil {
+		conn.Close()
+		return http.StatusSwitchingProtocols
+	}
+	answer, ok := errors.AsType[*wsconn.HandshakeError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	status, _ := answer.HTTPStatus()
+	return status
+}
+
+var front = gateway.Camera{Name: "front", Identity: hubclient.Identity{Device: "d", Module: "m"}, LocalPort: 554}
+
+func TestOpen_handsOverTheModulesWebSocket(t *testing.T) {
+	c := newCloud(t)
+	var requests []tunnelopen.Request
+	far := make(chan net.Conn, 2)
+	c.module = func(r tunnelopen.Request) (int, string) {
+		requests = append(requests, r)
+		conn, err := c.dial(t, r)
+		if err != nil {
+			return 502, `{"code":"502"}`
+		}
+		far <- conn
+		return 200, `{}`
+	}
+	for range 2 {
+		conn, err := c.Open(t.Context(), front)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edge := <-far
+		go func() { _, _ = edge.Write([]byte("RTSP/1.0")); _ = edge.Close() }()
+		if got, err := io.ReadAll(conn); string(got) != "RTSP/1.0" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+		conn.Close()
+	}
+	if requests[0].LocalPort != 554 {
+		t.Errorf("local port %d", requests[0].LocalPort)
+	}
+	if len(requests[0].Token) != 43 || requests[0].Token == requests[1].Token || requests[0].RemoteEndpoint == requests[1].RemoteEndpoint {
+		t.Error("ids and tokens are not fresh 256-bit values")
+	}
+}
+
+// Only the right token on the right path gets in, and only once.
+func TestServeHTTP_refusesEverythingElse(t *testing.T) {
+	c := newCloud(t)
+	c.module = func(r tunnelopen.Request) (int, string) {
+		wrong := r
+		wrong.Token = tunnelopen.Token(strings.Repeat("A", 43))
+		unknown := r
+		unknown.RemoteEndpoint += "0"
+		elsewhere := r
+		elsewhere.RemoteEndpoint = strings.Replace(r.RemoteEndpoint, "/tunnel/", "/", 1)
+		for name, try := range map[string]struct {
+			r    tunnelopen.Request
+			want int
+		}{"wrong token": {wrong, 401}, "unknown id": {unknown, 404}, "another path": {elsewhere, 404}} {
+			if got := c.status(t, try.r); got != try.want {
+				t.Errorf("%s is answered %d, want %d", name, got, try.want)
+			}
+		}
+		plain, err := http.NewRequest(http.MethodGet, "https"+strings.TrimPrefix(r.RemoteEndpoint, "wss"), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		plain.Header = tunnelopen.Header(r.Token, "test")
+		if resp, err := c.public.Client().Do(plain); err != nil || resp.StatusCode != 404 {
+			t.Errorf("a plain GET with the right token: %v, %v", resp, err)
+		} else {
+			resp.Body.Close()
+		}
+		conn, err := c.dial(t, r) // none of this has used the token up
+		if err != nil {
+			t.Errorf("the right token is refused: %v", err)
+			return 502, `{}`
+		}
+		t.Cleanup(func() { conn.Close() })
+		if got := c.status(t, r); got != 404 {
+			t.Errorf("the second use of a token is answered %d, want 404", got)
+		}
+		return 200, `{}`
+	}
+	conn, err := c.Open(t.Context(), front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if got := strings.Count(c.log.String(), "request refused"); got != 5 {
+		t.Errorf("%d refusals are logged, want 5:\n%s", got, &c.log)
+	}
+	if strings.Contains(c.log.String(), strings.Repeat("A", 43)) {
+		t.Error("a token is logged")
+	}
+}
+
+func TestOpen_namesTheHop(t *testing.T) {
+	for _, try := range []struct {
+		name, body string
+		status     int
+		want       gateway.Hop
+	}{
+		{"module offline", "", 0, gateway.HopModule},
+		{"camera off", `{"code":"400","target":"10.0.0.21:554","message":"Could not connect to RTSP endpoint"}`, 400, gateway.HopCamera},
+		{"no such port", `{"code":"400","target":"localhost:554","message":"Local port is not available"}`, 400, gateway.HopCamera},
+		{"gateway unreachable", `{"code":"502","target":"wss://gw/tunnel/1","message":"Could not connect to remote endpoint"}`, 502, gateway.HopGateway},
+		{"shutting down", `{"code":"503","target":"tunnelOpen","message":"Shutting down"}`, 503, gateway.HopModule},
+		{"another implementation's error", `"no"`, 500, gateway.HopModule},
+		{"says yes and does not come", `{}`, 200, gateway.HopGateway},
+	} {
+		t.Run(try.name, func(t *testing.T) {
+			c := newCloud(t)
+			var late tunnelopen.Request
+			c.module = func(r tunnelopen.Request) (int, string) { late = r; return try.status, try.body }
+			_, err := c.Open(t.Context(), front)
+			if e, ok := errors.AsType[*gateway.OpenError](err); !ok || e.Hop != try.want {
+				t.Errorf("got %v, want hop %s", err, try.want)
+			}
+			if got := c.status(t, late); got != 404 {
+				t.Errorf("the token of a tunnel that was given up is answered %d", got)
+			}
+		})
+	}
+	t.Run("hub gone", func(t *testing.T) {
+		c := newCloud(t)
+		c.hub.Close()
+		_, err := c.Open(t.Context(), front)
+		if e, ok := errors.AsType[*gateway.OpenError](err); !ok || e.Hop != gateway.HopHub {
+			t.Errorf("got %v, want hop hub", err)
+		}
+	})
+}
+
+// A module that opened its WebSocket and then reports a failure leaves nothing open.
+func TestOpen_closesWhatCameForNothing(t *testing.T) {
+	c := newCloud(t)
+	far := make(chan net.Conn, 1)
+	c.module = func(r tunnelopen.Request) (int, string) {
+		conn, err := c.dial(t, r)
+		if err != nil {
+			t.Error(err)
+		}
+		far <- conn
+		return 500, `{}`
+	}
+	if _, err := c.Open(t.Context(), front); err == nil {
+		t.Fatal("no error")
+	}
+	edge := <-far
+	if _, err := edge.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the module reads %v, want EOF", err)
+	}
+	edge.Close()
+}
+
+// publish serves players of one camera; end ends that and waits.
+func publish(t *testing.T, c *cloud) (address string, end func()) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Publish(ctx, ln, front) }()
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end)
+	return ln.Addr().String(), end
+}
+
+func TestPublish_eachPlayerHasATunnel(t *testing.T) {
+	c := newCloud(t)
+	far := make(chan *wsconn.Conn, 2)
+	c.module = func(r tunnelopen.Request) (int, string) {
+		conn, err := c.dial(t, r)
+		if err != nil {
+			t.Error(err)
+		}
+		far <- conn
+		return 200, `{}`
+	}
+	address, end := publish(t, c)
+	player, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := player.Write([]byte("DESCRIBE")); err != nil {
+		t.Fatal(err)
+	}
+	edge := <-far
+	defer edge.Close()
+	got := make([]byte, 8)
+	if _, err := io.ReadFull(edge, got); err != nil || string(got) != "DESCRIBE" {
+		t.Fatalf("the camera's side read %q, %v", got, err)
+	}
+	if _, err := edge.Write([]byte("200 OK and video")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(player, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	// A player that leaves with video unread resets its connection: the module is to
+	// hear an end in order.
+	_ = player.(*net.TCPConn).SetLinger(0)
+	player.Close()
+	if _, err := edge.Read(got); !errors.Is(err, io.EOF) {
+		t.Errorf("the camera's side read %v, want EOF", err)
+	}
+	edge.Close()
+	if e := <-c.events; e.Phase != gateway.Opened || e.Camera != "front" || e.Took <= 0 {
+		t.Errorf("first event %+v", e)
+	}
+	if e := <-c.events; e.Phase != gateway.Closed || e.Up != 16 || e.Down != 8 || e.Err != nil {
+		t.Errorf("last event %+v", e)
+	}
+	end()
+}
+
+func TestPublish_hangsUpWhenNoTunnelOpens(t *testing.T) {
+	c := newCloud(t)
+	c.module = func(tunnelopen.Request) (int, string) { return 0, "" }
+	address, _ := publish(t, c)
+	player, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer player.Close()
+	if got, err := io.ReadAll(player); len(got) != 0 || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if e := <-c.events; e.Phase != gateway.Failed || e.Err == nil {
+		t.Errorf("event %+v", e)
+	}
+}
+
+func TestPublish_endsWithOpenTunnels(t *testing.T) {
+	c := newCloud(t)
+	far := make(chan *wsconn.Conn, 1)
+	c.module = func(r tunnelopen.Request) (int, string) {
+		conn, _ := c.dial(t, r)
+		far <- conn
+		return 200, `{}`
+	}
+	address, end := publish(t, c)
+	player, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer player.Close()
+	edge := <-far
+	defer edge.Close()
+	<-c.events
+	begin := time.Now()
+	end()
+	if took := time.Since(begin); took > 25*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if _, err := edge.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // Close 1001
+		t.Errorf("the camera's side read %v, want EOF", err)
+	}
+}
