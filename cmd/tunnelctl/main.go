@@ -1,0 +1,42 @@
+// Command tunnelctl is the operator's tool. So far it has one command: demo.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"rtsptunnel/internal/demo"
+)
+
+const usage = `Usage: tunnelctl COMMAND [flags]
+
+  demo    the whole product on this machine: watch two cameras through tunnels
+
+tunnelctl COMMAND --help says more.
+`
+
+func main() {
+	if demo.IsModule(os.Args) { // the demo starts this binary again as the edge module
+		os.Exit(demo.Module())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "demo" {
+		return demo.Main(ctx, args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
+		_, _ = io.WriteString(stdout, usage)
+		return 0
+	}
+	_, _ = fmt.Fprint(stderr, usage)
+	return 2
+}

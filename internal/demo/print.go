@@ -1,0 +1,77 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"rtsptunnel/internal/gateway"
+)
+
+// printer writes whole lines for people, each with its time.
+type printer struct {
+	mu    sync.Mutex
+	w     io.Writer
+	begin time.Time
+}
+
+func newPrinter(w io.Writer) *printer { return &printer{w: w, begin: time.Now()} }
+
+// plain writes text as it is. A reader that is gone is no reason to stop.
+func (p *printer) plain(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = io.WriteString(p.w, text)
+}
+
+// line writes a line with the time of day and the seconds since the start.
+func (p *printer) line(format string, a ...any) {
+	now := time.Now()
+	head := fmt.Sprintf("%s %+7.2fs  ", now.Format("15:04:05.000"), now.Sub(p.begin).Seconds())
+	p.plain(head + fmt.Sprintf(format, a...) + "\n")
+}
+
+func (p *printer) step(name, said string) { p.line("%-15s %s", name, said) }
+
+// event writes what happened to a player's tunnel.
+func (p *printer) event(e gateway.Event) {
+	switch e.Phase {
+	case gateway.Opened:
+		p.step("tunnel opened", fmt.Sprintf("%s for %s in %s", e.Camera, e.Client, milliseconds(e.Took)))
+	case gateway.Closed:
+		text := fmt.Sprintf("%s for %s: %d bytes from the camera, %d to it, %.1f s",
+			e.Camera, e.Client, e.Up, e.Down, e.Took.Seconds())
+		if e.Err != nil {
+			text += fmt.Sprintf(" (%v)", e.Err)
+		}
+		p.step("tunnel closed", text)
+	case gateway.Failed:
+		p.step("no tunnel", fmt.Sprintf("%s for %s: %v", e.Camera, e.Client, e.Err))
+	}
+}
+
+// invitation names the URLs, each on a line of its own.
+func (d *demo) invitation() string {
+	var b strings.Builder
+	b.WriteString("\nEach camera can be watched through a tunnel that the module opens from the inside:\n\n")
+	for _, s := range d.sites {
+		b.WriteString(s.url() + "\n")
+	}
+	b.WriteString("\nWith a player:\n\n")
+	for _, s := range d.sites {
+		b.WriteString("  ffplay -rtsp_transport tcp " + s.url() + "\n")
+	}
+	for _, s := range d.sites {
+		b.WriteString("  vlc --rtsp-tcp " + s.url() + "\n")
+	}
+	b.WriteString("\nCtrl-C ends everything.\n\n")
+	return b.String()
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", millis(d)) }
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func and(parts []string) string { return strings.Join(parts, " and ") }

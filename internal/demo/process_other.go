@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package demo
+
+import "syscall"
+
+// ownGroup keeps a terminal's Ctrl-C from the module, which is ended in its turn.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+func pinThread() {}

@@ -1,0 +1,75 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"rtsptunnel/internal/hubclient"
+)
+
+const (
+	readyTime = 30 * time.Second // for the module to connect; it takes well under one
+	pollTime  = 50 * time.Millisecond
+)
+
+// desired are the module's desired properties.
+func (d *demo) desired() (json.RawMessage, error) {
+	cameras := map[string]any{}
+	for _, s := range d.sites {
+		host, port, err := net.SplitHostPort(s.camera.Addr())
+		if err != nil {
+			return nil, err
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, err
+		}
+		cameras[s.name] = map[string]any{"host": host, "port": number, "localPort": s.localPort}
+	}
+	return json.Marshal(map[string]any{"cameras": cameras})
+}
+
+// awaitModule waits until the module acknowledges its cameras, which it does when
+// it answers direct methods.
+func (d *demo) awaitModule(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	tick := time.NewTicker(pollTime)
+	defer tick.Stop()
+	for {
+		t, err := d.client.Twin(ctx, d.identity())
+		if err == nil {
+			if description, ok := acknowledged(t); ok {
+				return "module connected; it reports: " + description, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("the module did not acknowledge its cameras within %s; its last log lines:\n%s",
+				readyTime, d.module.tail())
+		case <-tick.C:
+		}
+	}
+}
+
+// acknowledged tells whether the reported properties accept the desired version.
+func acknowledged(t hubclient.Twin) (description string, ok bool) {
+	var desired struct {
+		Version int64 `json:"$version"`
+	}
+	var reported struct {
+		Cameras struct {
+			Code        int    `json:"ac"`
+			Version     int64  `json:"av"`
+			Description string `json:"ad"`
+		} `json:"cameras"`
+	}
+	if json.Unmarshal(t.Properties.Desired, &desired) != nil || json.Unmarshal(t.Properties.Reported, &reported) != nil {
+		return "", false
+	}
+	return reported.Cameras.Description, reported.Cameras.Code == 200 && reported.Cameras.Version == desired.Version
+}
