@@ -1,0 +1,49 @@
+# Targets that every commit keeps working; the same ones run in CI and before a push.
+.DEFAULT_GOAL := help
+SHELL := bash
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 20s
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## the binaries, into bin/
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+demo: build ## watch two cameras through tunnels on this machine; Ctrl-C ends it
+	@exec bin/tunnelctl demo $(ARGS)
+
+test: ## all tests, with Go alone
+	go test ./...
+
+fmt: ## format the sources
+	go run $(GOLANGCI_LINT) fmt
+
+lint: ## linters and import rules
+	go run $(GOLANGCI_LINT) run
+	go vet ./...
+	go test ./internal/archtest
+
+race: ## all tests under the race detector, in random order
+	go test -race -shuffle=on -count=1 ./...
+
+once: build ## the demo without people: 100 frames of each camera
+	bin/tunnelctl demo --once --port 0
+
+check: lint race once ## what a commit needs
+
+judges: build ## players that are not ours: ffprobe and ffmpeg through tunnels
+	.ci/judges
+
+ci: ## what .ci/run runs, each step with its seconds
+	@.ci/steps check judges
+
+fuzz: ## each fuzz target for FUZZTIME
+	@.ci/fuzz $(FUZZTIME)
+
+hooks: ## make check runs before each push
+	git config core.hooksPath .githooks
+
+.PHONY: help build demo test fmt lint race once check judges ci fuzz hooks

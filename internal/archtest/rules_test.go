@@ -1,0 +1,85 @@
+package archtest_test
+
+// mayImport is who may import whom among our own packages; a package that is not
+// here fails the test, and so does an import that is not. Adding either is a
+// decision: say why in the commit. Paths are below the module's root, "internal/"
+// left out.
+var mayImport = map[string][]string{
+	// The contract and the leaves.
+	"reason":     {},
+	"relay":      {}, // who the two connections are is nobody's business there
+	"twin":       {},
+	"config":     {},
+	"httpd":      {}, // an HTTP server that ends completely; the emulator and the gateway need the same
+	"localca":    {}, // certificates for loopback: the emulator, the demo
+	"hubclient":  {},
+	"rtsptest":   {},
+	"tunnelopen": {"reason"},
+	"camera":     {"reason"},
+	"wsconn":     {"reason"},
+	"edge":       {},
+
+	// The middle.
+	"tunnel":  {"tunnelopen", "relay", "reason"},
+	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
+
+	// The hub emulator knows no tunnels: it serves any module.
+	"hubemulator":          {"hubemulator/broker", "hubemulator/rest", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
+	"hubemulator/broker":   {"hubemulator/sas", "hubemulator/store"},
+	"hubemulator/rest":     {"hubemulator/broker", "hubemulator/sas", "hubemulator/store"},
+	"hubemulator/sas":      {},
+	"hubemulator/store":    {},
+	"hubemulator/workload": {"hubemulator/store"},
+
+	// Where things are wired.
+	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "reason"},
+	"demo":     {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
+	"archtest": {},
+
+	// What tests share. Only tests import these.
+	"logtest": {},
+	"hubtest": {"hubclient", "hubemulator"},
+
+	"cmd/rtsptunnel":  {"module"},
+	"cmd/hubemulator": {"hubemulator"},
+	"cmd/tunnelctl":   {"demo"},
+}
+
+// onlyIn is where a library may be imported: each has one home, which hides its
+// traps.
+var onlyIn = map[string][]string{
+	"github.com/amenzhinsky/iothub":        {"edge"},
+	"github.com/eclipse/paho.mqtt.golang":  {"edge"},
+	"github.com/gorilla/websocket":         {"wsconn"},
+	"github.com/kelseyhightower/envconfig": {"config"},
+	"github.com/mochi-mqtt/server":         {"hubemulator/broker"},
+	"github.com/bluenviron/gortsplib":      {"rtsptest"},
+	"github.com/bluenviron/mediacommon":    {"rtsptest"},
+	"github.com/pion/rtp":                  {"rtsptest"},
+}
+
+// never is what a binary must not reach, however far away, because it would make
+// the image of the edge module large or give it what only a test bench has.
+var never = map[string][]string{
+	"cmd/rtsptunnel": {
+		"github.com/bluenviron", "github.com/mochi-mqtt",
+		"rtsptunnel/internal/hubemulator", "rtsptunnel/internal/gateway", "rtsptunnel/internal/rtsptest",
+		"rtsptunnel/internal/demo", "rtsptunnel/internal/localca",
+	},
+}
+
+// forTests are packages that no program may contain.
+var forTests = []string{"logtest", "hubtest", "archtest"}
+
+// pure packages import no network, no file and no process; with the exceptions.
+var pure = map[string][]string{
+	"reason":            nil,
+	"tunnelopen":        nil,
+	"twin":              nil,
+	"hubemulator/sas":   {"net"}, // to split host and port, which is text
+	"hubemulator/store": nil,
+}
+
+// impure is what they must not import. net/http's constants and header type are
+// values, and net/url is text.
+var impure = []string{"net", "os", "os/exec", "os/signal", "syscall", "github.com/rs/zerolog"}
