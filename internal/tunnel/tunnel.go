@@ -94,15 +94,21 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 		end(nil)
 		return refused(log, tunnelopen.ShuttingDown())
 	}
+	opened := false
+	defer func() {
+		if !opened { // also after a panic in a dial
+			s.leave(id)
+		}
+	}()
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
 	name, camera, remote, err := s.dial(life, r)
 	if stop(); err != nil {
 		if reason.Of(context.Cause(life)) == reason.ShuttingDown {
 			err = tunnelopen.ShuttingDown()
 		}
-		s.leave(id)
 		return refused(log, err)
 	}
+	opened = true
 	log = log.With().Str("camera", name).Logger()
 	log.Info().Dur("durMs", time.Since(begin)).Msg("tunnel opened")
 	go func() {
@@ -124,8 +130,8 @@ func refused(log zerolog.Logger, err error) error {
 	return err
 }
 
-// dial dials the camera, then the remote end, and closes the first if the second
-// fails.
+// dial dials the camera, then the remote end, and hangs up on the first at once if
+// the second fails: cameras have few sessions.
 func (s *Set) dial(ctx context.Context, r tunnelopen.Request) (name string, camera, remote net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.OpenTimeout)
 	defer cancel()
@@ -137,9 +143,13 @@ func (s *Set) dial(ctx context.Context, r tunnelopen.Request) (name string, came
 	if err != nil {
 		return "", nil, nil, tunnelopen.CameraUnreachable(c.Target, err)
 	}
+	defer func(camera net.Conn) {
+		if remote == nil { // also after a panic
+			_ = camera.Close()
+		}
+	}(camera)
 	remote, err = within(ctx, s.o.RemoteTimeout, func(ctx context.Context) (net.Conn, error) { return s.o.Remote(ctx, r) })
 	if err != nil {
-		_ = camera.Close()
 		return "", nil, nil, remoteError(r, err)
 	}
 	return c.Name, camera, remote, nil

@@ -221,6 +221,27 @@ func TestOpen_closesTheCameraWhenTheRemoteFails(t *testing.T) {
 	}
 }
 
+// A panic in a dial is the caller's to handle; nothing of the tunnel is left.
+func TestOpen_panicLeavesNothing(t *testing.T) {
+	s := newSite(t, func(o *tunnel.Options) {
+		o.Remote = func(context.Context, tunnelopen.Request) (net.Conn, error) { panic("a library's") }
+	})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_ = s.Open(t.Context(), request())
+	}()
+	if s.Len() != 0 {
+		t.Errorf("%d tunnels are left", s.Len())
+	}
+	if _, err := accept(t, s.camera).Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the camera reads %v, want EOF", err)
+	}
+}
+
 // A dial that hangs costs its limit, and both limits are within the whole's.
 func TestOpen_isBounded(t *testing.T) {
 	var left []time.Duration
