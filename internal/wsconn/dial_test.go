@@ -9,10 +9,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -121,6 +123,91 @@ func TestDial_silence(t *testing.T) {
 	_, err = wsconn.Dialer{}.Dial(ctx, "wss://"+ln.Addr().String(), nil)
 	if got := reason.Of(err); got != reason.RemoteTimeout {
 		t.Errorf("reason %s, %v", got, err)
+	}
+}
+
+// proxy is a small CONNECT proxy; it hands out each request that it gets.
+func proxy(t *testing.T) (*url.URL, <-chan *http.Request) {
+	t.Helper()
+	requests := make(chan *http.Request, 4)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests <- r
+		target, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			http.Error(w, "no such target", http.StatusBadGateway)
+			return
+		}
+		defer target.Close()
+		client, buffered, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer client.Close()
+		_, _ = client.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
+		go func() { _, _ = io.Copy(target, buffered); target.Close() }()
+		_, _ = io.Copy(client, target)
+	}))
+	t.Cleanup(srv.Close)
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("site", "pass")
+	return u, requests
+}
+
+// The proxy sees a CONNECT and its own login; the token goes through it unseen. This
+// proxy is the test's: tinyproxy and squid are not judges here yet.
+func TestDial_throughAProxy(t *testing.T) {
+	accepted := make(chan *wsconn.Conn, 1)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer x" {
+			t.Error("the token did not arrive")
+		}
+		c, err := wsconn.Accept(w, r)
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- c
+	}))
+	defer srv.Close()
+	u, requests := proxy(t)
+	d := wsconn.Dialer{Roots: roots(srv), Proxy: http.ProxyURL(u)}
+	c, err := d.Dial(t.Context(), wss(srv), http.Header{"Authorization": {"Bearer x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	far := <-accepted
+	defer far.Close()
+	r := <-requests
+	if r.Method != http.MethodConnect || r.Header.Get("Authorization") != "" || r.Header.Get("Proxy-Authorization") == "" {
+		t.Errorf("the proxy got %s with %v", r.Method, r.Header)
+	}
+	if _, err := c.Write([]byte("through")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 7)
+	if _, err := io.ReadFull(far, got); err != nil || string(got) != "through" {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+// A proxy that is down means no connection, not a direct one.
+func TestDial_proxyIsDown(t *testing.T) {
+	var direct atomic.Int32
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { direct.Add(1) }))
+	defer srv.Close()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	u, err := url.Parse(gone.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = wsconn.Dialer{Roots: roots(srv), Proxy: http.ProxyURL(u)}.Dial(t.Context(), wss(srv), nil)
+	if reason.Of(err) != reason.RemoteRefused || direct.Load() != 0 {
+		t.Errorf("reason %s, %d direct requests (%v)", reason.Of(err), direct.Load(), err)
 	}
 }
 
