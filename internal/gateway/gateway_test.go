@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +18,7 @@ import (
 
 	"rtsptunnel/internal/gateway"
 	"rtsptunnel/internal/hubclient"
+	"rtsptunnel/internal/logtest"
 	"rtsptunnel/internal/tunnelopen"
 	"rtsptunnel/internal/wsconn"
 )
@@ -33,20 +33,12 @@ type cloud struct {
 	hub    *httptest.Server
 	module func(r tunnelopen.Request) (status int, body string)
 	events chan gateway.Event
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (c *cloud) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.log.Write(p)
+	log    *logtest.Record
 }
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := &cloud{events: make(chan gateway.Event, 16)}
+	c := &cloud{events: make(chan gateway.Event, 16), log: logtest.New()}
 	c.hub = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call struct {
 			Payload json.RawMessage `json:"payload"`
@@ -76,7 +68,7 @@ func newCloud(t *testing.T) *cloud {
 	c.public = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.ServeHTTP(w, r) }))
 	t.Cleanup(c.public.Close)
 	c.Gateway = gateway.New(gateway.Options{
-		Hub: client, BaseURL: "wss" + strings.TrimPrefix(c.public.URL, "https"), Log: zerolog.New(c),
+		Hub: client, BaseURL: "wss" + strings.TrimPrefix(c.public.URL, "https"), Log: zerolog.New(c.log),
 		Observe: func(e gateway.Event) { c.events <- e },
 	})
 	return c
@@ -184,10 +176,8 @@ func TestServeHTTP_refusesEverythingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if got := strings.Count(c.log.String(), "request refused"); got != 5 {
-		t.Errorf("%d refusals are logged, want 5:\n%s", got, &c.log)
+		t.Errorf("%d refusals are logged, want 5:\n%s", got, c.log)
 	}
 	if strings.Contains(c.log.String(), strings.Repeat("A", 43)) {
 		t.Error("a token is logged")

@@ -3,6 +3,7 @@ package module_test
 import (
 	"net"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,4 +38,41 @@ func silent(t *testing.T, localPort int) camera {
 	}
 	t.Fatal("a listener with a full backlog still answers")
 	return camera{}
+}
+
+// One camera that never answers holds up nobody else.
+func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.run(t)
+	s.desire(t, map[string]any{"front": at(cam, 554), "silent": silent(t, 1554)})
+
+	const calls = 20
+	begin := time.Now()
+	took := make(chan time.Duration, calls)
+	var silence time.Duration
+	var all sync.WaitGroup
+	call := func(port, want int) {
+		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", port)); status != want {
+			t.Errorf("port %d: answer %d %v", port, status, body)
+		}
+	}
+	all.Go(func() { call(1554, 400); silence = time.Since(begin) })
+	for range calls - 1 {
+		all.Go(func() { call(554, 200); took <- time.Since(begin) })
+	}
+	all.Wait()
+	close(took)
+	for d := range took {
+		if d >= silence {
+			t.Errorf("a call took %s, the silent camera's %s", d, silence)
+		}
+	}
+	if silence < 4*time.Second {
+		t.Errorf("the silent camera answered after %s: it was not silent", silence)
+	}
+	for range calls - 1 {
+		far := <-r.tunnels
+		far.Close()
+	}
 }

@@ -1,19 +1,18 @@
 package tunnel_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"rtsptunnel/internal/logtest"
 	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/tunnelopen"
@@ -26,30 +25,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type site struct {
 	*tunnel.Set
 	camera, remote net.Listener
-	log            *lines
-}
-
-// lines collects a log.
-type lines struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
+	log            *logtest.Record
 }
 
 func newSite(t *testing.T, change func(*tunnel.Options)) *site {
 	t.Helper()
-	s := &site{camera: listen(t), remote: listen(t), log: &lines{}}
+	s := &site{camera: listen(t), remote: listen(t), log: logtest.New()}
 	dial := func(ln net.Listener) func(context.Context) (net.Conn, error) {
 		return func(ctx context.Context) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", ln.Addr().String())
