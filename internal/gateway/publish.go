@@ -70,10 +70,10 @@ func (g *Gateway) serve(ctx context.Context, conn net.Conn, c Camera) {
 	tunnel, err := g.Open(ctx, c)
 	event.Took = time.Since(begin)
 	if err != nil {
-		_ = conn.Close()
 		log.Warn().Err(err).Msg("tunnel not opened")
 		event.Phase, event.Err = Failed, err
-		g.observe(event)
+		g.observe(event) // before the client notices: who sees it hung up can look up why
+		_ = conn.Close()
 		return
 	}
 	log.Info().Dur("durMs", event.Took).Msg("tunnel opened")
