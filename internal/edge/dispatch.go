@@ -1,11 +1,6 @@
 package edge
 
-import (
-	"context"
-	"net/http"
-
-	"github.com/rs/zerolog"
-)
+import "github.com/rs/zerolog"
 
 // hint is the library's dispatcher of desired patches. They arrive out of order, a
 // goroutine each, and may be lost: all that one says is that the twin changed.
@@ -29,17 +24,8 @@ func (m methods) Dispatch(name string, payload []byte) (status int, body []byte,
 	return status, body, nil
 }
 
-// answer calls the handler, unless Run is over.
-func (c *Client) answer(ctx context.Context, name string, payload []byte) (status int, body []byte) {
-	if !c.calls.enter() {
-		return http.StatusServiceUnavailable, []byte("null")
-	}
-	defer c.calls.running.Done()
-	return c.o.Handler.Method(ctx, name, payload)
-}
-
-// logger is the library's logger. What it has to say at debug level holds whole
-// payloads, tokens in them, and is dropped.
+// logger is the library's logger. Its debug lines are dropped: the transport's say
+// what session says better, and other parts of the library log whole payloads.
 type logger struct{ log zerolog.Logger }
 
 func (l logger) Errorf(format string, v ...any) { l.log.Error().Msgf("mqtt: "+format, v...) }

@@ -18,7 +18,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -80,7 +79,8 @@ const (
 	healthy   = time.Minute // a session that lasted so long starts the waits anew
 )
 
-// Run keeps the identity connected until ctx is done; nothing else ends it. It
+// Run keeps the identity connected until ctx is done; nothing else ends it. Calls
+// that run then are still answered, if they take no longer than two seconds. It
 // returns when the connection is closed and every call of Handler has returned.
 func (c *Client) Run(ctx context.Context) {
 	defer c.calls.wait()
@@ -104,31 +104,6 @@ func (c *Client) Run(ctx context.Context) {
 		}
 		limit = min(2*limit, lastWait)
 	}
-}
-
-// calls counts running calls of Handler.Method: they are started by the library's
-// goroutines, which nobody can wait for.
-type calls struct {
-	mu      sync.Mutex
-	over    bool
-	running sync.WaitGroup
-}
-
-// enter is false when Run is over.
-func (c *calls) enter() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.over {
-		c.running.Add(1)
-	}
-	return !c.over
-}
-
-func (c *calls) wait() {
-	c.mu.Lock()
-	c.over = true
-	c.mu.Unlock()
-	c.running.Wait()
 }
 
 var errOver = errors.New("the module is shutting down")

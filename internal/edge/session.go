@@ -42,20 +42,26 @@ func (c *Client) session(ctx context.Context) error {
 		return err
 	}
 	defer link.close()
-	stop := context.AfterFunc(ctx, func() { end(errOver) })
-	defer stop()
 
 	// The library waits for each acknowledgement for as long as the context lives.
 	patience := time.AfterFunc(subscribeTimeout, func() { end(errSilent) })
 	defer patience.Stop()
+	stop := context.AfterFunc(ctx, func() { end(errOver) })
+	defer stop()
 	changed := make(hint, 1)
 	if err := c.subscribe(ctx, life, link.tr, changed); err != nil {
 		return cause(life, err)
 	}
-	patience.Stop()
+	if !patience.Stop() || !stop() {
+		return context.Cause(life)
+	}
 	c.o.Log.Info().Str("hub", c.o.Identity.HubHost).Str("gateway", c.o.Identity.GatewayHost).
 		Str("address", c.address()).Msg("connected to the hub, direct methods subscribed")
-	return c.serve(life, link.tr, changed)
+	err = c.serve(ctx, life, link.tr, changed)
+	if ctx.Err() != nil {
+		c.calls.settle() // while the session can still carry their answers
+	}
+	return err
 }
 
 // link is a connected transport.
@@ -112,19 +118,23 @@ func (c *Client) subscribe(ctx, life context.Context, tr *mqtt.ModuleTransport, 
 	return nil
 }
 
-// serve follows the twin until the session ends.
-func (c *Client) serve(life context.Context, tr *mqtt.ModuleTransport, changed hint) error {
+// serve follows the twin until the session or ctx ends.
+func (c *Client) serve(ctx, life context.Context, tr *mqtt.ModuleTransport, changed hint) error {
+	request, over := context.WithCancelCause(life)
+	defer over(nil)
+	stop := context.AfterFunc(ctx, func() { over(errOver) })
+	defer stop()
 	for {
 		select {
-		case <-life.Done():
-			return context.Cause(life)
+		case <-request.Done():
+			return context.Cause(request)
 		case <-changed:
 		}
-		reported, err := c.readTwin(life, tr)
+		reported, err := c.readTwin(request, tr)
 		if err != nil {
-			return cause(life, err)
+			return cause(request, err)
 		}
-		c.report(life, tr, reported)
+		c.report(request, tr, reported)
 	}
 }
 

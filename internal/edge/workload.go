@@ -40,7 +40,8 @@ func newWorkload(id Identity) (*workload, error) {
 		return nil, fmt.Errorf("workload URI: %w", err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true} // two calls an hour
-	w := &workload{id: id, http: http.Client{Transport: transport, Timeout: workloadTimeout}}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	w := &workload{id: id, http: http.Client{Transport: transport, Timeout: workloadTimeout, CheckRedirect: stay}}
 	switch u.Scheme {
 	case "unix":
 		socket := u.Host + u.Path

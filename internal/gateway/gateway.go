@@ -167,13 +167,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
+	var taken net.Conn // stays nil if it is not accepted: collect waits for a value
+	defer func() { p.conn <- taken }()
 	conn, err := wsconn.Accept(w, r)
 	if err != nil {
 		g.o.Log.Warn().Err(err).Str("remoteAddr", r.RemoteAddr).Msg("tunnel's websocket not accepted")
-		p.conn <- nil
 		return
 	}
-	p.conn <- conn
+	taken = conn
 }
 
 // take finds the pending tunnel that a request may have, and removes it: its token
@@ -183,7 +184,7 @@ func (g *Gateway) take(r *http.Request) (p *pending, status int, why string) {
 	if !ok {
 		return nil, http.StatusNotFound, "no such path"
 	}
-	token, _ := strings.CutPrefix(r.Header.Get(tunnelopen.AuthorizationField), tunnelopen.BearerPrefix)
+	token, bearer := strings.CutPrefix(r.Header.Get(tunnelopen.AuthorizationField), tunnelopen.BearerPrefix)
 	sum := sha256.Sum256([]byte(token))
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -191,7 +192,7 @@ func (g *Gateway) take(r *http.Request) (p *pending, status int, why string) {
 	switch {
 	case !ok:
 		return nil, http.StatusNotFound, "no pending tunnel of this id"
-	case subtle.ConstantTimeCompare(sum[:], p.token[:]) != 1:
+	case subtle.ConstantTimeCompare(sum[:], p.token[:]) != 1 || !bearer:
 		return nil, http.StatusUnauthorized, "wrong token"
 	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
 		return nil, http.StatusNotFound, "not a WebSocket"

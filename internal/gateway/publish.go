@@ -37,8 +37,9 @@ const (
 
 // Publish gives each client of ln its own tunnel to the camera: what the client
 // sends goes to the camera and the other way round. When ctx is done it closes ln
-// and all tunnels, and returns nil once they are closed; an error is ln's. A client
-// whose tunnel does not open is hung up on.
+// and all tunnels, and returns nil once they are closed. A client whose tunnel does
+// not open is hung up on. What keeps ln from accepting, such as a lack of
+// descriptors, is logged and waited out; an error is returned if ln is closed.
 func (g *Gateway) Publish(ctx context.Context, ln net.Listener, c Camera) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
@@ -51,16 +52,30 @@ func (g *Gateway) Publish(ctx context.Context, ln net.Listener, c Camera) error 
 	defer clients.Wait()
 	for {
 		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		switch {
+		case err == nil:
+			clients.Go(func() { g.serve(life, conn, c) })
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
 			end(err)
 			return fmt.Errorf("publish camera %s: %w", c.Name, err)
+		default:
+			g.o.Log.Warn().Err(err).Str("camera", c.Name).Msg("client not accepted")
+			pause(ctx)
 		}
-		clients.Go(func() { g.serve(life, conn, c) })
 	}
 }
+
+// pause keeps a listener that cannot accept from turning in circles.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(acceptPause):
+	}
+}
+
+const acceptPause = 100 * time.Millisecond
 
 // serve is one client's whole stay.
 func (g *Gateway) serve(ctx context.Context, conn net.Conn, c Camera) {

@@ -71,15 +71,21 @@ func New(connectionString string, o Options) (*Client, error) {
 	}
 	return &Client{
 		host: parts["HostName"], policy: parts["SharedAccessKeyName"], key: key,
-		http: http.Client{Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: slack}).DialContext,
-			TLSClientConfig:     &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: slack,
-			IdleConnTimeout:     time.Minute,
-		}},
+		http: http.Client{
+			CheckRedirect: noRedirect,
+			Transport: &http.Transport{
+				Proxy:               http.ProxyFromEnvironment,
+				DialContext:         (&net.Dialer{Timeout: slack}).DialContext,
+				TLSClientConfig:     &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+				TLSHandshakeTimeout: slack,
+				IdleConnTimeout:     time.Minute,
+			},
+		},
 	}, nil
 }
+
+// noRedirect: a hub redirects nobody, and a payload or a token must not be sent on.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Close closes the connections that are idle.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

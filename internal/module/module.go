@@ -133,6 +133,7 @@ func (m *module) Method(ctx context.Context, name string, payload []byte) (statu
 			status, body = tunnelopen.Response(errors.New("panic"))
 		}
 	}()
+	m.log.Debug().Str("method", name).Int("bytes", len(payload)).Msg("direct method received")
 	return tunnelopen.Response(m.call(ctx, name, payload))
 }
 

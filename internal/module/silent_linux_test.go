@@ -76,3 +76,24 @@ func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
 		far.Close()
 	}
 }
+
+// Calls that are under way when the module ends are told so: all of them, since the
+// hub connection outlives them.
+func TestShutdown_answersWhatIsUnderWay(t *testing.T) {
+	s, r := newSite(t), newRemote(t)
+	s.trust(t, r.ca.CertPEM())
+	stop := s.run(t)
+	s.desire(t, map[string]camera{"silent": silent(t, 1554)})
+	const calls = 8
+	var all sync.WaitGroup
+	for range calls {
+		all.Go(func() {
+			if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 1554)); status != 503 || body["message"] != "Shutting down" {
+				t.Errorf("answer %d %v", status, body)
+			}
+		})
+	}
+	s.log.Await(t, "direct method received", calls)
+	stop()
+	all.Wait()
+}

@@ -63,7 +63,7 @@ var texts = map[Code]string{
 	RemoteUpgrade:   "the remote endpoint did not answer with a WebSocket",
 	RemoteTimeout:   "the remote endpoint did not answer in time",
 	UnknownMethod:   "the module has no direct method of this name",
-	ShuttingDown:    "the module is shutting down",
+	ShuttingDown:    "shutting down",
 	Internal:        "internal error",
 	CameraClosed:    "the camera ended the connection in order",
 	CameraLost:      "the connection to the camera broke",

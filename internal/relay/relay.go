@@ -9,8 +9,8 @@
 //     say something; once its bytes cannot be delivered any more they are read and
 //     dropped for [Drain], since closing a TCP socket with unread bytes would reset
 //     it and could cost the peer bytes that it has not read yet;
-//   - any other end is passed on as what it is, with its cause, so that nobody
-//     takes a cut for the whole.
+//   - any other end that comes first is passed on as what it is, with its cause, so
+//     that nobody takes a cut for the whole.
 package relay
 
 import (
@@ -83,6 +83,7 @@ type run struct {
 	first  Side        // whose end came first
 	err    error       // how it ended; nil in order
 	expiry *time.Timer // ends the relay; set once a side has ended or takes no bytes
+	until  time.Time   // when expiry does
 	dead   Side        // which side takes no bytes any more
 	lost   error       // why dead takes none; nil if it had ended in order
 }
@@ -93,7 +94,6 @@ func (r *run) copy(w *counter, from net.Conn, side Side) {
 	if w.failed {
 		r.undeliverable(A+B-side, err)
 		_, _ = io.Copy(io.Discard, from)
-		r.broke(A+B-side, err)
 		return
 	}
 	first, err := r.ended(side, err)
@@ -110,14 +110,18 @@ func (r *run) copy(w *counter, from net.Conn, side Side) {
 }
 
 // undeliverable says that side does not take bytes any more, and why. Its own copy
-// ends soon too and gets Drain to say so. io.ErrClosedPipe is the one refusal that
-// is an end in order; after any other an EOF proves nothing, since a failed write
-// takes the reset of a TCP connection away from the read that follows.
+// ends soon too and gets Drain to say so. If that says EOF, it depends whose word
+// that is: a connection with CloseCause has it from its peer; from TCP it proves
+// nothing, since a failed write takes the reset away from the read that follows.
+// io.ErrClosedPipe is the one refusal that is an end in order.
 func (r *run) undeliverable(side Side, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.over {
+		return
+	}
 	r.dead = side
-	if !errors.Is(err, io.ErrClosedPipe) {
+	if _, told := r.conn(side).(causeCloser); !told && !errors.Is(err, io.ErrClosedPipe) {
 		r.lost = err
 	}
 	r.expire(Drain, func() { r.broke(side, err) })
@@ -152,13 +156,29 @@ func (r *run) ended(side Side, err error) (first bool, how error) {
 	return true, err
 }
 
-// expire sets the time after which the relay is ended by end.
+// expire sets the time after which the relay is ended by end, unless it ends
+// earlier already.
 func (r *run) expire(d time.Duration, end func()) {
+	until := time.Now().Add(d)
 	if r.expiry != nil {
+		if !until.Before(r.until) {
+			return
+		}
 		r.expiry.Stop()
 	}
-	r.expiry = time.AfterFunc(d, end)
+	r.expiry, r.until = time.AfterFunc(d, end), until
 }
+
+func (r *run) conn(side Side) net.Conn {
+	if side == A {
+		return r.a
+	}
+	return r.b
+}
+
+// causeCloser is a connection that tells its peer why it is closed, and hears the
+// same from it.
+type causeCloser interface{ CloseCause(err error) error }
 
 // close closes both connections once. An end that a side has brought about itself
 // outweighs cause.
@@ -174,7 +194,7 @@ func (r *run) close(cause error) {
 	}
 	r.mu.Unlock()
 	for _, c := range []net.Conn{r.a, r.b} {
-		if e, ok := c.(interface{ CloseCause(error) error }); ok {
+		if e, ok := c.(causeCloser); ok {
 			_ = e.CloseCause(cause)
 			continue
 		}

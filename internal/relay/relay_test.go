@@ -122,9 +122,13 @@ func TestRun_resetIsReported(t *testing.T) {
 	if err := a.SetLinger(0); err != nil {
 		t.Fatal(err)
 	}
+	begin := time.Now()
 	a.Close()
 	if r := wait(t, result); r.First != relay.A || r.Err == nil {
 		t.Errorf("result %+v, want a's reset", r)
+	}
+	if took := time.Since(begin); took >= relay.Linger {
+		t.Errorf("took %s: a reset leaves nothing to wait for", took)
 	}
 	if _, err := io.ReadAll(b); err != nil {
 		t.Errorf("b read %v", err)
@@ -263,6 +267,56 @@ func TestRun_refusedBytesAreNotAnEndInOrder(t *testing.T) {
 		}
 	})
 }
+
+// A connection that has its peer's word for an end is believed, also when a write
+// has failed before that word was read; for TCP a failed write is what counts.
+func TestRun_refusalAndThenEOF(t *testing.T) {
+	for name, told := range map[string]bool{"the peer's word": true, "TCP": false} {
+		t.Run(name, func(t *testing.T) {
+			nearA, farA := net.Pipe()
+			refused := errors.New("connection reset")
+			b := &lateEOF{refuse: refused, refused: make(chan struct{}), closed: make(chan struct{})}
+			var conn net.Conn = b
+			if told {
+				conn = &tells{b}
+			}
+			go func() { _, _ = farA.Write([]byte("x")); <-b.refused; farA.Close() }()
+			r := relay.Run(t.Context(), nearA, conn)
+			if r.First != relay.B || (r.Err == nil) != told {
+				t.Errorf("result %+v", r)
+			}
+		})
+	}
+}
+
+// lateEOF refuses the first write and then ends.
+type lateEOF struct {
+	net.Conn
+	refuse  error
+	refused chan struct{}
+	closed  chan struct{}
+}
+
+func (l *lateEOF) Write([]byte) (int, error) {
+	defer close(l.refused)
+	return 0, l.refuse
+}
+func (l *lateEOF) Close() error { close(l.closed); return nil }
+
+func (l *lateEOF) Read([]byte) (int, error) {
+	<-l.refused
+	// The relay must hear of the refusal first; its copy is in another goroutine.
+	select {
+	case <-l.closed:
+	case <-time.After(50 * time.Millisecond):
+	}
+	return 0, io.EOF
+}
+
+// tells is a lateEOF with its peer's word.
+type tells struct{ *lateEOF }
+
+func (t *tells) CloseCause(error) error { return t.Close() }
 
 type refuser struct {
 	net.Conn

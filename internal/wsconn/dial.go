@@ -43,13 +43,19 @@ func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.sta
 // 599) is a *HandshakeError. No error holds a header's value. The caller closes the
 // connection.
 func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
+	var raw handshake
 	dialer := websocket.Dialer{
 		Proxy:           d.Proxy,
+		NetDialContext:  raw.dial,
 		TLSClientConfig: &tls.Config{RootCAs: d.Roots, MinVersion: tls.VersionTLS12},
 		ReadBufferSize:  bufferSize,
 		WriteBufferSize: bufferSize,
 	}
 	ws, answer, err := dialer.DialContext(ctx, endpoint, header)
+	if late := raw.over(); err == nil && late {
+		_ = ws.Close()
+		return nil, reason.New(reason.RemoteTimeout, ctx.Err())
+	}
 	if err != nil {
 		if answer != nil && answer.Body != nil {
 			_ = answer.Body.Close()

@@ -5,8 +5,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -53,27 +55,33 @@ func TestDial_answers(t *testing.T) {
 	}
 }
 
-// raw answers every connection over TLS with the same bytes.
+// raw answers every connection over TLS with the same bytes; {accept} in them is the
+// right Sec-WebSocket-Accept.
 func raw(t *testing.T, answer string) *httptest.Server {
 	t.Helper()
-	return httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer c.Close()
-		_, _ = c.Write([]byte(answer))
+		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		accept := base64.StdEncoding.EncodeToString(sum[:])
+		_, _ = c.Write([]byte(strings.Replace(answer, "{accept}", accept, 1)))
 	}))
 }
 
 func TestDial_answersThatAreNoWebSocket(t *testing.T) {
 	const upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	const acceptable = upgrade + "Sec-WebSocket-Accept: {accept}\r\n"
 	for name, answer := range map[string]string{
-		"200":              "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-		"wrong accept key": upgrade + "Sec-WebSocket-Accept: x\r\n\r\n",
-		"garbage":          "SSH-2.0-OpenSSH\r\n",
-		"nothing":          "",
+		"200":                          "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"wrong accept key":             upgrade + "Sec-WebSocket-Accept: x\r\n\r\n",
+		"an extension nobody offered":  acceptable + "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
+		"a subprotocol nobody offered": acceptable + "Sec-WebSocket-Protocol: mqtt\r\n\r\n",
+		"garbage":                      "SSH-2.0-OpenSSH\r\n",
+		"nothing":                      "",
 	} {
 		srv := raw(t, answer)
 		_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), nil)
@@ -208,6 +216,70 @@ func TestDial_proxyIsDown(t *testing.T) {
 	_, err = wsconn.Dialer{Roots: roots(srv), Proxy: http.ProxyURL(u)}.Dial(t.Context(), wss(srv), nil)
 	if reason.Of(err) != reason.RemoteRefused || direct.Load() != 0 {
 		t.Errorf("reason %s, %d direct requests (%v)", reason.Of(err), direct.Load(), err)
+	}
+}
+
+// A context that ends while the server is silent, with TLS up and the request sent,
+// ends the dial at once: gorilla's dialer alone would wait for a deadline.
+func TestDial_cancelled(t *testing.T) {
+	asked := make(chan struct{})
+	release := make(chan struct{})
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-release
+	}))
+	defer srv.Close()
+	defer close(release)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(ctx, wss(srv), nil)
+		ended <- err
+	}()
+	<-asked
+	cancel()
+	select {
+	case err := <-ended:
+		if reason.Of(err) != reason.RemoteTimeout {
+			t.Errorf("reason %s (%v)", reason.Of(err), err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the dial goes on")
+	}
+}
+
+// A server whose answer never ends does not fill the memory.
+func TestDial_endlessAnswer(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n"))
+		line := []byte("X: " + strings.Repeat("x", 64<<10) + "\r\n")
+		for range 1024 { // 64 MiB, if somebody takes them
+			if _, err := c.Write(line); err != nil {
+				return
+			}
+		}
+		t.Error("64 MiB of header fields were read")
+	}))
+	defer srv.Close()
+	if _, err := (wsconn.Dialer{Roots: roots(srv)}).Dial(t.Context(), wss(srv), nil); reason.Of(err) != reason.RemoteUpgrade {
+		t.Errorf("reason %s (%v)", reason.Of(err), err)
+	}
+}
+
+func TestDial_oldTLS(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	srv.StartTLS()
+	defer srv.Close()
+	_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), nil)
+	if _, ok := errors.AsType[*wsconn.HandshakeError](err); err == nil || ok {
+		t.Errorf("TLS 1.1 got as far as HTTP: %v", err)
 	}
 }
 

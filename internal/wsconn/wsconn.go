@@ -32,8 +32,9 @@ const (
 )
 
 // Conn is a WebSocket as a net.Conn. One goroutine may read and any number may
-// write at a time; everything else may be called at any time. A Read is needed for
-// pings to be answered and for the peer's Close to be noticed.
+// write at a time; the Close methods may be called at any time, the write deadline
+// only between writes. A Read is needed for pings to be answered and for the peer's
+// Close to be noticed.
 //
 // Read returns io.EOF when the peer closed with 1000 or 1001, or without a code;
 // every other end of the WebSocket is an error with reason.RemoteLost. Once the peer has closed so, Write
@@ -118,9 +119,10 @@ func (c *Conn) writeFrame(frame []byte) error {
 	return c.ws.WriteMessage(websocket.BinaryMessage, frame)
 }
 
-// owePong answers a ping. It must not wait for a writer that is blocked, since it
+// owePong answers a ping. It does not wait for a writer that is blocked, since it
 // is called by the reader: then the pong, the newest alone, goes out right after
-// the frame that is being written.
+// the frame that is being written. It can wait for the peer when nobody writes and
+// the send buffer is full, which takes a peer that pings and does not read.
 func (c *Conn) owePong(data string) error {
 	c.pong.Store(&data)
 	c.flushPong()
@@ -213,5 +215,6 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // SetReadDeadline bounds Read. A deadline that passes ends reading for good.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.ws.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds Write. A deadline that passes ends writing for good.
+// SetWriteDeadline bounds the Writes after it; it does not wake one that runs, and
+// must not be called while one does. A deadline that passes ends writing for good.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.ws.SetWriteDeadline(t) }
