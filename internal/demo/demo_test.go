@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -114,7 +115,8 @@ func TestDemo_forPeople(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	code := make(chan int, 1)
-	go func() { code <- demo.Main(ctx, []string{"--port", "0"}, out, out) }()
+	logs := logtest.New()
+	go func() { code <- demo.Main(ctx, []string{"--port", "0", "--verbose"}, out, logs) }()
 	out.Await(t, "Ctrl-C ends everything.", 1)
 	urls := rtspURL.FindAllString(out.String(), -1)
 	if len(urls) != 2 {
@@ -164,7 +166,50 @@ func TestDemo_forPeople(t *testing.T) {
 	if opened, closed := strings.Count(out.String(), "tunnel opened"), strings.Count(out.String(), "tunnel closed"); opened != closed {
 		t.Errorf("%d tunnels opened, %d closed:\n%s", opened, closed, out)
 	}
-	logtest.NoSecret(t, out.String())
+	if !strings.Contains(logs.String(), "rtsptunnel ended") {
+		t.Errorf("the module was not ended in order:\n%s", logs)
+	}
+	logtest.NoSecret(t, out.String()+logs.String())
+	noProcess(t, out.String())
+}
+
+// readerGone is a pipe whose reader has read two lines and left.
+type readerGone struct{ lines int }
+
+func (r *readerGone) Write(p []byte) (int, error) {
+	if r.lines++; r.lines > 2 {
+		return 0, syscall.EPIPE
+	}
+	return len(p), nil
+}
+
+func TestDemo_endsWithItsReader(t *testing.T) {
+	tempDir(t)
+	code := make(chan int, 1)
+	go func() { code <- demo.Main(t.Context(), []string{"--port", "0"}, &readerGone{}, io.Discard) }()
+	select {
+	case got := <-code:
+		if got != 0 {
+			t.Errorf("exit code %d", got)
+		}
+	case <-time.After(patience):
+		t.Fatal("the demo goes on for nobody")
+	}
+}
+
+func TestOnce_interrupted(t *testing.T) {
+	tempDir(t)
+	out := logtest.New()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out.OnWrite(func(all string) {
+		if strings.Contains(all, "tunnel opened") {
+			interrupt()
+		}
+	})
+	if code := demo.Main(ctx, []string{"--once", "--port", "0"}, out, out); code != 1 || !strings.HasSuffix(out.String(), "tunnelctl demo: interrupted\n") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
 	noProcess(t, out.String())
 }
 

@@ -17,7 +17,7 @@ type Parts struct {
 // WatchBroken starts a demo, lets sabotage break it, and watches the cameras.
 func WatchBroken(ctx context.Context, sabotage func(Parts)) ([]Watched, error) {
 	events := newTape()
-	d := &demo{out: newPrinter(io.Discard), sites: sites(), logs: io.Discard, log: zerolog.Nop(), observe: events.record}
+	d := &demo{out: newPrinter(io.Discard, func() {}), sites: sites(), logs: io.Discard, log: zerolog.Nop(), observe: events.record}
 	defer d.close()
 	if err := d.start(ctx); err != nil {
 		return nil, err

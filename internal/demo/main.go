@@ -32,8 +32,9 @@ const (
 	exitUsage = 2
 )
 
-// Main is the command with its arguments; it runs until ctx is done or, with
-// --once, until the cameras have been watched, and returns the exit code.
+// Main is the command with its arguments; it runs until ctx is done, until nobody
+// reads what it writes or, with --once, until the cameras have been watched, and
+// returns the exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -84,7 +85,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if o.json {
 		human = stderr
 	}
-	out, events, logs := newPrinter(human), newTape(), o.logs(stderr)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	out, events, logs := newPrinter(human, end), newTape(), o.logs(stderr)
 	d := &demo{
 		port: o.port, out: out, sites: sites(), logs: logs, log: zerolog.New(logs).With().Timestamp().Logger(),
 		observe: func(e gateway.Event) { events.record(e); out.event(e) },
@@ -112,6 +115,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 func (d *demo) finish(ctx context.Context, o options, stdout io.Writer, events *tape) error {
 	watched := d.once(ctx, events)
 	d.close()
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	write := writeTable
 	if o.json {
 		write = writeJSON

@@ -15,15 +15,20 @@ type printer struct {
 	mu    sync.Mutex
 	w     io.Writer
 	begin time.Time
+	gone  func() // called when nobody reads any more
 }
 
-func newPrinter(w io.Writer) *printer { return &printer{w: w, begin: time.Now()} }
+func newPrinter(w io.Writer, gone func()) *printer {
+	return &printer{w: w, begin: time.Now(), gone: gone}
+}
 
-// plain writes text as it is. A reader that is gone is no reason to stop.
+// plain writes text as it is.
 func (p *printer) plain(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = io.WriteString(p.w, text)
+	if _, err := io.WriteString(p.w, text); err != nil {
+		p.gone()
+	}
 }
 
 // line writes a line with the time of day and the seconds since the start.
