@@ -70,11 +70,14 @@ func TestRead_namesAllThatIsMissing(t *testing.T) {
 }
 
 func TestRead_badValues(t *testing.T) {
-	for name, value := range map[string]string{
-		"IOTEDGE_AUTHSCHEME":     "x509",
-		"RTSPTUNNEL_HUB_ADDRESS": "127.0.0.1",
+	for _, c := range [][2]string{
+		{"IOTEDGE_AUTHSCHEME", "x509"},
+		{"RTSPTUNNEL_HUB_ADDRESS", "127.0.0.1"},
+		{"RTSPTUNNEL_HUB_ADDRESS", ":8883"},
+		{"RTSPTUNNEL_HUB_ADDRESS", "127.0.0.1:"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		name, value := c[0], c[1]
+		t.Run(name+"="+value, func(t *testing.T) {
 			set(t, injected)
 			t.Setenv(name, value)
 			if _, _, err := config.Read(); err == nil || !strings.Contains(err.Error(), name) {

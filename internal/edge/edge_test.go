@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rtsptunnel/internal/edge"
+	"rtsptunnel/internal/hubclient"
 	"rtsptunnel/internal/hubtest"
 	"rtsptunnel/internal/logtest"
 )
@@ -127,6 +128,40 @@ func TestMethod_manyAtOnce(t *testing.T) {
 		})
 	}
 	calls.Wait()
+}
+
+// A call outlives the session on which it came: a camera that is being dialled is
+// not given up because the hub went away for a moment.
+func TestMethod_outlivesItsSession(t *testing.T) {
+	s := newSite(t)
+	h := &slow{echo: s.module, called: make(chan context.Context, 1), release: make(chan struct{})}
+	s.o.Handler = h
+	s.run(t)
+	var call sync.WaitGroup
+	call.Go(func() {
+		_, _, _ = s.Client.Invoke(t.Context(), s.ID, hubclient.Method{Name: "x", ConnectTimeout: 20 * time.Second, ResponseTimeout: 5 * time.Second})
+	})
+	ctx := <-h.called
+	s.Drop(s.ID.Device, s.ID.Module)
+	s.log.Await(t, "connected to the hub", 2)
+	if ctx.Err() != nil {
+		t.Errorf("the call's context ended with the session: %v", ctx.Err())
+	}
+	close(h.release)
+	call.Wait()
+}
+
+// slow is an echo that hands out its first call's context and waits.
+type slow struct {
+	*echo
+	called  chan context.Context
+	release chan struct{}
+}
+
+func (s *slow) Method(ctx context.Context, name string, payload []byte) (int, []byte) {
+	s.called <- ctx
+	<-s.release
+	return s.echo.Method(ctx, name, payload)
 }
 
 // The twin is read whole after each connect and after each change, whatever was

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -160,6 +161,16 @@ func TestServeHTTP_refusesEverythingElse(t *testing.T) {
 		} else {
 			resp.Body.Close()
 		}
+		bare, err := http.NewRequest(http.MethodGet, "https"+strings.TrimPrefix(r.RemoteEndpoint, "wss"), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		bare.Header.Set("Authorization", string(r.Token))
+		if resp, err := c.public.Client().Do(bare); err != nil || resp.StatusCode != 401 {
+			t.Errorf("a token without its scheme: %v, %v", resp, err)
+		} else {
+			resp.Body.Close()
+		}
 		conn, err := c.dial(t, r) // none of this has used the token up
 		if err != nil {
 			t.Errorf("the right token is refused: %v", err)
@@ -176,8 +187,8 @@ func TestServeHTTP_refusesEverythingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-	if got := strings.Count(c.log.String(), "request refused"); got != 5 {
-		t.Errorf("%d refusals are logged, want 5:\n%s", got, c.log)
+	if got := strings.Count(c.log.String(), "request refused"); got != 6 {
+		t.Errorf("%d refusals are logged, want 6:\n%s", got, c.log)
 	}
 	if strings.Contains(c.log.String(), strings.Repeat("A", 43)) {
 		t.Error("a token is logged")
@@ -325,6 +336,48 @@ func TestPublish_hangsUpWhenNoTunnelOpens(t *testing.T) {
 	}
 	if e := <-c.events; e.Phase != gateway.Failed || e.Err == nil {
 		t.Errorf("event %+v", e)
+	}
+}
+
+// stumbling is a listener that fails once for a reason that passes.
+type stumbling struct {
+	net.Listener
+	once sync.Once
+}
+
+func (s *stumbling) Accept() (net.Conn, error) {
+	var err error
+	s.once.Do(func() { err = syscall.EMFILE })
+	if err != nil {
+		return nil, err
+	}
+	return s.Listener.Accept()
+}
+
+func TestPublish_survivesALackOfDescriptors(t *testing.T) {
+	c := newCloud(t)
+	c.module = func(tunnelopen.Request) (int, string) { return 0, "" }
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Publish(ctx, &stumbling{Listener: ln}, front) }()
+	player, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(player); err != nil {
+		t.Error(err)
+	}
+	player.Close()
+	if e := <-c.events; e.Phase != gateway.Failed {
+		t.Errorf("event %+v", e)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

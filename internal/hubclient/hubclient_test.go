@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,30 @@ func TestNew_badConnectionString(t *testing.T) {
 		} else if strings.Contains(err.Error(), key) {
 			t.Errorf("the error tells the key: %v", err)
 		}
+	}
+}
+
+// A payload may hold a token, and the SAS would go along: no redirect is followed.
+func TestRedirect_isNotFollowed(t *testing.T) {
+	followed := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed = true }))
+	defer elsewhere.Close()
+	hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	}))
+	defer hub.Close()
+	c, err := hubclient.New("HostName="+strings.TrimPrefix(hub.URL, "https://")+";SharedAccessKeyName=p;SharedAccessKey=a2V5",
+		hubclient.Options{Roots: hub.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _, err = c.Invoke(t.Context(), hubclient.Identity{Device: "d"}, hubclient.Method{Name: "m"})
+	if e, ok := errors.AsType[*hubclient.Error](err); !ok || e.Status != 307 || e.Message == "" {
+		t.Errorf("got %v", err)
+	}
+	if followed {
+		t.Error("the redirect was followed")
 	}
 }
 

@@ -202,6 +202,66 @@ func TestOpen_closesTheCameraWhenTheRemoteFails(t *testing.T) {
 	}
 }
 
+// The call's context bounds the dialling and not the tunnel.
+func TestOpen_outlivesItsContext(t *testing.T) {
+	s := newSite(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := s.Open(ctx, request()); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	camera, remote := accept(t, s.camera), accept(t, s.remote)
+	if _, err := camera.Write([]byte("still open")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(remote, make([]byte, 10)); err != nil {
+		t.Errorf("the tunnel ended with the call: %v", err)
+	}
+	remote.Close()
+	camera.Close()
+}
+
+func TestOpen_dialEndsWithItsContext(t *testing.T) {
+	dialling := make(chan struct{})
+	s := newSite(t, func(o *tunnel.Options) {
+		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
+			close(dialling)
+			<-ctx.Done()
+			return nil, reason.New(reason.RemoteTimeout, ctx.Err())
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	opened := make(chan error, 1)
+	go func() { opened <- s.Open(ctx, request()) }()
+	<-dialling
+	cancel()
+	if err := <-opened; err == nil {
+		t.Error("no error")
+	}
+}
+
+// The limits of the contract's issue, where nobody sets others.
+func TestOpen_defaultLimits(t *testing.T) {
+	limits := make(chan time.Duration, 2)
+	dial := func(ctx context.Context) (net.Conn, error) {
+		deadline, _ := ctx.Deadline()
+		limits <- time.Until(deadline).Round(time.Second)
+		near, far := net.Pipe()
+		t.Cleanup(func() { near.Close(); far.Close() })
+		return near, nil
+	}
+	s := newSite(t, func(o *tunnel.Options) {
+		o.Camera = func(int) (tunnel.Camera, bool) { return tunnel.Camera{Dial: dial}, true }
+		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) { return dial(ctx) }
+	})
+	if err := s.Open(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	if camera, remote := <-limits, <-limits; camera != 5*time.Second || remote != 10*time.Second {
+		t.Errorf("camera %s, remote %s; want 5s and 10s", camera, remote)
+	}
+}
+
 // A panic in a dial is the caller's to handle; nothing of the tunnel is left.
 func TestOpen_panicLeavesNothing(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {

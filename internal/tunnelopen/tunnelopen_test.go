@@ -83,6 +83,9 @@ func TestDecode_bad(t *testing.T) {
 		{"empty token", with("remoteAuthorizationToken", `""`), "tunnelOpen", "Invalid request: remoteAuthorizationToken", reason.RequestField},
 		{"token object", with("remoteAuthorizationToken", `{}`), "tunnelOpen", "Invalid request: remoteAuthorizationToken", reason.RequestType},
 		{"token with CRLF", with("remoteAuthorizationToken", `"a\r\nX: y"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
+		{"token with a blank", with("remoteAuthorizationToken", `"a b"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
+		{"token with DEL", with("remoteAuthorizationToken", `"a\u007f"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
+		{"endpoint longer than is echoed", with("remoteEndpoint", `"ws://h/`+strings.Repeat("é", 2000)+`"`), "ws://h/" + strings.Repeat("é", 1020), "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"token with NUL", with("remoteAuthorizationToken", `"a\u0000"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
 		{"token too long", with("remoteAuthorizationToken", `"`+strings.Repeat("a", 16385)+`"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
 		{"no port", with("localPort", ""), "tunnelOpen", "Invalid request: localPort", reason.RequestField},
@@ -184,6 +187,23 @@ func TestRemoteAnswered_cleansThePhrase(t *testing.T) {
 	}
 }
 
+func TestRemoteAnswered_shortTokenAndUnknownStatus(t *testing.T) {
+	short := tunnelopen.Request{RemoteEndpoint: "wss://h/", Token: "abc"}
+	for _, c := range []struct {
+		status       int
+		phrase, want string
+	}{
+		{401, "no abc here", "Unauthorized"},
+		{599, "", "HTTP status 599"},
+		{599, "abc", "HTTP status 599"},
+	} {
+		_, body := tunnelopen.Response(tunnelopen.RemoteAnswered(short, c.status, c.phrase, nil))
+		if !strings.Contains(string(body), `"message":"`+c.want+`"`) {
+			t.Errorf("%d %q became %s", c.status, c.phrase, body)
+		}
+	}
+}
+
 func TestToken_neverPrints(t *testing.T) {
 	r := tunnelopen.Request{Token: "canary-value"}
 	j, err := json.Marshal(r)
@@ -218,6 +238,9 @@ func TestRefused(t *testing.T) {
 	e := tunnelopen.Refused(400, []byte(`{"code":"400","target":"h:1","message":"Local port is not available"}`))
 	if e.Status != 400 || e.Target != "h:1" || e.Message != "Local port is not available" {
 		t.Errorf("got %+v", e)
+	}
+	if e := tunnelopen.Refused(400, []byte(`{"code":"400","target":"h\u001b[2J","message":"\u0007`+strings.Repeat("m", 500)+`"}`)); e.Target != "h[2J" || len(e.Message) != 120 {
+		t.Errorf("another implementation's words come through as %+v", e)
 	}
 	if e := tunnelopen.Refused(500, []byte("oops")); e.Status != 500 || e.Message != "" {
 		t.Errorf("got %+v", e)

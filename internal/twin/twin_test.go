@@ -72,6 +72,12 @@ func TestCameras_faults(t *testing.T) {
 			[]twin.Camera{{Name: "a", Host: "h", Port: 554, LocalPort: 554}},
 		},
 		{
+			"only local ports collide", `{"a":{"host":"h","port":7,"localPort":1},"b":{"host":"h","port":1,"localPort":7},"c":{"host":"h","localPort":7}}`,
+			"cameras/c/localPort",
+			[]twin.Camera{{Name: "a", Host: "h", Port: 7, LocalPort: 1}, {Name: "b", Host: "h", Port: 1, LocalPort: 7}},
+		},
+		{"name too long", `{"` + strings.Repeat("n", 65) + `":{"host":"h"}}`, "cameras", nil},
+		{
 			"the last good one's local port is taken now", `{"a":{"host":"h","port":8554},"front":{"host":7}}`,
 			"cameras/front/host",
 			[]twin.Camera{{Name: "a", Host: "h", Port: 8554, LocalPort: 8554}},
@@ -144,6 +150,10 @@ func TestAck_staysSmall(t *testing.T) {
 	}
 	if n := len(parse(t, desired(`{}`)).Ack(nil, faults)); n > 2048 {
 		t.Errorf("the acknowledgement has %d bytes", n)
+	}
+	few := []twin.Fault{{"a", "x"}, {"b", "x"}, {"c", "x"}, {"d", "x"}, {"e", "x"}, {"f", "x"}, {"g", "x"}, {"h", "x"}, {"i", "x"}, {"j", "x"}}
+	if got := string(parse(t, desired(`{}`)).Ack(nil, few)); !strings.Contains(got, "h: x; and 2 more") {
+		t.Errorf("the acknowledgement is %s", got)
 	}
 }
 
