@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -59,6 +60,7 @@ type Client struct {
 	o        Options
 	workload *workload
 	calls    calls
+	requests sync.WaitGroup // of the library that were given up and still run
 }
 
 // New returns a client that does nothing until Run. It fails for an identity that
@@ -83,6 +85,7 @@ const (
 // that run then are still answered, if they take no longer than two seconds. It
 // returns when the connection is closed and every call of Handler has returned.
 func (c *Client) Run(ctx context.Context) {
+	defer c.requests.Wait()
 	defer c.calls.wait()
 	limit := firstWait
 	for {

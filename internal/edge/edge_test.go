@@ -3,7 +3,6 @@ package edge_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -64,7 +63,8 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{Hub: hubtest.Start(t, io.Discard), module: &echo{twins: make(chan int64, 64)}, log: logtest.New()}
+	s := &site{Hub: nil, module: &echo{twins: make(chan int64, 64)}, log: logtest.New()}
+	s.Hub = hubtest.Start(t, s.log)
 	s.o = edge.Options{
 		Identity: edge.Identity{
 			HubHost: hubtest.HubName, GatewayHost: hubtest.GatewayName, DeviceID: s.ID.Device,

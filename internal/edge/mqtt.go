@@ -29,6 +29,8 @@ func (c *Client) configure(ctx context.Context, p *pipe, lost context.CancelCaus
 		// A reconnect inside would reuse the token and lose subscriptions unseen.
 		o.SetAutoReconnect(false)
 		o.SetConnectTimeout(connectTimeout)
+		o.SetWriteTimeout(writeTimeout)
+		o.SetConnectionNotificationHandler(p.notify)
 		o.SetKeepAlive(30 * time.Second)
 		o.SetPingTimeout(10 * time.Second)
 		original := o.CredentialsProvider
@@ -71,8 +73,18 @@ type pipe struct {
 	address string
 	tls     *tls.Config
 
-	err  error       // why open failed
-	stop func() bool // takes the connection out of ctx's hands
+	// Set while the library connects, and read when it has.
+	client paho.Client
+	err    error       // why open failed
+	stop   func() bool // takes the connection out of ctx's hands
+}
+
+// notify takes the client when it begins to connect: the library does not give it
+// out. Other notifications come from other goroutines, at any time.
+func (p *pipe) notify(client paho.Client, n paho.ConnectionNotification) {
+	if _, ok := n.(paho.ConnectionNotificationConnecting); ok {
+		p.client = client
+	}
 }
 
 func (p *pipe) open(ctx context.Context) (net.Conn, error) {

@@ -9,12 +9,16 @@ import (
 	"time"
 
 	"github.com/amenzhinsky/iothub/iotdevice/transport/mqtt"
+	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
 const (
 	tokenLifetime  = time.Hour
 	connectTimeout = 15 * time.Second // for TCP, TLS and CONNACK
 	requestTimeout = 30 * time.Second // for each twin request
+	writeTimeout   = 5 * time.Second  // for a packet to get onto its way
+
+	disconnectMillis = 250 // for DISCONNECT to get onto its way
 
 	subscribeTimeout = time.Minute // from CONNACK until methods are answered
 )
@@ -65,10 +69,14 @@ func (c *Client) session(ctx context.Context) error {
 }
 
 // link is a connected transport.
-type link struct{ tr *mqtt.ModuleTransport }
+type link struct {
+	tr     *mqtt.ModuleTransport
+	client paho.Client // tr's
+}
 
-// close says DISCONNECT to the hub. The library's Close never fails.
-func (l *link) close() { _ = l.tr.Close() }
+// close says DISCONNECT to the hub. It goes past the library's Close, which waits
+// for a lock that a blocked request holds.
+func (l *link) close() { l.client.Disconnect(disconnectMillis) }
 
 // connect returns a transport whose CONNECT was accepted; lost is called when the
 // connection ends. A transport is good for one connection: the library's own
@@ -91,7 +99,7 @@ func (c *Client) connect(
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", c.address(), p.why(ctx, err))
 	}
-	l := &link{tr}
+	l := &link{tr, p.client}
 	if err := p.keep(ctx); err != nil {
 		l.close()
 		return nil, fmt.Errorf("connect to %s: %w", c.address(), err)
@@ -103,7 +111,8 @@ func (c *Client) connect(
 // first twin was handed over, so that no call finds the cameras of nobody; the
 // report comes last.
 func (c *Client) subscribe(ctx, life context.Context, tr *mqtt.ModuleTransport, changed hint) error {
-	if err := tr.SubscribeTwinUpdates(life, changed); err != nil {
+	err := c.await(life, func() error { return tr.SubscribeTwinUpdates(life, changed) })
+	if err != nil {
 		return fmt.Errorf("subscribe to desired properties: %w", err)
 	}
 	reported, err := c.readTwin(life, tr)
@@ -111,7 +120,8 @@ func (c *Client) subscribe(ctx, life context.Context, tr *mqtt.ModuleTransport, 
 		return err
 	}
 	answer := func(name string, payload []byte) (int, []byte) { return c.answer(ctx, name, payload) }
-	if err := tr.RegisterDirectMethods(life, methods(answer)); err != nil {
+	err = c.await(life, func() error { return tr.RegisterDirectMethods(life, methods(answer)) })
+	if err != nil {
 		return fmt.Errorf("subscribe to direct methods: %w", err)
 	}
 	c.report(life, tr, reported)
@@ -141,11 +151,16 @@ func (c *Client) serve(ctx, life context.Context, tr *mqtt.ModuleTransport, chan
 func (c *Client) readTwin(life context.Context, tr *mqtt.ModuleTransport) (reported []byte, err error) {
 	ctx, cancel := context.WithTimeout(life, requestTimeout)
 	defer cancel()
-	doc, err := tr.RetrieveTwinProperties(ctx)
+	answer := make(chan []byte, 1)
+	err = c.await(ctx, func() error {
+		doc, err := tr.RetrieveTwinProperties(ctx)
+		answer <- doc
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the twin: %w", err)
 	}
-	return c.o.Handler.Twin(doc), nil
+	return c.o.Handler.Twin(<-answer), nil
 }
 
 // report writes reported properties. A hub that refuses them is no reason to give
@@ -156,8 +171,27 @@ func (c *Client) report(life context.Context, tr *mqtt.ModuleTransport, patch []
 	}
 	ctx, cancel := context.WithTimeout(life, requestTimeout)
 	defer cancel()
-	if _, err := tr.UpdateTwinProperties(ctx, patch); err != nil {
+	err := c.await(ctx, func() error {
+		_, err := tr.UpdateTwinProperties(ctx, patch)
+		return err
+	})
+	if err != nil {
 		c.o.Log.Warn().Err(cause(life, err)).Msg("reported properties not written")
+	}
+}
+
+// await runs a request of the library and waits for it no longer than ctx. The
+// library hands each packet to a goroutine that is gone once the connection is, and
+// then waits for writeTimeout whatever its context says; Run waits for what is left
+// of that.
+func (c *Client) await(ctx context.Context, request func() error) error {
+	done := make(chan error, 1)
+	c.requests.Go(func() { done <- request() })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
