@@ -103,6 +103,9 @@ func (s *service) do(ctx context.Context, method, path, body string) (int, []byt
 		return 0, nil, err
 	}
 	request.Header.Set("Authorization", s.token)
+	if method == http.MethodPut {
+		request.Header.Set("If-Match", "*") // an update; none here creates
+	}
 	response, err := s.http.Do(request)
 	if err != nil {
 		return 0, nil, err

@@ -10,11 +10,12 @@
 // What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS, twin
 // reads, reported and desired properties with $version, direct methods with
 // connect and response timeouts, their REST counterparts with IoT Hub's error
-// bodies, trust bundle and signing.
+// bodies, the registry of devices and modules over REST, statistics, trust
+// bundle and signing.
 //
 // Not emulated (yet):
-//   - the identity registry over REST, tags, $metadata, twin replacement,
-//     queries, statistics, limits of size and depth of twins, throttling;
+//   - tags, $metadata, twin replacement, queries, limits of size and depth of
+//     twins, throttling, changes of many devices in one request;
 //   - MQTT over WebSocket, sessions that outlive a connection, the end of a
 //     connection when its token expires, X.509 logins, kept telemetry;
 //   - state that outlives the process: keys and twins are new at each start,

@@ -173,7 +173,8 @@ func (b *Broker) serveConn(conn net.Conn) {
 
 // Drop cuts the connection of id as a broken network would: without an MQTT
 // DISCONNECT. It does nothing if id is not connected. The client may come
-// back at once.
+// back at once, if its login still holds. To be called after an identity was
+// deleted or disabled.
 func (b *Broker) Drop(id store.ID) {
 	if s := b.session(id); s != nil {
 		s.kill()

@@ -39,8 +39,8 @@ func (h *hook) OnConnectAuthenticate(client *mqtt.Client, pk packets.Packet) boo
 }
 
 // OnSessionEstablish comes after the login and before CONNACK.
-func (h *hook) OnSessionEstablish(client *mqtt.Client, _ packets.Packet) {
-	h.broker.establish(client, identityOf(client))
+func (h *hook) OnSessionEstablish(client *mqtt.Client, pk packets.Packet) {
+	h.broker.establish(client, pk)
 	// Else mochi-mqtt would hand the new client the session of the old one
 	// and send the old one a DISCONNECT, which 3.1.1 does not allow.
 	h.broker.server.Clients.Delete(client.ID)

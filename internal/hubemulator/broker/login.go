@@ -47,7 +47,7 @@ func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (userName,
 	if !user.names(client.ID) {
 		return userName{}, fmt.Errorf("%w: %q", errClientID, user.identity)
 	}
-	identity, err := b.store.Identity(identityOf(client))
+	identity, err := b.store.Enabled(identityOf(client))
 	if err != nil {
 		return userName{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 
 	"rtsptunnel/internal/hubemulator/store"
 )
@@ -13,6 +14,8 @@ import (
 // The rules are:
 //   - a connection is in conns from accept to its end, whatever happens;
 //   - an identity has one session, the newest; the older one is cut;
+//   - the store is told under the lock who is connected, so that it hears of
+//     comings and goings in their order;
 //   - every change that could help a waiting Invoke closes b.changed.
 
 func (b *Broker) addListener(ln net.Listener) bool {
@@ -64,24 +67,33 @@ func (b *Broker) forget(conn net.Conn) *session {
 		return nil
 	}
 	delete(b.sessions, s.id)
+	b.store.SetConnected(s.id, false)
 	return s
 }
 
 // establish makes the session of a client that has just logged in, and cuts
 // the older connection of the same identity (IoT Hub error 400027,
 // ConnectionForcefullyClosedOnNewConnection).
-func (b *Broker) establish(client *mqtt.Client, id store.ID) {
+func (b *Broker) establish(client *mqtt.Client, pk packets.Packet) {
+	id := identityOf(client)
 	s := newSession(client, id, b.log)
 	b.mu.Lock()
 	old := b.sessions[id]
 	b.sessions[id] = s
 	b.conns[client.Net.Conn] = s
+	b.store.SetConnected(id, true)
 	b.announce()
 	b.mu.Unlock()
 
 	if old != nil {
 		old.kill()
 		old.log.Info().Msg("older connection cut, the identity connected again")
+	}
+	// The identity may have been deleted, disabled or given other keys since
+	// the login, and Drop found no session to cut.
+	if _, err := b.authenticate(client, pk); err != nil {
+		s.kill()
+		s.log.Warn().Err(err).Msg("connection cut, the login does not hold any more")
 	}
 	b.wg.Go(s.write)
 }

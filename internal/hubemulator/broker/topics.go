@@ -29,6 +29,7 @@ func mayBeSubscribed(filter string) bool {
 // receive handles one publish of a client. A topic IoT Hub does not document
 // costs the client its connection, as it does there.
 func (b *Broker) receive(s *session, topic string, payload []byte) {
+	b.store.SetActive(s.id)
 	path, query, _ := strings.Cut(topic, "?")
 	switch {
 	case path == topicTwinGet:

@@ -19,14 +19,17 @@ const maxBody = 512 * 1024
 const (
 	codeArgumentInvalid   = "ArgumentInvalid"
 	codeBadDeviceResponse = "BadDeviceResponse"
+	codeDeviceExists      = "DeviceAlreadyExists"
 	codeDeviceNotFound    = "DeviceNotFound"
 	codeDeviceNotOnline   = "DeviceNotOnline"
 	codeGatewayTimeout    = "GatewayTimeout"
 	codeMessageTooLarge   = "MessageTooLarge"
+	codeModuleExists      = "ModuleAlreadyExistsOnDevice"
 	codeModuleNotFound    = "ModuleNotFound"
 	codeNotFound          = "NotFound"
 	codePrecondition      = "PreconditionFailed"
 	codeServerError       = "ServerError"
+	codeTooManyModules    = "TooManyModulesOnDevice"
 	codeUnauthorized      = "IotHubUnauthorizedAccess"
 	codeUnavailable       = "ServiceUnavailable"
 )
@@ -78,8 +81,23 @@ func fromStore(err error, id store.ID) error {
 		return newError(http.StatusNotFound, codeDeviceNotFound, id.Device)
 	case errors.Is(err, store.ErrModuleNotFound):
 		return newError(http.StatusNotFound, codeModuleNotFound, id.String())
+	case errors.Is(err, store.ErrDisabled):
+		return &apiError{
+			status:  http.StatusNotFound,
+			code:    codeDeviceNotFound,
+			message: "ErrorCode:" + codeDeviceNotFound + ";" + id.Device,
+			cause:   err,
+		}
+	case errors.Is(err, store.ErrDeviceExists):
+		return newError(http.StatusConflict, codeDeviceExists, "Conflict: device "+id.Device)
+	case errors.Is(err, store.ErrModuleExists):
+		return newError(http.StatusConflict, codeModuleExists, "Conflict: module "+id.String())
+	case errors.Is(err, store.ErrTooManyModules):
+		return newError(http.StatusRequestEntityTooLarge, codeTooManyModules, err.Error())
 	case errors.Is(err, store.ErrETag):
-		return newError(http.StatusPreconditionFailed, codePrecondition, "Precondition failed: the etag is not the twin's")
+		return newError(http.StatusPreconditionFailed, codePrecondition, "Precondition failed: the etag has changed")
+	case errors.Is(err, store.ErrInvalidID), errors.Is(err, store.ErrSettings):
+		return invalid(err.Error())
 	default:
 		return err
 	}

@@ -62,7 +62,7 @@ func (a *api) callMethod(w http.ResponseWriter, r *http.Request) (methodAnswer, 
 	if err != nil {
 		return methodAnswer{}, err
 	}
-	if _, err := a.Store.Identity(idOf(r)); err != nil {
+	if _, err := a.Store.Enabled(idOf(r)); err != nil {
 		return methodAnswer{}, err
 	}
 	status, payload, err := a.Broker.Invoke(r.Context(), idOf(r), call)

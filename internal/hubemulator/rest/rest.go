@@ -1,11 +1,18 @@
 // Package rest is the service side of the hub: the part of IoT Hub's REST API
-// by which a service reads and changes twins and calls direct methods.
+// by which a service keeps the registry of devices and modules, reads and
+// changes twins, calls direct methods and counts devices.
 //
 // Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API",
 // and what Microsoft's SDKs look at. All answers are JSON. Not emulated
-// (yet): the registry of devices and modules, twin replacement by PUT, tags,
-// $metadata, queries, statistics, throttling, policies other than the owner,
-// and calls from module to module.
+// (yet): changes of many devices in one request, twin replacement by PUT, tags,
+// $metadata, queries, throttling, policies other than the owner, the modules
+// $edgeAgent and $edgeHub that IoT Hub makes with an IoT Edge device, parent
+// scopes of devices, and calls from module to module.
+//
+// Two behaviours are documented only in part, and follow the nearest text: an
+// update that leaves keys empty gets new ones, as a creation does; a method
+// call on a disabled device gets DeviceNotFound ("Understand and resolve Azure
+// IoT Hub errors", 404001: "either not registered or disabled").
 package rest
 
 import (
@@ -46,6 +53,7 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	// ServeMux matches the escaped path and unescapes each segment, so an id
 	// may hold a '/' or '%' as far as this package is concerned.
+	a.handleRegistry(mux)
 	mux.HandleFunc("GET /twins/{device}", a.getTwin)
 	mux.HandleFunc("GET /twins/{device}/modules/{module}", a.getTwin)
 	mux.HandleFunc("PATCH /twins/{device}", a.patchTwin)
@@ -56,6 +64,19 @@ func New(o Options) http.Handler {
 		a.refuse(w, r, newError(http.StatusNotFound, codeNotFound, "no such resource"))
 	})
 	return a.authorize(a.requireVersion(mux))
+}
+
+func (a *api) handleRegistry(mux *http.ServeMux) {
+	for _, path := range []string{"/devices/{device}", "/devices/{device}/modules/{module}"} {
+		mux.HandleFunc("GET "+path, a.getIdentity)
+		mux.HandleFunc("PUT "+path, a.putIdentity)
+		mux.HandleFunc("DELETE "+path, a.deleteIdentity)
+	}
+	mux.HandleFunc("GET /devices", a.listDevices)
+	mux.HandleFunc("GET /devices/{$}", a.listDevices) // as Microsoft's Node SDK has it
+	mux.HandleFunc("GET /devices/{device}/modules", a.listModules)
+	mux.HandleFunc("GET /statistics/devices", a.countDevices)
+	mux.HandleFunc("GET /statistics/service", a.countConnected)
 }
 
 // authorize passes requests with a valid token of the policy.

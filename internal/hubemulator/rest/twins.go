@@ -76,8 +76,12 @@ func ifMatch(r *http.Request) string {
 	return strings.Trim(r.Header.Get("If-Match"), `"`)
 }
 
+func quote(etag string) string {
+	return `"` + etag + `"`
+}
+
 func (a *api) answerTwin(w http.ResponseWriter, twin store.Twin) {
-	w.Header().Set("ETag", `"`+twin.ETag+`"`)
+	w.Header().Set("ETag", quote(twin.ETag))
 	a.answer(w, http.StatusOK, twinDocument{
 		DeviceID: twin.ID.Device,
 		ModuleID: twin.ID.Module,

@@ -7,16 +7,22 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
-	// keySize is the size of a symmetric key in bytes.
-	keySize = 32
+	// keySize is the size of a symmetric key the store makes, in bytes; a
+	// service may bring keys of other sizes.
+	keySize    = 32
+	minKeySize = 16
+	maxKeySize = 64
 	// maxIDLength and idMarks are IoT Hub's rule for ids (Microsoft,
 	// "Understand the identity registry in your IoT hub", section "Device
 	// identity properties").
 	maxIDLength = 128
 	idMarks     = "-.+%_#*?!(),:=@$'"
+	// maxStatusReason is in bytes (same section).
+	maxStatusReason = 128
 )
 
 // What can go wrong with an identity; match with errors.Is.
@@ -24,6 +30,11 @@ var (
 	ErrDeviceNotFound = errors.New("device not found")
 	ErrModuleNotFound = errors.New("module not found")
 	ErrInvalidID      = errors.New("invalid id")
+	ErrSettings       = errors.New("invalid settings")
+	ErrDeviceExists   = errors.New("device exists")
+	ErrModuleExists   = errors.New("module exists")
+	ErrTooManyModules = errors.New("too many modules on the device")
+	ErrDisabled       = errors.New("device is disabled")
 )
 
 // ID names a device, or a module of a device. Upper and lower case differ.
@@ -74,76 +85,100 @@ func validName(name string) bool {
 	return true
 }
 
-// Identity is a device or module that may connect.
+// Identity is a device or module of the registry.
 type Identity struct {
 	ID ID
+	Settings
+
 	// GenerationID tells an identity from an earlier one of the same name.
 	GenerationID string
-	// PrimaryKey and SecondaryKey are the symmetric keys, base64. They are
-	// secrets.
-	PrimaryKey   string
-	SecondaryKey string
+	// ETag changes with every change of Settings, and with nothing else; it
+	// stands without quotes.
+	ETag string
 	// ModelID is what the identity announced at its latest login; empty if
 	// it announced none.
 	ModelID string
+	// Connected says whether a device side is logged in.
+	Connected bool
+	// When Disabled and Connected changed, and when the identity was last
+	// heard of. Zero is never.
+	StatusUpdated     time.Time
+	ConnectionUpdated time.Time
+	LastActivity      time.Time
 }
 
-// Ensure returns the identity id, making it, and the device it belongs to, if
-// missing. New identities get fresh keys. It returns ErrInvalidID, wrapped,
-// for a name IoT Hub would refuse.
-func (s *Store) Ensure(id ID) (Identity, error) {
-	if err := id.validate(); err != nil {
-		return Identity{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ensure(id.device())
-	return s.ensure(id).identity, nil
+// Settings are what a service sets of an identity.
+type Settings struct {
+	Authentication
+
+	// Disabled keeps a device, and its modules, from logging in.
+	Disabled bool
+	// StatusReason is the service's own note, at most 128 bytes.
+	StatusReason string
+	// IoTEdge marks an IoT Edge device.
+	IoTEdge bool
+	// DeviceScope names the edge device a device belongs to. That of an IoT
+	// Edge device is its own, made by the store if empty.
+	DeviceScope string
+	// ManagedBy is who looks after a module.
+	ManagedBy string
 }
 
-func (s *Store) ensure(id ID) *entry {
-	if e, ok := s.entries[id]; ok {
-		return e
-	}
-	e := &entry{
-		identity: Identity{
-			ID:           id,
-			GenerationID: newGenerationID(),
-			PrimaryKey:   newKey(),
-			SecondaryKey: newKey(),
-		},
-		desired:  newSection(),
-		reported: newSection(),
-		updates:  1,
-		version:  1,
-	}
-	s.entries[id] = e
-	return e
+// Authentication types, as the REST API writes them.
+const (
+	AuthSAS        = "sas"
+	AuthSelfSigned = "selfSigned"
+	AuthAuthority  = "certificateAuthority"
+)
+
+// Authentication is how an identity proves who it is.
+type Authentication struct {
+	// Type is one of AuthSAS (also if empty), AuthSelfSigned, AuthAuthority.
+	Type string
+	// PrimaryKey and SecondaryKey are the symmetric keys, base64 of 16 to 64
+	// bytes. They are secrets. Of type AuthSAS, the store makes those that
+	// are empty; of other types there are none.
+	PrimaryKey   string
+	SecondaryKey string
+	// Thumbprints of certificates, of type AuthSelfSigned.
+	PrimaryThumbprint   string
+	SecondaryThumbprint string
 }
 
-// Identity returns the identity id, or ErrDeviceNotFound or
-// ErrModuleNotFound.
-func (s *Store) Identity(id ID) (Identity, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, err := s.find(id)
-	if err != nil {
-		return Identity{}, err
+// withDefaults checks the settings and fills in what a service may leave out.
+func (s Settings) withDefaults(id ID, generation string) (Settings, error) {
+	if len(s.StatusReason) > maxStatusReason {
+		return Settings{}, fmt.Errorf("%w: statusReason is longer than %d bytes", ErrSettings, maxStatusReason)
 	}
-	return e.identity, nil
+	if s.IoTEdge && s.DeviceScope == "" {
+		s.DeviceScope = "ms-azure-iot-edge://" + id.Device + "-" + generation
+	}
+	var err error
+	s.Authentication, err = s.Authentication.withDefaults()
+	return s, err
 }
 
-// SetModelID keeps the model an identity announced at login; empty takes it
-// back. It returns ErrDeviceNotFound or ErrModuleNotFound.
-func (s *Store) SetModelID(id ID, model string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, err := s.find(id)
-	if err != nil {
-		return err
+func (a Authentication) withDefaults() (Authentication, error) {
+	switch a.Type {
+	case "", AuthSAS:
+		a.Type, a.PrimaryThumbprint, a.SecondaryThumbprint = AuthSAS, "", ""
+	case AuthSelfSigned:
+		a.PrimaryKey, a.SecondaryKey = "", ""
+		return a, nil
+	case AuthAuthority:
+		return Authentication{Type: a.Type}, nil
+	default:
+		return Authentication{}, fmt.Errorf("%w: authentication type %.20q is unknown", ErrSettings, a.Type)
 	}
-	e.identity.ModelID = model
-	return nil
+	for _, key := range []*string{&a.PrimaryKey, &a.SecondaryKey} {
+		if *key == "" {
+			*key = newKey()
+		}
+		if raw, err := base64.StdEncoding.DecodeString(*key); err != nil || len(raw) < minKeySize || len(raw) > maxKeySize {
+			return Authentication{}, fmt.Errorf("%w: a key is not base64 of %d to %d bytes", ErrSettings, minKeySize, maxKeySize)
+		}
+	}
+	return a, nil
 }
 
 func newKey() string {

@@ -1,8 +1,8 @@
 // Package store holds what a hub knows of its devices and modules: their
 // identities with keys, and their twins.
 //
-// It is in memory, has one lock, does no I/O and knows no clock. Everything
-// it returns is a copy. Whoever wants to hear of changed desired properties
+// It is in memory, has one lock and does no I/O; all it wants of the outside
+// is the time. Everything it returns is a copy. Whoever wants to hear of changed desired properties
 // registers with Store.OnDesired.
 package store
 
@@ -15,6 +15,8 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	entries map[ID]*entry
+	// writes counts the changes of settings; it makes their etags.
+	writes int64
 
 	// Changes not yet handed to observe, oldest first. notifying is true
 	// while some goroutine hands them over, which makes it the only one to
@@ -30,7 +32,8 @@ type entry struct {
 
 	desired  section
 	reported section
-	// updates counts the changes of what the service owns; it makes the etag.
+	// updates counts the changes of what the service owns; it makes the
+	// twin's etag.
 	updates int64
 	// version counts all changes of the twin.
 	version int64

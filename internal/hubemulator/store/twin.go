@@ -115,7 +115,7 @@ func (s *Store) patchDesired(id ID, patch Patch, ifMatch string) (Twin, error) {
 	if err != nil {
 		return Twin{}, err
 	}
-	if ifMatch != "" && ifMatch != "*" && ifMatch != e.etag() {
+	if !matches(ifMatch, e.etag()) {
 		return Twin{}, ErrETag
 	}
 	if patch == nil {

@@ -1,0 +1,248 @@
+package store
+
+import (
+	"cmp"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// maxModules is how many modules a device may have (Microsoft, "IoT Hub quotas
+// and throttling", section "Other limits").
+const maxModules = 50
+
+// firstETag makes identities' etags look like IoT Hub's: base64 of nine
+// decimal digits.
+const firstETag = 100_000_000
+
+// Create makes the identity id. Errors, wrapped: ErrInvalidID for a name IoT
+// Hub would refuse, ErrSettings, ErrDeviceExists or ErrModuleExists, and for a
+// module ErrDeviceNotFound and ErrTooManyModules.
+func (s *Store) Create(id ID, settings Settings) (Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, exists := s.entries[id]; exists {
+		return Identity{}, errExists(id)
+	}
+	if id.Module != "" {
+		if _, err := s.find(id.device()); err != nil {
+			return Identity{}, err
+		}
+		if len(s.identities(func(other ID) bool { return isModuleOf(other, id.Device) })) >= maxModules {
+			return Identity{}, ErrTooManyModules
+		}
+	}
+	return s.create(id, settings)
+}
+
+func errExists(id ID) error {
+	if id.Module == "" {
+		return ErrDeviceExists
+	}
+	return ErrModuleExists
+}
+
+// create makes an identity that does not exist yet. The caller holds the lock.
+func (s *Store) create(id ID, settings Settings) (Identity, error) {
+	if err := id.validate(); err != nil {
+		return Identity{}, err
+	}
+	generation := newGenerationID()
+	settings, err := settings.withDefaults(id, generation)
+	if err != nil {
+		return Identity{}, err
+	}
+	e := &entry{
+		identity: Identity{ID: id, Settings: settings, GenerationID: generation, ETag: s.nextETag()},
+		desired:  newSection(),
+		reported: newSection(),
+		updates:  1,
+		version:  1,
+	}
+	s.entries[id] = e
+	return e.identity, nil
+}
+
+func (s *Store) nextETag() string {
+	s.writes++
+	return base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, firstETag+s.writes, 10))
+}
+
+// Ensure returns the identity id, making it, and the device it belongs to, if
+// missing. New identities get fresh keys. It returns ErrInvalidID, wrapped,
+// for a name IoT Hub would refuse.
+func (s *Store) Ensure(id ID) (Identity, error) {
+	if err := id.validate(); err != nil {
+		return Identity{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.entries[id.device()]; !ok {
+		if _, err := s.create(id.device(), Settings{}); err != nil {
+			return Identity{}, err
+		}
+	}
+	if e, ok := s.entries[id]; ok {
+		return e.identity, nil
+	}
+	return s.create(id, Settings{})
+}
+
+// Update replaces the settings of id; as with Create, keys left empty are made
+// anew. ifMatch is the etag the identity must have, without quotes; empty or
+// "*" is any. Errors, wrapped: ErrDeviceNotFound, ErrModuleNotFound, ErrETag,
+// ErrSettings.
+func (s *Store) Update(id ID, settings Settings, ifMatch string) (Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(id)
+	if err != nil {
+		return Identity{}, err
+	}
+	if !matches(ifMatch, e.identity.ETag) {
+		return Identity{}, ErrETag
+	}
+	if settings, err = settings.withDefaults(id, e.identity.GenerationID); err != nil {
+		return Identity{}, err
+	}
+	if settings.Disabled != e.identity.Disabled {
+		e.identity.StatusUpdated = now()
+	}
+	e.identity.Settings = settings
+	e.identity.ETag = s.nextETag()
+	return e.identity, nil
+}
+
+// Delete removes id, with a device all its modules, and returns what is gone.
+// To cut its connections is the caller's business. ifMatch is as in Update.
+// Errors: ErrDeviceNotFound, ErrModuleNotFound, ErrETag.
+func (s *Store) Delete(id ID, ifMatch string) (gone []ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(id)
+	if err != nil {
+		return nil, err
+	}
+	if !matches(ifMatch, e.identity.ETag) {
+		return nil, ErrETag
+	}
+	for other := range s.entries {
+		if other == id || id.Module == "" && other.Device == id.Device {
+			delete(s.entries, other)
+			gone = append(gone, other)
+		}
+	}
+	return gone, nil
+}
+
+func matches(ifMatch, etag string) bool {
+	return ifMatch == "" || ifMatch == "*" || ifMatch == etag
+}
+
+// Identity returns the identity id, or ErrDeviceNotFound or
+// ErrModuleNotFound.
+func (s *Store) Identity(id ID) (Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(id)
+	if err != nil {
+		return Identity{}, err
+	}
+	return e.identity, nil
+}
+
+// Enabled is Identity with one more error: ErrDisabled, if the device, or that
+// of the module, is disabled.
+func (s *Store) Enabled(id ID) (Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(id)
+	if err != nil {
+		return Identity{}, err
+	}
+	// A module goes with its device, so there is one.
+	if s.entries[id.device()].identity.Disabled {
+		return Identity{}, ErrDisabled
+	}
+	return e.identity, nil
+}
+
+// Devices returns all devices, by name.
+func (s *Store) Devices() []Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identities(func(id ID) bool { return id.Module == "" })
+}
+
+// Modules returns the modules of a device, by name, or ErrDeviceNotFound.
+func (s *Store) Modules(device string) ([]Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.find(ID{Device: device}); err != nil {
+		return nil, err
+	}
+	return s.identities(func(id ID) bool { return isModuleOf(id, device) }), nil
+}
+
+func isModuleOf(id ID, device string) bool {
+	return id.Module != "" && id.Device == device
+}
+
+// identities returns those that are wanted, by name. The caller holds the
+// lock.
+func (s *Store) identities(wanted func(ID) bool) []Identity {
+	list := []Identity{}
+	for id, e := range s.entries {
+		if wanted(id) {
+			list = append(list, e.identity)
+		}
+	}
+	slices.SortFunc(list, func(a, b Identity) int {
+		return cmp.Or(cmp.Compare(a.ID.Device, b.ID.Device), cmp.Compare(a.ID.Module, b.ID.Module))
+	})
+	return list
+}
+
+// SetModelID keeps the model an identity announced at login; empty takes it
+// back. It returns ErrDeviceNotFound or ErrModuleNotFound.
+func (s *Store) SetModelID(id ID, model string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	e.identity.ModelID = model
+	return nil
+}
+
+// SetConnected notes that the device side of id has come or gone. It does
+// nothing if id is gone itself.
+func (s *Store) SetConnected(id ID, connected bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.entries[id]
+	if !ok {
+		return
+	}
+	t := now()
+	e.identity.LastActivity = t
+	if e.identity.Connected != connected {
+		e.identity.Connected, e.identity.ConnectionUpdated = connected, t
+	}
+}
+
+// SetActive notes that id was heard of just now. It does nothing if id is
+// gone.
+func (s *Store) SetActive(id ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.entries[id]; ok {
+		e.identity.LastActivity = now()
+	}
+}
+
+func now() time.Time {
+	return time.Now().UTC()
+}
