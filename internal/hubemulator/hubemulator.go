@@ -7,15 +7,14 @@
 // (devices, over MQTT), rest (services, over HTTPS), workload (modules that
 // ask for a trust bundle and signatures, over a unix socket), sas (tokens).
 //
-// What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS, twin
-// reads, reported and desired properties with $version, direct methods with
-// connect and response timeouts, their REST counterparts with IoT Hub's error
-// bodies, the registry of devices and modules over REST, statistics, trust
-// bundle and signing.
+// What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS; their
+// registry, with keys, etags and connection state; twins with tags, desired
+// and reported properties, $version and $metadata, in IoT Hub's limits; direct
+// methods with connect and response timeouts; all this over REST with IoT
+// Hub's error bodies; statistics; trust bundle and signing.
 //
 // Not emulated (yet):
-//   - tags, $metadata, twin replacement, queries, limits of size and depth of
-//     twins, throttling, changes of many devices in one request;
+//   - queries, throttling, changes of many devices in one request;
 //   - MQTT over WebSocket, sessions that outlive a connection, the end of a
 //     connection when its token expires, X.509 logins, kept telemetry;
 //   - state that outlives the process: keys and twins are new at each start,

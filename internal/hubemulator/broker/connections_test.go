@@ -176,8 +176,8 @@ func TestClient_thatDoesNotRead(t *testing.T) {
 	e := start(t)
 	logIn(t, e, dial(t, e), func(*packets.ConnectPacket) {})
 	answerMethods(t, connect(t, e.options(t, other)), echo(200))
-	large := `{"a":"` + strings.Repeat("x", 32*1024) + `"}`
-	for range 400 {
+	large := `{"a":"` + strings.Repeat("x", 4*1024) + `"}`
+	for range 3200 {
 		patch(t, e, module, large)
 	}
 	mustInvoke(t, e, other)

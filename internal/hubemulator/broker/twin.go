@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -47,7 +48,11 @@ func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
 		return
 	}
 	version, err := b.store.PatchReported(s.id, patch)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrLimit):
+		b.refuseTwinRequest(s, http.StatusBadRequest, rid, err)
+		return
+	case err != nil:
 		b.refuseTwinRequest(s, http.StatusNotFound, rid, err)
 		return
 	}
@@ -56,11 +61,14 @@ func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
 
 func (b *Broker) refuseTwinRequest(s *session, status int, rid string, cause error) {
 	s.log.Warn().Err(cause).Int(fieldStatus, status).Msg("twin request refused")
-	code := status * 1000 // IoT Hub's codes are the status and three digits
+	code, message := status*1000, http.StatusText(status) // IoT Hub's codes are the status and three digits
 	if status == http.StatusBadRequest {
 		code = codeArgumentInvalid
 	}
-	body, err := json.Marshal(errorDocument{ErrorCode: code, Message: http.StatusText(status)})
+	if errors.Is(cause, store.ErrLimit) {
+		message = cause.Error()
+	}
+	body, err := json.Marshal(errorDocument{ErrorCode: code, Message: message})
 	if err != nil {
 		s.log.Error().Err(err).Msg("encode error document")
 	}

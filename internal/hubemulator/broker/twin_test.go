@@ -14,7 +14,7 @@ func patch(t *testing.T, e *env, id store.ID, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.store.PatchDesired(id, p, ""); err != nil {
+	if _, err := e.store.UpdateTwin(id, store.TwinUpdate{Desired: p}, ""); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -41,6 +41,10 @@ func TestTwin_requests(t *testing.T) {
 		{"delete", reported + "d", `{"x":null}`, 0, "$iothub/twin/res/204/?$rid=d&$version=3", ""},
 		{"no object", reported + "e", `[1]`, 1, "$iothub/twin/res/400/?$rid=e", `{"errorCode":400004,"message":"Bad Request"}`},
 		{"no JSON", reported + "f", `{`, 1, "$iothub/twin/res/400/?$rid=f", `{"errorCode":400004,"message":"Bad Request"}`},
+		{
+			"limit", reported + "f2", `{"a b":1}`, 1, "$iothub/twin/res/400/?$rid=f2",
+			`{"errorCode":400004,"message":"twin limit: property \"a b\": a name must not have '.', '$', blanks or control characters"}`,
+		},
 		{
 			"get after all that", "$iothub/twin/GET/?$rid=g", "", 1,
 			"$iothub/twin/res/200/?$rid=g",

@@ -96,7 +96,7 @@ func fromStore(err error, id store.ID) error {
 		return newError(http.StatusRequestEntityTooLarge, codeTooManyModules, err.Error())
 	case errors.Is(err, store.ErrETag):
 		return newError(http.StatusPreconditionFailed, codePrecondition, "Precondition failed: the etag has changed")
-	case errors.Is(err, store.ErrInvalidID), errors.Is(err, store.ErrSettings):
+	case errors.Is(err, store.ErrInvalidID), errors.Is(err, store.ErrSettings), errors.Is(err, store.ErrLimit):
 		return invalid(err.Error())
 	default:
 		return err

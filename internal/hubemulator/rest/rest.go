@@ -4,15 +4,18 @@
 //
 // Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API",
 // and what Microsoft's SDKs look at. All answers are JSON. Not emulated
-// (yet): changes of many devices in one request, twin replacement by PUT, tags,
-// $metadata, queries, throttling, policies other than the owner, the modules
-// $edgeAgent and $edgeHub that IoT Hub makes with an IoT Edge device, parent
-// scopes of devices, and calls from module to module.
+// (yet): changes of many devices in one request, queries, throttling, policies
+// other than the owner, the modules $edgeAgent and $edgeHub that IoT Hub makes
+// with an IoT Edge device, parent scopes of devices, and calls from module to
+// module.
 //
-// Two behaviours are documented only in part, and follow the nearest text: an
+// Some behaviours are documented only in part, and follow the nearest text: an
 // update that leaves keys empty gets new ones, as a creation does; a method
 // call on a disabled device gets DeviceNotFound ("Understand and resolve Azure
-// IoT Hub errors", 404001: "either not registered or disabled").
+// IoT Hub errors", 404001: "either not registered or disabled"); PUT of a twin
+// leaves a section alone that the request does not have; a twin that would
+// break a limit is refused with ArgumentInvalid; $lastUpdatedVersion is only
+// in desired properties, and only once they were written.
 package rest
 
 import (
@@ -54,12 +57,12 @@ func New(o Options) http.Handler {
 	// ServeMux matches the escaped path and unescapes each segment, so an id
 	// may hold a '/' or '%' as far as this package is concerned.
 	a.handleRegistry(mux)
-	mux.HandleFunc("GET /twins/{device}", a.getTwin)
-	mux.HandleFunc("GET /twins/{device}/modules/{module}", a.getTwin)
-	mux.HandleFunc("PATCH /twins/{device}", a.patchTwin)
-	mux.HandleFunc("PATCH /twins/{device}/modules/{module}", a.patchTwin)
-	mux.HandleFunc("POST /twins/{device}/methods", a.invokeMethod)
-	mux.HandleFunc("POST /twins/{device}/modules/{module}/methods", a.invokeMethod)
+	for _, path := range []string{"/twins/{device}", "/twins/{device}/modules/{module}"} {
+		mux.HandleFunc("GET "+path, a.getTwin)
+		mux.HandleFunc("PATCH "+path, a.patchTwin)
+		mux.HandleFunc("PUT "+path, a.putTwin)
+		mux.HandleFunc("POST "+path+"/methods", a.invokeMethod)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, newError(http.StatusNotFound, codeNotFound, "no such resource"))
 	})

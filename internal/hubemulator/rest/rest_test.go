@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
@@ -174,7 +173,9 @@ func TestErrors(t *testing.T) {
 		{"patch unknown module", "PATCH", "/twins/d1/modules/m2" + version, `{"properties":{"desired":{}}}`, 404, "ModuleNotFound"},
 		{"patch no JSON", "PATCH", twinPath + version, `{`, 400, "ArgumentInvalid"},
 		{"patch no object", "PATCH", twinPath + version, `{"properties":{"desired":[]}}`, 400, "ArgumentInvalid"},
-		{"patch tags", "PATCH", twinPath + version, `{"tags":{"a":1}}`, 400, "ArgumentInvalid"},
+		{"patch tags null", "PATCH", twinPath + version, `{"tags":null}`, 400, "ArgumentInvalid"},
+		{"patch beyond a limit", "PATCH", twinPath + version, `{"tags":{"a.b":1}}`, 400, "ArgumentInvalid"},
+		{"put unknown module", "PUT", "/twins/d1/modules/m2" + version, `{"tags":{}}`, 404, "ModuleNotFound"},
 		{"method of unknown device", "POST", "/twins/d2/methods" + version, `{"methodName":"m"}`, 404, "DeviceNotFound"},
 		{"method of unknown module", "POST", "/twins/d1/modules/m2/methods" + version, `{"methodName":"m"}`, 404, "ModuleNotFound"},
 		{"method no JSON", "POST", methods, `{"methodName"`, 400, "ArgumentInvalid"},
@@ -217,87 +218,5 @@ func TestMethod_offline(t *testing.T) {
 		if inner.ErrorCode != 404103 || inner.Message != "Timed out waiting for device to connect." {
 			t.Errorf("%s: got %+v", target, inner)
 		}
-	}
-}
-
-func TestTwin_getAndPatch(t *testing.T) {
-	e := start(t)
-	if err := e.store.SetModelID(module, "dtmi:example:Thing;1"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.store.PatchReported(module, store.Patch{"r": true}); err != nil {
-		t.Fatal(err)
-	}
-	patched := e.do(t, "PATCH", twinPath+version, `{"properties":{"desired":{"a":1,"b":null}}}`)
-	read := e.do(t, "GET", twinPath+version, "")
-	if patched.status != 200 || read.status != 200 {
-		t.Fatalf("status %d and %d, want 200", patched.status, read.status)
-	}
-	if diff := cmp.Diff(string(patched.body), string(read.body)); diff != "" {
-		t.Errorf("PATCH and GET disagree (-patch +get):\n%s", diff)
-	}
-	var got map[string]any
-	if err := json.Unmarshal(read.body, &got); err != nil {
-		t.Fatal(err)
-	}
-	etag := got["etag"].(string)
-	if header := read.header.Get("ETag"); etag == "" || header != `"`+etag+`"` {
-		t.Errorf("ETag header %s, etag %s", header, etag)
-	}
-	want := map[string]any{
-		"deviceId": "d1", "moduleId": "m1", "etag": etag, "version": 3.0, "modelId": "dtmi:example:Thing;1",
-		"properties": map[string]any{
-			"desired":  map[string]any{"a": 1.0, "$version": 2.0},
-			"reported": map[string]any{"r": true, "$version": 2.0},
-		},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("twin (-want +got):\n%s", diff)
-	}
-	if device := e.do(t, "GET", "/twins/d1"+version, ""); strings.Contains(string(device.body), "moduleId") {
-		t.Errorf("the device's twin has a module id: %s", device.body)
-	}
-}
-
-func TestTwin_ifMatch(t *testing.T) {
-	const change = `{"properties":{"desired":{"a":1}}}`
-	e := start(t)
-	etag := func() string { return e.do(t, "GET", twinPath+version, "").header.Get("ETag") }
-	old := etag()
-	for _, ifMatch := range []string{"*", `"*"`, old} {
-		before := etag()
-		if ifMatch == old {
-			ifMatch = before
-		}
-		if got := e.do(t, "PATCH", twinPath+version, change, "If-Match", ifMatch); got.status != 200 {
-			t.Errorf("If-Match %s: status %d, want 200", ifMatch, got.status)
-		}
-		if etag() == before {
-			t.Errorf("If-Match %s: etag did not change", ifMatch)
-		}
-	}
-	got := e.do(t, "PATCH", twinPath+version, change, "If-Match", old)
-	if got.status != 412 || got.header.Get("iothub-errorcode") != "PreconditionFailed" {
-		t.Errorf("old etag: got %d %q, want 412", got.status, got.header.Get("iothub-errorcode"))
-	}
-	// Nothing to change is no change, whatever else is sent back.
-	before := etag()
-	if got := e.do(t, "PATCH", twinPath+version, `{"deviceId":"x","tags":{},"properties":{"reported":{"a":1}}}`); got.status != 200 {
-		t.Errorf("status %d, want 200", got.status)
-	}
-	if etag() != before {
-		t.Error("etag changed with nothing to change")
-	}
-}
-
-func TestTwin_escapedIDs(t *testing.T) {
-	e := start(t)
-	id := store.ID{Device: "a%2B+b", Module: "m#?"}
-	if _, err := e.store.Ensure(id); err != nil {
-		t.Fatal(err)
-	}
-	target := "/twins/" + url.PathEscape(id.Device) + "/modules/" + url.PathEscape(id.Module)
-	if got := e.do(t, "GET", target+version, ""); got.status != 200 {
-		t.Errorf("status %d, want 200: %s", got.status, got.body)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"rtsptunnel/internal/hubemulator/store"
 )
@@ -11,23 +12,63 @@ import (
 // twinDocument is a twin as the service sees it (Microsoft, "Understand and
 // use device twins in IoT Hub", section "Device twins").
 type twinDocument struct {
-	DeviceID   string             `json:"deviceId"`
-	ModuleID   string             `json:"moduleId,omitempty"`
-	ETag       string             `json:"etag"`
-	Version    int64              `json:"version"`
-	ModelID    string             `json:"modelId"`
-	Properties propertiesDocument `json:"properties"`
+	DeviceID           string             `json:"deviceId"`
+	ModuleID           string             `json:"moduleId,omitempty"`
+	ETag               string             `json:"etag"`
+	DeviceETag         string             `json:"deviceEtag"`
+	Status             string             `json:"status"` // a module's is always enabled
+	StatusReason       string             `json:"statusReason,omitempty"`
+	StatusUpdateTime   time.Time          `json:"statusUpdateTime"`
+	ConnectionState    string             `json:"connectionState"`
+	LastActivityTime   time.Time          `json:"lastActivityTime"`
+	MessageCount       int                `json:"cloudToDeviceMessageCount"` // always 0
+	AuthenticationType string             `json:"authenticationType"`
+	Thumbprint         thumbprint         `json:"x509Thumbprint"`
+	ModelID            string             `json:"modelId"`
+	Version            int64              `json:"version"`
+	Tags               map[string]any     `json:"tags"`
+	Properties         propertiesDocument `json:"properties"`
+	Capabilities       *capabilities      `json:"capabilities,omitempty"` // these two of devices
+	DeviceScope        string             `json:"deviceScope,omitempty"`
 }
 
 type propertiesDocument struct {
-	Desired  store.Section `json:"desired"`
-	Reported store.Section `json:"reported"`
+	Desired  map[string]any `json:"desired"`
+	Reported map[string]any `json:"reported"`
 }
 
-// twinUpdate is what may be changed. Read-only members, as whole twins that
+func newTwinDocument(twin store.Twin) twinDocument {
+	i := twin.Identity
+	d := twinDocument{
+		DeviceID:           i.ID.Device,
+		ModuleID:           i.ID.Module,
+		ETag:               twin.ETag,
+		DeviceETag:         i.ETag,
+		Status:             status(i),
+		StatusReason:       i.StatusReason,
+		StatusUpdateTime:   i.StatusUpdated,
+		ConnectionState:    connectionState(i),
+		LastActivityTime:   i.LastActivity,
+		AuthenticationType: i.Type,
+		Thumbprint:         newThumbprint(i),
+		ModelID:            i.ModelID,
+		Version:            twin.Version,
+		Tags:               twin.Tags,
+		Properties: propertiesDocument{
+			Desired:  twin.Desired.WithMetadata(),
+			Reported: twin.Reported.WithMetadata(),
+		},
+	}
+	if i.ID.Module == "" {
+		d.Capabilities, d.DeviceScope = &capabilities{IoTEdge: i.IoTEdge}, i.DeviceScope
+	}
+	return d
+}
+
+// twinRequest is what may be changed. Read-only members, as whole twins that
 // were read and sent back have them, are passed over.
-type twinUpdate struct {
-	Tags       map[string]any `json:"tags"`
+type twinRequest struct {
+	Tags       json.RawMessage `json:"tags"`
 	Properties struct {
 		Desired json.RawMessage `json:"desired"`
 	} `json:"properties"`
@@ -35,39 +76,47 @@ type twinUpdate struct {
 
 func (a *api) getTwin(w http.ResponseWriter, r *http.Request) {
 	twin, err := a.Store.Twin(idOf(r))
-	if err != nil {
-		a.refuse(w, r, fromStore(err, idOf(r)))
-		return
-	}
-	a.answerTwin(w, twin)
+	a.answerTwin(w, r, twin, err)
 }
 
+// patchTwin merges the sections that the request has.
 func (a *api) patchTwin(w http.ResponseWriter, r *http.Request) {
-	twin, err := a.updateTwin(w, r)
-	if err != nil {
-		a.refuse(w, r, fromStore(err, idOf(r)))
-		return
-	}
-	a.answerTwin(w, twin)
+	twin, err := a.updateTwin(w, r, false)
+	a.answerTwin(w, r, twin, err)
 }
 
-func (a *api) updateTwin(w http.ResponseWriter, r *http.Request) (store.Twin, error) {
-	var update twinUpdate
-	if err := readJSON(w, r, &update); err != nil {
+// putTwin replaces the sections that the request has; the other stays.
+func (a *api) putTwin(w http.ResponseWriter, r *http.Request) {
+	twin, err := a.updateTwin(w, r, true)
+	a.answerTwin(w, r, twin, err)
+}
+
+func (a *api) updateTwin(w http.ResponseWriter, r *http.Request, replace bool) (store.Twin, error) {
+	var request twinRequest
+	if err := readJSON(w, r, &request); err != nil {
 		return store.Twin{}, err
 	}
-	if len(update.Tags) > 0 {
-		// Better than to say 200 and forget them.
-		return store.Twin{}, invalid("tags are not emulated")
+	tags, err := parseSection("tags", request.Tags)
+	if err != nil {
+		return store.Twin{}, err
 	}
-	var patch store.Patch
-	if len(update.Properties.Desired) > 0 {
-		var err error
-		if patch, err = store.ParsePatch(update.Properties.Desired); err != nil {
-			return store.Twin{}, invalid("properties.desired is not a JSON object")
-		}
+	desired, err := parseSection("properties.desired", request.Properties.Desired)
+	if err != nil {
+		return store.Twin{}, err
 	}
-	return a.Store.PatchDesired(idOf(r), patch, ifMatch(r))
+	return a.Store.UpdateTwin(idOf(r), store.TwinUpdate{Tags: tags, Desired: desired, Replace: replace}, ifMatch(r))
+}
+
+// parseSection returns nil for a section the request does not have.
+func parseSection(name string, section json.RawMessage) (store.Patch, error) {
+	if len(section) == 0 {
+		return nil, nil
+	}
+	patch, err := store.ParsePatch(section)
+	if err != nil {
+		return nil, invalid(name + " is not a JSON object")
+	}
+	return patch, nil
 }
 
 // ifMatch returns the etag a change depends on, without quotes. The SDKs send
@@ -80,17 +129,11 @@ func quote(etag string) string {
 	return `"` + etag + `"`
 }
 
-func (a *api) answerTwin(w http.ResponseWriter, twin store.Twin) {
+func (a *api) answerTwin(w http.ResponseWriter, r *http.Request, twin store.Twin, err error) {
+	if err != nil {
+		a.refuse(w, r, fromStore(err, idOf(r)))
+		return
+	}
 	w.Header().Set("ETag", quote(twin.ETag))
-	a.answer(w, http.StatusOK, twinDocument{
-		DeviceID: twin.ID.Device,
-		ModuleID: twin.ID.Module,
-		ETag:     twin.ETag,
-		Version:  twin.Version,
-		ModelID:  twin.ModelID,
-		Properties: propertiesDocument{
-			Desired:  twin.Desired,
-			Reported: twin.Reported,
-		},
-	})
+	a.answer(w, http.StatusOK, newTwinDocument(twin))
 }

@@ -33,7 +33,7 @@ func ParsePatch(body []byte) (Patch, error) {
 		return nil, fmt.Errorf("%w: something follows it", ErrPatch)
 	}
 	delete(patch, versionKey)
-	delete(patch, "$metadata")
+	delete(patch, metadataKey)
 	return patch, nil
 }
 

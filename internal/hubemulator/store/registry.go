@@ -55,8 +55,9 @@ func (s *Store) create(id ID, settings Settings) (Identity, error) {
 	}
 	e := &entry{
 		identity: Identity{ID: id, Settings: settings, GenerationID: generation, ETag: s.nextETag()},
-		desired:  newSection(),
-		reported: newSection(),
+		tags:     make(map[string]any),
+		desired:  newSection(true),
+		reported: newSection(false),
 		updates:  1,
 		version:  1,
 	}
@@ -243,6 +244,7 @@ func (s *Store) SetActive(id ID) {
 	}
 }
 
+// now is in the steps of 100 ns that IoT Hub's times have.
 func now() time.Time {
-	return time.Now().UTC()
+	return time.Now().UTC().Truncate(100 * time.Nanosecond)
 }

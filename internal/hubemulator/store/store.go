@@ -30,6 +30,7 @@ type Store struct {
 type entry struct {
 	identity Identity
 
+	tags     map[string]any
 	desired  section
 	reported section
 	// updates counts the changes of what the service owns; it makes the

