@@ -119,10 +119,17 @@ func parseSection(name string, section json.RawMessage) (store.Patch, error) {
 	return patch, nil
 }
 
+// noETag is an If-Match that names no etag, and so matches none.
+const noETag = `""`
+
 // ifMatch returns the etag a change depends on, without quotes. The SDKs send
 // it as *, "*" and "etag"; bodies have it without quotes.
 func ifMatch(r *http.Request) string {
-	return strings.Trim(r.Header.Get("If-Match"), `"`)
+	value := r.Header.Get("If-Match")
+	if value == noETag {
+		return value
+	}
+	return strings.Trim(value, `"`)
 }
 
 func quote(etag string) string {

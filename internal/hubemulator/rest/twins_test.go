@@ -121,9 +121,11 @@ func TestTwin_ifMatch(t *testing.T) {
 			t.Errorf("If-Match %s: etag did not change", ifMatch)
 		}
 	}
-	got := e.do(t, "PATCH", twinPath+version, change, "If-Match", old)
-	if got.status != 412 || got.header.Get("iothub-errorcode") != "PreconditionFailed" {
-		t.Errorf("old etag: got %d %q, want 412", got.status, got.header.Get("iothub-errorcode"))
+	for _, ifMatch := range []string{old, `"nonsense"`, `""`} {
+		got := e.do(t, "PATCH", twinPath+version, change, "If-Match", ifMatch)
+		if got.status != 412 || got.header.Get("iothub-errorcode") != "PreconditionFailed" {
+			t.Errorf("If-Match %s: got %d %q, want 412", ifMatch, got.status, got.header.Get("iothub-errorcode"))
+		}
 	}
 	// Nothing to change is no change, whatever else is sent back.
 	before := etag()
