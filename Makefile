@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 20s
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## the binaries, into bin/
 	@mkdir -p bin
@@ -34,8 +34,11 @@ once: build ## the demo without people: 100 frames of each camera
 
 check: lint race once ## what a commit needs
 
-judges: build ## players that are not ours: ffprobe and ffmpeg through tunnels
+judges: build sdk-test ## programs that are not ours: players through tunnels, the SDK at the hub emulator
 	.ci/judges
+
+sdk-test: build ## Microsoft's service SDK, unchanged, at the hub emulator
+	.ci/sdk
 
 ci: ## what .ci/run runs, each step with its seconds
 	@.ci/steps check judges
@@ -46,4 +49,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## make check runs before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once check judges ci fuzz hooks
+.PHONY: help build demo test fmt lint race once check judges sdk-test ci fuzz hooks

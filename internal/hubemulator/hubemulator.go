@@ -3,6 +3,9 @@
 // process and over real sockets. Tokens are really verified. It knows nothing
 // of what the modules that connect to it do.
 //
+// Microsoft's service SDK for Node cannot tell it from IoT Hub in what test/sdk
+// asks of it.
+//
 // The parts are packages of their own: store (identities and twins), broker
 // (devices, over MQTT), rest (services, over HTTPS), workload (modules that
 // ask for a trust bundle and signatures, over a unix socket), sas (tokens).

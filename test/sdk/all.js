@@ -1,0 +1,8 @@
+'use strict';
+
+// One process and one after the other: some tests count devices.
+require('./registry');
+require('./modules');
+require('./twins');
+require('./methods');
+require('./tokens');
