@@ -215,12 +215,34 @@ func dial(t *testing.T, e *env) net.Conn {
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
+	on  map[string]func() // by a part of the line
 }
 
+// Write also calls what is wanted at this line, before whoever logs goes on.
 func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
+	n, err := b.buf.Write(p)
+	var calls []func()
+	for part, call := range b.on {
+		if bytes.Contains(p, []byte(part)) {
+			calls = append(calls, call)
+		}
+	}
+	b.mu.Unlock()
+	for _, call := range calls {
+		call()
+	}
+	return n, err
+}
+
+// at has call called at each line with part in it.
+func (b *lockedBuffer) at(part string, call func()) {
+	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.buf.Write(p)
+	if b.on == nil {
+		b.on = make(map[string]func())
+	}
+	b.on[part] = call
 }
 
 func (b *lockedBuffer) String() string {

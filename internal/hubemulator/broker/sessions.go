@@ -92,8 +92,8 @@ func (b *Broker) establish(client *mqtt.Client, pk packets.Packet) {
 	// The identity may have been deleted, disabled or given other keys since
 	// the login, and Drop found no session to cut.
 	if _, err := b.authenticate(client, pk); err != nil {
-		s.kill()
 		s.log.Warn().Err(err).Msg("connection cut, the login does not hold any more")
+		s.kill()
 	}
 	b.wg.Go(s.write)
 }
