@@ -82,6 +82,10 @@ func TestRegistry_module(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("module (-want +got):\n%s", diff)
 	}
+	// A status is for devices.
+	if twin := decode(t, e.do(t, "GET", "/twins/d1/modules/m2"+version, "")); twin["status"] != "enabled" {
+		t.Errorf("the module is %v", twin["status"])
+	}
 }
 
 func TestRegistry_deleteAndLists(t *testing.T) {

@@ -87,7 +87,7 @@ func TestLimits_sizeOfTags(t *testing.T) {
 	if err := tags(`{"a":"` + half + `","b":"` + half[16:] + `"}`); err != nil { // 16 bytes less than 8 KB
 		t.Fatal(err)
 	}
-	if err := tags(`{"c":123456789,"d":true,"e":1}`); !errors.Is(err, store.ErrLimit) { // 23 bytes
+	if err := tags(`{"c":123456789,"d":true,"e":false}`); !errors.Is(err, store.ErrLimit) { // 19 bytes
 		t.Errorf("got %v, want %v", err, store.ErrLimit)
 	}
 	if err := tags(`{"c":123456789,"d":true,"e":null}`); err != nil { // 14 bytes
