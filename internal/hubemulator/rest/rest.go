@@ -20,6 +20,7 @@ package rest
 
 import (
 	"net/http"
+	"path"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -63,10 +64,24 @@ func New(o Options) http.Handler {
 		mux.HandleFunc("PUT "+path, a.putTwin)
 		mux.HandleFunc("POST "+path+"/methods", a.invokeMethod)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		a.refuse(w, r, newError(http.StatusNotFound, codeNotFound, "no such resource"))
+	mux.HandleFunc("/", a.refuseRoute)
+	return a.authorize(a.requireVersion(a.refuseRedirects(mux)))
+}
+
+func (a *api) refuseRoute(w http.ResponseWriter, r *http.Request) {
+	a.refuse(w, r, newError(http.StatusNotFound, codeNotFound, "no such resource"))
+}
+
+// refuseRedirects passes paths that ServeMux would not answer with a redirect
+// to their shortest form, which IoT Hub does not do.
+func (a *api) refuseRedirects(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.EscapedPath(); path.Clean(p) != p && path.Clean(p)+"/" != p {
+			a.refuseRoute(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
-	return a.authorize(a.requireVersion(mux))
 }
 
 func (a *api) handleRegistry(mux *http.ServeMux) {

@@ -167,6 +167,8 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no api-version", "GET", twinPath, "", 400, "ArgumentInvalid"},
 		{"unknown route", "GET", "/nothing" + version, "", 404, "NotFound"},
+		{"empty segment", "GET", "//devices" + version, "", 404, "NotFound"},
+		{"dots", "GET", "/twins/../devices" + version, "", 404, "NotFound"},
 		{"unknown device", "GET", "/twins/d2" + version, "", 404, "DeviceNotFound"},
 		{"unknown module", "GET", "/twins/d1/modules/m2" + version, "", 404, "ModuleNotFound"},
 		{"unknown device's module", "GET", "/twins/d2/modules/m1" + version, "", 404, "DeviceNotFound"},
