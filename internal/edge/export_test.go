@@ -2,3 +2,16 @@ package edge
 
 // UserName is the CONNECT's user name for what the library would send.
 func UserName(o Options, library string) string { return (&Client{o: o}).userName(library) }
+
+// Watch is what the guard says of a stream that arrives in chunks of this size.
+func Watch(stream []byte, chunk int) error {
+	var p packets
+	for len(stream) > 0 {
+		n := min(chunk, len(stream))
+		if err := p.next(stream[:n]); err != nil {
+			return err
+		}
+		stream = stream[n:]
+	}
+	return nil
+}

@@ -94,7 +94,7 @@ func (p *pipe) open(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	p.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return conn, nil
+	return &guard{Conn: conn}, nil
 }
 
 // why prefers the reason for which open failed to the library's words for it.

@@ -1,0 +1,123 @@
+package edge_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"rtsptunnel/internal/edge"
+)
+
+// rude is a hub that takes every login and answers each SUBSCRIBE with these bytes,
+// the packet id's two in the place of XX.
+func rude(t *testing.T, s *site, suback string) {
+	t.Helper()
+	cert, err := s.CA().Issue("edge.rtsptunnel.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { defer c.Close(); answer(c, suback) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); all.Wait() })
+	s.o.Address = ln.Addr().String()
+
+	api := http.NewServeMux()
+	api.HandleFunc("GET /trust-bundle", says(200, `{"certificate":`+quoted(string(s.CA().CertPEM()))+`}`))
+	api.HandleFunc("POST /modules/{module}/genid/{generation}/sign", says(200, `{"digest":"c2lnbmF0dXJl"}`))
+	srv := httptest.NewServer(api)
+	t.Cleanup(srv.Close)
+	s.o.Identity.WorkloadURI = srv.URL
+}
+
+func answer(c net.Conn, suback string) {
+	for {
+		p, err := packets.ReadPacket(c)
+		if err != nil {
+			return
+		}
+		switch p := p.(type) {
+		case *packets.ConnectPacket:
+			ack := packets.NewControlPacket(packets.Connack)
+			_ = ack.Write(c)
+		case *packets.SubscribePacket:
+			id := string([]byte{byte(p.MessageID >> 8), byte(p.MessageID)})
+			_, _ = io.WriteString(c, strings.Replace(suback, "XX", id, 1))
+		}
+	}
+}
+
+// A subscription that the hub refuses is no subscription, and a SUBACK that is no
+// SUBACK ends the connection and not the process.
+func TestConnect_refusedSubscription(t *testing.T) {
+	for name, c := range map[string]struct{ suback, want string }{
+		"refused":          {"\x90\x03XX\x80", "the hub refused a subscription"},
+		"two return codes": {"\x90\x04XX\x00\x00", "malformed MQTT packet"},
+		"no return code":   {"\x90\x02XX", "malformed MQTT packet"},
+		"endless length":   {"\x90\xff\xff\xff\xff\x01XX", "malformed MQTT packet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			rude(t, s, c.suback)
+			s.run(t)
+			s.log.Await(t, c.want, 2) // and it tries again
+			if strings.Contains(s.log.String(), "connected to the hub") {
+				t.Errorf("taken for a connection:\n%s", s.log)
+			}
+		})
+	}
+}
+
+// Packets are told apart wherever the stream is cut, and their payloads mean nothing.
+func TestWatch_anyChunks(t *testing.T) {
+	payload := strings.Repeat("\x90\x03\x00\x01\x80", 20_000)
+	publish := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+	publish.TopicName, publish.Payload = "$iothub/methods/POST/x/?$rid=1", []byte(payload)
+	var stream bytes.Buffer
+	stream.WriteString("\x20\x02\x00\x00" + "\x90\x03\x00\x01\x01") // CONNACK, SUBACK with QoS 1
+	if err := publish.Write(&stream); err != nil {
+		t.Fatal(err)
+	}
+	stream.WriteString("\xd0\x00" + "\x40\x02\x00\x80") // PINGRESP, PUBACK
+	good := stream.Bytes()
+	refused := append(bytes.Clone(good), "\x90\x03\x00\x02\x80"...)
+	for _, chunk := range []int{1, 2, 3, 5, 7, 1000, len(refused)} {
+		if err := edge.Watch(good, chunk); err != nil {
+			t.Errorf("in chunks of %d: %v", chunk, err)
+		}
+		if err := edge.Watch(refused, chunk); err == nil {
+			t.Errorf("in chunks of %d a refusal is not seen", chunk)
+		}
+	}
+}
+
+func FuzzWatch(f *testing.F) {
+	f.Add([]byte("\x20\x02\x00\x00\x90\x03\x00\x01\x01"), 2)
+	f.Add([]byte("\x90\x04\x00\x01\x00\x00"), 1)
+	f.Fuzz(func(t *testing.T, stream []byte, chunk int) {
+		whole := edge.Watch(stream, max(len(stream), 1))
+		cut := edge.Watch(stream, max(chunk, 1))
+		if (whole == nil) != (cut == nil) {
+			t.Errorf("whole %v, cut %v", whole, cut)
+		}
+	})
+}
