@@ -5,12 +5,6 @@ import (
 	"rtsptunnel/internal/twin"
 )
 
-// inForce is what the last readable twin left in force.
-type inForce struct {
-	version int64
-	cameras []twin.Camera
-}
-
 // Twin applies the desired properties of the whole twin and returns the reported
 // properties that acknowledge them. A document that is no twin changes nothing.
 func (m *module) Twin(doc []byte) (reported []byte) {
@@ -21,8 +15,8 @@ func (m *module) Twin(doc []byte) (reported []byte) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	cameras, faults := t.Cameras(m.inForce.cameras)
-	m.inForce = inForce{version: t.Version, cameras: cameras}
+	cameras, faults := t.Cameras(m.inForce)
+	m.inForce = cameras
 	list := make([]camera.Camera, len(cameras))
 	for i, c := range cameras {
 		list[i] = camera.Camera(c)

@@ -30,6 +30,7 @@ import (
 	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/tunnelopen"
+	"rtsptunnel/internal/twin"
 	"rtsptunnel/internal/wsconn"
 )
 
@@ -98,7 +99,7 @@ type module struct {
 	tunnels *tunnel.Set
 
 	mu      sync.Mutex
-	inForce inForce
+	inForce []twin.Camera // what the last readable twin left in force
 }
 
 func newModule(log zerolog.Logger, roots *x509.CertPool) *module {
