@@ -60,7 +60,7 @@ type Client struct {
 	o        Options
 	workload *workload
 	calls    calls
-	requests sync.WaitGroup // of the library that were given up and still run
+	requests sync.WaitGroup // of the library, those included that nobody waits for any more
 }
 
 // New returns a client that does nothing until Run. It fails for an identity that

@@ -28,11 +28,15 @@ func (c *Client) configure(ctx context.Context, p *pipe, lost context.CancelCaus
 		o.SetOrderMatters(false)
 		// A reconnect inside would reuse the token and lose subscriptions unseen.
 		o.SetAutoReconnect(false)
+		// The library's 30 s are also how long a packet waits for a connection that was
+		// just lost, whatever its context says.
 		o.SetConnectTimeout(connectTimeout)
 		o.SetWriteTimeout(writeTimeout)
 		o.SetConnectionNotificationHandler(p.notify)
+		// A hub that is gone without a word is noticed after the two together.
 		o.SetKeepAlive(30 * time.Second)
 		o.SetPingTimeout(10 * time.Second)
+		// The library sends no model id for modules, and an API version that knows none.
 		original := o.CredentialsProvider
 		o.SetCredentialsProvider(func() (string, string) {
 			user, password := original()

@@ -36,9 +36,9 @@ const (
 // only between writes. A Read is needed for pings to be answered and for the peer's
 // Close to be noticed.
 //
-// Read returns io.EOF when the peer closed with 1000 or 1001, or without a code;
-// every other end of the WebSocket is an error with reason.RemoteLost. Once the peer has closed so, Write
-// returns io.ErrClosedPipe.
+// A peer that closes with 1000 or 1001, or without a code, ends in order: Read then
+// returns io.EOF and Write io.ErrClosedPipe. Every other end of the WebSocket is an
+// error with reason.RemoteLost.
 type Conn struct {
 	ws *websocket.Conn
 
