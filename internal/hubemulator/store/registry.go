@@ -62,6 +62,7 @@ func (s *Store) create(id ID, settings Settings) (Identity, error) {
 		version:  1,
 	}
 	s.entries[id] = e
+	s.changed()
 	return e.identity, nil
 }
 
@@ -112,6 +113,7 @@ func (s *Store) Update(id ID, settings Settings, ifMatch string) (Identity, erro
 	}
 	e.identity.Settings = settings
 	e.identity.ETag = s.nextETag()
+	s.changed()
 	return e.identity, nil
 }
 
@@ -134,6 +136,7 @@ func (s *Store) Delete(id ID, ifMatch string) (gone []ID, err error) {
 			gone = append(gone, other)
 		}
 	}
+	s.changed()
 	return gone, nil
 }
 
@@ -214,7 +217,10 @@ func (s *Store) SetModelID(id ID, model string) error {
 	if err != nil {
 		return err
 	}
-	e.identity.ModelID = model
+	if e.identity.ModelID != model {
+		e.identity.ModelID = model
+		s.changed()
+	}
 	return nil
 }
 

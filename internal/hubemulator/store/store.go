@@ -1,9 +1,10 @@
 // Package store holds what a hub knows of its devices and modules: their
-// identities with keys, and their twins.
+// identities with keys, their twins, and what they have subscribed to.
 //
 // It is in memory, has one lock and does no I/O; all it wants of the outside
-// is the time. Everything it returns is a copy. Whoever wants to hear of changed desired properties
-// registers with Store.OnDesired.
+// is the time. Everything it returns is a copy. Whoever wants to hear of
+// changed desired properties registers with Store.OnDesired; whoever keeps the
+// store over a crash, with Store.KeepWith.
 package store
 
 import (
@@ -17,6 +18,9 @@ type Store struct {
 	entries map[ID]*entry
 	// writes counts the changes of settings; it makes their etags.
 	writes int64
+	// revision counts all changes that must outlive the process.
+	revision int64
+	keep     func(revision int64) error
 
 	// Changes not yet handed to observe, oldest first. notifying is true
 	// while some goroutine hands them over, which makes it the only one to
@@ -38,6 +42,10 @@ type entry struct {
 	updates int64
 	// version counts all changes of the twin.
 	version int64
+
+	// subscriptions are the topic filters of the identity's session with the
+	// broker; nil if there is no session that outlives its connection.
+	subscriptions map[string]bool
 }
 
 // New returns an empty store.
@@ -46,14 +54,20 @@ func New() *Store {
 }
 
 // OnDesired sets the function that is told of every change of desired
-// properties, in version order for each identity. It is called without the
-// lock held, so it may use the store, but it must return soon: it runs on the
-// goroutine of whoever made a change, not always this one. Call it before the
-// first change.
+// properties, in version order for each identity, and once the change is kept
+// (see Keep). It is called without the lock held, so it may use the store, but
+// it must return soon: it runs on the goroutine of whoever made a change, not
+// always this one. Call it before the first change.
 func (s *Store) OnDesired(observe func(DesiredPatch)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.observe = observe
+}
+
+// changed notes a change that must outlive the process. The caller holds the
+// lock.
+func (s *Store) changed() {
+	s.revision++
 }
 
 // find returns the entry of id or the error that says what is missing. The
@@ -75,6 +89,9 @@ func (s *Store) notify() {
 		if !ok {
 			return
 		}
+		// If it cannot be kept, whoever made the change hears of it; here it
+		// is in force either way.
+		_ = s.Keep(change.revision)
 		s.observe(change)
 		s.mu.Lock()
 		s.notifying = false

@@ -34,6 +34,8 @@ type DesiredPatch struct {
 	// Patch is the change as it was sent, nulls kept; after a replacement, the
 	// whole new section.
 	Patch Patch
+
+	revision int64
 }
 
 // MarshalJSON writes the patch with $version, as it is delivered to devices.
@@ -98,12 +100,14 @@ func (s *Store) updateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 			return Twin{}, err
 		}
 		if s.observe != nil {
+			change.revision = s.revision + 1 // the one that this change makes
 			s.changes = append(s.changes, change)
 		}
 	}
 	e.tags = tags
 	e.updates++
 	e.version++
+	s.changed()
 	return e.twin(), nil
 }
 
@@ -152,6 +156,7 @@ func (s *Store) PatchReported(id ID, patch Patch) (version int64, err error) {
 		return 0, err
 	}
 	e.version++
+	s.changed()
 	return e.reported.version, nil
 }
 
