@@ -16,7 +16,8 @@ var mayImport = map[string][]string{
 	"rtsptest":   {},
 	"tunnelopen": {"reason"},
 	"camera":     {"reason"},
-	"wsconn":     {"reason"},
+	"wsconn":     {"reason", "proxy"},
+	"proxy":      {"reason"},
 	"edge":       {},
 
 	// The middle.

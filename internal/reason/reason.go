@@ -31,6 +31,9 @@ const (
 	RemoteTLSCA     Code = "WS_TLS_CA"
 	RemoteUpgrade   Code = "WS_BAD_UPGRADE"
 	RemoteTimeout   Code = "WS_TIMEOUT"
+	ProxyLogin      Code = "PROXY_407"
+	ProxyHTTP       Code = "PROXY_HTTP"
+	ProxyDown       Code = "PROXY_DOWN"
 	UnknownMethod   Code = "METHOD_UNKNOWN"
 	ShuttingDown    Code = "SHUTTING_DOWN"
 	Internal        Code = "INTERNAL"
@@ -62,6 +65,9 @@ var texts = map[Code]string{
 	RemoteTLSCA:     "the remote endpoint's certificate is signed by an unknown authority",
 	RemoteUpgrade:   "the remote endpoint did not answer with a WebSocket",
 	RemoteTimeout:   "the remote endpoint did not answer in time",
+	ProxyLogin:      "the proxy wants a login, or another one",
+	ProxyHTTP:       "the proxy answered with an error status",
+	ProxyDown:       "the proxy cannot be reached or does not speak HTTP",
 	UnknownMethod:   "the module has no direct method of this name",
 	ShuttingDown:    "shutting down",
 	Internal:        "internal error",

@@ -14,10 +14,10 @@ import (
 )
 
 func TestCodes_haveShapeAndText(t *testing.T) {
-	shape := regexp.MustCompile(`^[A-Z][A-Z_]+$`)
+	shape := regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
 	for _, c := range reason.Codes() {
 		if !shape.MatchString(string(c)) {
-			t.Errorf("code %q is not upper case with underscores", c)
+			t.Errorf("code %q is not upper case, digits and underscores", c)
 		}
 		if c.Text() == string(c) || strings.HasSuffix(c.Text(), ".") {
 			t.Errorf("code %q has the text %q", c, c.Text())

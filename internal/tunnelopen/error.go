@@ -19,6 +19,7 @@ const (
 	messageInvalid       = "Invalid request: "
 	messageRemote        = "Could not connect to remote endpoint"
 	messageRemoteTimeout = "Timed out connecting to remote endpoint"
+	messageProxy         = "Proxy refused the connection"
 	messageShuttingDown  = "Shutting down"
 	messageInternal      = "Internal error"
 	messageUnknown       = "Unknown method"
@@ -71,14 +72,18 @@ func CameraUnreachable(target string, err error) error {
 }
 
 // RemoteUnreachable says that no answer came from the endpoint that could be passed on.
-// 502, or 504 when err's reason is a timeout.
+// 502, or 504 when err's reason is a timeout. A proxy that stands in the way says so
+// in the message, never by its own status: its 407 is not the endpoint's 401.
 func RemoteUnreachable(endpoint string, err error) error {
 	e := &Error{
 		Status: http.StatusBadGateway, Target: endpointTarget(endpoint), Message: messageRemote,
 		Reason: reason.Of(err), Err: err,
 	}
-	if e.Reason == reason.RemoteTimeout {
+	switch e.Reason {
+	case reason.RemoteTimeout:
 		e.Status, e.Message = http.StatusGatewayTimeout, messageRemoteTimeout
+	case reason.ProxyLogin, reason.ProxyHTTP, reason.ProxyDown:
+		e.Message = messageProxy
 	}
 	return e
 }

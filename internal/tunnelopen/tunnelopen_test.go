@@ -151,6 +151,10 @@ func TestResponse_documentedErrors(t *testing.T) {
 			`{"code":"502","target":"wss://gw.example.com/t","message":"Could not connect to remote endpoint"}`,
 		},
 		{
+			tunnelopen.RemoteUnreachable(r.RemoteEndpoint, reason.New(reason.ProxyLogin, errors.New("status 407"))), 502,
+			`{"code":"502","target":"wss://gw.example.com/t","message":"Proxy refused the connection"}`,
+		},
+		{
 			tunnelopen.RemoteUnreachable(r.RemoteEndpoint, reason.New(reason.RemoteTimeout, nil)), 504,
 			`{"code":"504","target":"wss://gw.example.com/t","message":"Timed out connecting to remote endpoint"}`,
 		},

@@ -44,8 +44,11 @@ func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.sta
 // connection.
 func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
 	var raw handshake
+	var err error
+	if raw.proxy, err = d.proxyFor(endpoint); err != nil {
+		return nil, reason.New(reason.ProxyDown, err)
+	}
 	dialer := websocket.Dialer{
-		Proxy:           d.Proxy,
 		NetDialContext:  raw.dial,
 		TLSClientConfig: &tls.Config{RootCAs: d.Roots, MinVersion: tls.VersionTLS12},
 		ReadBufferSize:  bufferSize,
@@ -69,8 +72,30 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 	return newConn(ws), nil
 }
 
-// classify gives a failed dial its reason.
+// proxyFor is the proxy on the way to endpoint, nil for none. The rules know http
+// and https only. They and the endpoint may hold secrets, so that no word of an
+// error of theirs is passed on.
+func (d Dialer) proxyFor(endpoint string) (*url.URL, error) {
+	if d.Proxy == nil {
+		return nil, nil
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, nil //nolint:nilerr // the dial says so
+	}
+	u.Scheme = strings.Replace(u.Scheme, "ws", "http", 1)
+	p, err := d.Proxy(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}})
+	if err != nil {
+		return nil, errors.New("the proxy's setting is not a URL")
+	}
+	return p, nil
+}
+
+// classify gives a failed dial its reason, unless it has one from the proxy.
 func classify(ctx context.Context, answer *http.Response, err error) error {
+	if _, has := errors.AsType[*reason.Error](err); has {
+		return err
+	}
 	if errors.Is(err, websocket.ErrBadHandshake) && answer != nil {
 		if answer.StatusCode < 300 || answer.StatusCode > 599 {
 			return reason.New(reason.RemoteUpgrade, fmt.Errorf("websocket handshake answered with status %d", answer.StatusCode))

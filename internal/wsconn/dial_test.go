@@ -214,8 +214,25 @@ func TestDial_proxyIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = wsconn.Dialer{Roots: roots(srv), Proxy: http.ProxyURL(u)}.Dial(t.Context(), wss(srv), nil)
-	if reason.Of(err) != reason.RemoteRefused || direct.Load() != 0 {
+	if reason.Of(err) != reason.ProxyDown || direct.Load() != 0 {
 		t.Errorf("reason %s, %d direct requests (%v)", reason.Of(err), direct.Load(), err)
+	}
+}
+
+// A proxy's own answer is never taken for the endpoint's.
+func TestDial_proxyWantsALogin(t *testing.T) {
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	defer site.Close()
+	u, err := url.Parse(site.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = wsconn.Dialer{Proxy: http.ProxyURL(u)}.Dial(t.Context(), "wss://gw.example.com/", nil)
+	_, passedOn := errors.AsType[*wsconn.HandshakeError](err)
+	if reason.Of(err) != reason.ProxyLogin || passedOn {
+		t.Errorf("reason %s, %v", reason.Of(err), err)
 	}
 }
 

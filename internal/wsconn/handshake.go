@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/url"
 	"sync/atomic"
+
+	"rtsptunnel/internal/proxy"
 )
 
 // maxHandshake is how many bytes a proxy and a server together may send until the
@@ -15,14 +18,16 @@ var errHandshakeSize = errors.New("the answer to the handshake does not end")
 
 // handshake is the TCP connection under a WebSocket that is being dialled. It does
 // what gorilla's dialer leaves undone: it obeys ctx in every phase, not only while
-// it connects, and bounds what the far end may send.
+// it connects, bounds what the far end may send, and asks a proxy itself: gorilla's
+// own CONNECT panics on a status line without a reason phrase.
 type handshake struct {
-	conn *boundedConn
-	stop func() bool
+	proxy *url.URL // none if nil
+	conn  *boundedConn
+	stop  func() bool
 }
 
 func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	conn, err := h.reach(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +35,13 @@ func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn
 	h.conn.left.Store(maxHandshake)
 	h.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return h.conn, nil
+}
+
+func (h *handshake) reach(ctx context.Context, network, address string) (net.Conn, error) {
+	if h.proxy != nil {
+		return proxy.Dial(ctx, h.proxy, address)
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
 
 // over ends the handshake's rules. It tells whether ctx has closed the connection.
