@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	// The hub emulator knows no tunnels: it serves any module.
 	"hubemulator":          {"hubemulator/broker", "hubemulator/rest", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
 	"hubemulator/broker":   {"hubemulator/sas", "hubemulator/store"},
+	"hubemulator/query":    {},
 	"hubemulator/rest":     {"hubemulator/broker", "hubemulator/sas", "hubemulator/store"},
 	"hubemulator/sas":      {},
 	"hubemulator/store":    {},
@@ -77,6 +78,7 @@ var pure = map[string][]string{
 	"reason":            nil,
 	"tunnelopen":        nil,
 	"twin":              nil,
+	"hubemulator/query": nil,
 	"hubemulator/sas":   {"net"}, // to split host and port, which is text
 	"hubemulator/store": nil,
 }

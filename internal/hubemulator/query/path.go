@@ -1,0 +1,82 @@
+package query
+
+// path is the way to a value of a document.
+type path struct {
+	member string // of the document
+	steps  []step
+}
+
+// step goes from an object to its member, or from an array to its element.
+type step struct {
+	name  string
+	index int // if name is empty
+}
+
+func (p path) value(d Document) any {
+	v, ok := d[p.member]
+	for _, s := range p.steps {
+		if !ok {
+			break
+		}
+		v, ok = s.from(v)
+	}
+	if !ok {
+		return undefined{}
+	}
+	return valueOf(v)
+}
+
+func (s step) from(v any) (value any, ok bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		value, ok = v[s.name]
+		return value, ok && s.name != ""
+	case []any:
+		if s.name == "" && s.index < len(v) {
+			return v[s.index], true
+		}
+	}
+	return nil, false
+}
+
+// form is what a place in a twin may hold.
+type form struct {
+	// name is how the place is written in a document.
+	name string
+	// members are the places below it, by name in lower case; nil if there
+	// are none.
+	members map[string]form
+	// open says that everything may be below it.
+	open bool
+}
+
+// twin is the form of a twin (Microsoft, "Understand and use device twins in
+// IoT Hub", section "Device twins", and the same of modules).
+var twin = form{members: map[string]form{
+	"deviceid":                  {name: "deviceId"},
+	"moduleid":                  {name: "moduleId"},
+	"etag":                      {name: "etag"},
+	"deviceetag":                {name: "deviceEtag"},
+	"status":                    {name: "status"},
+	"statusreason":              {name: "statusReason"},
+	"statusupdatetime":          {name: "statusUpdateTime"},
+	"connectionstate":           {name: "connectionState"},
+	"lastactivitytime":          {name: "lastActivityTime"},
+	"cloudtodevicemessagecount": {name: "cloudToDeviceMessageCount"},
+	"authenticationtype":        {name: "authenticationType"},
+	"modelid":                   {name: "modelId"},
+	"version":                   {name: "version"},
+	"devicescope":               {name: "deviceScope"},
+	"tags":                      {name: "tags", open: true},
+	"x509thumbprint": {name: "x509Thumbprint", members: map[string]form{
+		"primarythumbprint":   {name: "primaryThumbprint"},
+		"secondarythumbprint": {name: "secondaryThumbprint"},
+	}},
+	"capabilities": {name: "capabilities", members: map[string]form{
+		"iotedge": {name: "iotEdge"},
+	}},
+	"properties": {name: "properties", members: map[string]form{
+		"desired":  {name: "desired", open: true},
+		"reported": {name: "reported", open: true},
+	}},
+}}
