@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"hubemulator":          {"hubemulator/broker", "hubemulator/rest", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
 	"hubemulator/broker":   {"hubemulator/sas", "hubemulator/store"},
 	"hubemulator/query":    {},
-	"hubemulator/rest":     {"hubemulator/broker", "hubemulator/sas", "hubemulator/store"},
+	"hubemulator/rest":     {"hubemulator/broker", "hubemulator/query", "hubemulator/sas", "hubemulator/store"},
 	"hubemulator/sas":      {},
 	"hubemulator/store":    {},
 	"hubemulator/workload": {"hubemulator/store"},

@@ -1,13 +1,14 @@
 // Package rest is the service side of the hub: the part of IoT Hub's REST API
 // by which a service keeps the registry of devices and modules, reads and
-// changes twins, calls direct methods and counts devices.
+// changes twins, finds them by queries, calls direct methods and counts
+// devices.
 //
 // Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API",
 // and what Microsoft's SDKs look at. All answers are JSON. Not emulated
-// (yet): changes of many devices in one request, queries, throttling, policies
-// other than the owner, the modules $edgeAgent and $edgeHub that IoT Hub makes
-// with an IoT Edge device, parent scopes of devices, and calls from module to
-// module.
+// (yet): changes of many devices in one request, throttling, policies other
+// than the owner, the modules $edgeAgent and $edgeHub that IoT Hub makes with
+// an IoT Edge device, parent scopes of devices, and calls from module to
+// module. What queries may say is in package query.
 //
 // Some behaviours are documented only in part, and follow the nearest text: an
 // update that leaves keys empty gets new ones, as a creation does; a method
@@ -15,7 +16,9 @@
 // IoT Hub errors", 404001: "either not registered or disabled"); PUT of a twin
 // leaves a section alone that the request does not have; a twin that would
 // break a limit is refused with ArgumentInvalid; $lastUpdatedVersion is only
-// in desired properties, and only once they were written.
+// in desired properties, and only once they were written; a query sees changes
+// at once, its pages are of 100 twins at most, in the order of their names, and
+// go on with the same query only.
 package rest
 
 import (
@@ -93,6 +96,7 @@ func (a *api) handleRegistry(mux *http.ServeMux) {
 	mux.HandleFunc("GET /devices", a.listDevices)
 	mux.HandleFunc("GET /devices/{$}", a.listDevices) // as Microsoft's Node SDK has it
 	mux.HandleFunc("GET /devices/{device}/modules", a.listModules)
+	mux.HandleFunc("POST /devices/query", a.queryTwins)
 	mux.HandleFunc("GET /statistics/devices", a.countDevices)
 	mux.HandleFunc("GET /statistics/service", a.countConnected)
 }
