@@ -4,5 +4,6 @@
 require('./registry');
 require('./modules');
 require('./twins');
+require('./query');
 require('./methods');
 require('./tokens');
