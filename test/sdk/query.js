@@ -115,10 +115,27 @@ test('next takes a token of its own', async (t) => {
   await refused(registry.createQuery(text, 2).nextAsTwin('nonsense'), 'ArgumentError', 400);
 });
 
+test('a query may select members, or their number', async (t) => {
+  const { mark, inOrder } = await fleet(t, 3);
+  const where = `FROM devices WHERE tags.mark = '${mark}'`;
+  const query = registry.createQuery(`SELECT deviceId, tags.mark AS mark, tags.none ${where}`, 2);
+  const rows = [];
+  while (query.hasMoreResults) {
+    const { result, message } = await query.next(query.continuationToken);
+    assert.equal(message.headers['x-ms-item-type'], 'Raw');
+    rows.push(...result);
+  }
+  assert.deepEqual(rows, inOrder.map((deviceId) => ({ deviceId, mark })));
+  const { result } = await registry.createQuery(`SELECT COUNT() AS total ${where}`).next();
+  assert.deepEqual(result, [{ total: 3 }]);
+});
+
 test('a query that is not supported names the token, and harms nobody', async (t) => {
   const { deviceId } = await makeDevice(t);
   for (const [text, token] of [
     ['SELECT * FROM devices ORDER BY deviceId', /position 23, token ORDER: ORDER BY is not supported/],
+    ['SELECT TOP 5 * FROM devices', /token TOP: TOP is not supported/],
+    ['SELECT COUNT() AS n FROM devices GROUP BY status', /token GROUP: GROUP BY is not supported/],
     ['SELECT * FROM devices.jobs', /position 23, token jobs/],
     ["SELECT * FROM devices WHERE CONTAINS(deviceId, 'x')", /token CONTAINS/],
     ['SELECT * FROM devices WHERE tags.a = ', /end of the query/],

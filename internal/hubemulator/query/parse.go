@@ -81,15 +81,16 @@ func (p *parser) query() (*Query, error) {
 	if err := p.expect("SELECT", "a query begins with SELECT"); err != nil {
 		return nil, err
 	}
-	if err := p.expect("*", "only SELECT * is supported"); err != nil {
+	q := &Query{}
+	err := p.selection(q)
+	if err != nil {
 		return nil, err
 	}
 	if err := p.collection(); err != nil {
 		return nil, err
 	}
-	q := &Query{From: p.from}
+	q.From = p.from
 	if p.accept("WHERE") {
-		var err error
 		if q.where, err = p.condition(); err != nil {
 			return nil, err
 		}
@@ -301,7 +302,7 @@ func (p *parser) argument(f function) (expression, error) {
 	return constant{v}, err
 }
 
-func (p *parser) path() (expression, error) {
+func (p *parser) path() (path, error) {
 	t := p.current
 	p.advance()
 	return p.pathFrom(t)
@@ -309,30 +310,30 @@ func (p *parser) path() (expression, error) {
 
 // pathFrom reads the rest of a path that begins with the token before the
 // current one. A path may name the collection first.
-func (p *parser) pathFrom(first token) (expression, error) {
+func (p *parser) pathFrom(first token) (path, error) {
 	if first.is("devices") {
 		var err error
 		if first, err = p.afterCollection(); err != nil {
-			return nil, err
+			return path{}, err
 		}
 	}
 	member, err := p.member(first, twin)
 	if err != nil {
-		return nil, err
+		return path{}, err
 	}
 	found := path{member: member.name}
 	for {
 		switch {
 		case p.accept("."):
 			if member, err = p.member(p.current, member); err != nil {
-				return nil, err
+				return path{}, err
 			}
 			found.steps = append(found.steps, step{name: member.name})
 			p.advance()
 		case p.current.is("[") && member.open:
 			index, err := p.index()
 			if err != nil {
-				return nil, err
+				return path{}, err
 			}
 			found.steps = append(found.steps, step{index: index})
 		default:

@@ -1,5 +1,7 @@
 package query
 
+import "slices"
+
 // path is the way to a value of a document.
 type path struct {
 	member string // of the document
@@ -13,17 +15,33 @@ type step struct {
 }
 
 func (p path) value(d Document) any {
-	v, ok := d[p.member]
-	for _, s := range p.steps {
-		if !ok {
-			break
-		}
-		v, ok = s.from(v)
-	}
+	v, ok := p.find(d)
 	if !ok {
 		return undefined{}
 	}
 	return valueOf(v)
+}
+
+// find returns what the document holds there; ok is false if it has nothing.
+func (p path) find(d Document) (v any, ok bool) {
+	v, ok = d[p.member]
+	for _, s := range p.steps {
+		if !ok {
+			return nil, false
+		}
+		v, ok = s.from(v)
+	}
+	return v, ok
+}
+
+// name is that of the last member on the way.
+func (p path) name() string {
+	for _, s := range slices.Backward(p.steps) {
+		if s.name != "" {
+			return s.name
+		}
+	}
+	return p.member
 }
 
 func (s step) from(v any) (value any, ok bool) {

@@ -3,11 +3,11 @@
 //
 // Known from Microsoft, "IoT Hub query language for device and module twins,
 // jobs, and message routing" and "Queries for IoT Hub device and module
-// twins": the clauses, SELECT * of devices and of devices.modules, operators,
-// IN and NIN with a list in square brackets, IS_DEFINED, literals and their
-// escapes, that a condition holds only if it is true and that everything else
-// counts as false, that only primitive values are compared, and the longest
-// query. From public issues and Microsoft's own tools: STARTSWITH and ENDSWITH
+// twins": the clauses, SELECT of all, of some members, and of COUNT(), from
+// devices and devices.modules, operators, IN and NIN with a list in square
+// brackets, IS_DEFINED, literals and their escapes, that a condition holds only
+// if it is true and that everything else counts as false, that only primitive
+// values are compared, and the longest query. From public issues and Microsoft's own tools: STARTSWITH and ENDSWITH
 // (MicrosoftDocs/azure-docs 85381 and 110329: the spellings with an underscore,
 // which the page has for routes, are refused), the other functions, names
 // after "devices." and a quote written twice within a text
@@ -23,12 +23,15 @@
 //   - Names that IoT Hub gives (deviceId, properties.reported) are found in any
 //     case, as the pages' examples have it; names in tags and properties, which
 //     the pages call case-sensitive, only as they are written.
+//   - What is selected without AS has the last name of its path, as IoT Hub
+//     writes it; what a document does not have is left out of its row. COUNT()
+//     needs a name, and stands alone.
 //   - A path that leaves the form of a twin (tag.x, status.y) is an error: it
 //     would find nothing for ever.
 //
 // Everything else is refused with an Error that names the token: a query that
 // is not understood never passes for one that finds nothing. Refused although
-// the pages have it: devices.jobs, GROUP BY, TOP, projections and aggregates,
+// the pages have it: devices.jobs, GROUP BY, TOP, the other aggregates,
 // arithmetic, the constant undefined.
 package query
 
@@ -63,8 +66,12 @@ type Document map[string]any
 type Query struct {
 	// From is the collection it is about.
 	From Collection
+	// Count is the name that the number of documents is to have, if the query
+	// wants that number and no documents; else empty.
+	Count string
 
-	where expression // nil if there is none
+	columns []column   // nil if it selects all
+	where   expression // nil if there is none
 }
 
 // Matches says whether the query wants the document.

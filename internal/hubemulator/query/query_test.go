@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rtsptunnel/internal/hubemulator/query"
 )
 
@@ -235,6 +237,28 @@ func TestParse_collections(t *testing.T) {
 	}
 }
 
+func TestRow(t *testing.T) {
+	q, err := query.Parse(`SELECT DeviceID, tags.location AS place, tags.none, tags.list[0], tags.[[group]],
+		properties.reported.$version AS [[a b]] FROM devices`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"deviceId": "d1", "place": map[string]any{"plant": "Köln"}, "list": json.Number("10"), "group": "g", "a b": int64(7),
+	}
+	if diff := cmp.Diff(want, q.Row(document(t))); diff != "" || q.All() || q.Count != "" {
+		t.Errorf("all %v, count %q, row (-want +got):\n%s", q.All(), q.Count, diff)
+	}
+	count, err := query.Parse("select count() as n from devices.modules where true")
+	if err != nil || count.Count != "n" || count.All() {
+		t.Errorf("count: %+v, %v", count, err)
+	}
+	whole, err := query.Parse("SELECT * FROM devices")
+	if err != nil || whole.Count != "" || !whole.All() {
+		t.Errorf("all: %+v, %v", whole, err)
+	}
+}
+
 // Every query that is not supported is refused, at the right place.
 func TestParse_refuses(t *testing.T) {
 	const where = "SELECT * FROM devices WHERE "
@@ -243,10 +267,21 @@ func TestParse_refuses(t *testing.T) {
 	}{
 		{"", "", "begins with SELECT"},
 		{"UPDATE devices", "UPDATE", "begins with SELECT"},
-		{"SELECT", "", "only SELECT *"},
-		{"SELECT TOP 5 * FROM devices", "TOP", "only SELECT *"},
-		{"SELECT deviceId FROM devices", "deviceId", "only SELECT *"},
-		{"SELECT COUNT() AS n FROM devices", "COUNT", "only SELECT *"},
+		{"SELECT", "", "a name is expected"},
+		{"SELECT TOP 5 * FROM devices", "TOP", "TOP is not supported"},
+		{"SELECT avg(tags.a) AS a FROM devices", "avg", "AVG is not supported"},
+		{"SELECT 1 FROM devices", "1", "a name is expected"},
+		{"SELECT id FROM devices", "id", "no such member"},
+		{"SELECT deviceId, FROM devices", "FROM", "reserved word"},
+		{"SELECT deviceId status FROM devices", "status", "FROM is expected"},
+		{"SELECT deviceId AS FROM devices", "FROM", "reserved word"},
+		{"SELECT deviceId, tags.deviceId FROM devices", "tags", "another column"},
+		{"SELECT deviceId, COUNT() AS n FROM devices", "COUNT", "stands alone"},
+		{"SELECT COUNT() AS n, deviceId FROM devices", ",", "FROM is expected"},
+		{"SELECT COUNT(*) AS n FROM devices", "*", "takes nothing"},
+		{"SELECT COUNT AS n FROM devices", "AS", "( is expected"},
+		{"SELECT COUNT() FROM devices", "FROM", "AS and a name"},
+		{"SELECT COUNT() AS FROM devices", "FROM", "reserved word"},
 		{"SELECT *, deviceId FROM devices", ",", "FROM is expected"},
 		{"SELECT * devices", "devices", "FROM is expected"},
 		{"SELECT * FROM c", "c", "only devices"},
@@ -354,11 +389,14 @@ func FuzzQuery(f *testing.F) {
 		f.Add("SELECT * FROM devices WHERE " + where)
 	}
 	f.Add("SELECT * FROM devices.modules")
+	f.Add("SELECT deviceId, tags.list[1].x AS [[a b]], properties.reported FROM devices")
+	f.Add("SELECT COUNT() AS n FROM devices WHERE true")
 	d := document(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		q, err := query.Parse(text)
 		if err == nil {
 			q.Matches(d)
+			q.Row(d)
 			return
 		}
 		e, ok := errors.AsType[*query.Error](err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strconv"
 
@@ -52,33 +53,67 @@ func (a *api) queryTwins(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, invalidQuery(err))
 		return
 	}
-	page, more := a.page(r, parsed, after, size)
-	if more {
-		last := page[len(page)-1]
-		w.Header().Set(headerContinuation, continuation(store.ID{Device: last.DeviceID, Module: last.ModuleID}, request.Query))
+	if parsed.Count != "" {
+		a.countTwins(w, r, parsed)
+		return
 	}
-	w.Header().Set(headerItemType, "Twin")
-	a.answer(w, http.StatusOK, page)
+	rows, last, more := a.page(r, parsed, after, size)
+	if more {
+		w.Header().Set(headerContinuation, continuation(last, request.Query))
+	}
+	w.Header().Set(headerItemType, itemType(parsed))
+	a.answer(w, http.StatusOK, rows)
 }
 
-// page collects the first twins after one that the query wants; more says
-// whether there are others. It ends early if nobody waits for it any more.
-func (a *api) page(r *http.Request, q *query.Query, after store.ID, size int) (page []twinDocument, more bool) {
-	page = []twinDocument{}
-	for twin := range a.Store.Twins(after, q.From == query.Modules) {
-		if r.Context().Err() != nil {
-			break
-		}
-		document := newTwinDocument(twin)
-		if !q.Matches(queried(document)) {
-			continue
-		}
-		if len(page) == size {
-			return page, true
-		}
-		page = append(page, document)
+// itemType is what the answer has, by the names that Microsoft's SDKs know.
+func itemType(q *query.Query) string {
+	if q.All() {
+		return "Twin"
 	}
-	return page, false
+	return "Raw"
+}
+
+func (a *api) countTwins(w http.ResponseWriter, r *http.Request, q *query.Query) {
+	n := 0
+	for range a.matches(r, q, store.ID{}) {
+		n++
+	}
+	w.Header().Set(headerItemType, itemType(q))
+	a.answer(w, http.StatusOK, []map[string]int{{q.Count: n}})
+}
+
+// page collects what the query selects of the first twins after one; more says
+// whether there are others after the last.
+func (a *api) page(r *http.Request, q *query.Query, after store.ID, size int) (rows []any, last store.ID, more bool) {
+	rows = []any{}
+	for document := range a.matches(r, q, after) {
+		if len(rows) == size {
+			return rows, last, true
+		}
+		last = store.ID{Device: document.DeviceID, Module: document.ModuleID}
+		if q.All() {
+			rows = append(rows, document)
+		} else {
+			rows = append(rows, q.Row(queried(document)))
+		}
+	}
+	return rows, last, false
+}
+
+// matches yields the twins after one that the query wants. It ends early if
+// nobody waits for the answer any more.
+func (a *api) matches(r *http.Request, q *query.Query, after store.ID) iter.Seq[twinDocument] {
+	return func(yield func(twinDocument) bool) {
+		for twin := range a.Store.Twins(after, q.From == query.Modules) {
+			if r.Context().Err() != nil {
+				return
+			}
+			document := newTwinDocument(twin)
+			if q.Matches(queried(document)) && !yield(document) {
+				return
+			}
+		}
+	}
 }
 
 // queried returns the document as queries see it, with the members it has in

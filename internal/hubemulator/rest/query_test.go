@@ -81,6 +81,39 @@ func TestQuery_findsTwins(t *testing.T) {
 	}
 }
 
+func TestQuery_selects(t *testing.T) {
+	e := start(t)
+	e.ensure(t, store.ID{Device: "d2"}, store.ID{Device: "d3"})
+	update := store.TwinUpdate{Tags: store.Patch{"n": json.Number("1.50"), "o": map[string]any{"p": true}}}
+	if _, err := e.store.UpdateTwin(store.ID{Device: "d2"}, update, ""); err != nil {
+		t.Fatal(err)
+	}
+	const columns = "SELECT DeviceId, LastActivityTime AS seen, tags.n, tags.o FROM devices WHERE deviceId != 'd1'"
+	tests := []struct {
+		query string
+		more  bool
+		want  string
+	}{
+		{columns, true, `[{"deviceId":"d2","n":1.50,"o":{"p":true},"seen":"` + zeroTime + `"}]`},
+		{columns, false, `[{"deviceId":"d3","seen":"` + zeroTime + `"}]`},
+		{"SELECT tags.none FROM devices WHERE deviceId = 'd1'", false, `[{}]`},
+		{"SELECT COUNT() AS n FROM devices WHERE deviceId > 'd1'", false, `[{"n":2}]`},
+		{"SELECT COUNT() AS n FROM devices.modules WHERE deviceId = 'x'", false, `[{"n":0}]`},
+	}
+	token := ""
+	for _, tt := range tests {
+		headers := []string{"x-ms-max-item-count", "1"}
+		if token != "" {
+			headers = append(headers, "x-ms-continuation", token)
+		}
+		got := e.query(t, tt.query, headers...)
+		token = got.header.Get("x-ms-continuation")
+		if strings.TrimSpace(string(got.body)) != tt.want || got.header.Get("x-ms-item-type") != "Raw" || (token != "") != tt.more {
+			t.Errorf("%s: got %s %q, token %q; want %s", tt.query, got.body, got.header.Get("x-ms-item-type"), token, tt.want)
+		}
+	}
+}
+
 // A query answers with what GET of the twin answers, and finds the twin by
 // every value that is in it.
 func TestQuery_findsByEveryValue(t *testing.T) {
