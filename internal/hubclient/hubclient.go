@@ -1,9 +1,13 @@
-// Package hubclient is IoT Hub's service REST API, as far as the project uses it:
-// direct methods and twins of devices and modules. It is the one REST client of the
-// project and serves against a real hub and the hub emulator alike.
+// Package hubclient is IoT Hub's service REST API, as far as the project uses it: the
+// registry of devices and modules, their twins, direct methods and queries. It is the
+// one REST client of the project and serves against a real hub and the hub emulator
+// alike.
 //
 // A line belongs here when it speaks that API for anybody. The package does not
 // know our method, our model nor our properties: payloads and twins are JSON.
+//
+// The keys it handles, the policy's and those of devices, stand in no error it
+// returns, and it logs nothing.
 package hubclient
 
 import (
@@ -30,7 +34,7 @@ import (
 const (
 	apiVersion    = "2021-04-12"
 	tokenLifetime = time.Hour
-	maxAnswer     = 4 << 20 // bytes; a twin has at most some 100 KB, a method's answer 128 KB
+	maxAnswer     = 32 << 20 // bytes; a full page of a query or of devices; a twin has at most some 100 KB
 	slack         = 10 * time.Second
 )
 
@@ -90,11 +94,15 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // Close closes the connections that are idle.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// Host is where the hub is reached: the connection string's HostName.
+func (c *Client) Host() string { return c.host }
+
 // Identity addresses a module, or a device if Module is empty.
 type Identity struct{ Device, Module string }
 
-func (i Identity) path() string {
-	p := "/twins/" + url.PathEscape(i.Device)
+// path is the identity's below a collection: "twins", "devices".
+func (i Identity) path(collection string) string {
+	p := "/" + collection + "/" + url.PathEscape(i.Device)
 	if i.Module != "" {
 		p += "/modules/" + url.PathEscape(i.Module)
 	}
@@ -109,49 +117,78 @@ func (i Identity) String() string {
 	return i.Device + "/" + i.Module
 }
 
-// Error is an answer of the hub that is not a success. Match it by errors.AsType.
-type Error struct {
-	Status  int    // HTTP status
-	Code    string // the hub's own, of the header iothub-errorcode: DeviceNotOnline; may be empty
-	Message string
+// request is one call of the API.
+type request struct {
+	method string
+	path   string // escaped
+	header http.Header
+	body   any // is sent as JSON; nothing if nil
 }
 
-// Error has what an operator needs to look it up.
-func (e *Error) Error() string {
-	return fmt.Sprintf("the hub answered %d %s: %s", e.Status, e.Code, e.Message)
-}
-
-// do sends one request and reads a 2xx answer's JSON into answer.
-func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte, answer any) error {
-	u := "https://" + c.host + path + "?api-version=" + apiVersion
-	req, err := http.NewRequestWithContext(ctx, method, u, bytes.NewReader(body))
+// do sends one request and reads a 2xx answer's JSON into answer, unless that is nil.
+// It returns the answer's header.
+func (c *Client) do(ctx context.Context, r request, answer any) (http.Header, error) {
+	req, err := c.newRequest(ctx, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	maps.Copy(req.Header, header)
-	req.Header.Set("Authorization", c.token(time.Now().Add(tokenLifetime)))
-	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return err
+		return nil, c.unreached(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return err
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, c.unreached(err)
+	case resp.StatusCode/100 != 2:
+		return nil, c.failure(resp, b)
+	case answer == nil:
+		return resp.Header, nil
+	case len(b) > maxAnswer:
+		return nil, fmt.Errorf("the answer of %s is larger than %d MB", c.host, maxAnswer>>20)
 	}
-	if resp.StatusCode/100 != 2 {
-		return failure(resp, b)
+	if err := json.Unmarshal(b, answer); err != nil {
+		return nil, fmt.Errorf("the answer of %s is not an IoT Hub's: %w", c.host, err)
 	}
-	return json.Unmarshal(b, answer)
+	return resp.Header, nil
 }
 
-func failure(resp *http.Response, body []byte) error {
-	var b struct{ Message string }
-	if json.Unmarshal(body, &b) != nil || b.Message == "" {
-		b.Message = http.StatusText(resp.StatusCode)
+// unreached says where the way to the hub ended. The whole URL, which net/http puts
+// in front, would say no more.
+func (c *Client) unreached(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
 	}
-	return &Error{Status: resp.StatusCode, Code: resp.Header.Get("iothub-errorcode"), Message: b.Message}
+	return fmt.Errorf("reach the hub at %s: %w", c.host, err)
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	var body []byte
+	if r.body != nil {
+		var err error
+		if body, err = json.Marshal(r.body); err != nil {
+			return nil, err
+		}
+	}
+	u := "https://" + c.host + r.path + "?api-version=" + apiVersion
+	req, err := http.NewRequestWithContext(ctx, r.method, u, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, r.header)
+	req.Header.Set("Authorization", c.token(time.Now().Add(tokenLifetime)))
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	return req, nil
+}
+
+// ifMatch makes a change depend on an etag; any will do if it is empty. The hub wants
+// quotes, and its bodies have none.
+func ifMatch(etag string) http.Header {
+	if etag == "" {
+		etag = "*"
+	}
+	return http.Header{"If-Match": {`"` + strings.Trim(etag, `"`) + `"`}}
 }
 
 // token is a SAS token for the whole hub ("Control access with shared access

@@ -80,6 +80,10 @@ func TestErrors_areTheHubs(t *testing.T) {
 			t.Errorf("%s: %v, want the hub's %d", name, want.err, want.status)
 		}
 	}
+	e, _ := errors.AsType[*hubclient.Error](offlineErr)
+	if e == nil || e.Number != 404103 || e.Message != "Timed out waiting for device to connect." || e.Host != c.Host() {
+		t.Errorf("offline: %+v", e)
+	}
 }
 
 // A key of another is refused by the hub, and a hub of another by us.

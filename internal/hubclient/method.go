@@ -26,13 +26,10 @@ func (c *Client) Invoke(ctx context.Context, id Identity, m Method) (status int,
 	if m.Payload == nil {
 		m.Payload = json.RawMessage("null")
 	}
-	body, err := json.Marshal(map[string]any{
+	body := map[string]any{
 		"methodName": m.Name, "payload": m.Payload,
 		"responseTimeoutInSeconds": int(m.ResponseTimeout / time.Second),
 		"connectTimeoutInSeconds":  int(m.ConnectTimeout / time.Second),
-	})
-	if err != nil {
-		return 0, nil, fmt.Errorf("invoke %s: %w", m.Name, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.ConnectTimeout+m.ResponseTimeout+slack)
 	defer cancel()
@@ -40,7 +37,8 @@ func (c *Client) Invoke(ctx context.Context, id Identity, m Method) (status int,
 		Status  int             `json:"status"`
 		Payload json.RawMessage `json:"payload"`
 	}
-	if err := c.do(ctx, http.MethodPost, id.path()+"/methods", nil, body, &answer); err != nil {
+	r := request{method: http.MethodPost, path: id.path("twins") + "/methods", body: body}
+	if _, err := c.do(ctx, r, &answer); err != nil {
 		return 0, nil, fmt.Errorf("invoke %s on %s: %w", m.Name, id, err)
 	}
 	return answer.Status, answer.Payload, nil
