@@ -53,7 +53,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // errUsage marks errors that are the caller's.
-var errUsage = errors.New("see hubemulator --help")
+var errUsage = errors.New("see hubemulator serve --help")
 
 func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
