@@ -42,11 +42,8 @@ func (c *Client) configure(ctx context.Context, p *pipe, lost context.CancelCaus
 			user, password := original()
 			return c.userName(user), password
 		})
-		was := o.OnConnectionLost
-		o.SetConnectionLostHandler(func(client paho.Client, err error) {
-			was(client, err)
-			lost(fmt.Errorf("connection lost: %w", err))
-		})
+		p.lost = func(err error) { lost(fmt.Errorf("connection lost: %w", err)) }
+		o.SetConnectionLostHandler(func(_ paho.Client, err error) { p.lost(err) })
 	}
 }
 
@@ -76,6 +73,7 @@ func escape(s string) string {
 type pipe struct {
 	address string
 	tls     *tls.Config
+	lost    func(error) // told when the connection ends
 
 	// Set while the library connects, and read when it has.
 	client paho.Client
@@ -98,7 +96,7 @@ func (p *pipe) open(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	p.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return &guard{Conn: conn}, nil
+	return &guard{Conn: conn, lost: p.lost}, nil
 }
 
 // why prefers the reason for which open failed to the library's words for it.

@@ -21,16 +21,21 @@ var (
 // guard is the connection to the hub, watched for what the MQTT client does not see:
 // a refused subscription looks to it like a granted one, and a SUBACK of another
 // length ends the process (paho 1.5.1, net.go: more return codes than topics). Here
-// both end the connection, with their reason.
+// both end the connection. The reason is told at once: the client fails the requests
+// that wait before it tells why.
 type guard struct {
 	net.Conn
 	watch packets
+	lost  func(error)
 }
 
 func (g *guard) Read(p []byte) (int, error) {
 	n, err := g.Conn.Read(p)
 	if bad := g.watch.next(p[:n]); bad != nil {
-		return 0, bad
+		n, err = 0, bad
+	}
+	if err != nil {
+		g.lost(err)
 	}
 	return n, err
 }
