@@ -1,6 +1,7 @@
 // Command rtsptunnel is the edge module: it reads its cameras from the module twin
 // and opens tunnels to them from the inside, as the direct method tunnelOpen asks.
-// It takes its identity from the environment that IoT Edge injects.
+// Its identity is in the environment: what IoT Edge injects, or a connection string;
+// docs/RUNNING.md lists all variables.
 package main
 
 import (

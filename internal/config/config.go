@@ -2,49 +2,87 @@
 //
 // The environment holds only what is needed to reach the hub, to log and to bind;
 // everything else is the module twin's. A line belongs here when it reads a
-// variable. The values go on as plain values: no other package but the main wiring
-// sees these structs.
+// variable, or a file that a variable names to prove an identity. The values go on
+// as plain values: no other package but the main wiring sees these structs.
+//
+// The rules are:
+//   - without an identity no hub can be reached: that is an error;
+//   - any other variable that is unknown or unusable is a [Fault], and its default
+//     is in force;
+//   - no error, fault or warning repeats a connection string or a part of one.
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/kelseyhightower/envconfig"
 )
 
 // Module is the environment of the edge module.
 type Module struct {
-	Edge Edge
-	Own  Own
+	Identity Identity
+	// HubAddress is the host:port to dial for the hub where that is not its name, or
+	// the gateway's, and port 8883; empty if it is. Every name in certificate, token
+	// and user name stays.
+	HubAddress string
+	// CAFile is a PEM file of roots to trust beside the system's; may be empty.
+	CAFile string
 	// RuntimeLogLevel is edge agent's word on logging: fatal, error, warning, info,
 	// debug or verbose; empty if unset.
 	RuntimeLogLevel string
+	// InsideIoTEdge is set if edge agent started this process, whatever its identity.
+	InsideIoTEdge bool
+	// Ignored are variables that are set, and right, and without effect because the
+	// identity is another's: a line for each.
+	Ignored []string
+	// Faults are variables whose default is in force although they are set.
+	Faults []Fault
 }
 
-// Edge is what edge agent injects into every module: IOTEDGE_ and the field's name
+// Fault is a variable that has no effect. Its text never repeats the value.
+type Fault struct{ Variable, Text string }
+
+// String is variable and text.
+func (f Fault) String() string { return f.Variable + " " + f.Text }
+
+// own is what rtsptunnel alone reads: RTSPTUNNEL_ and the field's name in capitals,
+// words parted by underscores.
+type own struct {
+	ConnectionString     Secret `split_words:"true"`
+	ConnectionStringFile string `split_words:"true"`
+	CertFile             string `split_words:"true"`
+	KeyFile              string `split_words:"true"`
+	HubAddress           string `split_words:"true"`
+	CAFile               string `split_words:"true"`
+}
+
+// injected is what edge agent sets for every module: IOTEDGE_ and the field's name
 // in capitals.
-type Edge struct {
-	IoTHubHostName     string // IoT Hub's host name
-	GatewayHostName    string // the edge device's, which the edge hub's certificate holds
+type injected struct {
+	IoTHubHostName     string
+	GatewayHostName    string
 	DeviceID           string
 	ModuleID           string
 	ModuleGenerationID string
-	WorkloadURI        string // unix:///path or http://host:port
-	AuthScheme         string `default:"sasToken"` // there is no other
+	WorkloadURI        string
+	AuthScheme         string
 }
 
-// Own is what rtsptunnel alone reads: RTSPTUNNEL_ and the field's name in capitals,
-// words parted by underscores.
-type Own struct {
-	// HubAddress is the host:port to dial for the hub where that is not the gateway's
-	// name and port 8883. Every name in certificate, token and user name stays.
-	HubAddress string `split_words:"true"`
-	// CAFile is a PEM file of roots to trust for remote endpoints, beside the system's.
-	CAFile string `split_words:"true"`
+// simulated is what a development tool sets instead (iotedgehubdev, and the SDKs'
+// own name for a module's connection string).
+type simulated struct {
+	edgeHub Secret
+	caFile  string
+	iotHub  Secret
+}
+
+// environment is all of it.
+type environment struct {
+	own       own
+	injected  injected
+	simulated simulated
 }
 
 const (
@@ -52,46 +90,61 @@ const (
 	ownPrefix  = "RTSPTUNNEL"
 )
 
-// Read reads and checks the environment. The error names everything that is wrong
-// at once. A warning is about a variable that is set and that nobody reads, such
-// as a misspelt one; it may be nil.
-func Read() (m Module, warning, err error) {
-	if err := errors.Join(envconfig.Process(edgePrefix, &m.Edge), envconfig.Process(ownPrefix, &m.Own)); err != nil {
-		return Module{}, nil, fmt.Errorf("read environment: %w", err)
+// Read reads and checks the environment. An error means that no hub can be reached;
+// it is one line, names all that is missing at once, and the Module that comes with
+// it is good for logging alone.
+func Read() (Module, error) {
+	var e environment
+	if err := e.read(); err != nil {
+		return Module{}, err
 	}
-	m.RuntimeLogLevel = os.Getenv("RuntimeLogLevel") // envconfig reads capitals only
-	return m, envconfig.CheckDisallowed(ownPrefix, &m.Own), m.validate()
+	m := Module{
+		HubAddress: e.own.HubAddress, CAFile: e.own.CAFile,
+		RuntimeLogLevel: os.Getenv("RuntimeLogLevel"),
+		InsideIoTEdge:   e.injected.WorkloadURI != "",
+		Faults:          unknown(os.Environ()),
+	}
+	if m.HubAddress != "" && !isAddress(m.HubAddress) {
+		m.HubAddress = ""
+		m.Faults = append(m.Faults, Fault{"RTSPTUNNEL_HUB_ADDRESS", "is not host:port; the hub's own name and port are dialled"})
+	}
+	if scheme := e.injected.AuthScheme; scheme != "" && scheme != "sasToken" {
+		m.Faults = append(m.Faults, Fault{"IOTEDGE_AUTHSCHEME", "is not sasToken, which is used all the same"})
+	}
+	var err error
+	if m.Identity, m.Ignored, err = e.identity(); err != nil {
+		return m, withFaults(err, m.Faults)
+	}
+	return m, nil
 }
 
-// InsideIoTEdge tells whether edge agent started this process.
-func (m Module) InsideIoTEdge() bool { return m.Edge.WorkloadURI != "" }
+// read takes all values as they are. envconfig knows capitals only, the tools of
+// Azure do not write them.
+func (e *environment) read() error {
+	if err := envconfig.Process(ownPrefix, &e.own); err != nil {
+		return fmt.Errorf("read environment: %w", err)
+	}
+	if err := envconfig.Process(edgePrefix, &e.injected); err != nil {
+		return fmt.Errorf("read environment: %w", err)
+	}
+	e.simulated = simulated{
+		edgeHub: Secret(os.Getenv("EdgeHubConnectionString")),
+		caFile:  os.Getenv("EdgeModuleCACertificateFile"),
+		iotHub:  Secret(os.Getenv("IotHubConnectionString")),
+	}
+	return nil
+}
 
-func (m Module) validate() error {
-	var missing []string
-	for _, v := range []struct{ name, value string }{
-		{"IOTHUBHOSTNAME", m.Edge.IoTHubHostName},
-		{"GATEWAYHOSTNAME", m.Edge.GatewayHostName},
-		{"DEVICEID", m.Edge.DeviceID},
-		{"MODULEID", m.Edge.ModuleID},
-		{"MODULEGENERATIONID", m.Edge.ModuleGenerationID},
-		{"WORKLOADURI", m.Edge.WorkloadURI},
-	} {
-		if v.value == "" {
-			missing = append(missing, edgePrefix+"_"+v.name)
-		}
+// withFaults adds the faults to an error: a misspelt name is the likeliest reason
+// for an identity that is missing.
+func withFaults(err error, faults []Fault) error {
+	for _, f := range faults {
+		err = fmt.Errorf("%w; %s", err, f)
 	}
-	var errs []error
-	if len(missing) > 0 {
-		errs = append(errs, fmt.Errorf("not set: %s (IoT Edge's edge agent sets them for every module that it starts)",
-			strings.Join(missing, ", ")))
-	}
-	if m.Edge.AuthScheme != "sasToken" {
-		errs = append(errs, fmt.Errorf("IOTEDGE_AUTHSCHEME is %q, want sasToken", m.Edge.AuthScheme))
-	}
-	if a := m.Own.HubAddress; a != "" {
-		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
-			errs = append(errs, fmt.Errorf("RTSPTUNNEL_HUB_ADDRESS is %q, want host:port", a))
-		}
-	}
-	return errors.Join(errs...)
+	return err
+}
+
+func isAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	return err == nil && host != "" && port != ""
 }

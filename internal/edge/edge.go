@@ -1,9 +1,10 @@
-// Package edge is the connection of a module with its hub: identity, MQTT over TLS,
-// direct methods, module twin. Inside IoT Edge the peer is the edge hub.
+// Package edge is the connection of a module or a device with its hub: identity,
+// MQTT over TLS, direct methods, twin. Inside IoT Edge the peer is the edge hub.
 //
 // One session follows the other for ever ([Client.Run]); each goes
-//   - ask the workload API for the trust bundle and for a signature;
-//   - dial, verify the server by that bundle alone, CONNECT with the model id;
+//   - get roots, and a signature or a certificate, as the identity's [Login] has it:
+//     from the workload API, from a symmetric key, from files;
+//   - dial, verify the server by those roots alone, CONNECT with the model id;
 //   - subscribe to desired properties, read the whole twin and hand it over;
 //   - subscribe to direct methods, and only then report: who reads the report may
 //     call;
@@ -24,14 +25,21 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Identity is a module's, as edge agent hands it out in the environment.
+// Identity is a module's or a device's.
 type Identity struct {
-	HubHost      string // IOTEDGE_IOTHUBHOSTNAME: in every token and user name
-	GatewayHost  string // IOTEDGE_GATEWAYHOSTNAME: the TLS server name
-	DeviceID     string
-	ModuleID     string
-	GenerationID string
-	WorkloadURI  string // unix:///path or http://host:port
+	HubHost     string // in every token and user name, whoever the peer is
+	GatewayHost string // the peer's name if it is not the hub itself; may be empty
+	DeviceID    string
+	ModuleID    string // empty for a device
+	Login       Login
+}
+
+// server is the name to dial, which the peer's certificate must hold.
+func (id Identity) server() string {
+	if id.GatewayHost != "" {
+		return id.GatewayHost
+	}
+	return id.HubHost
 }
 
 // Handler is what a module does with what arrives.
@@ -48,7 +56,7 @@ type Handler interface {
 // Options are what a Client is made of.
 type Options struct {
 	Identity Identity
-	Address  string // host:port to dial; the gateway's name and port 8883 if empty
+	Address  string // host:port to dial; the peer's name and port 8883 if empty
 	ModelID  string // IoT Plug and Play model to announce
 	Product  string // DeviceClientType: name and version, for the hub's operators
 	Handler  Handler
@@ -58,19 +66,20 @@ type Options struct {
 // Client keeps one identity connected. Its zero value is of no use; see New.
 type Client struct {
 	o        Options
-	workload *workload
+	login    login
 	calls    calls
 	requests sync.WaitGroup // of the library, those included that nobody waits for any more
 }
 
 // New returns a client that does nothing until Run. It fails for an identity that
-// can never connect.
+// cannot connect as things are: a key, certificate or root that cannot be had. What
+// fails later costs an attempt, and is tried again.
 func New(o Options) (*Client, error) {
-	w, err := newWorkload(o.Identity)
+	l, err := o.Identity.Login.open(o.Identity)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{o: o, workload: w}, nil
+	return &Client{o: o, login: l}, nil
 }
 
 // How long Run waits between two sessions: a random time up to a limit that doubles

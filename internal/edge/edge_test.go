@@ -67,8 +67,8 @@ func newSite(t *testing.T) *site {
 	s.Hub = hubtest.Start(t, s.log)
 	s.o = edge.Options{
 		Identity: edge.Identity{
-			HubHost: hubtest.HubName, GatewayHost: hubtest.GatewayName, DeviceID: s.ID.Device,
-			ModuleID: s.ID.Module, GenerationID: s.Generation, WorkloadURI: s.WorkloadURI(),
+			HubHost: hubtest.HubName, GatewayHost: hubtest.GatewayName, DeviceID: s.ID.Device, ModuleID: s.ID.Module,
+			Login: edge.Workload{URI: s.WorkloadURI(), GenerationID: s.Generation},
 		},
 		Address: s.MQTTAddr(), ModelID: "dtmi:com:example:Thermostat;1", Product: "test/1.0 (a+b; c&d=e)",
 		Handler: s.module, Log: zerolog.New(s.log),
@@ -220,13 +220,22 @@ func TestConnect_announcesTheModel(t *testing.T) {
 // What the edge hub's parser wants (Hub.Mqtt, MqttUsernameParser): values escaped,
 // %20 for a blank.
 func TestUserName(t *testing.T) {
-	o := edge.Options{ModelID: "dtmi:azure:videoanalyzer:WebSocketTunneling;1", Product: "rtsptunnel/1.0 (linux; arm64) a+b=c&d"}
-	got := edge.UserName(o, "hub1.azure-devices.net/edge1/rtsptunnel/?api-version=2018-06-30")
-	want := "hub1.azure-devices.net/edge1/rtsptunnel/?api-version=2021-04-12" +
+	id := edge.Identity{HubHost: "hub1.azure-devices.net", GatewayHost: "edge1", DeviceID: "edge1", ModuleID: "rtsptunnel"}
+	device := id
+	device.ModuleID = ""
+	rest := "/?api-version=2021-04-12" +
 		"&DeviceClientType=rtsptunnel%2F1.0%20%28linux%3B%20arm64%29%20a%2Bb%3Dc%26d" +
 		"&model-id=dtmi%3Aazure%3Avideoanalyzer%3AWebSocketTunneling%3B1"
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	for want, id := range map[string]edge.Identity{
+		"hub1.azure-devices.net/edge1/rtsptunnel" + rest: id,
+		"hub1.azure-devices.net/edge1" + rest:            device,
+	} {
+		got := edge.UserName(edge.Options{
+			Identity: id, ModelID: "dtmi:azure:videoanalyzer:WebSocketTunneling;1", Product: "rtsptunnel/1.0 (linux; arm64) a+b=c&d",
+		})
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 package edge
 
-// UserName is the CONNECT's user name for what the library would send.
-func UserName(o Options, library string) string { return (&Client{o: o}).userName(library) }
+// UserName is the CONNECT's user name.
+func UserName(o Options) string { return (&Client{o: o}).userName() }
 
 // Watch is what the guard says of a stream that arrives in chunks of this size.
 func Watch(stream []byte, chunk int) error {

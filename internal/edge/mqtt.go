@@ -16,7 +16,9 @@ const apiVersion = "2021-04-12"
 
 // configure is the one seam between us and the library: it changes what the
 // transport has put into the MQTT client's options, each line for its reason.
-func (c *Client) configure(ctx context.Context, p *pipe, lost context.CancelCauseFunc) func(*paho.ClientOptions) {
+func (c *Client) configure(
+	ctx context.Context, p *pipe, login pass, lost context.CancelCauseFunc,
+) func(*paho.ClientOptions) {
 	return func(o *paho.ClientOptions) {
 		// The library's roots have expired and its name is fixed to port 8883.
 		o.Servers = nil
@@ -36,22 +38,24 @@ func (c *Client) configure(ctx context.Context, p *pipe, lost context.CancelCaus
 		// A hub that is gone without a word is noticed after the two together.
 		o.SetKeepAlive(30 * time.Second)
 		o.SetPingTimeout(10 * time.Second)
-		// The library sends no model id for modules, and an API version that knows none.
-		original := o.CredentialsProvider
-		o.SetCredentialsProvider(func() (string, string) {
-			user, password := original()
-			return c.userName(user), password
-		})
+		// The library sends no model id for modules, an API version that knows none, and
+		// for devices a token of the whole hub. A token that cannot be had it replaces by
+		// an anonymous CONNECT.
+		o.SetCredentialsProvider(func() (string, string) { return c.userName(), login.password })
 		p.lost = func(err error) { lost(fmt.Errorf("connection lost: %w", err)) }
 		o.SetConnectionLostHandler(func(_ paho.Client, err error) { p.lost(err) })
 	}
 }
 
-// userName puts the model id, the client's type and a version of the API that knows
-// both into the library's fixed user name. Values are path-escaped: the edge hub
-// unescapes %20, not +.
-func (c *Client) userName(library string) string {
-	name, _, _ := strings.Cut(library, "/?")
+// userName is IoT Hub's form ("Communicate with an IoT hub using the MQTT protocol"),
+// always with the hub's own name. Values are path-escaped: the edge hub unescapes
+// %20, not +.
+func (c *Client) userName() string {
+	id := c.o.Identity
+	name := id.HubHost + "/" + id.DeviceID
+	if id.ModuleID != "" {
+		name += "/" + id.ModuleID
+	}
 	name += "/?api-version=" + apiVersion
 	if c.o.Product != "" {
 		name += "&DeviceClientType=" + escape(c.o.Product)

@@ -2,18 +2,17 @@ package edge
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
+	"github.com/amenzhinsky/iothub/iotdevice/transport"
 	"github.com/amenzhinsky/iothub/iotdevice/transport/mqtt"
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
 const (
-	tokenLifetime  = time.Hour
 	connectTimeout = 15 * time.Second // for TCP, TLS and CONNACK
 	requestTimeout = 30 * time.Second // for each twin request
 	writeTimeout   = 5 * time.Second  // for a packet to get onto its way
@@ -28,11 +27,7 @@ var errSilent = errors.New("the hub does not acknowledge the subscriptions")
 // session connects once and serves until the connection or ctx ends. The error says
 // why there is no connection any more.
 func (c *Client) session(ctx context.Context) error {
-	roots, err := c.workload.trustBundle(ctx)
-	if err != nil {
-		return err
-	}
-	token, err := c.workload.token(ctx, tokenLifetime)
+	login, err := c.login.pass(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,7 +36,7 @@ func (c *Client) session(ctx context.Context) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 
-	link, err := c.connect(ctx, end, roots, &credentials{c.o.Identity, token})
+	link, err := c.connect(ctx, end, login)
 	if err != nil {
 		return err
 	}
@@ -70,7 +65,7 @@ func (c *Client) session(ctx context.Context) error {
 
 // link is a connected transport.
 type link struct {
-	tr     *mqtt.ModuleTransport
+	tr     transport.Transport
 	client paho.Client // tr's
 }
 
@@ -81,21 +76,14 @@ func (l *link) close() { l.client.Disconnect(disconnectMillis) }
 // connect returns a transport whose CONNECT was accepted; lost is called when the
 // connection ends. A transport is good for one connection: the library's own
 // reconnect keeps subscriptions that it lost, and its token.
-func (c *Client) connect(
-	ctx context.Context, lost context.CancelCauseFunc, roots *x509.CertPool, creds *credentials,
-) (*link, error) {
+func (c *Client) connect(ctx context.Context, lost context.CancelCauseFunc, login pass) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	p := pipe{address: c.address(), tls: &tls.Config{
-		RootCAs: roots, ServerName: c.o.Identity.GatewayHost, MinVersion: tls.VersionTLS12,
-	}}
-	tr := mqtt.NewModuleTransport(
-		mqtt.WithLogger(logger{c.o.Log}),
-		mqtt.WithClientOptionsConfig(c.configure(ctx, &p, lost)),
-	)
+	p := pipe{address: c.address(), tls: login.tls(c.o.Identity.server())}
+	tr := c.transport(c.configure(ctx, &p, login, lost))
 	// Without a deadline of its own: one that passed here would leave a connection
 	// behind that nobody closes. The pipe is closed at the deadline instead.
-	err := tr.Connect(context.WithoutCancel(ctx), creds)
+	err := tr.Connect(context.WithoutCancel(ctx), credentials{c.o.Identity})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", c.address(), p.why(ctx, err))
 	}
@@ -107,10 +95,20 @@ func (c *Client) connect(
 	return l, nil
 }
 
+// transport is the library's for this kind of identity; only topics for messages
+// differ.
+func (c *Client) transport(configure func(*paho.ClientOptions)) transport.Transport {
+	options := []mqtt.TransportOption{mqtt.WithLogger(logger{c.o.Log}), mqtt.WithClientOptionsConfig(configure)}
+	if c.o.Identity.ModuleID == "" {
+		return mqtt.New(options...)
+	}
+	return mqtt.NewModuleTransport(options...)
+}
+
 // subscribe brings the session to where it can be used. Methods come after the
 // first twin was handed over, so that no call finds the cameras of nobody; the
 // report comes last.
-func (c *Client) subscribe(ctx, life context.Context, tr *mqtt.ModuleTransport, changed hint) error {
+func (c *Client) subscribe(ctx, life context.Context, tr transport.Transport, changed hint) error {
 	err := c.await(life, func() error { return tr.SubscribeTwinUpdates(life, changed) })
 	if err != nil {
 		return fmt.Errorf("subscribe to desired properties: %w", err)
@@ -129,7 +127,7 @@ func (c *Client) subscribe(ctx, life context.Context, tr *mqtt.ModuleTransport, 
 }
 
 // serve follows the twin until the session or ctx ends.
-func (c *Client) serve(ctx, life context.Context, tr *mqtt.ModuleTransport, changed hint) error {
+func (c *Client) serve(ctx, life context.Context, tr transport.Transport, changed hint) error {
 	request, over := context.WithCancelCause(life)
 	defer over(nil)
 	stop := context.AfterFunc(ctx, func() { over(errOver) })
@@ -148,7 +146,7 @@ func (c *Client) serve(ctx, life context.Context, tr *mqtt.ModuleTransport, chan
 	}
 }
 
-func (c *Client) readTwin(life context.Context, tr *mqtt.ModuleTransport) (reported []byte, err error) {
+func (c *Client) readTwin(life context.Context, tr transport.Transport) (reported []byte, err error) {
 	ctx, cancel := context.WithTimeout(life, requestTimeout)
 	defer cancel()
 	answer := make(chan []byte, 1)
@@ -165,7 +163,7 @@ func (c *Client) readTwin(life context.Context, tr *mqtt.ModuleTransport) (repor
 
 // report writes reported properties. A hub that refuses them is no reason to give
 // up a connection on which methods arrive.
-func (c *Client) report(life context.Context, tr *mqtt.ModuleTransport, patch []byte) {
+func (c *Client) report(life context.Context, tr transport.Transport, patch []byte) {
 	if patch == nil {
 		return
 	}
@@ -207,5 +205,5 @@ func (c *Client) address() string {
 	if c.o.Address != "" {
 		return c.o.Address
 	}
-	return c.o.Identity.GatewayHost + ":8883"
+	return net.JoinHostPort(c.o.Identity.server(), "8883")
 }

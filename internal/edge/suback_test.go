@@ -46,7 +46,7 @@ func rude(t *testing.T, s *site, suback string) {
 	api.HandleFunc("POST /modules/{module}/genid/{generation}/sign", says(200, `{"digest":"c2lnbmF0dXJl"}`))
 	srv := httptest.NewServer(api)
 	t.Cleanup(srv.Close)
-	s.o.Identity.WorkloadURI = srv.URL
+	s.o.Identity.Login = edge.Workload{URI: srv.URL, GenerationID: s.Generation}
 }
 
 func answer(c net.Conn, suback string) {

@@ -12,11 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/amenzhinsky/iothub/common"
 )
 
 const (
@@ -25,36 +22,57 @@ const (
 	workloadAnswer  = 1 << 20 // bytes at most
 )
 
+// Workload is the login of a module of IoT Edge: the workload API signs for it and
+// knows the only roots that may sign the edge hub's certificate.
+type Workload struct {
+	URI          string // unix:///path or http://host:port
+	GenerationID string
+}
+
 // workload is the IoT Edge workload API of one module. The library's own client is
 // not used: it has no timeout, does not look at the HTTP status, does not escape
 // ids, and shares one socket path between all clients of a process.
 type workload struct {
 	id   Identity
+	sign string // path of the signing call
 	base string // URL without a trailing slash
 	http http.Client
 }
 
-func newWorkload(id Identity) (*workload, error) {
-	u, err := url.Parse(id.WorkloadURI)
+func (w Workload) open(id Identity) (login, error) {
+	u, err := url.Parse(w.URI)
 	if err != nil {
-		return nil, fmt.Errorf("workload URI: %w", err)
+		return nil, errors.New("IOTEDGE_WORKLOADURI is not a URI")
 	}
 	transport := &http.Transport{DisableKeepAlives: true} // two calls an hour
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	w := &workload{id: id, http: http.Client{Transport: transport, Timeout: workloadTimeout, CheckRedirect: stay}}
+	api := &workload{
+		id:   id,
+		sign: "/modules/" + url.PathEscape(id.ModuleID) + "/genid/" + url.PathEscape(w.GenerationID) + "/sign",
+		http: http.Client{Transport: transport, Timeout: workloadTimeout, CheckRedirect: stay},
+	}
 	switch u.Scheme {
 	case "unix":
 		socket := u.Host + u.Path
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		}
-		w.base = "http://workload"
+		api.base = "http://workload"
 	case "http":
-		w.base = strings.TrimSuffix(id.WorkloadURI, "/")
+		api.base = strings.TrimSuffix(w.URI, "/")
 	default:
-		return nil, fmt.Errorf("workload URI has scheme %q, want unix or http", u.Scheme)
+		return nil, fmt.Errorf("IOTEDGE_WORKLOADURI has scheme %q, want unix or http", u.Scheme)
 	}
-	return w, nil
+	return api, nil
+}
+
+func (w *workload) pass(ctx context.Context) (pass, error) {
+	roots, err := w.trustBundle(ctx)
+	if err != nil {
+		return pass{}, err
+	}
+	password, err := w.id.token(ctx, w.digest)
+	return pass{roots: roots, password: password}, err
 }
 
 // trustBundle is the certificates that sign the edge hub's. Without it there is no
@@ -73,12 +91,8 @@ func (w *workload) trustBundle(ctx context.Context) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// token has the workload API sign a SAS token for the module (IoT Hub, "Control
-// access with shared access signatures": resource, newline, expiry).
-func (w *workload) token(ctx context.Context, lifetime time.Duration) (*common.SharedAccessSignature, error) {
-	resource := w.id.HubHost + "/devices/" + url.QueryEscape(w.id.DeviceID) + "/modules/" + url.QueryEscape(w.id.ModuleID)
-	expiry := time.Now().Add(lifetime)
-	text := url.QueryEscape(resource) + "\n" + strconv.FormatInt(expiry.Unix(), 10)
+// digest is the signer that has the module's key.
+func (w *workload) digest(ctx context.Context, text string) (string, error) {
 	request := map[string]string{
 		"keyId": "primary", "algo": "HMACSHA256",
 		"data": base64.StdEncoding.EncodeToString([]byte(text)),
@@ -86,14 +100,13 @@ func (w *workload) token(ctx context.Context, lifetime time.Duration) (*common.S
 	var answer struct {
 		Digest string `json:"digest"`
 	}
-	path := "/modules/" + url.PathEscape(w.id.ModuleID) + "/genid/" + url.PathEscape(w.id.GenerationID) + "/sign"
-	if err := w.call(ctx, http.MethodPost, path, request, &answer); err != nil {
-		return nil, fmt.Errorf("workload API sign: %w", err)
+	if err := w.call(ctx, http.MethodPost, w.sign, request, &answer); err != nil {
+		return "", fmt.Errorf("workload API sign: %w", err)
 	}
 	if answer.Digest == "" {
-		return nil, errors.New("workload API sign: no digest in the answer")
+		return "", errors.New("workload API sign: no digest in the answer")
 	}
-	return &common.SharedAccessSignature{Sr: resource, Sig: answer.Digest, Se: expiry}, nil
+	return answer.Digest, nil
 }
 
 // call sends request as JSON, if there is one, and reads a 200 answer.

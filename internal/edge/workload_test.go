@@ -34,7 +34,7 @@ func TestWorkload_failures(t *testing.T) {
 			api.HandleFunc("POST /modules/{module}/genid/{generation}/sign", or(c.sign, says(500, "")))
 			srv := httptest.NewServer(api)
 			defer srv.Close()
-			s.o.Identity.WorkloadURI = srv.URL + "/" // http, with the slash that some write
+			s.o.Identity.Login = edge.Workload{URI: srv.URL + "/", GenerationID: s.Generation} // http, with the slash that some write
 			stop := s.run(t)
 			s.log.Await(t, "no hub connection", 1)
 			stop()
@@ -73,7 +73,7 @@ func quoted(s string) string { return `"` + strings.ReplaceAll(s, "\n", `\n`) + 
 
 func TestNew_badWorkloadURI(t *testing.T) {
 	for _, uri := range []string{"", "ftp://x", "unix", "://"} {
-		if _, err := edge.New(edge.Options{Identity: edge.Identity{WorkloadURI: uri}}); err == nil {
+		if _, err := edge.New(edge.Options{Identity: edge.Identity{Login: edge.Workload{URI: uri}}}); err == nil {
 			t.Errorf("%q is taken for a workload URI", uri)
 		}
 	}

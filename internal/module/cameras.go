@@ -26,5 +26,5 @@ func (m *module) Twin(doc []byte) (reported []byte) {
 		m.log.Warn().Str("path", f.Path).Str("fault", f.Text).Msg("desired property not taken")
 	}
 	m.log.Info().Int64("version", t.Version).Int("cameras", len(cameras)).Msg("twin applied")
-	return t.Ack(cameras, faults)
+	return t.Report(m.state, cameras, faults)
 }

@@ -21,28 +21,29 @@ func fieldNames() {
 // newLogger writes one line a record: in IoT Edge's format inside IoT Edge, so that
 // GetModuleLogs can filter by level and time ("Retrieve logs from IoT Edge
 // deployments"), and JSON elsewhere.
-func newLogger(w io.Writer, insideIoTEdge bool, level string) zerolog.Logger {
+func newLogger(w io.Writer, insideIoTEdge bool, level zerolog.Level) zerolog.Logger {
 	if insideIoTEdge {
 		w = edgeFormat(w)
 	}
-	return zerolog.New(w).Level(logLevel(level)).With().Timestamp().Logger()
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
-// logLevel understands edge agent's RuntimeLogLevel; info if it says nothing.
-func logLevel(name string) zerolog.Level {
+// logLevel understands edge agent's RuntimeLogLevel; info if it says nothing, and if
+// it says something else, which known tells.
+func logLevel(name string) (level zerolog.Level, known bool) {
 	switch strings.ToLower(name) {
 	case "fatal":
-		return zerolog.FatalLevel
+		return zerolog.FatalLevel, true
 	case "error":
-		return zerolog.ErrorLevel
+		return zerolog.ErrorLevel, true
 	case "warning":
-		return zerolog.WarnLevel
+		return zerolog.WarnLevel, true
 	case "debug":
-		return zerolog.DebugLevel
+		return zerolog.DebugLevel, true
 	case "verbose":
-		return zerolog.TraceLevel
+		return zerolog.TraceLevel, true
 	default:
-		return zerolog.InfoLevel
+		return zerolog.InfoLevel, name == "" || strings.EqualFold(name, "info")
 	}
 }
 

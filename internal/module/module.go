@@ -27,7 +27,6 @@ import (
 	"rtsptunnel/internal/camera"
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/tunnelopen"
 	"rtsptunnel/internal/twin"
@@ -40,6 +39,10 @@ var Version = "dev"
 // drainTime is for closing the tunnels; the container's grace period is 10 s.
 const drainTime = 8 * time.Second
 
+// exitEnvironment is the exit code if the environment makes reaching any hub
+// impossible. Nothing else ends the process by itself.
+const exitEnvironment = 2
+
 // Main is the edge module as a process: it runs until SIGTERM or SIGINT and returns
 // the exit code. A second signal ends the process at once. Log lines go to stdout.
 func Main() int {
@@ -47,40 +50,42 @@ func Main() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	fieldNames()
-	if err := Run(ctx, os.Stdout); err != nil {
-		return 1
+	if err := Run(ctx, os.Stdout, os.Stderr); err != nil {
+		return exitEnvironment
 	}
 	return 0
 }
 
-// Run is Main without the process: it logs to w and ends in order when ctx is done,
-// with nil. Only a configuration without which nothing can be done is an error; it
-// has been logged.
-func Run(ctx context.Context, w io.Writer) error {
-	cfg, warning, err := config.Read()
-	log := newLogger(w, cfg.InsideIoTEdge(), cfg.RuntimeLogLevel)
+// Run is Main without the process: it logs to stdout and ends in order when ctx is
+// done, with nil. Only an environment with which no hub can be reached is an error;
+// it is one line on stderr that says what to set, and nothing on stdout.
+func Run(ctx context.Context, stdout, stderr io.Writer) error {
+	cfg, err := config.Read()
+	level, known := logLevel(cfg.RuntimeLogLevel)
+	if !known {
+		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RuntimeLogLevel", Text: "is not a level; info is in force"})
+	}
+	log := newLogger(stdout, cfg.InsideIoTEdge, level)
+	roots, bad := systemAnd(cfg.CAFile)
+	if bad != nil {
+		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used: " + bad.Error()})
+	}
+	m := newModule(log, roots, stateOf(cfg.Faults))
+	var hub *edge.Client
+	if err == nil {
+		hub, err = edge.New(edge.Options{
+			Identity: hubIdentity(cfg, log), Address: cfg.HubAddress,
+			ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log,
+		})
+	}
 	if err != nil {
+		log := newLogger(stderr, cfg.InsideIoTEdge, zerolog.ErrorLevel)
 		log.Error().Err(err).Msg("cannot start")
 		return err
 	}
-	if warning != nil {
-		log.Warn().Err(warning).Msg("a variable is set that nobody reads")
-	}
-	m := newModule(log, remoteRoots(log, cfg.Own.CAFile))
-	hub, err := edge.New(edge.Options{
-		Identity: edge.Identity{
-			HubHost: cfg.Edge.IoTHubHostName, GatewayHost: cfg.Edge.GatewayHostName,
-			DeviceID: cfg.Edge.DeviceID, ModuleID: cfg.Edge.ModuleID,
-			GenerationID: cfg.Edge.ModuleGenerationID, WorkloadURI: cfg.Edge.WorkloadURI,
-		},
-		Address: cfg.Own.HubAddress, ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log,
-	})
-	if err != nil {
-		log.Error().Err(err).Msg("cannot start")
-		return err
-	}
-	log.Info().Str("version", Version).Str("arch", runtime.GOARCH).
-		Str("device", cfg.Edge.DeviceID).Str("module", cfg.Edge.ModuleID).Msg("rtsptunnel starts")
+	log.Info().Str("version", Version).Str("arch", runtime.GOARCH).Str("identity", cfg.Identity.Source).
+		Str("device", cfg.Identity.DeviceID).Str("module", cfg.Identity.ModuleID).Msg("rtsptunnel starts")
+	tellEnvironment(log, cfg)
 	m.run(ctx, hub)
 	log.Info().Msg("rtsptunnel ended")
 	return nil
@@ -97,13 +102,14 @@ type module struct {
 	remote  wsconn.Dialer
 	cameras camera.List
 	tunnels *tunnel.Set
+	state   twin.State // of the environment, which does not change
 
 	mu      sync.Mutex
 	inForce []twin.Camera // what the last readable twin left in force
 }
 
-func newModule(log zerolog.Logger, roots *x509.CertPool) *module {
-	m := &module{log: log, remote: wsconn.Dialer{Roots: roots, Proxy: http.ProxyFromEnvironment}}
+func newModule(log zerolog.Logger, roots *x509.CertPool, state twin.State) *module {
+	m := &module{log: log, state: state, remote: wsconn.Dialer{Roots: roots, Proxy: http.ProxyFromEnvironment}}
 	m.tunnels = tunnel.New(tunnel.Options{Camera: m.camera, Remote: m.dialRemote, Log: log})
 	return m
 }
@@ -170,26 +176,4 @@ func (m *module) dialRemote(ctx context.Context, r tunnelopen.Request) (net.Conn
 		return nil, err
 	}
 	return conn, nil
-}
-
-// remoteRoots are the roots for remote endpoints: the system's and those in file.
-// A file that cannot be used leaves the system's, which is not less safe.
-func remoteRoots(log zerolog.Logger, file string) *x509.CertPool {
-	if file == "" {
-		return nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		log.Warn().Err(err).Msg("no system roots")
-		roots = x509.NewCertPool()
-	}
-	pem, err := os.ReadFile(file) //nolint:gosec // G304: the operator names the file
-	if err == nil && !roots.AppendCertsFromPEM(pem) {
-		err = fmt.Errorf("no certificate in %s", file)
-	}
-	if err != nil {
-		log.Error().Err(err).Str("reason", string(reason.RemoteTLSCA)).
-			Msg("RTSPTUNNEL_CA_FILE cannot be used: remote endpoints are verified by the system's roots alone")
-	}
-	return roots
 }

@@ -70,7 +70,7 @@ func (s *site) run(t *testing.T) (stop func()) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- module.Run(ctx, s.log) }()
+	go func() { ended <- module.Run(ctx, s.log, s.log) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {

@@ -1,6 +1,6 @@
 // Package reason is the closed list of reason codes: why a tunnel could not be
-// opened, and why one ended. The codes appear in log lines, and later in metrics
-// and reported properties; a code, once released, is never renamed nor used for
+// opened, why one ended, and why the module is not what it was told to be. The
+// codes appear in log lines and reported properties, and later in metrics; a code, once released, is never renamed nor used for
 // something else.
 //
 // A line of code belongs here when it adds a code or changes a code's text. The
@@ -47,6 +47,11 @@ const (
 	RemoteLost   Code = "WS_LOST"
 )
 
+// Why the module is degraded.
+const (
+	ConfigEnvironment Code = "CFG_ENV"
+)
+
 var texts = map[Code]string{
 	RequestJSON:     "the payload is not a JSON object",
 	RequestField:    "a member of the request is missing or empty",
@@ -75,6 +80,8 @@ var texts = map[Code]string{
 	CameraLost:      "the connection to the camera broke",
 	RemoteClosed:    "the remote endpoint ended the tunnel in order",
 	RemoteLost:      "the connection to the remote endpoint broke",
+
+	ConfigEnvironment: "a variable of the environment is unknown or cannot be used",
 }
 
 // Text is the one-line text of the code for people, without a full stop. An

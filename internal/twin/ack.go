@@ -12,12 +12,25 @@ const (
 	maxFaults      = 8    // named in ad; the rest is counted
 )
 
-// Ack is the reported property that acknowledges the desired property cameras, as
-// IoT Plug and Play conventions have it ("Writable properties"): value is what is
-// really in force, ac 200 or 400, av the version of the desired properties that
-// was read, ad why. It is a merge patch for the whole reported section: a camera
-// that an earlier acknowledgement named and that is gone is deleted by a null.
-func (t Twin) Ack(inForce []Camera, faults []Fault) []byte {
+// State is how the module is, as the reported properties state and reasons tell it.
+type State struct {
+	Reasons []string // reason codes, each once; none if all is well
+}
+
+func (s State) name() string {
+	if len(s.Reasons) > 0 {
+		return "degraded"
+	}
+	return "healthy"
+}
+
+// Report is the reported properties: the state of the module, and the
+// acknowledgement of the desired property cameras, as IoT Plug and Play conventions
+// have it ("Writable properties"): value is what is really in force, ac 200 or 400,
+// av the version of the desired properties that was read, ad why. It is a merge
+// patch for the whole reported section: a camera that an earlier acknowledgement
+// named and that is gone is deleted by a null.
+func (t Twin) Report(state State, inForce []Camera, faults []Fault) []byte {
 	value := make(map[string]any, len(inForce)+len(t.reported))
 	for _, name := range t.reported {
 		value[name] = nil
@@ -29,9 +42,10 @@ func (t Twin) Ack(inForce []Camera, faults []Fault) []byte {
 	if len(faults) > 0 {
 		ac = http.StatusBadRequest
 	}
-	patch, err := json.Marshal(map[string]any{"cameras": map[string]any{
-		"value": value, "ac": ac, "av": t.Version, "ad": describe(inForce, faults),
-	}})
+	patch, err := json.Marshal(map[string]any{
+		"state": state.name(), "reasons": append([]string{}, state.Reasons...),
+		"cameras": map[string]any{"value": value, "ac": ac, "av": t.Version, "ad": describe(inForce, faults)},
+	})
 	if err != nil { // maps of strings and numbers always marshal
 		return nil
 	}

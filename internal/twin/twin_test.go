@@ -114,23 +114,25 @@ func TestParse_notATwin(t *testing.T) {
 	}
 }
 
-func TestAck(t *testing.T) {
+func TestReport(t *testing.T) {
 	tw := parse(t, `{"desired":{"cameras":{},"$version":9},"reported":{"cameras":{"value":{"gone":{"host":"h"}},"ac":200},"$version":4}}`)
 	for name, c := range map[string]struct {
+		state  twin.State
 		faults []twin.Fault
 		want   string
 	}{
-		"good": {nil, `{"cameras":{"ac":200,"ad":"cameras in force: 1","av":9,"value":{
+		"good": {twin.State{}, nil, `{"state":"healthy","reasons":[],"cameras":{"ac":200,"ad":"cameras in force: 1","av":9,"value":{
 			"front":{"host":"10.0.0.21","localPort":8554,"port":554},"gone":null}}}`},
 		"bad": {
+			twin.State{Reasons: []string{"CFG_ENV"}},
 			[]twin.Fault{{Path: "cameras/x/port", Text: "must be an integer from 1 to 65535"}},
-			`{"cameras":{"ac":400,"ad":"cameras/x/port: must be an integer from 1 to 65535","av":9,"value":{
+			`{"state":"degraded","reasons":["CFG_ENV"],"cameras":{"ac":400,"ad":"cameras/x/port: must be an integer from 1 to 65535","av":9,"value":{
 			"front":{"host":"10.0.0.21","localPort":8554,"port":554},"gone":null}}}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got, want any
-			if err := json.Unmarshal(tw.Ack([]twin.Camera{front}, c.faults), &got); err != nil {
+			if err := json.Unmarshal(tw.Report(c.state, []twin.Camera{front}, c.faults), &got); err != nil {
 				t.Fatal(err)
 			}
 			if err := json.Unmarshal([]byte(c.want), &want); err != nil {
@@ -143,16 +145,16 @@ func TestAck(t *testing.T) {
 	}
 }
 
-func TestAck_staysSmall(t *testing.T) {
+func TestReport_staysSmall(t *testing.T) {
 	faults := make([]twin.Fault, 5000)
 	for i := range faults {
 		faults[i] = twin.Fault{Path: "cameras/" + strings.Repeat("x", 64) + "/host", Text: strings.Repeat("y", 200)}
 	}
-	if n := len(parse(t, desired(`{}`)).Ack(nil, faults)); n > 2048 {
+	if n := len(parse(t, desired(`{}`)).Report(twin.State{}, nil, faults)); n > 2048 {
 		t.Errorf("the acknowledgement has %d bytes", n)
 	}
 	few := []twin.Fault{{"a", "x"}, {"b", "x"}, {"c", "x"}, {"d", "x"}, {"e", "x"}, {"f", "x"}, {"g", "x"}, {"h", "x"}, {"i", "x"}, {"j", "x"}}
-	if got := string(parse(t, desired(`{}`)).Ack(nil, few)); !strings.Contains(got, "h: x; and 2 more") {
+	if got := string(parse(t, desired(`{}`)).Report(twin.State{}, nil, few)); !strings.Contains(got, "h: x; and 2 more") {
 		t.Errorf("the acknowledgement is %s", got)
 	}
 }
@@ -173,7 +175,7 @@ func FuzzParse(f *testing.F) {
 			}
 			ports[c.LocalPort] = true
 		}
-		if !json.Valid(tw.Ack(cameras, faults)) {
+		if !json.Valid(tw.Report(twin.State{}, cameras, faults)) {
 			t.Fatal("the acknowledgement is not JSON")
 		}
 	})

@@ -1,0 +1,89 @@
+package config_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rtsptunnel/internal/config"
+)
+
+// What Go's own packages read: net/http's proxy and crypto/x509's roots.
+var standard = []string{"https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// Each variable that is read stands in the table of docs/RUNNING.md, and each that
+// stands there is read.
+func TestRunning_namesEveryVariable(t *testing.T) {
+	text, err := os.ReadFile("../../docs/RUNNING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	_, table, _ := bytes.Cut(text, []byte("\n| name | default |"))
+	for line := range bytes.Lines(table) {
+		if !bytes.HasPrefix(line, []byte("|")) && len(documented) > 0 {
+			break
+		}
+		if m := regexp.MustCompile("^\\| `(\\w+)` \\|").FindSubmatch(line); m != nil {
+			documented = append(documented, string(m[1]))
+		}
+	}
+	read := slices.Concat(config.OwnFields(t), config.InjectedFields(t), readDirectly(t), standard)
+	slices.Sort(read)
+	slices.Sort(documented)
+	if d := cmp.Diff(read, documented); d != "" {
+		t.Errorf("variables read (-) and documented in docs/RUNNING.md (+):\n%s", d)
+	}
+}
+
+// readDirectly are the variables that the package reads past envconfig.
+func readDirectly(t *testing.T) []string {
+	t.Helper()
+	names := map[string]bool{}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if fn, ok := call.Fun.(*ast.SelectorExpr); ok && (fn.Sel.Name == "Getenv" || fn.Sel.Name == "LookupEnv") {
+				name, err := strconv.Unquote(call.Args[0].(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				names[name] = true
+			}
+			return true
+		})
+	}
+	return slices.Collect(maps.Keys(names))
+}
+
+// The list that unknown names are held against is that of the fields.
+func TestOwnNames(t *testing.T) {
+	if d := cmp.Diff(config.OwnFields(t), config.OwnNames); d != "" {
+		t.Error(d)
+	}
+}
