@@ -39,8 +39,8 @@ var (
 
 // ID names a device, or a module of a device. Upper and lower case differ.
 type ID struct {
-	Device string
-	Module string // empty for the device itself
+	Device string `json:"device"`
+	Module string `json:"module,omitempty"` // empty for the device itself
 }
 
 // String returns "device" or "device/module", which is also the MQTT client
@@ -85,26 +85,31 @@ func validName(name string) bool {
 	return true
 }
 
-// Identity is a device or module of the registry.
+// Identity is a device or module of the registry. The names of members in JSON,
+// here and below, are those of the document that Snapshot makes: what has none
+// does not outlive the process.
 type Identity struct {
-	ID ID
+	ID ID `json:"id"`
 	Settings
 
 	// GenerationID tells an identity from an earlier one of the same name.
-	GenerationID string
+	GenerationID string `json:"generationId"`
 	// ETag changes with every change of Settings, and with nothing else; it
 	// stands without quotes.
-	ETag string
+	ETag string `json:"etag"`
 	// ModelID is what the identity announced at its latest login; empty if
 	// it announced none.
-	ModelID string
+	ModelID string `json:"modelId"`
 	// Connected says whether a device side is logged in.
-	Connected bool
+	Connected bool `json:"-"`
 	// When Disabled and Connected changed, and when the identity was last
 	// heard of. Zero is never.
-	StatusUpdated     time.Time
-	ConnectionUpdated time.Time
-	LastActivity      time.Time
+	StatusUpdated     time.Time `json:"statusUpdated"`
+	ConnectionUpdated time.Time `json:"connectionUpdated"`
+	LastActivity      time.Time `json:"lastActivity"`
+	// Revision is that of the latest change of the identity or its twin; see
+	// Store.Keep.
+	Revision int64 `json:"-"`
 }
 
 // Settings are what a service sets of an identity.
@@ -112,16 +117,16 @@ type Settings struct {
 	Authentication
 
 	// Disabled keeps a device, and its modules, from logging in.
-	Disabled bool
+	Disabled bool `json:"disabled"`
 	// StatusReason is the service's own note, at most 128 bytes.
-	StatusReason string
+	StatusReason string `json:"statusReason"`
 	// IoTEdge marks an IoT Edge device.
-	IoTEdge bool
+	IoTEdge bool `json:"iotEdge"`
 	// DeviceScope names the edge device a device belongs to. That of an IoT
 	// Edge device is its own, made by the store if empty.
-	DeviceScope string
+	DeviceScope string `json:"deviceScope"`
 	// ManagedBy is who looks after a module.
-	ManagedBy string
+	ManagedBy string `json:"managedBy"`
 }
 
 // Authentication types, as the REST API writes them.
@@ -134,15 +139,15 @@ const (
 // Authentication is how an identity proves who it is.
 type Authentication struct {
 	// Type is one of AuthSAS (also if empty), AuthSelfSigned, AuthAuthority.
-	Type string
+	Type string `json:"authentication"`
 	// PrimaryKey and SecondaryKey are the symmetric keys, base64 of 16 to 64
 	// bytes. They are secrets. Of type AuthSAS, the store makes those that
 	// are empty; of other types there are none.
-	PrimaryKey   string
-	SecondaryKey string
+	PrimaryKey   string `json:"primaryKey"`
+	SecondaryKey string `json:"secondaryKey"`
 	// Thumbprints of certificates, of type AuthSelfSigned.
-	PrimaryThumbprint   string
-	SecondaryThumbprint string
+	PrimaryThumbprint   string `json:"primaryThumbprint"`
+	SecondaryThumbprint string `json:"secondaryThumbprint"`
 }
 
 // withDefaults checks the settings and fills in what a service may leave out.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"encoding/base64"
 	"slices"
 	"strconv"
@@ -62,7 +61,8 @@ func (s *Store) create(id ID, settings Settings) (Identity, error) {
 		version:  1,
 	}
 	s.entries[id] = e
-	s.changed()
+	s.byName = nil
+	s.changed(e)
 	return e.identity, nil
 }
 
@@ -113,7 +113,7 @@ func (s *Store) Update(id ID, settings Settings, ifMatch string) (Identity, erro
 	}
 	e.identity.Settings = settings
 	e.identity.ETag = s.nextETag()
-	s.changed()
+	s.changed(e)
 	return e.identity, nil
 }
 
@@ -136,7 +136,8 @@ func (s *Store) Delete(id ID, ifMatch string) (gone []ID, err error) {
 			gone = append(gone, other)
 		}
 	}
-	s.changed()
+	s.byName = nil
+	s.revision++
 	return gone, nil
 }
 
@@ -202,9 +203,7 @@ func (s *Store) identities(wanted func(ID) bool) []Identity {
 			list = append(list, e.identity)
 		}
 	}
-	slices.SortFunc(list, func(a, b Identity) int {
-		return cmp.Or(cmp.Compare(a.ID.Device, b.ID.Device), cmp.Compare(a.ID.Module, b.ID.Module))
-	})
+	slices.SortFunc(list, func(a, b Identity) int { return compareIDs(a.ID, b.ID) })
 	return list
 }
 
@@ -219,7 +218,7 @@ func (s *Store) SetModelID(id ID, model string) error {
 	}
 	if e.identity.ModelID != model {
 		e.identity.ModelID = model
-		s.changed()
+		s.changed(e)
 	}
 	return nil
 }
@@ -234,6 +233,7 @@ func (s *Store) SetConnected(id ID, connected bool) {
 		return
 	}
 	t := now()
+	e.encoded = nil
 	e.identity.LastActivity = t
 	if e.identity.Connected != connected {
 		e.identity.Connected, e.identity.ConnectionUpdated = connected, t
@@ -246,6 +246,7 @@ func (s *Store) SetActive(id ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.entries[id]; ok {
+		e.encoded = nil
 		e.identity.LastActivity = now()
 	}
 }

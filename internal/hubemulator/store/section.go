@@ -58,7 +58,7 @@ type section struct {
 func newSection(versioned bool) section {
 	return section{
 		properties: make(map[string]any),
-		metadata:   &metadata{updated: now()},
+		metadata:   &metadata{Updated: now()},
 		version:    1,
 		versioned:  versioned,
 	}
@@ -103,37 +103,37 @@ func (s *section) copy() Section {
 // metadata says when a property, or a section, was changed last. Its members
 // are those of the property, if that is an object.
 type metadata struct {
-	updated time.Time
-	version int64 // 0 if it is not told
-	members map[string]*metadata
+	Updated time.Time            `json:"updated"`
+	Version int64                `json:"version,omitempty"` // 0 if it is not told
+	Members map[string]*metadata `json:"members,omitempty"`
 }
 
 // touch follows a merge of patch.
 func (m *metadata) touch(patch map[string]any, at time.Time, version int64) {
-	m.updated, m.version = at, version
+	m.Updated, m.Version = at, version
 	for name, value := range patch {
 		if value == nil {
-			delete(m.members, name)
+			delete(m.Members, name)
 			continue
 		}
-		if m.members == nil {
-			m.members = make(map[string]*metadata)
+		if m.Members == nil {
+			m.Members = make(map[string]*metadata)
 		}
 		object, isObject := value.(map[string]any)
-		if m.members[name] == nil || !isObject {
-			m.members[name] = &metadata{}
+		if m.Members[name] == nil || !isObject {
+			m.Members[name] = &metadata{}
 		}
-		m.members[name].touch(object, at, version)
+		m.Members[name].touch(object, at, version)
 	}
 }
 
 func (m *metadata) document() map[string]any {
-	document := make(map[string]any, len(m.members)+2)
-	document["$lastUpdated"] = m.updated
-	if m.version > 0 {
-		document["$lastUpdatedVersion"] = m.version
+	document := make(map[string]any, len(m.Members)+2)
+	document["$lastUpdated"] = m.Updated
+	if m.Version > 0 {
+		document["$lastUpdatedVersion"] = m.Version
 	}
-	for name, member := range m.members {
+	for name, member := range m.Members {
 		document[name] = member.document()
 	}
 	return document

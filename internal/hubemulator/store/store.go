@@ -4,7 +4,8 @@
 // It is in memory, has one lock and does no I/O; all it wants of the outside
 // is the time. Everything it returns is a copy. Whoever wants to hear of
 // changed desired properties registers with Store.OnDesired; whoever keeps the
-// store over a crash, with Store.KeepWith.
+// store over a crash, with Store.KeepWith; it writes what Snapshot returns, and
+// begins with what Load reads.
 package store
 
 import (
@@ -21,6 +22,9 @@ type Store struct {
 	// revision counts all changes that must outlive the process.
 	revision int64
 	keep     func(revision int64) error
+	// byName are the entries as Snapshot writes them; nil after one was made
+	// or removed.
+	byName []*entry
 
 	// Changes not yet handed to observe, oldest first. notifying is true
 	// while some goroutine hands them over, which makes it the only one to
@@ -46,6 +50,9 @@ type entry struct {
 	// subscriptions are the topic filters of the identity's session with the
 	// broker; nil if there is no session that outlives its connection.
 	subscriptions map[string]bool
+
+	// encoded is the entry as Snapshot writes it; nil if it has changed since.
+	encoded []byte
 }
 
 // New returns an empty store.
@@ -64,10 +71,12 @@ func (s *Store) OnDesired(observe func(DesiredPatch)) {
 	s.observe = observe
 }
 
-// changed notes a change that must outlive the process. The caller holds the
-// lock.
-func (s *Store) changed() {
+// changed notes a change of e that must outlive the process. The caller holds
+// the lock.
+func (s *Store) changed(e *entry) {
 	s.revision++
+	e.identity.Revision = s.revision
+	e.encoded = nil
 }
 
 // find returns the entry of id or the error that says what is missing. The

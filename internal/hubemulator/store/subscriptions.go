@@ -21,10 +21,10 @@ func (s *Store) OpenSession(id ID, clean bool) (filters []string, present bool, 
 	switch {
 	case clean && e.subscriptions != nil:
 		e.subscriptions = nil
-		s.changed()
+		s.changed(e)
 	case !clean && e.subscriptions == nil:
 		e.subscriptions = make(map[string]bool)
-		s.changed()
+		s.changed(e)
 	}
 	return slices.Sorted(maps.Keys(e.subscriptions)), present, nil
 }
@@ -44,5 +44,5 @@ func (s *Store) SetSubscribed(id ID, filter string, on bool) {
 	} else {
 		delete(e.subscriptions, filter)
 	}
-	s.changed()
+	s.changed(e)
 }

@@ -8,11 +8,11 @@ import (
 	"rtsptunnel/internal/hubemulator/store"
 )
 
-func openSession(t *testing.T, s *store.Store, id store.ID, clean bool) (filters []string, present bool) {
-	t.Helper()
-	filters, present, err := s.OpenSession(module, clean)
+func openSession(tb testing.TB, s *store.Store, id store.ID, clean bool) (filters []string, present bool) {
+	tb.Helper()
+	filters, present, err := s.OpenSession(id, clean)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return filters, present
 }

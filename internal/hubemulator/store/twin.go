@@ -107,7 +107,7 @@ func (s *Store) updateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	e.tags = tags
 	e.updates++
 	e.version++
-	s.changed()
+	s.changed(e)
 	return e.twin(), nil
 }
 
@@ -156,7 +156,7 @@ func (s *Store) PatchReported(id ID, patch Patch) (version int64, err error) {
 		return 0, err
 	}
 	e.version++
-	s.changed()
+	s.changed(e)
 	return e.reported.version, nil
 }
 
