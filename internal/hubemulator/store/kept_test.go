@@ -82,3 +82,89 @@ func TestKeep_passesTheErrorOn(t *testing.T) {
 		t.Errorf("got %v, want %v", err, full)
 	}
 }
+
+// gated is a store whose changes are kept one by one, when the test says so.
+type gated struct {
+	*store.Store
+	asked chan int64
+	kept  map[int64]chan struct{} // by revision
+}
+
+func newGated(t *testing.T, observe func(store.DesiredPatch)) *gated {
+	t.Helper()
+	g := &gated{Store: newStore(t), asked: make(chan int64), kept: make(map[int64]chan struct{})}
+	for i := range int64(3) {
+		g.kept[g.Revision()+1+i] = make(chan struct{})
+	}
+	g.OnDesired(observe)
+	g.KeepWith(func(revision int64) error {
+		g.asked <- revision
+		<-g.kept[revision]
+		return nil
+	})
+	return g
+}
+
+// update begins an update that ends once what is returned is kept, and then
+// closes done.
+func (g *gated) update(t *testing.T) (keep chan<- struct{}, done <-chan struct{}) {
+	t.Helper()
+	c := make(chan struct{})
+	go func() {
+		defer close(c)
+		if _, err := g.UpdateTwin(module, store.TwinUpdate{Desired: store.Patch{}}, ""); err != nil {
+			t.Error(err)
+		}
+	}()
+	return g.kept[<-g.asked], c
+}
+
+// Who has changed something waits for that to be kept, not for what others
+// change meanwhile; and devices are told in order whichever is kept first.
+func TestUpdateTwin_waitsForItsOwnChange(t *testing.T) {
+	var told []int64
+	expect := func(want ...int64) {
+		t.Helper()
+		if !slices.Equal(told, want) {
+			t.Errorf("told of %d, want %d", told, want)
+		}
+	}
+	g := newGated(t, func(p store.DesiredPatch) { told = append(told, p.Version) })
+	keepFirst, firstDone := g.update(t)
+	keepSecond, secondDone := g.update(t)
+	keepThird, thirdDone := g.update(t)
+	close(keepFirst)
+	<-firstDone
+	expect(2)
+	close(keepThird) // and so the second is kept too
+	<-thirdDone
+	expect(2, 3, 4)
+	close(keepSecond)
+	<-secondDone
+	expect(2, 3, 4)
+}
+
+// Who finds another one telling devices leaves the rest to it.
+func TestUpdateTwin_tellsEverything(t *testing.T) {
+	var told []int64
+	telling, tell := make(chan struct{}, 3), make(chan struct{})
+	g := newGated(t, func(p store.DesiredPatch) {
+		told = append(told, p.Version)
+		telling <- struct{}{}
+		<-tell
+	})
+	keepFirst, firstDone := g.update(t)
+	keepSecond, secondDone := g.update(t)
+	keepThird, thirdDone := g.update(t)
+	close(keepFirst)
+	<-telling
+	close(keepThird)
+	<-thirdDone
+	close(keepSecond)
+	<-secondDone
+	close(tell)
+	<-firstDone
+	if want := []int64{2, 3, 4}; !slices.Equal(told, want) {
+		t.Errorf("told of %d, want %d", told, want)
+	}
+}

@@ -26,11 +26,13 @@ type Store struct {
 	// or removed.
 	byName []*entry
 
-	// Changes not yet handed to observe, oldest first. notifying is true
+	// Changes not yet handed to observe, oldest first. Those up to revision
+	// settled may be: they are kept, or were tried to be. notifying is true
 	// while some goroutine hands them over, which makes it the only one to
 	// do so and keeps the order without a lock held during the call.
 	observe   func(DesiredPatch)
 	changes   []DesiredPatch
+	settled   int64
 	notifying bool
 }
 
@@ -91,16 +93,19 @@ func (s *Store) find(id ID) (*entry, error) {
 	return nil, ErrDeviceNotFound
 }
 
-// notify hands queued changes to the observer until there are none left.
-func (s *Store) notify() {
+// notify waits until the changes up to revision are kept, and hands them to the
+// observer. If they cannot be kept, whoever made them hears of it from Keep; here
+// they are in force either way.
+func (s *Store) notify(revision int64) {
+	_ = s.Keep(revision)
+	s.mu.Lock()
+	s.settled = max(s.settled, revision)
+	s.mu.Unlock()
 	for {
 		change, ok := s.nextChange()
 		if !ok {
 			return
 		}
-		// If it cannot be kept, whoever made the change hears of it; here it
-		// is in force either way.
-		_ = s.Keep(change.revision)
 		s.observe(change)
 		s.mu.Lock()
 		s.notifying = false
@@ -108,13 +113,13 @@ func (s *Store) notify() {
 	}
 }
 
-// nextChange takes the oldest change off the queue and makes the caller the
-// notifier. ok is false if there is nothing to do, or another goroutine is at
-// it and will find the rest.
+// nextChange takes the oldest settled change off the queue and makes the caller
+// the notifier. ok is false if there is nothing to do, or another goroutine is
+// at it and will find the rest.
 func (s *Store) nextChange() (change DesiredPatch, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.notifying || len(s.changes) == 0 {
+	if s.notifying || len(s.changes) == 0 || s.changes[0].revision > s.settled {
 		return DesiredPatch{}, false
 	}
 	change = s.changes[0]

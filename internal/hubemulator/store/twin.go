@@ -63,8 +63,9 @@ type TwinUpdate struct {
 	Replace bool
 }
 
-// UpdateTwin changes the twin of id, tells the observer of desired properties,
-// and returns the whole twin after the change. ifMatch is the etag the twin
+// UpdateTwin changes the twin of id, waits until the change is kept (see Keep),
+// tells the observer of desired properties, and returns the whole twin after
+// the change, also if it could not be kept. ifMatch is the etag the twin
 // must have, without quotes; empty or "*" is any, and it is looked at also if
 // there is nothing to change. Errors: ErrETag, ErrLimit (wrapped),
 // ErrDeviceNotFound, ErrModuleNotFound; after them nothing has changed.
@@ -73,7 +74,7 @@ func (s *Store) UpdateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	if err != nil {
 		return Twin{}, err
 	}
-	s.notify()
+	s.notify(twin.Identity.Revision)
 	return twin, nil
 }
 
