@@ -25,13 +25,14 @@ var mayImport = map[string][]string{
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.
-	"hubemulator":          {"hubemulator/broker", "hubemulator/rest", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
-	"hubemulator/broker":   {"hubemulator/sas", "hubemulator/store"},
-	"hubemulator/query":    {},
-	"hubemulator/rest":     {"hubemulator/broker", "hubemulator/query", "hubemulator/sas", "hubemulator/store"},
-	"hubemulator/sas":      {},
-	"hubemulator/store":    {},
-	"hubemulator/workload": {"hubemulator/store"},
+	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
+	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store"},
+	"hubemulator/query":     {},
+	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/query", "hubemulator/sas", "hubemulator/store"},
+	"hubemulator/sas":       {},
+	"hubemulator/statefile": {}, // files without meaning; the store is meaning without files
+	"hubemulator/store":     {},
+	"hubemulator/workload":  {"hubemulator/store"},
 
 	// Where things are wired.
 	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "reason"},
