@@ -103,6 +103,22 @@ func fromStore(err error, id store.ID) error {
 	}
 }
 
+// keep waits until everything up to revision is kept, or returns a refusal. All
+// that goes well waits for it before the answer, reads too: neither a change that
+// was answered nor a version that was shown is ever taken back.
+func (a *api) keep(revision int64) error {
+	err := a.Store.Keep(revision)
+	if err == nil {
+		return nil
+	}
+	return &apiError{
+		status:  http.StatusServiceUnavailable,
+		code:    codeUnavailable,
+		message: "ErrorCode:" + codeUnavailable + ";the hub's state cannot be kept",
+		cause:   err,
+	}
+}
+
 // refuse answers with err, which is a *apiError or becomes a 500.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*apiError](err)

@@ -58,6 +58,10 @@ func (a *api) queryTwins(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rows, last, more := a.page(r, parsed, after, size)
+	if err := a.keep(a.Store.Revision()); err != nil {
+		a.refuse(w, r, err)
+		return
+	}
 	if more {
 		w.Header().Set(headerContinuation, continuation(last, request.Query))
 	}

@@ -180,6 +180,9 @@ func (a *api) writeIdentity(w http.ResponseWriter, r *http.Request) (store.Ident
 }
 
 func (a *api) answerIdentity(w http.ResponseWriter, r *http.Request, identity store.Identity, err error) {
+	if err == nil {
+		err = a.keep(identity.Revision)
+	}
 	if err != nil {
 		a.refuse(w, r, fromStore(err, idOf(r)))
 		return
@@ -197,6 +200,10 @@ func (a *api) deleteIdentity(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, id := range gone {
 		a.Broker.Drop(id)
+	}
+	if err := a.keep(a.Store.Revision()); err != nil {
+		a.refuse(w, r, err)
+		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -224,7 +231,7 @@ func (a *api) listDevices(w http.ResponseWriter, r *http.Request) {
 		top = n
 	}
 	devices := a.Store.Devices()
-	a.answerList(w, devices[:min(top, len(devices))])
+	a.answerList(w, r, devices[:min(top, len(devices))])
 }
 
 func (a *api) listModules(w http.ResponseWriter, r *http.Request) {
@@ -233,10 +240,14 @@ func (a *api) listModules(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, fromStore(err, idOf(r)))
 		return
 	}
-	a.answerList(w, modules)
+	a.answerList(w, r, modules)
 }
 
-func (a *api) answerList(w http.ResponseWriter, identities []store.Identity) {
+func (a *api) answerList(w http.ResponseWriter, r *http.Request, identities []store.Identity) {
+	if err := a.keep(a.Store.Revision()); err != nil {
+		a.refuse(w, r, err)
+		return
+	}
 	list := make([]identityDocument, len(identities))
 	for i, identity := range identities {
 		list[i] = newIdentityDocument(identity)

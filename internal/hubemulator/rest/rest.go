@@ -10,6 +10,9 @@
 // an IoT Edge device, parent scopes of devices, and calls from module to
 // module. What queries may say is in package query.
 //
+// What an answer tells of identities and twins is kept (see store.Store.Keep)
+// before it is sent, or the answer is 503 ServiceUnavailable.
+//
 // Some behaviours are documented only in part, and follow the nearest text: an
 // update that leaves keys empty gets new ones, as a creation does; a method
 // call on a disabled device gets DeviceNotFound ("Understand and resolve Azure

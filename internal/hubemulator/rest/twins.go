@@ -137,6 +137,9 @@ func quote(etag string) string {
 }
 
 func (a *api) answerTwin(w http.ResponseWriter, r *http.Request, twin store.Twin, err error) {
+	if err == nil {
+		err = a.keep(twin.Identity.Revision)
+	}
 	if err != nil {
 		a.refuse(w, r, fromStore(err, idOf(r)))
 		return

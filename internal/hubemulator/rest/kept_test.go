@@ -1,0 +1,85 @@
+package rest_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"rtsptunnel/internal/hubemulator/store"
+)
+
+const twinBody = `{"tags":{"a":1},"properties":{"desired":{"a":1}}}`
+
+// changes are all requests that change something, in an order that works.
+var changes = []struct{ method, target, body, ifMatch string }{
+	{"PUT", "/devices/d9", `{"deviceId":"d9"}`, ""},
+	{"PUT", "/devices/d9", `{"deviceId":"d9"}`, "*"},
+	{"PUT", "/devices/d9", `{"deviceId":"d9","status":"disabled"}`, "*"},
+	{"PUT", "/devices/d9/modules/m9", `{"deviceId":"d9","moduleId":"m9"}`, ""},
+	{"PATCH", "/twins/d9", twinBody, ""},
+	{"PUT", "/twins/d9/modules/m9", twinBody, "*"},
+	{"PATCH", twinPath, `{"tags":{"b":1}}`, ""},
+	{"DELETE", "/devices/d9/modules/m9", "", "*"},
+	{"DELETE", "/devices/d9", "", "*"},
+}
+
+// Every change is kept before it is answered, and everything else that was
+// answered was kept before.
+func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
+	e := start(t)
+	var kept int64 // written before an answer, read after it
+	e.store.KeepWith(func(revision int64) error {
+		kept = max(kept, revision)
+		return nil
+	})
+	for _, c := range changes {
+		before := e.store.Revision()
+		got := e.do(t, c.method, c.target+version, c.body, "If-Match", c.ifMatch)
+		if got.status/100 != 2 {
+			t.Fatalf("%s %s: %d %s", c.method, c.target, got.status, got.body)
+		}
+		if after := e.store.Revision(); kept != after || after == before {
+			t.Errorf("%s %s: kept up to %d, changed from %d to %d", c.method, c.target, kept, before, after)
+		}
+	}
+	for _, target := range []string{"/devices/d1", twinPath, "/devices", "/devices/d1/modules"} {
+		if _, err := e.store.PatchReported(module, store.Patch{}); err != nil { // as a device does
+			t.Fatal(err)
+		}
+		if err := e.store.SetModelID(store.ID{Device: "d1"}, target); err != nil {
+			t.Fatal(err)
+		}
+		kept = 0
+		if got := e.do(t, "GET", target+version, ""); got.status != 200 || kept == 0 {
+			t.Errorf("GET %s: %d, kept up to %d", target, got.status, kept)
+		}
+	}
+}
+
+func TestAnswers_whatCannotBeKept(t *testing.T) {
+	e := start(t)
+	e.store.KeepWith(func(int64) error { return errors.New("/secret/place: disk full") })
+	reads := []struct{ method, target, body, ifMatch string }{
+		{"GET", "/devices", "", ""},
+		{"GET", "/devices/d1", "", ""},
+		{"GET", "/devices/d1/modules", "", ""},
+		{"GET", twinPath, "", ""},
+		{"POST", "/devices/query", `{"query":"SELECT * FROM devices"}`, ""},
+	}
+	for _, c := range append(reads, changes...) {
+		got := e.do(t, c.method, c.target+version, c.body, "If-Match", c.ifMatch)
+		if got.status != 503 || got.header.Get("iothub-errorcode") != "ServiceUnavailable" {
+			t.Errorf("%s %s: got %d %q", c.method, c.target, got.status, got.header.Get("iothub-errorcode"))
+		}
+		if want := "ErrorCode:ServiceUnavailable;the hub's state cannot be kept"; got.message(t) != want {
+			t.Errorf("%s %s: message %q, want %q", c.method, c.target, got.message(t), want)
+		}
+		if strings.Contains(string(got.body), "secret") {
+			t.Errorf("the cause is the log's: %s", got.body)
+		}
+	}
+	// An error that is the caller's stays that.
+	if got := e.do(t, "GET", "/devices/d7"+version, ""); got.status != 404 {
+		t.Errorf("unknown device: %d, want 404", got.status)
+	}
+}
