@@ -14,6 +14,7 @@ require (
 	github.com/pion/rtp v1.8.26
 	github.com/rs/zerolog v1.35.1
 	go.uber.org/goleak v1.3.0
+	golang.org/x/sys v0.38.0
 )
 
 require (
@@ -30,5 +31,4 @@ require (
 	github.com/rs/xid v1.6.0 // indirect
 	golang.org/x/net v0.47.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.38.0 // indirect
 )

@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.
-	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
+	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
 	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store"},
 	"hubemulator/query":     {},
 	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/query", "hubemulator/sas", "hubemulator/store"},

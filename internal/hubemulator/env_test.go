@@ -3,14 +3,17 @@ package hubemulator_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,19 +32,28 @@ const (
 	patience    = 10 * time.Second
 )
 
+// serveEnv makes this test program the command; see startProcess.
+const serveEnv = "HUBEMULATOR_TEST_SERVE"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(serveEnv) != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		code := hubemulator.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		stop()
+		os.Exit(code)
+	}
 	goleak.VerifyTestMain(m)
 }
 
 // newDir names a directory that is not there yet, by a path short enough for
 // a socket in it.
-func newDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "hub") // t.TempDir is too long a path for a socket
+func newDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "hub") // tb.TempDir is too long a path for a socket
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return filepath.Join(dir, "state")
 }
 
@@ -82,30 +94,41 @@ type service struct {
 
 func newService(t *testing.T, hub *hubemulator.Hub) *service {
 	t.Helper()
+	return newServiceOf(t, hub.OwnerConnectionString(), hub.CA().Pool())
+}
+
+func newServiceOf(tb testing.TB, connectionString string, roots *x509.CertPool) *service {
+	tb.Helper()
 	parts := make(map[string]string)
-	for part := range strings.SplitSeq(hub.OwnerConnectionString(), ";") {
+	for part := range strings.SplitSeq(connectionString, ";") {
 		name, value, _ := strings.Cut(part, "=")
 		parts[name] = value
 	}
 	host := parts["HostName"]
 	token, err := sas.Sign(host, parts["SharedAccessKeyName"], parts["SharedAccessKey"], time.Now().Add(time.Hour))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: hub.CA().Pool()}}
-	t.Cleanup(transport.CloseIdleConnections)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 100}
+	tb.Cleanup(transport.CloseIdleConnections)
 	return &service{base: "https://" + host, token: token, http: &http.Client{Transport: transport}}
 }
 
 func (s *service) do(ctx context.Context, method, path, body string) (int, []byte, error) {
+	ifMatch := ""
+	if method == http.MethodPut {
+		ifMatch = "*" // an update; none here creates
+	}
+	return s.request(ctx, method, path, body, ifMatch)
+}
+
+func (s *service) request(ctx context.Context, method, path, body, ifMatch string) (int, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, s.base+path+version, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	request.Header.Set("Authorization", s.token)
-	if method == http.MethodPut {
-		request.Header.Set("If-Match", "*") // an update; none here creates
-	}
+	request.Header.Set("If-Match", ifMatch)
 	response, err := s.http.Do(request)
 	if err != nil {
 		return 0, nil, err

@@ -6,7 +6,8 @@
 // Microsoft's service SDK for Node cannot tell it from IoT Hub in what test/sdk
 // asks of it.
 //
-// The parts are packages of their own: store (identities and twins), broker
+// The parts are packages of their own: store (identities and twins), statefile
+// (the file they are kept in), broker
 // (devices, over MQTT), rest (services, over HTTPS), workload (modules that
 // ask for a trust bundle and signatures, over a unix socket), sas (tokens).
 //
@@ -16,12 +17,14 @@
 // methods with connect and response timeouts; all this over REST with IoT
 // Hub's error bodies; statistics; trust bundle and signing.
 //
+// State outlives the process, however it ends: what was answered was in
+// state.json before (package statefile), and a hub that is started in the same
+// directory takes it up. One hub at a time has a directory.
+//
 // Not emulated (yet):
 //   - queries, throttling, changes of many devices in one request;
 //   - MQTT over WebSocket, sessions that outlive a connection, the end of a
 //     connection when its token expires, X.509 logins, kept telemetry;
-//   - state that outlives the process: keys and twins are new at each start,
-//     the authority and the owner key are not;
 //   - a difference between hub and edge hub: one listener is both;
 //   - AMQP, cloud to device messages, module inputs and routes, jobs, file
 //     upload, the provisioning service.
@@ -30,13 +33,17 @@ package hubemulator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/httpd"
 	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/statefile"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/localca"
 )
@@ -63,9 +70,13 @@ type Options struct {
 	EdgeDevice string
 	// HTTPS and MQTT are the addresses to listen on; "127.0.0.1:0" if empty.
 	HTTPS, MQTT string
-	// Dir holds ca.pem, ca-key.pem and owner-key (0600 each but ca.pem) and
-	// workload.sock. It is made, with mode 0700, if missing. Required.
+	// Dir holds ca.pem, ca-key.pem, owner-key, state.json and lock (0600 each
+	// but ca.pem), and workload.sock. It is made, with mode 0700, if missing,
+	// and taken up again if there. Required.
 	Dir string
+	// OwnerKeyFile holds the owner key, base64; if empty, a key is made at the
+	// first start and kept in Dir.
+	OwnerKeyFile string
 	// Log gets what happens. Never a key, a token or a payload.
 	Log zerolog.Logger
 }
@@ -99,12 +110,17 @@ type Hub struct {
 	ca       *localca.CA
 	ownerKey string
 	store    *store.Store
+	lock     *os.File // of Dir; see lockDirectory
+	state    *statefile.File
 
 	broker    *broker.Broker
 	listeners listeners
 	rest      *httpd.Server
 	workload  *httpd.Server
 	served    chan struct{} // closed when the broker has stopped accepting
+
+	closing sync.Once
+	closed  error // what the first Close returned
 }
 
 // Start starts a hub and returns once all its listeners accept. On error
@@ -114,42 +130,64 @@ func Start(o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{options: o, store: store.New(), served: make(chan struct{})}
+	h := &Hub{options: o, served: make(chan struct{})}
 	if err := h.openFiles(); err != nil {
 		return nil, err
 	}
+	if err := h.open(); err != nil {
+		return nil, errors.Join(err, h.lock.Close())
+	}
+	h.serve()
+	return h, nil
+}
+
+// open makes what serve needs.
+func (h *Hub) open() (err error) {
+	o := h.options
 	if h.broker, err = broker.New(broker.Options{
 		Store:       h.store,
 		HostName:    o.HostName,
 		GatewayName: o.GatewayName,
 		Log:         component(o.Log, "broker"),
 	}); err != nil {
-		return nil, err
+		return err
 	}
 	if h.listeners, err = listen(context.Background(), o, h.ca); err != nil {
-		return nil, err
+		return err
 	}
-	h.serve()
-	return h, nil
+	if err := h.keepState(); err != nil {
+		h.listeners.close()
+		return err
+	}
+	return nil
 }
 
-// Close cuts all connections, ends pending calls, and returns when every
-// goroutine has ended. It removes workload.sock and leaves the other files.
-// Call it once.
+// Close cuts all connections, ends pending calls, writes the state one last time,
+// and returns when every goroutine has ended. It removes workload.sock and leaves
+// the other files. Called again, it waits for the first call and returns the same.
 func (h *Hub) Close() error {
+	h.closing.Do(func() { h.closed = h.close() })
+	return h.closed
+}
+
+func (h *Hub) close() error {
 	// The broker first: calls from the service side wait for it.
 	err := h.broker.Close()
 	<-h.served
-	return errors.Join(err, h.rest.Close(), h.workload.Close())
+	// The state and the lock last: until here there may be changes.
+	return errors.Join(err, h.rest.Close(), h.workload.Close(), h.state.Close(), h.lock.Close())
 }
 
 // AddModule makes the module, and its device, if missing, and returns the
-// module's generation id. The only error is a name IoT Hub would refuse
-// (store.ErrInvalidID).
+// module's generation id once that is kept. Errors: store.ErrInvalidID, wrapped,
+// for a name IoT Hub would refuse; that the state cannot be kept.
 func (h *Hub) AddModule(device, module string) (generationID string, err error) {
 	identity, err := h.store.Ensure(store.ID{Device: device, Module: module})
 	if err != nil {
 		return "", err
+	}
+	if err := h.store.Keep(identity.Revision); err != nil {
+		return "", fmt.Errorf("keep module: %w", err)
 	}
 	return identity.GenerationID, nil
 }

@@ -213,7 +213,7 @@ func TestStart_refused(t *testing.T) {
 		{"no directory", hubemulator.Options{}, "no directory"},
 		{"HTTPS port taken", hubemulator.Options{Dir: newDir(t), HTTPS: hub.HTTPSAddr()}, hub.HTTPSAddr() + " is taken, stop"},
 		{"MQTT port taken", hubemulator.Options{Dir: newDir(t), MQTT: hub.MQTTAddr()}, hub.MQTTAddr() + " is taken, stop"},
-		{"socket in use", hubemulator.Options{Dir: socketDir}, "in use by another process"},
+		{"directory in use", hubemulator.Options{Dir: socketDir}, "in use by another hub emulator"},
 		{"owner key garbage", hubemulator.Options{Dir: badKey}, "holds no base64 key"},
 		{"no such address", hubemulator.Options{Dir: newDir(t), MQTT: "nonsense"}, "listen for MQTT"},
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/hubemulator/store"
 )
 
 // Exit codes of Main.
@@ -30,8 +32,11 @@ Flags:
   --gateway-hostname NAME  the edge device's name, one more in the certificate
   --https HOST:PORT        where services connect (127.0.0.1:8443)
   --mqtt HOST:PORT         where devices and modules connect (127.0.0.1:8883)
-  --state DIR              directory for keys and the workload socket, made if
-                           missing (required)
+  --state DIR              directory for keys, devices and twins (state.json) and
+                           the workload socket; made if missing, taken up again
+                           if there (required)
+  --owner-key-file FILE    the key of HUB_CONNECTION_STRING, base64; without it
+                           one is made at the first start and kept in DIR
   --module DEVICE/MODULE   a module to make; may be given several times. The
                            workload API serves the modules of the first one's
                            device (edge1)
@@ -83,6 +88,7 @@ func parseArgs(args []string) (command, error) {
 	flags.StringVar(&c.options.HTTPS, "https", "127.0.0.1:8443", "")
 	flags.StringVar(&c.options.MQTT, "mqtt", "127.0.0.1:8883", "")
 	flags.StringVar(&c.options.Dir, "state", "", "")
+	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "")
 	flags.Func("module", "", c.addModule)
 
 	if len(args) > 0 && args[0] == "serve" {
@@ -122,7 +128,10 @@ func (c command) run(ctx context.Context, stdout io.Writer) (err error) {
 	defer func() { err = errors.Join(err, hub.Close()) }()
 	for _, m := range c.modules {
 		if _, err := hub.AddModule(m[0], m[1]); err != nil {
-			return errors.Join(err, errUsage)
+			if errors.Is(err, store.ErrInvalidID) {
+				err = errors.Join(err, errUsage)
+			}
+			return err
 		}
 	}
 	if err := announce(stdout, hub); err != nil {
