@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"hubemulator/sas":       {},
 	"hubemulator/statefile": {}, // files without meaning; the store is meaning without files
 	"hubemulator/store":     {},
+	"hubemulator/telemetry": {},
 	"hubemulator/workload":  {"hubemulator/store"},
 
 	// Where things are wired.
@@ -77,12 +78,13 @@ var forTests = []string{"logtest", "hubtest", "archtest"}
 
 // pure packages import no network, no file and no process; with the exceptions.
 var pure = map[string][]string{
-	"reason":            nil,
-	"tunnelopen":        nil,
-	"twin":              nil,
-	"hubemulator/query": nil,
-	"hubemulator/sas":   {"net"}, // to split host and port, which is text
-	"hubemulator/store": nil,
+	"reason":                nil,
+	"tunnelopen":            nil,
+	"twin":                  nil,
+	"hubemulator/query":     nil,
+	"hubemulator/sas":       {"net"}, // to split host and port, which is text
+	"hubemulator/store":     nil,
+	"hubemulator/telemetry": nil,
 }
 
 // impure is what they must not import. net/http's constants and header type are
