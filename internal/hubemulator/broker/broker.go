@@ -7,13 +7,20 @@
 // desired patches put into the store. Topics, user names and status codes
 // follow Microsoft, "Communicate with an IoT hub using the MQTT protocol".
 //
-// Not emulated (yet): sessions that outlive a connection (subscriptions of
-// clean=0 clients are forgotten, session present is always 0); the end of a
-// connection when its token expires; X.509 logins; MQTT over WebSocket; cloud
-// to device messages and module inputs (those subscriptions are refused);
-// wills (dropped). Telemetry is acknowledged and dropped. A publish at QoS 2
-// is taken as QoS 1, where IoT Hub drops the client. A publish to a topic
-// with a '+' or '#' in it is dropped by mochi-mqtt without an answer.
+// A session is what a client is subscribed to, no more: Microsoft's device SDKs
+// connect with clean=0, subscribe once, and rely on it after every reconnect.
+// The store keeps it, over restarts too. What a client is told (session
+// present, SUBACK, the answer to a reported patch) is kept first.
+//
+// Not emulated (yet):
+//   - the end of a connection when its token expires;
+//   - X.509 logins, MQTT over WebSocket;
+//   - messages for a client that is away: it is sent nothing when it is back;
+//   - cloud to device messages and module inputs (those subscriptions are
+//     refused), wills (dropped), telemetry (acknowledged and dropped);
+//   - the refusal of QoS 2 (a publish is taken as QoS 1, where IoT Hub drops the
+//     client). A publish to a topic with a '+' or '#' in it is dropped by
+//     mochi-mqtt without an answer.
 package broker
 
 import (

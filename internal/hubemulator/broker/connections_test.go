@@ -204,11 +204,7 @@ func TestClient_thatNeverReadsIsCut(t *testing.T) {
 // and methods. set may change the CONNECT before it is sent.
 func logIn(t *testing.T, e *env, conn net.Conn, set func(*packets.ConnectPacket)) {
 	t.Helper()
-	c := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
-	c.ProtocolName, c.ProtocolVersion, c.CleanSession = "MQTT", 4, true
-	c.ClientIdentifier = module.String()
-	c.UsernameFlag, c.Username = true, userName(module)
-	c.PasswordFlag, c.Password = true, []byte(e.token(t, module))
+	c := connectPacket(t, e, module, true)
 	set(c)
 	s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
 	s.MessageID, s.Qoss = 1, []byte{0, 0}

@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
@@ -40,6 +42,7 @@ func TestMain(m *testing.M) {
 // env is a broker behind TLS on a port of its own.
 type env struct {
 	store  *store.Store
+	keep   *keeper
 	broker *broker.Broker
 	ca     *localca.CA
 	addr   string
@@ -49,7 +52,9 @@ type env struct {
 
 func start(t *testing.T) *env {
 	t.Helper()
-	e := &env{store: store.New(), log: &lockedBuffer{}, served: make(chan error, 1)}
+	e := &env{store: store.New(), log: &lockedBuffer{}}
+	e.keep = &keeper{store: e.store}
+	e.store.KeepWith(e.keep.keep)
 	for _, id := range []store.ID{module, other} {
 		if _, err := e.store.Ensure(id); err != nil {
 			t.Fatal(err)
@@ -59,6 +64,14 @@ func start(t *testing.T) *env {
 	if e.ca, err = localca.New("test authority"); err != nil {
 		t.Fatal(err)
 	}
+	e.serve(t)
+	t.Cleanup(func() { e.close(t) })
+	return e
+}
+
+// serve starts a broker on what is in the store.
+func (e *env) serve(t *testing.T) {
+	t.Helper()
 	cert, err := e.ca.Issue("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
@@ -74,9 +87,16 @@ func start(t *testing.T) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { e.served <- e.broker.Serve(ln) }()
-	t.Cleanup(func() { e.close(t) })
-	return e
+	served := make(chan error, 1)
+	e.served = served
+	go func() { served <- e.broker.Serve(ln) }()
+}
+
+// restart puts another broker in the place of the one there is.
+func (e *env) restart(t *testing.T) {
+	t.Helper()
+	e.close(t)
+	e.serve(t)
 }
 
 func (e *env) close(t *testing.T) {
@@ -177,6 +197,46 @@ func subscribe(t *testing.T, client paho.Client, filter string) <-chan paho.Mess
 	messages := make(chan paho.Message, 1000)
 	wait(t, client.Subscribe(filter, 0, func(_ paho.Client, m paho.Message) { messages <- m }))
 	return messages
+}
+
+// connectPacket is the CONNECT of id, for a client that speaks MQTT by hand.
+func connectPacket(t *testing.T, e *env, id store.ID, clean bool) *packets.ConnectPacket {
+	t.Helper()
+	c := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
+	c.ProtocolName, c.ProtocolVersion, c.CleanSession = "MQTT", 4, clean
+	c.ClientIdentifier = id.String()
+	c.UsernameFlag, c.Username = true, userName(id)
+	c.PasswordFlag, c.Password = true, []byte(e.token(t, id))
+	return c
+}
+
+func send(t *testing.T, conn net.Conn, p packets.ControlPacket) {
+	t.Helper()
+	if err := p.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// roundTrip has client send a message and waits until the broker has it.
+func roundTrip(t *testing.T, client paho.Client) {
+	t.Helper()
+	r := client.OptionsReader()
+	device, module, _ := strings.Cut(r.ClientID(), "/")
+	wait(t, client.Publish(store.ID{Device: device, Module: module}.Path()+"/messages/events/", 1, false, "x"))
+}
+
+// standStill waits until value has not changed while client has sent a number
+// of messages, and returns it.
+func standStill(t *testing.T, client paho.Client, value func() int64) int64 {
+	t.Helper()
+	last, since := value(), 0
+	for end := time.Now().Add(3 * patience); since < 100 && time.Now().Before(end); since++ {
+		roundTrip(t, client)
+		if v := value(); v != last {
+			last, since = v, 0
+		}
+	}
+	return last
 }
 
 // answerMethods answers every method call by answer.

@@ -6,3 +6,8 @@ func ParseUserName(text string) (host, identity string, ok bool) {
 	u, err := parseUserName(text)
 	return u.host, u.identity, err == nil
 }
+
+// Known is how many clients mochi-mqtt has in its table.
+func (b *Broker) Known() int {
+	return b.server.Clients.Len()
+}

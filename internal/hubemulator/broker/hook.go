@@ -1,14 +1,18 @@
 package broker
 
 import (
+	"crypto/rand"
+
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // hook is the broker as mochi-mqtt calls it. The rules are:
-//   - no subscription reaches mochi-mqtt's index and no session its table, so
-//     that it has nobody to route to and nothing to take over;
-//   - a publish ends here (CodeSuccessIgnore): acknowledged, not distributed.
+//   - no subscription stays in mochi-mqtt's index, and its table of sessions
+//     knows no two connections by one name, so that it has nobody to route to
+//     and nothing to take over: sessions are the store's;
+//   - a publish ends here (CodeSuccessIgnore): acknowledged, not distributed;
+//   - CONNACK, SUBACK and UNSUBACK wait until what they rest on is kept.
 type hook struct {
 	mqtt.HookBase
 	broker *Broker
@@ -22,8 +26,9 @@ func (h *hook) ID() string {
 // Provides reports which calls the hook takes.
 func (h *hook) Provides(call byte) bool {
 	switch call {
-	case mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnACLCheck,
-		mqtt.OnSubscribed, mqtt.OnUnsubscribed, mqtt.OnPublish:
+	case mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnPacketEncode,
+		mqtt.OnSessionEstablished, mqtt.OnACLCheck, mqtt.OnSubscribed,
+		mqtt.OnUnsubscribed, mqtt.OnPublish:
 		return true
 	default:
 		return false
@@ -43,7 +48,22 @@ func (h *hook) OnSessionEstablish(client *mqtt.Client, pk packets.Packet) {
 	h.broker.establish(client, pk)
 	// Else mochi-mqtt would hand the new client the session of the old one
 	// and send the old one a DISCONNECT, which 3.1.1 does not allow.
-	h.broker.server.Clients.Delete(client.ID)
+	client.ID += " " + rand.Text()
+}
+
+// OnPacketEncode comes before every packet to a client. Of sessions that
+// outlive their connection mochi-mqtt knows nothing.
+func (h *hook) OnPacketEncode(client *mqtt.Client, pk packets.Packet) packets.Packet {
+	if pk.FixedHeader.Type == packets.Connack && pk.ReasonCode == packets.CodeSuccess.Code {
+		s := h.broker.sessionOf(client)
+		pk.SessionPresent = s != nil && s.present
+	}
+	return pk
+}
+
+// OnSessionEstablished comes after CONNACK.
+func (h *hook) OnSessionEstablished(client *mqtt.Client, _ packets.Packet) {
+	h.broker.begin(client)
 }
 
 // OnACLCheck decides what may be subscribed (false is SUBACK 0x80). Publishes
@@ -55,25 +75,32 @@ func (h *hook) OnACLCheck(_ *mqtt.Client, topic string, write bool) bool {
 // OnSubscribed comes before SUBACK.
 func (h *hook) OnSubscribed(client *mqtt.Client, pk packets.Packet, codes []byte) {
 	s := h.broker.sessionOf(client)
+	if s == nil {
+		return
+	}
 	for i, filter := range pk.Filters {
-		if s == nil || codes[i] >= packets.ErrUnspecifiedError.Code {
+		if codes[i] >= packets.ErrUnspecifiedError.Code {
+			s.log.Warn().Str(fieldTopic, filter.Filter).Msg("subscription refused")
 			continue
 		}
 		h.broker.server.Topics.Unsubscribe(filter.Filter, client.ID)
 		client.State.Subscriptions.Delete(filter.Filter)
-		s.setSubscribed(filter.Filter, true)
+		h.broker.setSubscribed(s, filter.Filter, true)
 	}
-	h.broker.announceSubscription()
+	h.broker.keepOrCut(s)
 }
 
-// OnUnsubscribed comes before UNSUBACK.
+// OnUnsubscribed comes before UNSUBACK; also, without filters, at the end of a
+// connection with clean session.
 func (h *hook) OnUnsubscribed(client *mqtt.Client, pk packets.Packet) {
 	s := h.broker.sessionOf(client)
-	for _, filter := range pk.Filters {
-		if s != nil {
-			s.setSubscribed(filter.Filter, false)
-		}
+	if s == nil || len(pk.Filters) == 0 {
+		return
 	}
+	for _, filter := range pk.Filters {
+		h.broker.setSubscribed(s, filter.Filter, false)
+	}
+	h.broker.keepOrCut(s)
 }
 
 // OnPublish takes everything a client sends.

@@ -143,22 +143,6 @@ func TestLogin_newProtocol(t *testing.T) {
 	}
 }
 
-// Subscriptions are forgotten with the connection, so no client may be told
-// that they are not.
-func TestLogin_sessionNeverPresent(t *testing.T) {
-	e := start(t)
-	for range 3 {
-		client := paho.NewClient(e.options(t, module).SetCleanSession(false))
-		token := client.Connect()
-		wait(t, token)
-		subscribe(t, client, "$iothub/twin/res/#")
-		if token.(*paho.ConnectToken).SessionPresent() {
-			t.Error("session present")
-		}
-		client.Disconnect(0)
-	}
-}
-
 func TestLogin_oldProtocol(t *testing.T) {
 	e := start(t)
 	if got := refusedWith(t, e.options(t, module).SetProtocolVersion(3)); got != 1 {

@@ -11,9 +11,15 @@ import (
 	"rtsptunnel/internal/hubemulator/store"
 )
 
-// maxQueue is how many messages may wait for a client that does not read; one
-// more and it is dropped.
-const maxQueue = 4096
+const (
+	// maxQueue is how many messages may wait for a client that does not read;
+	// one more and it is dropped.
+	maxQueue = 4096
+	// maxAnswers and maxAnswerBytes are how much may wait when the client asks
+	// for more; it is held up then.
+	maxAnswers     = maxQueue / 2
+	maxAnswerBytes = 4 << 20
+)
 
 // session is one logged in connection. Messages for the client go through a
 // queue with one writer, so that they keep their order and a client that
@@ -22,29 +28,46 @@ type session struct {
 	client *mqtt.Client
 	id     store.ID
 	log    zerolog.Logger
-	wake   chan struct{} // holds one token when queue may have grown
-	done   chan struct{} // closed when the connection has ended
+	// present says that the client finds a session it had before.
+	present bool
+	wake    chan struct{} // holds one token when queue may have grown
+	done    chan struct{} // closed when the connection has ended
 
 	mu         sync.Mutex
 	killed     bool
 	subscribed map[string]bool // by topic filter
 	queue      []message
+	queued     int        // bytes of payload in queue
+	room       *sync.Cond // signalled when queue has become shorter, or never will
 }
 
+// message is what waits for the client.
 type message struct {
 	topic   string
 	payload []byte
+	// revision is the change of the store the message rests on: it goes out
+	// once that is kept. Zero is none.
+	revision int64
+	// otherwise makes what goes out if the change cannot be kept. Required
+	// with a revision.
+	otherwise func(cause error) message
 }
 
-func newSession(client *mqtt.Client, id store.ID, log zerolog.Logger) *session {
-	return &session{
+func newSession(client *mqtt.Client, id store.ID, log zerolog.Logger, filters []string, present bool) *session {
+	s := &session{
 		client:     client,
 		id:         id,
 		log:        log.With().Str(fieldIdentity, id.String()).Logger(),
+		present:    present,
 		wake:       make(chan struct{}, 1),
 		done:       make(chan struct{}),
 		subscribed: make(map[string]bool),
 	}
+	s.room = sync.NewCond(&s.mu)
+	for _, filter := range filters {
+		s.subscribed[filter] = true
+	}
+	return s
 }
 
 func (s *session) setSubscribed(filter string, on bool) {
@@ -59,13 +82,27 @@ func (s *session) isSubscribed(filter string) bool {
 	return !s.killed && s.subscribed[filter]
 }
 
+// answer queues the answer to a request of the client, if it has subscribed to
+// answers. It is called by the goroutine that reads what the client sends, and
+// blocks it while too much is waiting: a client that asks faster than it reads,
+// or than its changes can be kept, harms only itself.
+func (s *session) answer(m message) {
+	s.mu.Lock()
+	for !s.killed && (len(s.queue) >= maxAnswers || s.queued >= maxAnswerBytes) {
+		s.room.Wait()
+	}
+	s.mu.Unlock()
+	s.send(filterTwin, m)
+}
+
 // send queues a message if the client has subscribed to filter, and reports
 // whether it did. It never blocks.
-func (s *session) send(filter, topic string, payload []byte) bool {
+func (s *session) send(filter string, m message) bool {
 	s.mu.Lock()
 	on, full := !s.killed && s.subscribed[filter], len(s.queue) >= maxQueue
 	if on && !full {
-		s.queue = append(s.queue, message{topic: topic, payload: payload})
+		s.queue = append(s.queue, m)
+		s.queued += len(m.payload)
 	}
 	s.mu.Unlock()
 	if !on {
@@ -83,8 +120,9 @@ func (s *session) send(filter, topic string, payload []byte) bool {
 	return true
 }
 
-// write sends queued messages until the connection ends.
-func (s *session) write() {
+// write sends queued messages until the connection ends. keep waits for a
+// revision of the store.
+func (s *session) write(keep func(revision int64) error) {
 	for {
 		select {
 		case <-s.done:
@@ -92,6 +130,11 @@ func (s *session) write() {
 		case <-s.wake:
 		}
 		for _, m := range s.take() {
+			if m.revision > 0 {
+				if err := keep(m.revision); err != nil {
+					m = m.otherwise(err)
+				}
+			}
 			// At QoS 0, as IoT Hub sends everything these topics carry.
 			err := s.client.WritePacket(packets.Packet{
 				FixedHeader: packets.FixedHeader{Type: packets.Publish},
@@ -110,8 +153,14 @@ func (s *session) take() []message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	queue := s.queue
-	s.queue = nil
+	s.clear()
 	return queue
+}
+
+// clear empties the queue. The caller holds s.mu.
+func (s *session) clear() {
+	s.queue, s.queued = nil, 0
+	s.room.Broadcast()
 }
 
 // kill cuts the connection. MQTT 3.1.1 knows no DISCONNECT from the server,
@@ -121,7 +170,7 @@ func (s *session) take() []message {
 func (s *session) kill() {
 	s.mu.Lock()
 	s.killed = true
-	s.queue = nil
+	s.clear()
 	s.mu.Unlock()
 	abort(s.client.Net.Conn)
 	s.client.Stop(nil)

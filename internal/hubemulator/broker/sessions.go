@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"net"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -13,9 +14,10 @@ import (
 // session each connection has, and which session an identity is reached by.
 // The rules are:
 //   - a connection is in conns from accept to its end, whatever happens;
-//   - an identity has one session, the newest; the older one is cut;
-//   - the store is told under the lock who is connected, so that it hears of
-//     comings and goings in their order;
+//   - an identity has one session, the newest; the older one is cut, and
+//     changes nothing any more;
+//   - the store is told under the lock who is connected and who subscribes, so
+//     that it hears of all that in its order;
 //   - every change that could help a waiting Invoke closes b.changed.
 
 func (b *Broker) addListener(ln net.Listener) bool {
@@ -63,6 +65,7 @@ func (b *Broker) forget(conn net.Conn) *session {
 		return nil
 	}
 	close(s.done)
+	b.server.Clients.Delete(s.client.ID)
 	if b.sessions[s.id] != s {
 		return nil
 	}
@@ -71,31 +74,71 @@ func (b *Broker) forget(conn net.Conn) *session {
 	return s
 }
 
-// establish makes the session of a client that has just logged in, and cuts
-// the older connection of the same identity (IoT Hub error 400027,
-// ConnectionForcefullyClosedOnNewConnection).
+// establish makes the session of a client that has just logged in, or takes it
+// up again, and cuts the older connection of the same identity (IoT Hub error
+// 400027, ConnectionForcefullyClosedOnNewConnection). Messages for the client
+// wait until begin.
 func (b *Broker) establish(client *mqtt.Client, pk packets.Packet) {
-	id := identityOf(client)
-	s := newSession(client, id, b.log)
-	b.mu.Lock()
-	old := b.sessions[id]
-	b.sessions[id] = s
-	b.conns[client.Net.Conn] = s
-	b.store.SetConnected(id, true)
-	b.announce()
-	b.mu.Unlock()
-
+	s, old, openErr := b.openSession(client, pk.Connect.Clean)
 	if old != nil {
 		old.kill()
 		old.log.Info().Msg("older connection cut, the identity connected again")
 	}
 	// The identity may have been deleted, disabled or given other keys since
 	// the login, and Drop found no session to cut.
-	if _, err := b.authenticate(client, pk); err != nil {
+	_, loginErr := b.authenticate(client, pk)
+	if err := errors.Join(openErr, loginErr); err != nil {
 		s.log.Warn().Err(err).Msg("connection cut, the login does not hold any more")
 		s.kill()
+		return
 	}
-	b.wg.Go(s.write)
+	b.keepOrCut(s)
+}
+
+// openSession puts a new session on the books, with what the identity is
+// subscribed to already, and returns the one it takes the place of, if any.
+// After an error the session is on the books all the same.
+func (b *Broker) openSession(client *mqtt.Client, clean bool) (s, old *session, err error) {
+	id := identityOf(client)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	filters, present, err := b.store.OpenSession(id, clean)
+	s, old = newSession(client, id, b.log, filters, present), b.sessions[id]
+	b.sessions[id] = s
+	b.conns[client.Net.Conn] = s
+	b.store.SetConnected(id, true)
+	b.announce()
+	return s, old, err
+}
+
+// begin starts to send to a client: nothing may reach it before CONNACK.
+func (b *Broker) begin(client *mqtt.Client) {
+	s := b.sessionOf(client)
+	b.wg.Go(func() { s.write(b.store.Keep) })
+}
+
+// setSubscribed notes that the client of s has subscribed to filter, or has
+// taken that back.
+func (b *Broker) setSubscribed(s *session, filter string, on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sessions[s.id] != s {
+		return // the subscriptions are those of a newer connection now
+	}
+	b.store.SetSubscribed(s.id, filter, on)
+	s.setSubscribed(filter, on)
+	b.announce()
+}
+
+// keepOrCut returns once all that has changed so far is safe, so that the
+// client may be told. If that fails, it must not be told, and the connection is
+// cut: that is what every client notices and tries again after, while SUBACK
+// 0x80 passes for success with the MQTT clients of several SDKs.
+func (b *Broker) keepOrCut(s *session) {
+	if err := b.store.Keep(b.store.Revision()); err != nil {
+		s.log.Error().Err(err).Msg("state cannot be kept, connection cut")
+		s.kill()
+	}
 }
 
 // session returns the session id is reached by, or nil.
@@ -127,10 +170,4 @@ func (b *Broker) subscribed(id store.ID, filter string) (*session, <-chan struct
 func (b *Broker) announce() {
 	close(b.changed)
 	b.changed = make(chan struct{})
-}
-
-func (b *Broker) announceSubscription() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.announce()
 }

@@ -30,49 +30,60 @@ type errorDocument struct {
 func (b *Broker) answerTwinGet(s *session, rid string) {
 	twin, err := b.store.Twin(s.id)
 	if err != nil {
-		b.refuseTwinRequest(s, http.StatusNotFound, rid, err)
+		s.answer(refusal(s, http.StatusNotFound, rid, err))
 		return
 	}
 	body, err := json.Marshal(twinDocument{Desired: twin.Desired, Reported: twin.Reported})
 	if err != nil {
-		b.refuseTwinRequest(s, http.StatusInternalServerError, rid, err)
+		s.answer(refusal(s, http.StatusInternalServerError, rid, err))
 		return
 	}
-	s.send(filterTwin, twinTopic(http.StatusOK, rid), body)
+	b.answerKept(s, rid, message{topic: twinTopic(http.StatusOK, rid), payload: body})
 }
 
 func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
 	patch, err := store.ParsePatch(payload)
 	if err != nil {
-		b.refuseTwinRequest(s, http.StatusBadRequest, rid, err)
+		s.answer(refusal(s, http.StatusBadRequest, rid, err))
 		return
 	}
 	version, err := b.store.PatchReported(s.id, patch)
 	switch {
 	case errors.Is(err, store.ErrLimit):
-		b.refuseTwinRequest(s, http.StatusBadRequest, rid, err)
+		s.answer(refusal(s, http.StatusBadRequest, rid, err))
 		return
 	case err != nil:
-		b.refuseTwinRequest(s, http.StatusNotFound, rid, err)
+		s.answer(refusal(s, http.StatusNotFound, rid, err))
 		return
 	}
-	s.send(filterTwin, fmt.Sprintf("%s&$version=%d", twinTopic(http.StatusNoContent, rid), version), nil)
+	b.answerKept(s, rid, message{topic: fmt.Sprintf("%s&$version=%d", twinTopic(http.StatusNoContent, rid), version)})
 }
 
-func (b *Broker) refuseTwinRequest(s *session, status int, rid string, cause error) {
+// answerKept answers once the twin is safe as it is now, so that no client sees
+// what a crash can take back. The client may send on meanwhile.
+func (b *Broker) answerKept(s *session, rid string, m message) {
+	m.revision = b.store.Revision()
+	m.otherwise = func(cause error) message {
+		return refusal(s, http.StatusInternalServerError, rid, cause)
+	}
+	s.answer(m)
+}
+
+// refusal is the answer to a twin request that fails, and logs why.
+func refusal(s *session, status int, rid string, cause error) message {
 	s.log.Warn().Err(cause).Int(fieldStatus, status).Msg("twin request refused")
-	code, message := status*1000, http.StatusText(status) // IoT Hub's codes are the status and three digits
+	code, text := status*1000, http.StatusText(status) // IoT Hub's codes are the status and three digits
 	if status == http.StatusBadRequest {
 		code = codeArgumentInvalid
 	}
 	if errors.Is(cause, store.ErrLimit) {
-		message = cause.Error()
+		text = cause.Error()
 	}
-	body, err := json.Marshal(errorDocument{ErrorCode: code, Message: message})
+	body, err := json.Marshal(errorDocument{ErrorCode: code, Message: text})
 	if err != nil {
 		s.log.Error().Err(err).Msg("encode error document")
 	}
-	s.send(filterTwin, twinTopic(status, rid), body)
+	return message{topic: twinTopic(status, rid), payload: body}
 }
 
 func twinTopic(status int, rid string) string {
@@ -91,5 +102,5 @@ func (b *Broker) deliverDesired(patch store.DesiredPatch) {
 		s.log.Error().Err(err).Msg("encode desired patch")
 		return
 	}
-	s.send(filterDesired, fmt.Sprintf("%s?$version=%d", topicDesired, patch.Version), body)
+	s.send(filterDesired, message{topic: fmt.Sprintf("%s?$version=%d", topicDesired, patch.Version), payload: body})
 }
