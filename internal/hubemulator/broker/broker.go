@@ -16,8 +16,9 @@
 //   - the end of a connection when its token expires;
 //   - X.509 logins, MQTT over WebSocket;
 //   - messages for a client that is away: it is sent nothing when it is back;
-//   - cloud to device messages and module inputs (those subscriptions are
-//     refused), wills (dropped), telemetry (acknowledged and dropped);
+//   - cloud to device messages, and routes to module inputs: a client may
+//     subscribe to them, but nothing comes;
+//   - wills (dropped), telemetry (acknowledged and dropped);
 //   - the refusal of QoS 2 (a publish is taken as QoS 1, where IoT Hub drops the
 //     client). A publish to a topic with a '+' or '#' in it is dropped by
 //     mochi-mqtt without an answer.

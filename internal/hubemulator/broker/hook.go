@@ -68,8 +68,12 @@ func (h *hook) OnSessionEstablished(client *mqtt.Client, _ packets.Packet) {
 
 // OnACLCheck decides what may be subscribed (false is SUBACK 0x80). Publishes
 // are judged in OnPublish.
-func (h *hook) OnACLCheck(_ *mqtt.Client, topic string, write bool) bool {
-	return write || mayBeSubscribed(topic)
+func (h *hook) OnACLCheck(client *mqtt.Client, topic string, write bool) bool {
+	if write {
+		return true
+	}
+	s := h.broker.sessionOf(client)
+	return s != nil && mayBeSubscribed(s.id, topic)
 }
 
 // OnSubscribed comes before SUBACK.

@@ -13,6 +13,11 @@ const (
 	filterTwin    = "$iothub/twin/res/#"
 	filterDesired = "$iothub/twin/PATCH/properties/desired/#"
 
+	// These follow the path of the identity.
+	filterDevicebound = "messages/devicebound/#"
+	filterInputs      = "inputs/#"
+	filterAll         = "#"
+
 	topicMethod  = "$iothub/methods/POST/"
 	topicTwin    = "$iothub/twin/res/"
 	topicDesired = "$iothub/twin/PATCH/properties/desired/"
@@ -22,8 +27,18 @@ const (
 	topicReportedPatch = "$iothub/twin/PATCH/properties/reported/"
 )
 
-func mayBeSubscribed(filter string) bool {
-	return filter == filterMethods || filter == filterTwin || filter == filterDesired
+// mayBeSubscribed reports whether IoT Hub takes filter from id. Nothing ever
+// comes on the identity's own ones.
+func mayBeSubscribed(id store.ID, filter string) bool {
+	switch filter {
+	case filterMethods, filterTwin, filterDesired:
+		return true
+	}
+	own, found := strings.CutPrefix(filter, id.Path()+"/")
+	if id.Module == "" {
+		return found && own == filterDevicebound
+	}
+	return found && (own == filterInputs || own == filterAll)
 }
 
 // receive handles one publish of a client. A topic IoT Hub does not document

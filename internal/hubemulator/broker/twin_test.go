@@ -108,24 +108,6 @@ func TestDesired_notAfterUnsubscribe(t *testing.T) {
 	}
 }
 
-func TestSubscribe_refused(t *testing.T) {
-	e := start(t)
-	client := connect(t, e.options(t, module))
-	for _, filter := range []string{"#", "$iothub/#", "$iothub/methods/POST/+", "devices/d1/modules/m1/inputs/#", "$SYS/#"} {
-		token := client.Subscribe(filter, 0, nil)
-		wait(t, token)
-		if got := token.(interface{ Result() map[string]byte }).Result()[filter]; got != 0x80 {
-			t.Errorf("%s: SUBACK %#x, want 0x80", filter, got)
-		}
-	}
-	// At QoS 2: granted as 1.
-	token := client.Subscribe("$iothub/twin/res/#", 2, nil)
-	wait(t, token)
-	if got := token.(interface{ Result() map[string]byte }).Result()["$iothub/twin/res/#"]; got != 1 {
-		t.Errorf("SUBACK %#x, want 1", got)
-	}
-}
-
 func TestTelemetry_acknowledged(t *testing.T) {
 	e := start(t)
 	client := connect(t, e.options(t, module))
