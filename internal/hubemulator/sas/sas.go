@@ -30,6 +30,9 @@ const (
 	// maxToken bounds the work a stranger's token can cause, in bytes. Real
 	// tokens are below 1 KB.
 	maxToken = 4096
+	// maxExpiry is the last second of the year 9999; what expires later counts
+	// as expiring then. Far beyond it the clock's own numbers wrap around.
+	maxExpiry = 253402300799
 )
 
 // What can be wrong with a token. Parse returns ErrMalformed, Token.Verify
@@ -49,7 +52,7 @@ type Token struct {
 	// KeyName is skn, the policy whose key signed. Empty in tokens signed
 	// with the key of a device or module.
 	KeyName string
-	// Expiry is se.
+	// Expiry is se, at most the end of the year 9999.
 	Expiry time.Time
 
 	signature []byte
@@ -83,7 +86,7 @@ func Parse(text string) (Token, error) {
 	return Token{
 		Resource:  fields["sr"],
 		KeyName:   keyName,
-		Expiry:    time.Unix(expiry, 0),
+		Expiry:    time.Unix(min(expiry, maxExpiry), 0),
 		signature: signature,
 		rawExpiry: fields["se"],
 	}, nil

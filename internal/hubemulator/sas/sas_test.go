@@ -1,9 +1,13 @@
 package sas_test
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"math"
 	"net/url"
 	"strings"
 	"testing"
@@ -166,4 +170,35 @@ func FuzzParse(f *testing.F) {
 			t.Error("accepted a token signed with another key")
 		}
 	})
+}
+
+// People ask for tokens that never expire by the largest number they know.
+func TestVerify_farExpiry(t *testing.T) {
+	key := newKey(t)
+	for _, se := range []int64{1 << 40, math.MaxInt64 - 62135596800, math.MaxInt64} {
+		token, err := sas.Parse(signRaw(t, resource, key, se))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := token.Verify(time.Now(), resource, key); err != nil {
+			t.Errorf("se=%d: %v", se, err)
+		}
+		if y := token.Expiry.UTC().Year(); y != 9999 {
+			t.Errorf("se=%d: expires in the year %d", se, y)
+		}
+	}
+}
+
+// signRaw signs for an expiry that a time.Time may not hold.
+func signRaw(t *testing.T, resource, key string, se int64) string {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sr := url.QueryEscape(resource)
+	mac := hmac.New(sha256.New, raw)
+	mac.Write(fmt.Appendf(nil, "%s\n%d", sr, se))
+	sig := url.QueryEscape(base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	return fmt.Sprintf("SharedAccessSignature sr=%s&sig=%s&se=%d", sr, sig, se)
 }
