@@ -13,7 +13,6 @@
 // present, SUBACK, the answer to a reported patch) is kept first.
 //
 // Not emulated (yet):
-//   - the end of a connection when its token expires;
 //   - X.509 logins, MQTT over WebSocket;
 //   - messages for a client that is away: it is sent nothing when it is back;
 //   - cloud to device messages, and routes to module inputs: a client may

@@ -3,6 +3,7 @@ package broker
 // Field names of log lines.
 const (
 	fieldBytes    = "bytes"
+	fieldExpiry   = "expiry"
 	fieldIdentity = "identity"
 	fieldMessages = "messages"
 	fieldModel    = "model"

@@ -20,56 +20,65 @@ var (
 	errClientID = errors.New("client id is not the user name's device or device/module")
 )
 
+// login is what a CONNECT has proved.
+type login struct {
+	user userName
+	// expires is when it ends to hold; zero is never: a certificate is no token.
+	expires time.Time
+}
+
 // login reports whether a CONNECT is from an identity of this hub, and logs
 // why not. It keeps the model id on the identity.
 func (b *Broker) login(client *mqtt.Client, pk packets.Packet) bool {
-	user, err := b.authenticate(client, pk)
+	l, err := b.authenticate(client, pk)
 	log := b.log.With().Str(fieldIdentity, client.ID).Str(fieldRemote, client.Net.Remote).Logger()
 	if err != nil {
 		log.Warn().Err(err).Msg("login refused")
 		return false
 	}
-	log.Info().Str(fieldModel, user.modelID).Msg("client logged in")
+	log.Info().Str(fieldModel, l.user.modelID).Msg("client logged in")
 	return true
 }
 
-func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (userName, error) {
+func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (login, error) {
 	if client.Properties.ProtocolVersion != protocolVersion {
-		return userName{}, errProtocol
+		return login{}, errProtocol
 	}
 	user, err := parseUserName(string(pk.Connect.Username))
 	if err != nil {
-		return userName{}, err
+		return login{}, err
 	}
 	if !sas.Covers(user.host, b.hostName) {
-		return userName{}, fmt.Errorf("%w: %q", errHost, user.host)
+		return login{}, fmt.Errorf("%w: %q", errHost, user.host)
 	}
 	if !user.names(client.ID) {
-		return userName{}, fmt.Errorf("%w: %q", errClientID, user.identity)
+		return login{}, fmt.Errorf("%w: %q", errClientID, user.identity)
 	}
 	identity, err := b.store.Enabled(identityOf(client))
 	if err != nil {
-		return userName{}, err
+		return login{}, err
 	}
-	if err := b.verify(string(pk.Connect.Password), identity); err != nil {
-		return userName{}, err
+	expires, err := b.verify(string(pk.Connect.Password), identity)
+	if err != nil {
+		return login{}, err
 	}
-	return user, b.store.SetModelID(identity.ID, user.modelID)
+	return login{user: user, expires: expires}, b.store.SetModelID(identity.ID, user.modelID)
 }
 
-// verify judges the token of an identity. Both of the hub's names will do as
-// the token's host, as edge hub has it (Azure/iotedge,
-// DeviceScopeTokenAuthenticator).
-func (b *Broker) verify(password string, identity store.Identity) error {
+// verify judges the token of an identity and returns when it expires. Both of
+// the hub's names will do as the token's host, as edge hub has it
+// (Azure/iotedge, DeviceScopeTokenAuthenticator).
+func (b *Broker) verify(password string, identity store.Identity) (expires time.Time, err error) {
 	token, err := sas.Parse(password)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	host := b.hostName
 	if b.gatewayName != "" && sas.Covers(token.Resource, b.gatewayName+"/"+identity.ID.Path()) {
 		host = b.gatewayName
 	}
-	return token.Verify(time.Now(), host+"/"+identity.ID.Path(), identity.PrimaryKey, identity.SecondaryKey)
+	err = token.Verify(time.Now(), host+"/"+identity.ID.Path(), identity.PrimaryKey, identity.SecondaryKey)
+	return token.Expiry, err
 }
 
 // identityOf returns the identity a client claims by its client id, which a

@@ -3,6 +3,7 @@ package broker
 import (
 	"net"
 	"sync"
+	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -174,6 +175,19 @@ func (s *session) kill() {
 	s.mu.Unlock()
 	abort(s.client.Net.Conn)
 	s.client.Stop(nil)
+}
+
+// cutAt cuts the connection when its token expires, as IoT Hub does: MQTT has no
+// other way to ask for a new token. It returns when the connection has ended.
+func (s *session) cutAt(expiry time.Time) {
+	timer := time.NewTimer(time.Until(expiry)) // at most 292 years
+	defer timer.Stop()
+	select {
+	case <-s.done:
+	case <-timer.C:
+		s.log.Info().Time(fieldExpiry, expiry).Msg("token expired, connection cut")
+		s.kill()
+	}
 }
 
 // abort closes the connection below TLS, if there is TLS: closing the TLS

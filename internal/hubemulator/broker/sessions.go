@@ -86,11 +86,14 @@ func (b *Broker) establish(client *mqtt.Client, pk packets.Packet) {
 	}
 	// The identity may have been deleted, disabled or given other keys since
 	// the login, and Drop found no session to cut.
-	_, loginErr := b.authenticate(client, pk)
+	l, loginErr := b.authenticate(client, pk)
 	if err := errors.Join(openErr, loginErr); err != nil {
 		s.log.Warn().Err(err).Msg("connection cut, the login does not hold any more")
 		s.kill()
 		return
+	}
+	if !l.expires.IsZero() {
+		b.wg.Go(func() { s.cutAt(l.expires) })
 	}
 	b.keepOrCut(s)
 }
