@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 
 	// The hub emulator knows no tunnels: it serves any module.
 	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
-	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store"},
+	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry"}, // what clients send
 	"hubemulator/query":     {},
 	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/query", "hubemulator/sas", "hubemulator/store"},
 	"hubemulator/sas":       {},

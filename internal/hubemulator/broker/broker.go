@@ -17,13 +17,14 @@
 //   - messages for a client that is away: it is sent nothing when it is back;
 //   - cloud to device messages, and routes to module inputs: a client may
 //     subscribe to them, but nothing comes;
-//   - wills (dropped), telemetry (acknowledged and dropped);
+//   - wills (dropped), routes for telemetry: it is kept for inspection, no more;
 //   - the refusal of QoS 2 (a publish is taken as QoS 1, where IoT Hub drops the
 //     client). A publish to a topic with a '+' or '#' in it is dropped by
 //     mochi-mqtt without an answer.
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/telemetry"
 )
 
 const (
@@ -64,6 +66,8 @@ type Options struct {
 	HostName string
 	// GatewayName is a second name tokens may be made for; may be empty.
 	GatewayName string
+	// Telemetry gets what clients send to the cloud. May be nil.
+	Telemetry *telemetry.Log
 	// Log gets logins, refused logins with the reason, and lost connections.
 	// Never a token or a payload.
 	Log zerolog.Logger
@@ -74,6 +78,7 @@ type Broker struct {
 	store       *store.Store
 	hostName    string
 	gatewayName string
+	telemetry   *telemetry.Log
 	log         zerolog.Logger
 
 	server *mqtt.Server
@@ -97,6 +102,7 @@ func New(o Options) (*Broker, error) {
 		store:       o.Store,
 		hostName:    o.HostName,
 		gatewayName: o.GatewayName,
+		telemetry:   cmp.Or(o.Telemetry, &telemetry.Log{}),
 		log:         o.Log,
 		calls:       newCalls(),
 		done:        make(chan struct{}),

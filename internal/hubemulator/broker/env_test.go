@@ -19,6 +19,7 @@ import (
 	"rtsptunnel/internal/hubemulator/broker"
 	"rtsptunnel/internal/hubemulator/sas"
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/telemetry"
 	"rtsptunnel/internal/localca"
 )
 
@@ -43,6 +44,7 @@ func TestMain(m *testing.M) {
 type env struct {
 	store  *store.Store
 	keep   *keeper
+	sent   *telemetry.Log
 	broker *broker.Broker
 	ca     *localca.CA
 	addr   string
@@ -52,7 +54,7 @@ type env struct {
 
 func start(t *testing.T) *env {
 	t.Helper()
-	e := &env{store: store.New(), log: &lockedBuffer{}}
+	e := &env{store: store.New(), sent: &telemetry.Log{}, log: &lockedBuffer{}}
 	e.keep = &keeper{store: e.store}
 	e.store.KeepWith(e.keep.keep)
 	for _, id := range []store.ID{module, other} {
@@ -82,7 +84,7 @@ func (e *env) serve(t *testing.T) {
 	}
 	e.addr = ln.Addr().String()
 	e.broker, err = broker.New(broker.Options{
-		Store: e.store, HostName: hostName, GatewayName: gatewayName, Log: zerolog.New(e.log),
+		Store: e.store, HostName: hostName, GatewayName: gatewayName, Telemetry: e.sent, Log: zerolog.New(e.log),
 	})
 	if err != nil {
 		t.Fatal(err)

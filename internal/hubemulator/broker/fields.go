@@ -2,7 +2,6 @@ package broker
 
 // Field names of log lines.
 const (
-	fieldBytes    = "bytes"
 	fieldExpiry   = "expiry"
 	fieldIdentity = "identity"
 	fieldMessages = "messages"

@@ -110,7 +110,7 @@ func (h *hook) OnUnsubscribed(client *mqtt.Client, pk packets.Packet) {
 // OnPublish takes everything a client sends.
 func (h *hook) OnPublish(client *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if s := h.broker.sessionOf(client); s != nil {
-		h.broker.receive(s, pk.TopicName, pk.Payload)
+		h.broker.receive(s, pk)
 	}
 	return pk, packets.CodeSuccessIgnore
 }

@@ -3,6 +3,8 @@ package broker
 import (
 	"strings"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"rtsptunnel/internal/hubemulator/store"
 )
 
@@ -43,7 +45,8 @@ func mayBeSubscribed(id store.ID, filter string) bool {
 
 // receive handles one publish of a client. A topic IoT Hub does not document
 // costs the client its connection, as it does there.
-func (b *Broker) receive(s *session, topic string, payload []byte) {
+func (b *Broker) receive(s *session, pk packets.Packet) {
+	topic, payload := pk.TopicName, pk.Payload
 	b.store.SetActive(s.id)
 	path, query, _ := strings.Cut(topic, "?")
 	switch {
@@ -54,15 +57,11 @@ func (b *Broker) receive(s *session, topic string, payload []byte) {
 	case strings.HasPrefix(path, topicMethodAnswer):
 		b.takeMethodAnswer(s, path[len(topicMethodAnswer):], requestID(query), payload)
 	case strings.HasPrefix(topic, telemetryTopic(s.id)):
-		s.log.Debug().Int(fieldBytes, len(payload)).Msg("telemetry dropped")
+		b.keepTelemetry(s.id, pk)
 	default:
 		s.log.Warn().Str(fieldTopic, topic).Msg("publish to an unknown topic, connection cut")
 		s.kill()
 	}
-}
-
-func telemetryTopic(id store.ID) string {
-	return id.Path() + "/messages/events/"
 }
 
 // requestID returns $rid as it stands: it is the sender's, and opaque.
