@@ -17,10 +17,7 @@
 //   - messages for a client that is away: it is sent nothing when it is back;
 //   - cloud to device messages, and routes to module inputs: a client may
 //     subscribe to them, but nothing comes;
-//   - wills (dropped), routes for telemetry: it is kept for inspection, no more;
-//   - the refusal of QoS 2 (a publish is taken as QoS 1, where IoT Hub drops the
-//     client). A publish to a topic with a '+' or '#' in it is dropped by
-//     mochi-mqtt without an answer.
+//   - wills (dropped), routes for telemetry: it is kept for inspection, no more.
 package broker
 
 import (
@@ -47,6 +44,9 @@ const (
 	// connectWithin is how long a client may take for the TLS handshake and
 	// CONNECT (Azure/iotedge, appsettings_hub.json: ConnectArrivalTimeout).
 	connectWithin = time.Minute
+	// maxQoS is granted to who subscribes at a higher one; who publishes at a
+	// higher one is cut off, as by IoT Hub.
+	maxQoS = 1
 	// protocolVersion is the only one spoken: MQTT 3.1.1.
 	protocolVersion = 4
 
@@ -125,7 +125,7 @@ func New(o Options) (*Broker, error) {
 
 func capabilities() *mqtt.Capabilities {
 	c := mqtt.NewDefaultServerCapabilities()
-	c.MaximumQos = 1
+	c.MaximumQos = maxQoS
 	c.MaximumPacketSize = maxPacket
 	c.MinimumProtocolVersion = protocolVersion
 	c.RetainAvailable = 0

@@ -113,17 +113,38 @@ func TestPublish_nothingAfterTheCut(t *testing.T) {
 	}
 }
 
-func TestPublish_unknownTopicCutsConnection(t *testing.T) {
-	topics := []string{"hello", "$iothub/methods/POST/m/?$rid=1", "devices/d1/modules/m2/messages/events/"}
-	for _, topic := range topics {
-		t.Run(topic, func(t *testing.T) {
+func TestPublish_whatCutsTheConnection(t *testing.T) {
+	const own = "devices/d1/modules/m1/messages/events/"
+	tests := []struct {
+		topic string
+		qos   byte
+		log   string
+	}{
+		{"hello", 0, "publish to an unknown topic"},
+		{"$iothub/methods/POST/m/?$rid=1", 0, "publish to an unknown topic"},
+		{"devices/d1/modules/m2/messages/events/", 0, "publish to an unknown topic"},
+		{own + "a=b+c", 1, "publish to a topic with '+'"},
+		{own + "#", 0, "publish to a topic with '+'"},
+		{"#", 1, "publish to a topic with '+'"},
+		{"$SYS/broker", 1, "publish to a topic with '+'"},
+		{own, 2, "publish at QoS 2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.topic, func(t *testing.T) {
 			e := start(t)
 			o := e.options(t, module)
 			lost := lossOf(o)
-			connect(t, o).Publish(topic, 0, false, "secret payload")
+			connect(t, o).Publish(tt.topic, tt.qos, false, "secret payload")
 			next(t, lost)
-			if strings.Contains(e.log.String(), "secret payload") {
+			log := e.log.String()
+			if strings.Contains(log, "secret payload") {
 				t.Error("the log holds the payload")
+			}
+			if strings.Count(log, tt.log) != 1 {
+				t.Errorf("the log does not say %q, or too often:\n%s", tt.log, log)
+			}
+			if list := e.sent.List(); len(list) != 0 {
+				t.Errorf("kept as telemetry: %v", list)
 			}
 		})
 	}

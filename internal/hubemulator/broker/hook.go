@@ -26,13 +26,33 @@ func (h *hook) ID() string {
 // Provides reports which calls the hook takes.
 func (h *hook) Provides(call byte) bool {
 	switch call {
-	case mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnPacketEncode,
+	case mqtt.OnPacketRead, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnPacketEncode,
 		mqtt.OnSessionEstablished, mqtt.OnACLCheck, mqtt.OnSubscribed,
 		mqtt.OnUnsubscribed, mqtt.OnPublish:
 		return true
 	default:
 		return false
 	}
+}
+
+// OnPacketRead comes before mochi-mqtt looks at a packet. It would take QoS 2
+// for QoS 1, and passes over some topics without a word, for which a client at
+// QoS 1 waits for ever.
+func (h *hook) OnPacketRead(client *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	s := h.broker.sessionOf(client)
+	if s == nil || pk.FixedHeader.Type != packets.Publish {
+		return pk, nil
+	}
+	switch {
+	case pk.FixedHeader.Qos > maxQoS:
+		s.log.Warn().Str(fieldTopic, pk.TopicName).Msg("publish at QoS 2, connection cut")
+	case !mqtt.IsValidFilter(pk.TopicName, true):
+		s.log.Warn().Str(fieldTopic, pk.TopicName).Msg("publish to a topic with '+' or '#' or to $SYS, connection cut")
+	default:
+		return pk, nil
+	}
+	s.kill()
+	return pk, packets.ErrRejectPacket
 }
 
 // OnConnectAuthenticate judges a login. False makes mochi-mqtt v2.7.9 answer
