@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	// The hub emulator knows no tunnels: it serves any module.
 	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca"},
 	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry"}, // what clients send
+	"hubemulator/faults":    {},                                                                // what shall go wrong; whoever serves clients asks it
 	"hubemulator/query":     {},
 	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/query", "hubemulator/sas", "hubemulator/store"},
 	"hubemulator/sas":       {},
@@ -81,6 +82,7 @@ var pure = map[string][]string{
 	"reason":                nil,
 	"tunnelopen":            nil,
 	"twin":                  nil,
+	"hubemulator/faults":    nil,
 	"hubemulator/query":     nil,
 	"hubemulator/sas":       {"net"}, // to split host and port, which is text
 	"hubemulator/store":     nil,
