@@ -9,7 +9,9 @@
 // The parts are packages of their own: store (identities and twins), statefile
 // (the file they are kept in), broker
 // (devices, over MQTT), rest (services, over HTTPS), workload (modules that
-// ask for a trust bundle and signatures, over a unix socket), sas (tokens).
+// ask for a trust bundle and signatures, over a unix socket), sas (tokens),
+// faults (what shall go wrong, on demand), control (how a test says so over
+// HTTP, under /emulator/).
 //
 // What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS; their
 // registry, with keys, etags and connection state; twins with tags, desired
@@ -43,6 +45,7 @@ import (
 
 	"rtsptunnel/internal/httpd"
 	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/statefile"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/localca"
@@ -112,6 +115,7 @@ type Hub struct {
 	store    *store.Store
 	lock     *os.File // of Dir; see lockDirectory
 	state    *statefile.File
+	faults   *faults.Set
 
 	broker    *broker.Broker
 	listeners listeners
@@ -130,7 +134,7 @@ func Start(o Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{options: o, served: make(chan struct{})}
+	h := &Hub{options: o, faults: faults.New(), served: make(chan struct{})}
 	if err := h.openFiles(); err != nil {
 		return nil, err
 	}
@@ -197,6 +201,12 @@ func (h *Hub) AddModule(device, module string) (generationID string, err error) 
 // client may come back at once.
 func (h *Hub) Drop(device, module string) {
 	h.broker.Drop(store.ID{Device: device, Module: module})
+}
+
+// Faults is what shall go wrong; nothing at first. Changes are in force at
+// once.
+func (h *Hub) Faults() *faults.Set {
+	return h.faults
 }
 
 // HTTPSAddr is where the service side listens, as host:port.

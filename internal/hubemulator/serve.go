@@ -87,14 +87,14 @@ func (h *Hub) serve() {
 			o.Log.Error().Err(err).Msg("stopped accepting MQTT clients")
 		}
 	}()
-	h.rest = httpd.Serve(h.listeners.https, rest.New(rest.Options{
+	h.rest = httpd.Serve(h.listeners.https, h.withControl(rest.New(rest.Options{
 		Store:      h.store,
 		Broker:     h.broker,
 		HostNames:  []string{o.HostName, defaultHostName},
 		PolicyName: policyName,
 		PolicyKey:  h.ownerKey,
 		Log:        component(o.Log, "rest"),
-	}), component(o.Log, "rest"))
+	})), component(o.Log, "rest"))
 	h.workload = httpd.Serve(h.listeners.workload, workload.New(workload.Options{
 		Store:       h.store,
 		Device:      o.EdgeDevice,

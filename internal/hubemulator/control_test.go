@@ -1,0 +1,49 @@
+package hubemulator_test
+
+import (
+	"net/http"
+	"testing"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/google/go-cmp/cmp"
+
+	"rtsptunnel/internal/hubemulator/faults"
+)
+
+// control is what a test sends to /emulator/: no Authorization.
+func (s *service) control(t *testing.T, method, path, body string, want int) string {
+	t.Helper()
+	plain := *s
+	plain.token = ""
+	status, raw, err := plain.do(t.Context(), method, path, body)
+	if err != nil || status != want {
+		t.Fatalf("%s %s: got %d %s %v, want %d", method, path, status, raw, err, want)
+	}
+	return string(raw)
+}
+
+func TestControl_withoutAuthorization(t *testing.T) {
+	t.Parallel()
+	hub, _ := start(t)
+	s := newService(t, hub)
+	s.control(t, "PUT", "/emulator/faults", `{"twin":{"hold":true}}`, 200)
+	if diff := cmp.Diff(faults.Rules{Twin: &faults.Twin{Hold: true}}, hub.Faults().Hub()); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	s.control(t, "DELETE", "/emulator/faults", "", 204)
+	// All else asks for it as ever.
+	for _, path := range []string{"/twins/edge1", "/emulator", "/emulatorx", "//emulator/faults", "/emulator/../twins/edge1"} {
+		s.control(t, "GET", path, "", http.StatusUnauthorized)
+	}
+}
+
+func TestControl_drop(t *testing.T) {
+	t.Parallel()
+	hub, generation := start(t)
+	lost := make(chan struct{}, 1)
+	o := options(t, hub, generation)
+	o.SetAutoReconnect(false).SetConnectionLostHandler(func(paho.Client, error) { lost <- struct{}{} })
+	connect(t, o)
+	newService(t, hub).control(t, "POST", "/emulator/drop/devices/edge1/modules/m1", "", 204)
+	next(t, lost)
+}
