@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"hubemulator/statefile": {}, // files without meaning; the store is meaning without files
 	"hubemulator/store":     {},
 	"hubemulator/telemetry": {},
-	"hubemulator/workload":  {"hubemulator/store"},
+	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
 	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "reason"},

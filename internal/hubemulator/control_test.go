@@ -47,3 +47,29 @@ func TestControl_drop(t *testing.T) {
 	newService(t, hub).control(t, "POST", "/emulator/drop/devices/edge1/modules/m1", "", 204)
 	next(t, lost)
 }
+
+func TestControl_workloadDown(t *testing.T) {
+	t.Parallel()
+	hub, _ := start(t)
+	s := newService(t, hub)
+	client := workloadClient(hub.WorkloadURI())
+	defer client.CloseIdleConnections()
+	get := func() (*http.Response, error) {
+		return client.Get("http://workload/trust-bundle?api-version=2018-06-28")
+	}
+
+	s.control(t, "PUT", "/emulator/faults", `{"workload":{"down":true}}`, 200)
+	if response, err := get(); err == nil {
+		response.Body.Close()
+		t.Errorf("status %d, want no answer", response.StatusCode)
+	}
+	s.control(t, "DELETE", "/emulator/faults", "", 204)
+	response, err := get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("status %d after the fault, want 200", response.StatusCode)
+	}
+}

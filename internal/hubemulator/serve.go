@@ -99,6 +99,7 @@ func (h *Hub) serve() {
 		Store:       h.store,
 		Device:      o.EdgeDevice,
 		TrustBundle: h.ca.CertPEM(),
+		Faults:      h.faults,
 		Log:         component(o.Log, "workload"),
 	}), component(o.Log, "workload"))
 }

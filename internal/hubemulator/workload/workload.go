@@ -5,9 +5,13 @@
 // and edgelet-http-workload (release 1.5). Not emulated: the check that the
 // caller is the module it claims to be, the limit of ten requests at a time,
 // encryption, server and identity certificates.
+//
+// On demand (package faults, group workload) it is down, slow, or answers
+// everything with a status.
 package workload
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -16,9 +20,11 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/store"
 )
 
@@ -39,6 +45,8 @@ type Options struct {
 	Device string
 	// TrustBundle is what modules shall trust, PEM encoded.
 	TrustBundle []byte
+	// Faults are what shall go wrong; nothing if nil.
+	Faults *faults.Set
 	// Log gets refused requests with the reason.
 	Log zerolog.Logger
 }
@@ -48,8 +56,12 @@ type api struct {
 }
 
 // New returns the API as an HTTP handler, safe for concurrent use. See Listen
-// for the socket it belongs on.
+// for the socket it belongs on; old IoT Edge runtimes and the simulator for
+// developers have it on a TCP port.
 func New(o Options) http.Handler {
+	if o.Faults == nil {
+		o.Faults = faults.New()
+	}
 	a := &api{Options: o}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /trust-bundle", a.trustBundle)
@@ -57,7 +69,33 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		a.refuse(w, http.StatusNotFound, "not found")
 	})
-	return a.checkVersion(mux)
+	return a.misbehave(a.checkVersion(mux))
+}
+
+// misbehave does to a request what is asked for in Faults, and passes it on if
+// that leaves anything to answer.
+func (a *api) misbehave(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// net/http sees a client go only after it has read the whole request.
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		if err != nil {
+			a.refuse(w, http.StatusBadRequest, "request body cannot be read")
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		status, down, ok := a.Faults.AwaitWorkload(r.Context().Done(), time.Now())
+		switch {
+		case !ok:
+			return // the caller is gone
+		case down:
+			a.Log.Info().Msg("connection closed unanswered on demand")
+			panic(http.ErrAbortHandler) // net/http's way to close a connection
+		case status != 0:
+			a.refuse(w, status, "refused on demand")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
 func (a *api) checkVersion(next http.Handler) http.Handler {
@@ -86,12 +124,8 @@ func (a *api) sign(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, http.StatusBadRequest, "missing parameter: request body")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		a.refuse(w, http.StatusBadRequest, "request body cannot be read")
-		return
-	}
-	if len(body) == 0 {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || len(body) == 0 {
 		a.refuse(w, http.StatusBadRequest, "missing parameter: request body")
 		return
 	}

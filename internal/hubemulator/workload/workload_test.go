@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rtsptunnel/internal/httpd"
+	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/hubemulator/workload"
 )
@@ -51,6 +52,11 @@ func listen(t *testing.T, path string) net.Listener {
 // start serves edge1/m1's API and returns a client for it and m1.
 func start(t *testing.T) (*http.Client, store.Identity) {
 	t.Helper()
+	return startWith(t, nil)
+}
+
+func startWith(t *testing.T, set *faults.Set) (*http.Client, store.Identity) {
+	t.Helper()
 	s := store.New()
 	identity, err := s.Ensure(store.ID{Device: "edge1", Module: "m1"})
 	if err != nil {
@@ -58,7 +64,7 @@ func start(t *testing.T) (*http.Client, store.Identity) {
 	}
 	path := socketPath(t)
 	server := httpd.Serve(listen(t, path), workload.New(workload.Options{
-		Store: s, Device: "edge1", TrustBundle: []byte(bundle), Log: zerolog.Nop(),
+		Store: s, Device: "edge1", TrustBundle: []byte(bundle), Faults: set, Log: zerolog.Nop(),
 	}), zerolog.Nop())
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
