@@ -9,7 +9,7 @@
 // The parts are packages of their own: store (identities and twins), statefile
 // (the file they are kept in), broker
 // (devices, over MQTT), rest (services, over HTTPS), workload (modules that
-// ask for a trust bundle and signatures, over a unix socket), sas (tokens),
+// ask for a trust bundle and signatures, over a unix socket and HTTP), sas (tokens),
 // faults (what shall go wrong, on demand), control (how a test says so over
 // HTTP, under /emulator/).
 //
@@ -73,6 +73,11 @@ type Options struct {
 	EdgeDevice string
 	// HTTPS and MQTT are the addresses to listen on; "127.0.0.1:0" if empty.
 	HTTPS, MQTT string
+	// WorkloadHTTP is an address at which the workload API listens over plain
+	// HTTP besides its unix socket, as old IoT Edge runtimes and the simulator
+	// for developers have it. Whoever reaches it can sign with the keys of the
+	// edge device's modules. Nowhere if empty.
+	WorkloadHTTP string
 	// Dir holds ca.pem, ca-key.pem, owner-key, state.json and lock (0600 each
 	// but ca.pem), and workload.sock. It is made, with mode 0700, if missing,
 	// and taken up again if there. Required.
@@ -121,7 +126,9 @@ type Hub struct {
 	listeners listeners
 	rest      *httpd.Server
 	workload  *httpd.Server
-	served    chan struct{} // closed when the broker has stopped accepting
+	// workloadHTTP is nil if not wanted.
+	workloadHTTP *httpd.Server
+	served       chan struct{} // closed when the broker has stopped accepting
 
 	closing sync.Once
 	closed  error // what the first Close returned
@@ -178,8 +185,12 @@ func (h *Hub) close() error {
 	// The broker first: calls from the service side wait for it.
 	err := h.broker.Close()
 	<-h.served
+	err = errors.Join(err, h.rest.Close(), h.workload.Close())
+	if h.workloadHTTP != nil {
+		err = errors.Join(err, h.workloadHTTP.Close())
+	}
 	// The state and the lock last: until here there may be changes.
-	return errors.Join(err, h.rest.Close(), h.workload.Close(), h.state.Close(), h.lock.Close())
+	return errors.Join(err, h.state.Close(), h.lock.Close())
 }
 
 // AddModule makes the module, and its device, if missing, and returns the
@@ -244,6 +255,16 @@ func (h *Hub) CAFile() string {
 // path of the socket.
 func (h *Hub) WorkloadURI() string {
 	return "unix://" + filepath.Join(h.options.Dir, socketFile)
+}
+
+// WorkloadHTTPURI is where the workload API listens over HTTP, such as
+// "http://127.0.0.1:15580", or empty if it does not. amenzhinsky/iothub wants
+// a '/' after it.
+func (h *Hub) WorkloadHTTPURI() string {
+	if h.listeners.workloadHTTP == nil {
+		return ""
+	}
+	return "http://" + h.listeners.workloadHTTP.Addr().String()
 }
 
 func component(log zerolog.Logger, name string) zerolog.Logger {

@@ -32,6 +32,8 @@ Flags:
   --gateway-hostname NAME  the edge device's name, one more in the certificate
   --https HOST:PORT        where services connect (127.0.0.1:8443)
   --mqtt HOST:PORT         where devices and modules connect (127.0.0.1:8883)
+  --workload HOST:PORT     where the workload API listens over plain HTTP too,
+                           besides DIR/workload.sock (nowhere)
   --state DIR              directory for keys, devices and twins (state.json) and
                            the workload socket; made if missing, taken up again
                            if there (required)
@@ -87,6 +89,7 @@ func parseArgs(args []string) (command, error) {
 	flags.StringVar(&c.options.GatewayName, "gateway-hostname", "", "")
 	flags.StringVar(&c.options.HTTPS, "https", "127.0.0.1:8443", "")
 	flags.StringVar(&c.options.MQTT, "mqtt", "127.0.0.1:8883", "")
+	flags.StringVar(&c.options.WorkloadHTTP, "workload", "", "")
 	flags.StringVar(&c.options.Dir, "state", "", "")
 	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "")
 	flags.Func("module", "", c.addModule)
@@ -143,14 +146,17 @@ func (c command) run(ctx context.Context, stdout io.Writer) (err error) {
 
 // announce says how to reach the hub, in lines a shell can read.
 func announce(w io.Writer, hub *Hub) error {
-	var text strings.Builder
-	for _, line := range [][2]string{
+	lines := [][2]string{
 		{"HUB_CONNECTION_STRING", hub.OwnerConnectionString()},
 		{"CA_FILE", hub.CAFile()},
 		{"WORKLOAD_URI", hub.WorkloadURI()},
-		{"HTTPS", hub.HTTPSAddr()},
-		{"MQTT", hub.MQTTAddr()},
-	} {
+	}
+	if uri := hub.WorkloadHTTPURI(); uri != "" {
+		lines = append(lines, [2]string{"WORKLOAD_HTTP_URI", uri})
+	}
+	lines = append(lines, [2]string{"HTTPS", hub.HTTPSAddr()}, [2]string{"MQTT", hub.MQTTAddr()})
+	var text strings.Builder
+	for _, line := range lines {
 		text.WriteString(line[0] + "=" + shellQuote(line[1]) + "\n")
 	}
 	text.WriteString("ready\n")

@@ -18,9 +18,10 @@ import (
 
 // listeners are all the places a hub is reached at.
 type listeners struct {
-	https    net.Listener
-	mqtt     net.Listener
-	workload net.Listener
+	https        net.Listener
+	mqtt         net.Listener
+	workload     net.Listener
+	workloadHTTP net.Listener // nil if not wanted
 }
 
 // listen opens all listeners or none.
@@ -40,12 +41,17 @@ func listen(ctx context.Context, o Options, ca *localca.CA) (l listeners, err er
 	if l.mqtt, err = listenTLS(ctx, o.MQTT, config); err != nil {
 		return l, fmt.Errorf("listen for MQTT: %w", err)
 	}
+	if o.WorkloadHTTP != "" {
+		if l.workloadHTTP, err = listenTCP(ctx, o.WorkloadHTTP); err != nil {
+			return l, fmt.Errorf("listen for the workload API: %w", err)
+		}
+	}
 	l.workload, err = workload.Listen(ctx, filepath.Join(o.Dir, socketFile))
 	return l, err
 }
 
 func (l listeners) close() {
-	for _, ln := range []net.Listener{l.https, l.mqtt, l.workload} {
+	for _, ln := range []net.Listener{l.https, l.mqtt, l.workload, l.workloadHTTP} {
 		if ln != nil {
 			ln.Close()
 		}
@@ -65,6 +71,14 @@ func tlsConfig(o Options, ca *localca.CA) (*tls.Config, error) {
 }
 
 func listenTLS(ctx context.Context, address string, config *tls.Config) (net.Listener, error) {
+	ln, err := listenTCP(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(ln, config), nil
+}
+
+func listenTCP(ctx context.Context, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", address)
 	switch {
@@ -72,10 +86,9 @@ func listenTLS(ctx context.Context, address string, config *tls.Config) (net.Lis
 		return nil, fmt.Errorf("%s is taken, stop the program that listens there or choose another address: %w", address, err)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s needs more rights, choose a port from 1024 up: %w", address, err)
-	case err != nil:
-		return nil, err
+	default:
+		return ln, err
 	}
-	return tls.NewListener(ln, config), nil
 }
 
 // serve starts to serve all listeners. Close waits for what it starts.
@@ -87,19 +100,30 @@ func (h *Hub) serve() {
 			o.Log.Error().Err(err).Msg("stopped accepting MQTT clients")
 		}
 	}()
-	h.rest = httpd.Serve(h.listeners.https, h.withControl(rest.New(rest.Options{
+	api := rest.New(rest.Options{
 		Store:      h.store,
 		Broker:     h.broker,
 		HostNames:  []string{o.HostName, defaultHostName},
 		PolicyName: policyName,
 		PolicyKey:  h.ownerKey,
 		Log:        component(o.Log, "rest"),
-	})), component(o.Log, "rest"))
-	h.workload = httpd.Serve(h.listeners.workload, workload.New(workload.Options{
+	})
+	h.rest = httpd.Serve(h.listeners.https, h.withControl(api), component(o.Log, "rest"))
+	h.serveWorkload()
+}
+
+// serveWorkload serves one and the same workload API in all places.
+func (h *Hub) serveWorkload() {
+	log := component(h.options.Log, "workload")
+	api := workload.New(workload.Options{
 		Store:       h.store,
-		Device:      o.EdgeDevice,
+		Device:      h.options.EdgeDevice,
 		TrustBundle: h.ca.CertPEM(),
 		Faults:      h.faults,
-		Log:         component(o.Log, "workload"),
-	}), component(o.Log, "workload"))
+		Log:         log,
+	})
+	h.workload = httpd.Serve(h.listeners.workload, api, log)
+	if h.listeners.workloadHTTP != nil {
+		h.workloadHTTP = httpd.Serve(h.listeners.workloadHTTP, api, log)
+	}
 }
