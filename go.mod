@@ -15,6 +15,7 @@ require (
 	github.com/rs/zerolog v1.35.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.38.0
+	golang.org/x/time v0.16.0
 )
 
 require (

@@ -25,16 +25,17 @@ var mayImport = map[string][]string{
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.
-	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "hubemulator/control", "hubemulator/faults"},
+	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle"},
 	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry"}, // what clients send
 	"hubemulator/control":   {"hubemulator/faults", "hubemulator/store"},                       // a test drives the hub
 	"hubemulator/faults":    {},                                                                // what shall go wrong; whoever serves clients asks it
 	"hubemulator/query":     {},
-	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/query", "hubemulator/sas", "hubemulator/store"},
+	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/faults", "hubemulator/query", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},
 	"hubemulator/sas":       {},
 	"hubemulator/statefile": {}, // files without meaning; the store is meaning without files
 	"hubemulator/store":     {},
 	"hubemulator/telemetry": {},
+	"hubemulator/throttle":  {}, // how often things may be asked for
 	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
@@ -63,6 +64,7 @@ var onlyIn = map[string][]string{
 	"github.com/bluenviron/gortsplib":      {"rtsptest"},
 	"github.com/bluenviron/mediacommon":    {"rtsptest"},
 	"github.com/pion/rtp":                  {"rtsptest"},
+	"golang.org/x/time":                    {"hubemulator/throttle"},
 }
 
 // never is what a binary must not reach, however far away, because it would make
@@ -88,6 +90,7 @@ var pure = map[string][]string{
 	"hubemulator/sas":       {"net"}, // to split host and port, which is text
 	"hubemulator/store":     nil,
 	"hubemulator/telemetry": nil,
+	"hubemulator/throttle":  nil,
 }
 
 // impure is what they must not import. net/http's constants and header type are

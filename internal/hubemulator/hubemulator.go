@@ -11,7 +11,7 @@
 // (devices, over MQTT), rest (services, over HTTPS), workload (modules that
 // ask for a trust bundle and signatures, over a unix socket and HTTP), sas (tokens),
 // faults (what shall go wrong, on demand), control (how a test says so over
-// HTTP, under /emulator/).
+// HTTP, under /emulator/), throttle (limits on rates).
 //
 // What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS; their
 // registry, with keys, etags and connection state; twins with tags, desired
@@ -24,7 +24,7 @@
 // directory takes it up. One hub at a time has a directory.
 //
 // Not emulated (yet):
-//   - queries, throttling, changes of many devices in one request;
+//   - queries, changes of many devices in one request;
 //   - MQTT over WebSocket, sessions that outlive a connection, the end of a
 //     connection when its token expires, X.509 logins, kept telemetry;
 //   - a difference between hub and edge hub: one listener is both;
@@ -48,6 +48,7 @@ import (
 	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/statefile"
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/throttle"
 	"rtsptunnel/internal/localca"
 )
 
@@ -78,6 +79,9 @@ type Options struct {
 	// for developers have it. Whoever reaches it can sign with the keys of the
 	// edge device's modules. Nowhere if empty.
 	WorkloadHTTP string
+	// Throttle limits the rates of operations as IoT Hub does at tier S1 with
+	// one unit. Without it there are no limits.
+	Throttle bool
 	// Dir holds ca.pem, ca-key.pem, owner-key, state.json and lock (0600 each
 	// but ca.pem), and workload.sock. It is made, with mode 0700, if missing,
 	// and taken up again if there. Required.
@@ -121,6 +125,7 @@ type Hub struct {
 	lock     *os.File // of Dir; see lockDirectory
 	state    *statefile.File
 	faults   *faults.Set
+	throttle *throttle.Limits // nil if not wanted
 
 	broker    *broker.Broker
 	listeners listeners
@@ -142,6 +147,9 @@ func Start(o Options) (*Hub, error) {
 		return nil, err
 	}
 	h := &Hub{options: o, faults: faults.New(), served: make(chan struct{})}
+	if o.Throttle {
+		h.throttle = throttle.New(throttle.S1())
+	}
 	if err := h.openFiles(); err != nil {
 		return nil, err
 	}

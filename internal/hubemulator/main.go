@@ -34,6 +34,7 @@ Flags:
   --mqtt HOST:PORT         where devices and modules connect (127.0.0.1:8883)
   --workload HOST:PORT     where the workload API listens over plain HTTP too,
                            besides DIR/workload.sock (nowhere)
+  --throttle               limit rates as IoT Hub does at tier S1 with one unit
   --state DIR              directory for keys, devices and twins (state.json) and
                            the workload socket; made if missing, taken up again
                            if there (required)
@@ -90,6 +91,7 @@ func parseArgs(args []string) (command, error) {
 	flags.StringVar(&c.options.HTTPS, "https", "127.0.0.1:8443", "")
 	flags.StringVar(&c.options.MQTT, "mqtt", "127.0.0.1:8883", "")
 	flags.StringVar(&c.options.WorkloadHTTP, "workload", "", "")
+	flags.BoolVar(&c.options.Throttle, "throttle", false, "")
 	flags.StringVar(&c.options.Dir, "state", "", "")
 	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "")
 	flags.Func("module", "", c.addModule)

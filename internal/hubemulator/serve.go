@@ -106,6 +106,8 @@ func (h *Hub) serve() {
 		HostNames:  []string{o.HostName, defaultHostName},
 		PolicyName: policyName,
 		PolicyKey:  h.ownerKey,
+		Faults:     h.faults,
+		Throttle:   h.throttle,
 		Log:        component(o.Log, "rest"),
 	})
 	h.rest = httpd.Serve(h.listeners.https, h.withControl(api), component(o.Log, "rest"))

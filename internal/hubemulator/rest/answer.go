@@ -29,6 +29,7 @@ const (
 	codeNotFound          = "NotFound"
 	codePrecondition      = "PreconditionFailed"
 	codeServerError       = "ServerError"
+	codeThrottling        = "ThrottlingException"
 	codeTooManyModules    = "TooManyModulesOnDevice"
 	codeUnauthorized      = "IotHubUnauthorizedAccess"
 	codeUnavailable       = "ServiceUnavailable"

@@ -5,10 +5,10 @@
 //
 // Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API",
 // and what Microsoft's SDKs look at. All answers are JSON. Not emulated
-// (yet): changes of many devices in one request, throttling, policies other
-// than the owner, the modules $edgeAgent and $edgeHub that IoT Hub makes with
-// an IoT Edge device, parent scopes of devices, and calls from module to
-// module. What queries may say is in package query.
+// (yet): changes of many devices in one request, policies other than the owner,
+// the modules $edgeAgent and $edgeHub that IoT Hub makes with an IoT Edge
+// device, parent scopes of devices, and calls from module to module. What
+// queries may say is in package query.
 //
 // What an answer tells of identities and twins is kept (see store.Store.Keep)
 // before it is sent, or the answer is 503 ServiceUnavailable.
@@ -32,8 +32,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/sas"
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/throttle"
 )
 
 // Options are what the API needs.
@@ -48,6 +50,10 @@ type Options struct {
 	// API. The key is a secret.
 	PolicyName string
 	PolicyKey  string
+	// Faults are what shall go wrong; nothing if nil.
+	Faults *faults.Set
+	// Throttle limits how often requests are carried out; nil is no limits.
+	Throttle *throttle.Limits
 	// Log gets refused requests with the reason. Never a token or a payload.
 	Log zerolog.Logger
 }
@@ -59,6 +65,9 @@ type api struct {
 // New returns the API as an HTTP handler, safe for concurrent use. It is
 // meant to be served over TLS.
 func New(o Options) http.Handler {
+	if o.Faults == nil {
+		o.Faults = faults.New()
+	}
 	a := &api{Options: o}
 	mux := http.NewServeMux()
 	// ServeMux matches the escaped path and unescapes each segment, so an id
@@ -71,7 +80,7 @@ func New(o Options) http.Handler {
 		mux.HandleFunc("POST "+path+"/methods", a.invokeMethod)
 	}
 	mux.HandleFunc("/", a.refuseRoute)
-	return a.authorize(a.requireVersion(a.refuseRedirects(mux)))
+	return a.authorize(a.requireVersion(a.throttle(a.refuseRedirects(mux))))
 }
 
 func (a *api) refuseRoute(w http.ResponseWriter, r *http.Request) {

@@ -43,6 +43,12 @@ type env struct {
 
 func start(t *testing.T) *env {
 	t.Helper()
+	return startWith(t, rest.Options{})
+}
+
+// startWith fills in what o leaves out.
+func startWith(t *testing.T, o rest.Options) *env {
+	t.Helper()
 	e := &env{store: store.New(), key: newKey()}
 	if _, err := e.store.Ensure(module); err != nil {
 		t.Fatal(err)
@@ -51,10 +57,9 @@ func start(t *testing.T) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.server = httptest.NewTLSServer(rest.New(rest.Options{
-		Store: e.store, Broker: devices, HostNames: []string{hostName, "localhost"},
-		PolicyName: policy, PolicyKey: e.key, Log: zerolog.Nop(),
-	}))
+	o.Store, o.Broker, o.HostNames = e.store, devices, []string{hostName, "localhost"}
+	o.PolicyName, o.PolicyKey, o.Log = policy, e.key, zerolog.Nop()
+	e.server = httptest.NewTLSServer(rest.New(o))
 	t.Cleanup(func() {
 		e.server.Close()
 		if err := devices.Close(); err != nil {
