@@ -26,9 +26,9 @@ var mayImport = map[string][]string{
 
 	// The hub emulator knows no tunnels: it serves any module.
 	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle"},
-	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry"}, // what clients send
-	"hubemulator/control":   {"hubemulator/faults", "hubemulator/store"},                       // a test drives the hub
-	"hubemulator/faults":    {},                                                                // what shall go wrong; whoever serves clients asks it
+	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry", "hubemulator/faults", "hubemulator/throttle"}, // what clients send
+	"hubemulator/control":   {"hubemulator/faults", "hubemulator/store"},                                                                     // a test drives the hub
+	"hubemulator/faults":    {},                                                                                                              // what shall go wrong; whoever serves clients asks it
 	"hubemulator/query":     {},
 	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/faults", "hubemulator/query", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},
 	"hubemulator/sas":       {},

@@ -167,6 +167,8 @@ func (h *Hub) open() (err error) {
 		Store:       h.store,
 		HostName:    o.HostName,
 		GatewayName: o.GatewayName,
+		Faults:      h.faults,
+		Throttle:    h.throttle,
 		Log:         component(o.Log, "broker"),
 	}); err != nil {
 		return err

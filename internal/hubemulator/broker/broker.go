@@ -12,6 +12,11 @@
 // The store keeps it, over restarts too. What a client is told (session
 // present, SUBACK, the answer to a reported patch) is kept first.
 //
+// On demand of a test (package faults) logins and subscriptions are refused,
+// connections cut, answers to twin requests delayed, held or made errors, and
+// method calls lost. Limits on rates (package throttle) are off unless asked
+// for: a twin request above them is answered with 429, a connection closed.
+//
 // Not emulated (yet):
 //   - X.509 logins, MQTT over WebSocket;
 //   - messages for a client that is away: it is sent nothing when it is back;
@@ -33,8 +38,10 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/hubemulator/telemetry"
+	"rtsptunnel/internal/hubemulator/throttle"
 )
 
 const (
@@ -68,6 +75,11 @@ type Options struct {
 	GatewayName string
 	// Telemetry gets what clients send to the cloud. May be nil.
 	Telemetry *telemetry.Log
+	// Faults are what shall go wrong; nothing if nil.
+	Faults *faults.Set
+	// Throttle limits how often clients may connect and ask for their twins;
+	// nil is no limits.
+	Throttle *throttle.Limits
 	// Log gets logins, refused logins with the reason, and lost connections.
 	// Never a token or a payload.
 	Log zerolog.Logger
@@ -80,6 +92,8 @@ type Broker struct {
 	gatewayName string
 	telemetry   *telemetry.Log
 	log         zerolog.Logger
+	faults      *faults.Set
+	throttle    *throttle.Limits
 
 	server *mqtt.Server
 	calls  *calls
@@ -98,12 +112,17 @@ type Broker struct {
 // New returns a broker that serves nobody yet; see Serve. Close it even if
 // Serve was never called.
 func New(o Options) (*Broker, error) {
+	if o.Faults == nil {
+		o.Faults = faults.New()
+	}
 	b := &Broker{
 		store:       o.Store,
 		hostName:    o.HostName,
 		gatewayName: o.GatewayName,
 		telemetry:   cmp.Or(o.Telemetry, &telemetry.Log{}),
 		log:         o.Log,
+		faults:      o.Faults,
+		throttle:    o.Throttle,
 		calls:       newCalls(),
 		done:        make(chan struct{}),
 		serving:     make(map[net.Listener]struct{}),

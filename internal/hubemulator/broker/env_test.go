@@ -17,9 +17,11 @@ import (
 	"go.uber.org/goleak"
 
 	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/sas"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/hubemulator/telemetry"
+	"rtsptunnel/internal/hubemulator/throttle"
 	"rtsptunnel/internal/localca"
 )
 
@@ -50,11 +52,14 @@ type env struct {
 	addr   string
 	log    *lockedBuffer
 	served chan error
+
+	faults   *faults.Set
+	throttle *throttle.Limits // nil unless a test sets it and restarts
 }
 
 func start(t *testing.T) *env {
 	t.Helper()
-	e := &env{store: store.New(), sent: &telemetry.Log{}, log: &lockedBuffer{}}
+	e := &env{store: store.New(), sent: &telemetry.Log{}, log: &lockedBuffer{}, faults: faults.New()}
 	e.keep = &keeper{store: e.store}
 	e.store.KeepWith(e.keep.keep)
 	for _, id := range []store.ID{module, other} {
@@ -85,6 +90,7 @@ func (e *env) serve(t *testing.T) {
 	e.addr = ln.Addr().String()
 	e.broker, err = broker.New(broker.Options{
 		Store: e.store, HostName: hostName, GatewayName: gatewayName, Telemetry: e.sent, Log: zerolog.New(e.log),
+		Faults: e.faults, Throttle: e.throttle,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"rtsptunnel/internal/hubemulator/throttle"
 )
 
 // hook is the broker as mochi-mqtt calls it. The rules are:
@@ -26,7 +28,7 @@ func (h *hook) ID() string {
 // Provides reports which calls the hook takes.
 func (h *hook) Provides(call byte) bool {
 	switch call {
-	case mqtt.OnPacketRead, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnPacketEncode,
+	case mqtt.OnPacketRead, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnPacketEncode,
 		mqtt.OnSessionEstablished, mqtt.OnACLCheck, mqtt.OnSubscribed,
 		mqtt.OnUnsubscribed, mqtt.OnPublish:
 		return true
@@ -53,6 +55,17 @@ func (h *hook) OnPacketRead(client *mqtt.Client, pk packets.Packet) (packets.Pac
 	}
 	s.kill()
 	return pk, packets.ErrRejectPacket
+}
+
+// OnConnect comes before the login. An error makes mochi-mqtt close the
+// connection without a CONNACK, as IoT Hub does with MQTT connections that it
+// throttles (Azure/azure-iot-sdk-c, issue 1766).
+func (h *hook) OnConnect(client *mqtt.Client, _ packets.Packet) error {
+	if _, ok := h.broker.throttle.Take(throttle.Connections, 1); !ok {
+		h.broker.log.Warn().Str(fieldRemote, client.Net.Remote).Msg("connection throttled")
+		return errThrottled
+	}
+	return nil
 }
 
 // OnConnectAuthenticate judges a login. False makes mochi-mqtt v2.7.9 answer
@@ -93,7 +106,7 @@ func (h *hook) OnACLCheck(client *mqtt.Client, topic string, write bool) bool {
 		return true
 	}
 	s := h.broker.sessionOf(client)
-	return s != nil && mayBeSubscribed(s.id, topic)
+	return s != nil && mayBeSubscribed(s.id, topic) && !h.broker.faults.SubscriptionRefused(s.id.String())
 }
 
 // OnSubscribed comes before SUBACK.

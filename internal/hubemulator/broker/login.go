@@ -62,6 +62,9 @@ func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (login, er
 	if err != nil {
 		return login{}, err
 	}
+	if b.faults.LoginRefused(identity.ID.String()) {
+		return login{}, errOnDemand
+	}
 	return login{user: user, expires: expires}, b.store.SetModelID(identity.ID, user.modelID)
 }
 

@@ -74,7 +74,7 @@ func (b *Broker) sendCall(ctx context.Context, id store.ID, rid string, call Cal
 	defer timer.Stop()
 	for {
 		s, changed := b.subscribed(id, filterMethods)
-		if s != nil && s.send(filterMethods, message{topic: topic, payload: call.Payload}) {
+		if s != nil && (b.loseRequest(s) || s.send(filterMethods, message{topic: topic, payload: call.Payload})) {
 			return nil
 		}
 		if call.ConnectTimeout <= 0 {
@@ -98,6 +98,10 @@ func (b *Broker) takeMethodAnswer(s *session, path, rid string, payload []byte) 
 	status, err := strconv.Atoi(strings.TrimSuffix(path, "/"))
 	if err != nil {
 		s.log.Warn().Str(fieldTopic, topicMethodAnswer+path).Msg("method answer without a status dropped")
+		return
+	}
+	if b.faults.MethodAnswerLost(s.id.String()) {
+		s.log.Info().Int(fieldStatus, status).Msg("method answer lost on demand")
 		return
 	}
 	if !b.calls.answer(rid, s.id, answer{status: status, payload: payload}) {

@@ -9,6 +9,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/store"
 )
 
@@ -40,6 +41,13 @@ type session struct {
 	queue      []message
 	queued     int        // bytes of payload in queue
 	room       *sync.Cond // signalled when queue has become shorter, or never will
+
+	// For faults on demand; see faults.go. held is under mu.
+	faults    *faults.Set
+	since     time.Time // of the login
+	held      []heldAnswer
+	heldBytes int
+	wakeHeld  chan struct{} // holds one token when held may have grown
 }
 
 // message is what waits for the client.
@@ -54,15 +62,18 @@ type message struct {
 	otherwise func(cause error) message
 }
 
-func newSession(client *mqtt.Client, id store.ID, log zerolog.Logger, filters []string, present bool) *session {
+func (b *Broker) newSession(client *mqtt.Client, id store.ID, filters []string, present bool) *session {
 	s := &session{
 		client:     client,
 		id:         id,
-		log:        log.With().Str(fieldIdentity, id.String()).Logger(),
+		log:        b.log.With().Str(fieldIdentity, id.String()).Logger(),
 		present:    present,
 		wake:       make(chan struct{}, 1),
 		done:       make(chan struct{}),
 		subscribed: make(map[string]bool),
+		faults:     b.faults,
+		since:      time.Now(),
+		wakeHeld:   make(chan struct{}, 1),
 	}
 	s.room = sync.NewCond(&s.mu)
 	for _, filter := range filters {
@@ -93,7 +104,9 @@ func (s *session) answer(m message) {
 		s.room.Wait()
 	}
 	s.mu.Unlock()
-	s.send(filterTwin, m)
+	if !s.hold(m) {
+		s.send(filterTwin, m)
+	}
 }
 
 // send queues a message if the client has subscribed to filter, and reports

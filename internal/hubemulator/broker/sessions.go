@@ -106,7 +106,7 @@ func (b *Broker) openSession(client *mqtt.Client, clean bool) (s, old *session, 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	filters, present, err := b.store.OpenSession(id, clean)
-	s, old = newSession(client, id, b.log, filters, present), b.sessions[id]
+	s, old = b.newSession(client, id, filters, present), b.sessions[id]
 	b.sessions[id] = s
 	b.conns[client.Net.Conn] = s
 	b.store.SetConnected(id, true)
@@ -118,6 +118,8 @@ func (b *Broker) openSession(client *mqtt.Client, clean bool) (s, old *session, 
 func (b *Broker) begin(client *mqtt.Client) {
 	s := b.sessionOf(client)
 	b.wg.Go(func() { s.write(b.store.Keep) })
+	b.wg.Go(s.release)
+	b.wg.Go(s.cutOnDemand)
 }
 
 // setSubscribed notes that the client of s has subscribed to filter, or has

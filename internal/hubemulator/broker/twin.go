@@ -7,11 +7,16 @@ import (
 	"net/http"
 
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/throttle"
 )
 
 // codeArgumentInvalid is IoT Hub's error code for a request body it cannot
 // read (Azure/azure-iot-sdk-csharp, ErrorCode.ArgumentInvalid).
 const codeArgumentInvalid = 400004
+
+// codeThrottling is the one of what comes too fast (Microsoft, "Understand and
+// resolve Azure IoT Hub errors", 429001 ThrottlingException).
+const codeThrottling = 429001
 
 // twinDocument is the answer to a twin request: no "properties" around the
 // sections and no $metadata in them.
@@ -28,6 +33,10 @@ type errorDocument struct {
 }
 
 func (b *Broker) answerTwinGet(s *session, rid string) {
+	if status, reason := b.obstacle(s, throttle.TwinReads); reason != nil {
+		s.answer(refusal(s, status, rid, reason))
+		return
+	}
 	twin, err := b.store.Twin(s.id)
 	if err != nil {
 		s.answer(refusal(s, http.StatusNotFound, rid, err))
@@ -42,6 +51,10 @@ func (b *Broker) answerTwinGet(s *session, rid string) {
 }
 
 func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
+	if status, reason := b.obstacle(s, throttle.TwinUpdates); reason != nil {
+		s.answer(refusal(s, status, rid, reason))
+		return
+	}
 	patch, err := store.ParsePatch(payload)
 	if err != nil {
 		s.answer(refusal(s, http.StatusBadRequest, rid, err))
@@ -73,8 +86,11 @@ func (b *Broker) answerKept(s *session, rid string, m message) {
 func refusal(s *session, status int, rid string, cause error) message {
 	s.log.Warn().Err(cause).Int(fieldStatus, status).Msg("twin request refused")
 	code, text := status*1000, http.StatusText(status) // IoT Hub's codes are the status and three digits
-	if status == http.StatusBadRequest {
+	switch status {
+	case http.StatusBadRequest:
 		code = codeArgumentInvalid
+	case http.StatusTooManyRequests:
+		code = codeThrottling
 	}
 	if errors.Is(cause, store.ErrLimit) {
 		text = cause.Error()
