@@ -25,9 +25,9 @@ var mayImport = map[string][]string{
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.
-	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle"},
+	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle", "hubemulator/telemetry"},
 	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry", "hubemulator/faults", "hubemulator/throttle"}, // what clients send
-	"hubemulator/control":   {"hubemulator/faults", "hubemulator/store"},                                                                     // a test drives the hub
+	"hubemulator/control":   {"hubemulator/faults", "hubemulator/store", "hubemulator/telemetry"},                                            // a test drives the hub
 	"hubemulator/faults":    {},                                                                                                              // what shall go wrong; whoever serves clients asks it
 	"hubemulator/query":     {},
 	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/faults", "hubemulator/query", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},

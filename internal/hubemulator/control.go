@@ -14,6 +14,7 @@ func (h *Hub) withControl(next http.Handler) http.Handler {
 		Faults:    h.faults,
 		Store:     h.store,
 		Drop:      h.broker.Drop,
+		Telemetry: &h.telemetry,
 		HostNames: []string{h.options.HostName, h.options.GatewayName},
 		Log:       component(h.options.Log, "control"),
 	})

@@ -1,6 +1,7 @@
 package hubemulator_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 
@@ -71,5 +72,29 @@ func TestControl_workloadDown(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("status %d after the fault, want 200", response.StatusCode)
+	}
+}
+
+func TestControl_telemetry(t *testing.T) {
+	t.Parallel()
+	hub, generation := start(t)
+	client := connect(t, options(t, hub, generation))
+	wait(t, client.Publish("devices/edge1/modules/m1/messages/events/a=b%20c", 1, false, "first"))
+	wait(t, client.Publish("devices/edge1/modules/m1/messages/events/", 1, false, `"second"`))
+	s := newService(t, hub)
+	got := s.control(t, "GET", "/emulator/telemetry", "", 200)
+	var list []struct {
+		Identity, Body string
+		Properties     map[string]string
+	}
+	if err := json.Unmarshal([]byte(got), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 2 || list[0].Identity != "edge1/m1" || list[0].Properties["a"] != "b c" ||
+		list[0].Body != "first" || list[1].Body != `"second"` {
+		t.Errorf("got %s", got)
+	}
+	if len(hub.Telemetry().List()) != 2 {
+		t.Error("the Go call has other messages")
 	}
 }

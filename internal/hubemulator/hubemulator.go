@@ -9,15 +9,17 @@
 // The parts are packages of their own: store (identities and twins), statefile
 // (the file they are kept in), broker
 // (devices, over MQTT), rest (services, over HTTPS), workload (modules that
-// ask for a trust bundle and signatures, over a unix socket and HTTP), sas (tokens),
-// faults (what shall go wrong, on demand), control (how a test says so over
-// HTTP, under /emulator/), throttle (limits on rates).
+// ask for a trust bundle and signatures, over a unix socket and HTTP), sas
+// (tokens), telemetry (what devices sent, for inspection), faults (what shall
+// go wrong, on demand of a test), throttle (limits on rates), control (how a
+// test drives all this over HTTP, under /emulator/).
 //
 // What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS; their
 // registry, with keys, etags and connection state; twins with tags, desired
 // and reported properties, $version and $metadata, in IoT Hub's limits; direct
 // methods with connect and response timeouts; all this over REST with IoT
-// Hub's error bodies; statistics; trust bundle and signing.
+// Hub's error bodies; statistics; trust bundle and signing. Off unless asked
+// for: faults, and IoT Hub's limits on rates.
 //
 // State outlives the process, however it ends: what was answered was in
 // state.json before (package statefile), and a hub that is started in the same
@@ -26,7 +28,7 @@
 // Not emulated (yet):
 //   - queries, changes of many devices in one request;
 //   - MQTT over WebSocket, sessions that outlive a connection, the end of a
-//     connection when its token expires, X.509 logins, kept telemetry;
+//     connection when its token expires, X.509 logins;
 //   - a difference between hub and edge hub: one listener is both;
 //   - AMQP, cloud to device messages, module inputs and routes, jobs, file
 //     upload, the provisioning service.
@@ -48,6 +50,7 @@ import (
 	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/statefile"
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/telemetry"
 	"rtsptunnel/internal/hubemulator/throttle"
 	"rtsptunnel/internal/localca"
 )
@@ -118,14 +121,15 @@ func orDefault(value, fallback string) string {
 
 // Hub is a running emulator. All methods are safe for concurrent use.
 type Hub struct {
-	options  Options
-	ca       *localca.CA
-	ownerKey string
-	store    *store.Store
-	lock     *os.File // of Dir; see lockDirectory
-	state    *statefile.File
-	faults   *faults.Set
-	throttle *throttle.Limits // nil if not wanted
+	options   Options
+	ca        *localca.CA
+	ownerKey  string
+	store     *store.Store
+	lock      *os.File // of Dir; see lockDirectory
+	state     *statefile.File
+	faults    *faults.Set
+	telemetry telemetry.Log
+	throttle  *throttle.Limits // nil if not wanted
 
 	broker    *broker.Broker
 	listeners listeners
@@ -167,6 +171,7 @@ func (h *Hub) open() (err error) {
 		Store:       h.store,
 		HostName:    o.HostName,
 		GatewayName: o.GatewayName,
+		Telemetry:   &h.telemetry,
 		Faults:      h.faults,
 		Throttle:    h.throttle,
 		Log:         component(o.Log, "broker"),
@@ -228,6 +233,12 @@ func (h *Hub) Drop(device, module string) {
 // once.
 func (h *Hub) Faults() *faults.Set {
 	return h.faults
+}
+
+// Telemetry is what devices and modules have sent to the cloud; nothing of it
+// outlives the process.
+func (h *Hub) Telemetry() *telemetry.Log {
+	return &h.telemetry
 }
 
 // HTTPSAddr is where the service side listens, as host:port.

@@ -1,5 +1,5 @@
 // Package control is how a test drives the hub it runs against, over HTTP:
-// faults, cut connections.
+// faults, cut connections, what devices have sent.
 //
 //	GET    /emulator/faults                             the rules of the hub
 //	PUT    /emulator/faults                             replaces them; those of identities stay
@@ -9,10 +9,13 @@
 //	PUT    /emulator/faults/devices/{d}[/modules/{m}]   replaces them
 //	DELETE /emulator/faults/devices/{d}[/modules/{m}]   removes them
 //	POST   /emulator/drop/devices/{d}[/modules/{m}]     cuts the MQTT connection, as a broken network would
+//	GET    /emulator/telemetry[?identity=d/m]           what devices and modules have sent, or that one; oldest first
+//	DELETE /emulator/telemetry                          forgets it
 //
 // Rules are the document of package faults; PUT answers with what it set. What
 // has nothing to say is answered with 204, an unknown identity with 404, and
-// errors have IoT Hub's form. IoT Hub has nothing of all this.
+// errors have IoT Hub's form. Telemetry is a JSON array of what package
+// telemetry says a message is written as: identity, properties and body. IoT Hub has nothing of all this.
 //
 // No Authorization is asked for: whoever reaches the hub's port may do it, and
 // the hub listens on loopback unless it is told otherwise. A web page in a
@@ -28,6 +31,7 @@ import (
 
 	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/telemetry"
 )
 
 // Prefix is what all paths begin with.
@@ -44,6 +48,8 @@ type Options struct {
 	// HostNames are the names requests may be sent to, besides loopback's;
 	// with any port.
 	HostNames []string
+	// Telemetry is what devices have sent. Required.
+	Telemetry *telemetry.Log
 	// Log gets every change, and refused requests with the reason.
 	Log zerolog.Logger
 }
@@ -60,6 +66,8 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("PUT /emulator/faults", a.putFaults)
 	mux.HandleFunc("DELETE /emulator/faults", a.clearFaults)
 	mux.HandleFunc("GET /emulator/faults/devices", a.listFaults)
+	mux.HandleFunc("GET /emulator/telemetry", a.listTelemetry)
+	mux.HandleFunc("DELETE /emulator/telemetry", a.clearTelemetry)
 	for _, identity := range []string{"/devices/{device}", "/devices/{device}/modules/{module}"} {
 		mux.HandleFunc("GET /emulator/faults"+identity, a.ofIdentity(a.getFaultsFor))
 		mux.HandleFunc("PUT /emulator/faults"+identity, a.ofIdentity(a.putFaultsFor))

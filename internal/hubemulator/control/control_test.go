@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -16,6 +17,7 @@ import (
 	"rtsptunnel/internal/hubemulator/control"
 	"rtsptunnel/internal/hubemulator/faults"
 	"rtsptunnel/internal/hubemulator/store"
+	"rtsptunnel/internal/hubemulator/telemetry"
 )
 
 const (
@@ -32,6 +34,7 @@ func TestMain(m *testing.M) {
 // env is the handler behind a server, for a hub with the module d1/m1.
 type env struct {
 	faults *faults.Set
+	sent   telemetry.Log
 	server *httptest.Server
 
 	mu      sync.Mutex
@@ -46,7 +49,7 @@ func start(t *testing.T) *env {
 		t.Fatal(err)
 	}
 	e.server = httptest.NewServer(control.New(control.Options{
-		Faults: e.faults, Store: s, Drop: e.drop, HostNames: []string{"hub.example"}, Log: zerolog.Nop(),
+		Faults: e.faults, Store: s, Drop: e.drop, Telemetry: &e.sent, HostNames: []string{"hub.example"}, Log: zerolog.Nop(),
 	}))
 	t.Cleanup(e.server.Close)
 	return e
@@ -128,6 +131,28 @@ func TestDrop(t *testing.T) {
 	if want := []store.ID{module, {Device: "d1"}}; !slices.Equal(e.dropped, want) {
 		t.Errorf("dropped %v, want %v", e.dropped, want)
 	}
+}
+
+func TestTelemetry(t *testing.T) {
+	e := start(t)
+	e.expect(t, "GET", "/emulator/telemetry", "", 200, `[]`)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, m := range []telemetry.Message{
+		{Identity: "d1/m1", Properties: map[string]string{"$.on": "out"}, Body: []byte(`{"a":1}`), Enqueued: at},
+		{Identity: "d1", Body: []byte("\xff"), Enqueued: at},
+	} {
+		e.sent.Add(m)
+	}
+	const (
+		ofModule = `{"identity":"d1/m1","properties":{"$.on":"out"},"body":"{\"a\":1}","enqueuedTime":"2026-01-02T03:04:05Z"}`
+		ofDevice = `{"identity":"d1","properties":{},"body":"/w==","bodyEncoding":"base64","enqueuedTime":"2026-01-02T03:04:05Z"}`
+	)
+	e.expect(t, "GET", "/emulator/telemetry", "", 200, "["+ofModule+","+ofDevice+"]")
+	e.expect(t, "GET", "/emulator/telemetry?identity=d1/m1", "", 200, "["+ofModule+"]")
+	e.expect(t, "GET", "/emulator/telemetry?identity=d1", "", 200, "["+ofDevice+"]")
+	e.expect(t, "GET", "/emulator/telemetry?identity=d2", "", 200, "[]")
+	e.expect(t, "DELETE", "/emulator/telemetry", "", 204, "")
+	e.expect(t, "GET", "/emulator/telemetry", "", 200, `[]`)
 }
 
 func TestRefused(t *testing.T) {

@@ -104,6 +104,13 @@ func (l *Log) List() []Message {
 	return append([]Message{}, l.messages...)
 }
 
+// Clear forgets all messages; they do not count as dropped.
+func (l *Log) Clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages, l.bytes = nil, 0
+}
+
 // Dropped is how many messages the bounds have cost since the start.
 func (l *Log) Dropped() int64 {
 	l.mu.Lock()
