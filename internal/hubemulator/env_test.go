@@ -65,13 +65,20 @@ func start(t *testing.T) (hub *hubemulator.Hub, generation string) {
 
 func startIn(t *testing.T, dir string) (hub *hubemulator.Hub, generation string) {
 	t.Helper()
+	hub, generation = startUnclosed(t, dir)
+	t.Cleanup(func() { closeHub(t, hub) })
+	return hub, generation
+}
+
+// startUnclosed leaves it to the test to close the hub.
+func startUnclosed(t *testing.T, dir string) (hub *hubemulator.Hub, generation string) {
+	t.Helper()
 	hub, err := hubemulator.Start(hubemulator.Options{
 		HostName: hostName, GatewayName: gatewayName, Dir: dir, Log: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { closeHub(t, hub) })
 	if generation, err = hub.AddModule("edge1", "m1"); err != nil {
 		t.Fatal(err)
 	}

@@ -7,28 +7,27 @@
 // asks of it.
 //
 // The parts are packages of their own: store (identities and twins), statefile
-// (the file they are kept in), broker
-// (devices, over MQTT), rest (services, over HTTPS), workload (modules that
-// ask for a trust bundle and signatures, over a unix socket and HTTP), sas
-// (tokens), telemetry (what devices sent, for inspection), faults (what shall
-// go wrong, on demand of a test), throttle (limits on rates), control (how a
-// test drives all this over HTTP, under /emulator/).
+// (the file they are kept in), broker (devices, over MQTT), mqttws (the way to
+// it by WebSocket), rest (services, over HTTPS), workload (modules that ask for
+// a trust bundle and signatures, over a unix socket and HTTP), sas (tokens),
+// telemetry (what devices sent, for inspection), faults (what shall go wrong, on
+// demand of a test), throttle (limits on rates), control (how a test drives all
+// this over HTTP, under /emulator/).
 //
-// What works: SAS logins of devices and modules over MQTT 3.1.1 and TLS; their
-// registry, with keys, etags and connection state; twins with tags, desired
-// and reported properties, $version and $metadata, in IoT Hub's limits; direct
-// methods with connect and response timeouts; all this over REST with IoT
-// Hub's error bodies; statistics; trust bundle and signing. Off unless asked
-// for: faults, and IoT Hub's limits on rates.
+// What works: SAS logins of devices and modules over MQTT 3.1.1, by TLS or by
+// WebSocket on the HTTPS port, until the token expires; sessions that outlive
+// their connections; the registry, with keys, etags and connection state; twins
+// with tags, desired and reported properties, $version and $metadata, in IoT
+// Hub's limits; queries; direct methods with connect and response timeouts; all
+// this over REST with IoT Hub's error bodies; statistics; trust bundle and
+// signing. Off unless asked for: faults, and IoT Hub's limits on rates.
 //
 // State outlives the process, however it ends: what was answered was in
 // state.json before (package statefile), and a hub that is started in the same
 // directory takes it up. One hub at a time has a directory.
 //
 // Not emulated (yet):
-//   - queries, changes of many devices in one request;
-//   - MQTT over WebSocket, sessions that outlive a connection, the end of a
-//     connection when its token expires, X.509 logins;
+//   - changes of many devices in one request; X.509 logins;
 //   - a difference between hub and edge hub: one listener is both;
 //   - AMQP, cloud to device messages, module inputs and routes, jobs, file
 //     upload, the provisioning service.
@@ -76,6 +75,7 @@ type Options struct {
 	// serves; "edge1" if empty.
 	EdgeDevice string
 	// HTTPS and MQTT are the addresses to listen on; "127.0.0.1:0" if empty.
+	// HTTPS is for the REST API and for MQTT over WebSocket.
 	HTTPS, MQTT string
 	// WorkloadHTTP is an address at which the workload API listens over plain
 	// HTTP besides its unix socket, as old IoT Edge runtimes and the simulator
@@ -241,7 +241,8 @@ func (h *Hub) Telemetry() *telemetry.Log {
 	return &h.telemetry
 }
 
-// HTTPSAddr is where the service side listens, as host:port.
+// HTTPSAddr is where the service side listens, and the device side for
+// WebSockets, as host:port.
 func (h *Hub) HTTPSAddr() string {
 	return h.listeners.https.Addr().String()
 }

@@ -30,7 +30,8 @@ Flags:
   --hostname NAME          the hub's name in tokens, user names and its
                            certificate (localhost)
   --gateway-hostname NAME  the edge device's name, one more in the certificate
-  --https HOST:PORT        where services connect (127.0.0.1:8443)
+  --https HOST:PORT        where services connect, and devices and modules by
+                           WebSocket (127.0.0.1:8443)
   --mqtt HOST:PORT         where devices and modules connect (127.0.0.1:8883)
   --workload HOST:PORT     where the workload API listens over plain HTTP too,
                            besides DIR/workload.sock (nowhere)

@@ -11,6 +11,7 @@ import (
 
 	"rtsptunnel/internal/httpd"
 	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/mqttws"
 	"rtsptunnel/internal/hubemulator/rest"
 	"rtsptunnel/internal/hubemulator/workload"
 	"rtsptunnel/internal/localca"
@@ -110,7 +111,11 @@ func (h *Hub) serve() {
 		Throttle:   h.throttle,
 		Log:        component(o.Log, "rest"),
 	})
-	h.rest = httpd.Serve(h.listeners.https, h.withControl(api), component(o.Log, "rest"))
+	h.rest = httpd.Serve(h.listeners.https, mqttws.New(mqttws.Options{
+		ServeConn: h.broker.ServeConn,
+		Next:      h.withControl(api),
+		Log:       component(o.Log, "mqttws"),
+	}), component(o.Log, "rest"))
 	h.serveWorkload()
 }
 

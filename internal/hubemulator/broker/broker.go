@@ -18,7 +18,7 @@
 // for: a twin request above them is answered with 429, a connection closed.
 //
 // Not emulated (yet):
-//   - X.509 logins, MQTT over WebSocket;
+//   - X.509 logins;
 //   - messages for a client that is away: it is sent nothing when it is back;
 //   - cloud to device messages, and routes to module inputs: a client may
 //     subscribe to them, but nothing comes;
@@ -172,11 +172,26 @@ func (b *Broker) Serve(ln net.Listener) error {
 			return b.acceptError(err)
 		}
 		if !b.addConn(conn) {
-			conn.Close()
+			abort(conn)
 			return ErrClosed
 		}
-		b.wg.Go(func() { b.serveConn(conn) })
+		go b.serveConn(conn)
 	}
+}
+
+// ServeConn serves one client that came another way than through a listener,
+// such as by WebSocket, until its end, and closes conn. It returns nil, or
+// ErrClosed after Close.
+//
+// A conn on top of another has a method NetConn that returns the one below:
+// to cut a client the broker closes the lowest, which no client can hold up.
+func (b *Broker) ServeConn(conn net.Conn) error {
+	if !b.addConn(conn) {
+		abort(conn)
+		return ErrClosed
+	}
+	b.serveConn(conn)
+	return nil
 }
 
 func (b *Broker) acceptError(err error) error {

@@ -2,10 +2,12 @@ package broker_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -261,5 +263,106 @@ func TestServe_afterClose(t *testing.T) {
 	}
 	if _, err := ln.Accept(); err == nil {
 		t.Error("the listener was left open")
+	}
+}
+
+// accept returns the hub's end of a TLS connection and the client's.
+func accept(t *testing.T, e *env) (server *tls.Conn, client net.Conn) {
+	t.Helper()
+	cert, err := e.ca.Issue("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	accepted := make(chan *tls.Conn, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Error(err)
+			close(accepted)
+			return
+		}
+		accepted <- conn.(*tls.Conn)
+		_ = conn.(*tls.Conn).HandshakeContext(t.Context()) // the client would notice
+	}()
+	client, err = tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: e.ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	if err := client.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return <-accepted, client
+}
+
+// Connections that came another way are like those of a listener: the newest
+// wins, and Close ends them.
+func TestServeConn(t *testing.T) {
+	e := start(t)
+	o := e.options(t, module)
+	lost := lossOf(o)
+	connect(t, o)
+	server, client := accept(t, e)
+	served := make(chan error, 1)
+	go func() { served <- e.broker.ServeConn(server) }()
+	logIn(t, e, client, func(*packets.ConnectPacket) {})
+	next(t, lost)
+	if len(served) > 0 {
+		t.Error("ServeConn returned before the connection had ended")
+	}
+	e.close(t)
+	if err := <-served; err != nil {
+		t.Errorf("ServeConn ended with %v", err)
+	}
+	if _, err := client.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection was left open")
+	}
+}
+
+func TestServeConn_afterClose(t *testing.T) {
+	e := start(t)
+	server, client := accept(t, e)
+	e.close(t)
+	if err := e.broker.ServeConn(server); !errors.Is(err, broker.ErrClosed) {
+		t.Errorf("got %v, want %v", err, broker.ErrClosed)
+	}
+	if _, err := client.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection was left open")
+	}
+}
+
+// lingering is a connection that takes a while to close.
+type lingering struct {
+	*tls.Conn
+	served, closed chan struct{}
+}
+
+func (l lingering) SetDeadline(time.Time) error {
+	close(l.served) // the first thing the broker does, and here the last
+	return nil
+}
+
+func (l lingering) Close() error {
+	<-time.After(100 * time.Millisecond)
+	close(l.closed)
+	return l.Conn.Close()
+}
+
+func TestServeConn_isAwaitedByClose(t *testing.T) {
+	e := start(t)
+	server, _ := accept(t, e)
+	conn := lingering{Conn: server, served: make(chan struct{}), closed: make(chan struct{})}
+	go e.broker.ServeConn(conn) //nolint:errcheck // seen by what it does
+	next(t, conn.served)
+	e.close(t)
+	select {
+	case <-conn.closed:
+	default:
+		t.Error("Close returned before the connection had ended")
 	}
 }

@@ -203,10 +203,14 @@ func (s *session) cutAt(expiry time.Time) {
 	}
 }
 
-// abort closes the connection below TLS, if there is TLS: closing the TLS
-// connection would wait up to 5 s for a client that does not read.
+// abort closes the connection below WebSocket and TLS, if there are any:
+// closing those would wait some seconds for a client that does not read.
 func abort(conn net.Conn) {
-	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+	for {
+		wrapped, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
 		conn = wrapped.NetConn()
 	}
 	conn.Close()

@@ -45,10 +45,12 @@ func (b *Broker) addConn(conn net.Conn) bool {
 		return false
 	}
 	b.conns[conn] = nil
+	b.wg.Add(1) // until removeConn
 	return true
 }
 
 func (b *Broker) removeConn(conn net.Conn) {
+	defer b.wg.Done()
 	if s := b.forget(conn); s != nil {
 		s.log.Info().Msg("client disconnected")
 	}
