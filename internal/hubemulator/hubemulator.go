@@ -14,20 +14,25 @@
 // demand of a test), throttle (limits on rates), control (how a test drives all
 // this over HTTP, under /emulator/).
 //
-// What works: SAS logins of devices and modules over MQTT 3.1.1, by TLS or by
-// WebSocket on the HTTPS port, until the token expires; sessions that outlive
-// their connections; the registry, with keys, etags and connection state; twins
+// What works: logins of devices and modules by token, until it expires, and by
+// X.509 certificate, over MQTT 3.1.1 by TLS or by WebSocket on the HTTPS port;
+// sessions that outlive their connections; the registry, with keys,
+// thumbprints, etags and connection state; twins
 // with tags, desired and reported properties, $version and $metadata, in IoT
 // Hub's limits; queries; direct methods with connect and response timeouts; all
 // this over REST with IoT Hub's error bodies; statistics; trust bundle and
 // signing. Off unless asked for: faults, and IoT Hub's limits on rates.
+//
+// The one authority for logins by CA-signed certificates is the hub's own, in
+// ca.pem and ca-key.pem, where IoT Hub has registered ones. It signs devices'
+// certificates and no intermediate authorities.
 //
 // State outlives the process, however it ends: what was answered was in
 // state.json before (package statefile), and a hub that is started in the same
 // directory takes it up. One hub at a time has a directory.
 //
 // Not emulated (yet):
-//   - changes of many devices in one request; X.509 logins;
+//   - changes of many devices in one request;
 //   - a difference between hub and edge hub: one listener is both;
 //   - AMQP, cloud to device messages, module inputs and routes, jobs, file
 //     upload, the provisioning service.
@@ -171,6 +176,7 @@ func (h *Hub) open() (err error) {
 		Store:       h.store,
 		HostName:    o.HostName,
 		GatewayName: o.GatewayName,
+		ClientCAs:   h.ca.Pool(),
 		Telemetry:   &h.telemetry,
 		Faults:      h.faults,
 		Throttle:    h.throttle,

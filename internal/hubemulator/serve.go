@@ -68,7 +68,13 @@ func tlsConfig(o Options, ca *localca.CA) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS12,
+		// Clients that log in by token may offer certificates of any kind.
+		// Those that log in by certificate are judged at their CONNECT.
+		ClientAuth: tls.RequestClientCert,
+	}, nil
 }
 
 func listenTLS(ctx context.Context, address string, config *tls.Config) (net.Listener, error) {

@@ -7,6 +7,10 @@
 // desired patches put into the store. Topics, user names and status codes
 // follow Microsoft, "Communicate with an IoT hub using the MQTT protocol".
 //
+// Devices and modules log in by token or by X.509 certificate, whichever the
+// registry has for them; x509.go says what a certificate has to be, and from
+// where that is known. Revocation is not looked at, as at IoT Hub.
+//
 // A session is what a client is subscribed to, no more: Microsoft's device SDKs
 // connect with clean=0, subscribe once, and rely on it after every reconnect.
 // The store keeps it, over restarts too. What a client is told (session
@@ -18,7 +22,6 @@
 // for: a twin request above them is answered with 429, a connection closed.
 //
 // Not emulated (yet):
-//   - X.509 logins;
 //   - messages for a client that is away: it is sent nothing when it is back;
 //   - cloud to device messages, and routes to module inputs: a client may
 //     subscribe to them, but nothing comes;
@@ -27,6 +30,7 @@ package broker
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +77,9 @@ type Options struct {
 	HostName string
 	// GatewayName is a second name tokens may be made for; may be empty.
 	GatewayName string
+	// ClientCAs are the authorities whose certificates identities of type
+	// certificateAuthority may log in with; none if nil.
+	ClientCAs *x509.CertPool
 	// Telemetry gets what clients send to the cloud. May be nil.
 	Telemetry *telemetry.Log
 	// Faults are what shall go wrong; nothing if nil.
@@ -90,6 +97,7 @@ type Broker struct {
 	store       *store.Store
 	hostName    string
 	gatewayName string
+	clientCAs   *x509.CertPool
 	telemetry   *telemetry.Log
 	log         zerolog.Logger
 	faults      *faults.Set
@@ -119,6 +127,7 @@ func New(o Options) (*Broker, error) {
 		store:       o.Store,
 		hostName:    o.HostName,
 		gatewayName: o.GatewayName,
+		clientCAs:   cmp.Or(o.ClientCAs, x509.NewCertPool()), // nil would be the machine's own
 		telemetry:   cmp.Or(o.Telemetry, &telemetry.Log{}),
 		log:         o.Log,
 		faults:      o.Faults,
@@ -155,7 +164,9 @@ func capabilities() *mqtt.Capabilities {
 }
 
 // Serve accepts clients from ln until Close, or until ln fails. It closes ln.
-// It returns ErrClosed after Close. TLS, if any, is ln's business.
+// It returns ErrClosed after Close. TLS, if any, is ln's business;
+// logins by certificate need one that asks for certificates and does not judge
+// them (tls.RequestClientCert).
 //
 // mochi-mqtt's own listeners and its event loop stay unused: it does not wait
 // for the loop, and would wait for ever for a client that connects and says

@@ -83,14 +83,16 @@ func (e *env) serve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.addr = ln.Addr().String()
 	e.broker, err = broker.New(broker.Options{
 		Store: e.store, HostName: hostName, GatewayName: gatewayName, Telemetry: e.sent, Log: zerolog.New(e.log),
-		Faults: e.faults, Throttle: e.throttle,
+		ClientCAs: clientCA().pool, Faults: e.faults, Throttle: e.throttle,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (login, er
 	if err != nil {
 		return login{}, err
 	}
-	expires, err := b.verify(string(pk.Connect.Password), identity)
+	expires, err := b.prove(client.Net.Conn, string(pk.Connect.Password), identity)
 	if err != nil {
 		return login{}, err
 	}
