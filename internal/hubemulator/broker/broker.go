@@ -36,6 +36,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -55,9 +56,17 @@ const (
 	// connectWithin is how long a client may take for the TLS handshake and
 	// CONNECT (Azure/iotedge, appsettings_hub.json: ConnectArrivalTimeout).
 	connectWithin = time.Minute
+	// maxKeepAlive is the longest keep-alive, in seconds: whatever a client
+	// asks for, it is cut after 1767 s of silence, 1.5 times this (Microsoft,
+	// "Communicate with an IoT hub using the MQTT protocol", section "Default
+	// keep-alive timeout").
+	maxKeepAlive = 1178
 	// maxQoS is granted to who subscribes at a higher one; who publishes at a
 	// higher one is cut off, as by IoT Hub.
 	maxQoS = 1
+	// acceptPause is how long to wait when the process has no room for another
+	// connection.
+	acceptPause = 100 * time.Millisecond
 	// protocolVersion is the only one spoken: MQTT 3.1.1.
 	protocolVersion = 4
 
@@ -102,6 +111,7 @@ type Broker struct {
 	log         zerolog.Logger
 	faults      *faults.Set
 	throttle    *throttle.Limits
+	loginWithin time.Duration
 
 	server *mqtt.Server
 	calls  *calls
@@ -132,6 +142,7 @@ func New(o Options) (*Broker, error) {
 		log:         o.Log,
 		faults:      o.Faults,
 		throttle:    o.Throttle,
+		loginWithin: connectWithin,
 		calls:       newCalls(),
 		done:        make(chan struct{}),
 		serving:     make(map[net.Listener]struct{}),
@@ -179,6 +190,13 @@ func (b *Broker) Serve(ln net.Listener) error {
 	defer b.removeListener(ln)
 	for {
 		conn, err := ln.Accept()
+		if isShortage(err) {
+			b.log.Warn().Err(err).Msg("no room for another client, trying again")
+			if !b.pause(acceptPause) {
+				return ErrClosed
+			}
+			continue
+		}
 		if err != nil {
 			return b.acceptError(err)
 		}
@@ -205,6 +223,24 @@ func (b *Broker) ServeConn(conn net.Conn) error {
 	return nil
 }
 
+// isShortage reports whether a connection could not be accepted because there
+// are too many, which passes.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// pause returns true after d, or false when the broker is closed.
+func (b *Broker) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-b.done:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
 func (b *Broker) acceptError(err error) error {
 	select {
 	case <-b.done:
@@ -218,7 +254,7 @@ func (b *Broker) acceptError(err error) error {
 func (b *Broker) serveConn(conn net.Conn) {
 	defer b.removeConn(conn)
 	// mochi-mqtt sets deadlines of its own from the first packet on.
-	if err := conn.SetDeadline(time.Now().Add(connectWithin)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(b.loginWithin)); err != nil {
 		b.log.Debug().Err(err).Msg("connection lost before login")
 		return
 	}

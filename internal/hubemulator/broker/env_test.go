@@ -52,42 +52,44 @@ type env struct {
 	addr   string
 	log    *lockedBuffer
 	served chan error
+	// loginWithin is how long clients may take to log in, if not zero.
+	loginWithin time.Duration
 
 	faults   *faults.Set
 	throttle *throttle.Limits // nil unless a test sets it and restarts
 }
 
-func start(t *testing.T) *env {
-	t.Helper()
+func start(tb testing.TB) *env {
+	tb.Helper()
 	e := &env{store: store.New(), sent: &telemetry.Log{}, log: &lockedBuffer{}, faults: faults.New()}
 	e.keep = &keeper{store: e.store}
 	e.store.KeepWith(e.keep.keep)
 	for _, id := range []store.ID{module, other} {
 		if _, err := e.store.Ensure(id); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	var err error
 	if e.ca, err = localca.New("test authority"); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	e.serve(t)
-	t.Cleanup(func() { e.close(t) })
+	e.serve(tb)
+	tb.Cleanup(func() { e.close(tb) })
 	return e
 }
 
 // serve starts a broker on what is in the store.
-func (e *env) serve(t *testing.T) {
-	t.Helper()
+func (e *env) serve(tb testing.TB) {
+	tb.Helper()
 	cert, err := e.ca.Issue("127.0.0.1")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	e.addr = ln.Addr().String()
 	e.broker, err = broker.New(broker.Options{
@@ -95,7 +97,10 @@ func (e *env) serve(t *testing.T) {
 		ClientCAs: clientCA().pool, Faults: e.faults, Throttle: e.throttle,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
+	}
+	if e.loginWithin > 0 {
+		e.broker.SetConnectWithin(e.loginWithin)
 	}
 	served := make(chan error, 1)
 	e.served = served
@@ -109,36 +114,36 @@ func (e *env) restart(t *testing.T) {
 	e.serve(t)
 }
 
-func (e *env) close(t *testing.T) {
-	t.Helper()
+func (e *env) close(tb testing.TB) {
+	tb.Helper()
 	if err := e.broker.Close(); err != nil {
-		t.Errorf("close: %v", err)
+		tb.Errorf("close: %v", err)
 	}
 	if err := <-e.served; !errors.Is(err, broker.ErrClosed) {
-		t.Errorf("Serve ended with %v, want %v", err, broker.ErrClosed)
+		tb.Errorf("Serve ended with %v, want %v", err, broker.ErrClosed)
 	}
 	e.served <- broker.ErrClosed // for a second close
 }
 
-func (e *env) identity(t *testing.T, id store.ID) store.Identity {
-	t.Helper()
+func (e *env) identity(tb testing.TB, id store.ID) store.Identity {
+	tb.Helper()
 	identity, err := e.store.Identity(id)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return identity
 }
 
-func (e *env) token(t *testing.T, id store.ID) string {
-	t.Helper()
-	return sign(t, hostName+"/"+id.Path(), e.identity(t, id).PrimaryKey, time.Hour)
+func (e *env) token(tb testing.TB, id store.ID) string {
+	tb.Helper()
+	return sign(tb, hostName+"/"+id.Path(), e.identity(tb, id).PrimaryKey, time.Hour)
 }
 
-func sign(t *testing.T, resource, key string, life time.Duration) string {
-	t.Helper()
+func sign(tb testing.TB, resource, key string, life time.Duration) string {
+	tb.Helper()
 	token, err := sas.Sign(resource, "", key, time.Now().Add(life))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return token
 }
@@ -191,13 +196,13 @@ func lossOf(o *paho.ClientOptions) <-chan struct{} {
 	return lost
 }
 
-func wait(t *testing.T, token paho.Token) {
-	t.Helper()
+func wait(tb testing.TB, token paho.Token) {
+	tb.Helper()
 	if !token.WaitTimeout(patience) {
-		t.Fatal("no answer from the broker")
+		tb.Fatal("no answer from the broker")
 	}
 	if token.Error() != nil {
-		t.Fatal(token.Error())
+		tb.Fatal(token.Error())
 	}
 }
 
@@ -210,20 +215,20 @@ func subscribe(t *testing.T, client paho.Client, filter string) <-chan paho.Mess
 }
 
 // connectPacket is the CONNECT of id, for a client that speaks MQTT by hand.
-func connectPacket(t *testing.T, e *env, id store.ID, clean bool) *packets.ConnectPacket {
-	t.Helper()
+func connectPacket(tb testing.TB, e *env, id store.ID, clean bool) *packets.ConnectPacket {
+	tb.Helper()
 	c := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
 	c.ProtocolName, c.ProtocolVersion, c.CleanSession = "MQTT", 4, clean
 	c.ClientIdentifier = id.String()
 	c.UsernameFlag, c.Username = true, userName(id)
-	c.PasswordFlag, c.Password = true, []byte(e.token(t, id))
+	c.PasswordFlag, c.Password = true, []byte(e.token(tb, id))
 	return c
 }
 
-func send(t *testing.T, conn net.Conn, p packets.ControlPacket) {
-	t.Helper()
+func send(tb testing.TB, conn net.Conn, p packets.ControlPacket) {
+	tb.Helper()
 	if err := p.Write(conn); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -235,18 +240,18 @@ func roundTrip(t *testing.T, client paho.Client) {
 	wait(t, client.Publish(store.ID{Device: device, Module: module}.Path()+"/messages/events/", 1, false, "x"))
 }
 
-// standStill waits until value has not changed while client has sent a number
-// of messages, and returns it.
-func standStill(t *testing.T, client paho.Client, value func() int64) int64 {
+// standStill waits until value has not changed for a second, in which client
+// has sent messages and got them acknowledged.
+func standStill(t *testing.T, client paho.Client, value func() int64) {
 	t.Helper()
-	last, since := value(), 0
-	for end := time.Now().Add(3 * patience); since < 100 && time.Now().Before(end); since++ {
+	begin := time.Now()
+	last, changed := value(), begin
+	for time.Since(changed) < time.Second && time.Since(begin) < 3*patience {
 		roundTrip(t, client)
 		if v := value(); v != last {
-			last, since = v, 0
+			last, changed = v, time.Now()
 		}
 	}
-	return last
 }
 
 // answerMethods answers every method call by answer.
@@ -271,13 +276,24 @@ func next[T any](t *testing.T, values <-chan T) T {
 	}
 }
 
-func dial(t *testing.T, e *env) net.Conn {
-	t.Helper()
+// dialTCP connects below TLS.
+func dialTCP(tb testing.TB, e *env) net.Conn {
+	tb.Helper()
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func dial(tb testing.TB, e *env) net.Conn {
+	tb.Helper()
 	conn, err := tls.Dial("tcp", e.addr, &tls.Config{RootCAs: e.ca.Pool()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 

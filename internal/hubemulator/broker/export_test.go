@@ -1,5 +1,7 @@
 package broker
 
+import "time"
+
 // ParseUserName is the parser of CONNECT user names, for the fuzz test: a
 // login for each input would be too slow.
 func ParseUserName(text string) (host, identity string, ok bool) {
@@ -10,4 +12,10 @@ func ParseUserName(text string) (host, identity string, ok bool) {
 // Known is how many clients mochi-mqtt has in its table.
 func (b *Broker) Known() int {
 	return b.server.Clients.Len()
+}
+
+// SetConnectWithin changes how long a client may take to log in. Call it before
+// Serve.
+func (b *Broker) SetConnectWithin(d time.Duration) {
+	b.loginWithin = d
 }

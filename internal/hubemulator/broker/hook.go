@@ -60,7 +60,13 @@ func (h *hook) OnPacketRead(client *mqtt.Client, pk packets.Packet) (packets.Pac
 // OnConnect comes before the login. An error makes mochi-mqtt close the
 // connection without a CONNACK, as IoT Hub does with MQTT connections that it
 // throttles (Azure/azure-iot-sdk-c, issue 1766).
+//
+// The keep-alive is for mochi-mqtt's first deadline: its own sum overflows above
+// 43690 s and cuts the client at once.
 func (h *hook) OnConnect(client *mqtt.Client, _ packets.Packet) error {
+	if client.State.Keepalive == 0 || client.State.Keepalive > maxKeepAlive {
+		client.State.Keepalive = maxKeepAlive
+	}
 	if _, ok := h.broker.throttle.Take(throttle.Connections, 1); !ok {
 		h.broker.log.Warn().Str(fieldRemote, client.Net.Remote).Msg("connection throttled")
 		return errThrottled

@@ -148,13 +148,15 @@ func TestSession_olderConnectionSubscribesNothing(t *testing.T) {
 	if _, err := packets.ReadPacket(older); err != nil {
 		t.Fatal(err)
 	}
-	e.log.at("subscription refused", func() { connect(t, e.options(t, module).SetCleanSession(false)) })
+	newer := make(chan paho.Client, 1)
+	e.log.at("subscription refused", func() { newer <- connect(t, e.options(t, module).SetCleanSession(false)) })
 	s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
 	s.MessageID, s.Topics, s.Qoss = 1, []string{"#", methodsFilter}, []byte{0, 0}
 	send(t, older, s)
 	if p, err := packets.ReadPacket(older); err == nil {
 		t.Errorf("the older connection got %v", p)
 	}
+	next(t, newer)
 	e.restart(t) // everything the older one did is done
 	logInAs(t, e.options(t, module).SetCleanSession(false))
 	if _, _, err := e.broker.Invoke(t.Context(), module, broker.Call{Method: "m"}); !errors.Is(err, broker.ErrNotConnected) {
