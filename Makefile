@@ -34,10 +34,10 @@ once: build ## the demo without people: 100 frames of each camera
 
 check: lint race once ## what a commit needs
 
-judges: build sdk-test ## programs that are not ours: players through tunnels, the SDK at the hub emulator
+judges: build sdk-test ## programs that are not ours: players through tunnels, SDKs at the hub emulator
 	.ci/judges
 
-sdk-test: build ## Microsoft's service SDK, unchanged, at the hub emulator
+sdk-test: build ## Microsoft's SDKs for services and devices, unchanged, at the hub emulator
 	.ci/sdk
 
 ci: ## what .ci/run runs, each step with its seconds

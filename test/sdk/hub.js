@@ -1,11 +1,14 @@
 'use strict';
 
-// What the tests share: the SDK's clients of the hub under test, and devices
-// that end with their test.
+// What the tests share: the hub under test, the SDK's clients of it, and
+// devices that end with their test.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { Client, Registry } = require('azure-iothub');
+const { Emulator } = require('./emulator');
+
+const emulator = new Emulator(process.env.EMULATOR, process.env.EMULATOR_DIR);
 
 const connectionString = process.env.HUB_CONNECTION_STRING;
 const registry = Registry.fromConnectionString(connectionString);
@@ -20,9 +23,17 @@ const parts = Object.fromEntries(connectionString.split(';').map((part) => {
 /** newID is a name no other test has. */
 const newID = () => `device-${randomUUID()}`;
 
+/** secrets is the keys of all devices and modules made here. */
+const secrets = [parts.SharedAccessKey];
+
+const remember = ({ authentication: { symmetricKey } }) => {
+  secrets.push(...[symmetricKey?.primaryKey, symmetricKey?.secondaryKey].filter(Boolean));
+};
+
 /** makeDevice creates a device and deletes it after test t. */
 async function makeDevice(t, settings = {}) {
   const { responseBody } = await registry.create({ deviceId: newID(), ...settings });
+  remember(responseBody);
   t.after(() => registry.delete(responseBody.deviceId).catch((err) => {
     if (err.name !== 'DeviceNotFoundError') throw err;
   }));
@@ -33,6 +44,7 @@ async function makeDevice(t, settings = {}) {
 async function makeModule(t, settings = {}) {
   const { deviceId } = await makeDevice(t);
   const { responseBody } = await registry.addModule({ deviceId, moduleId: 'm1', ...settings });
+  remember(responseBody);
   return responseBody;
 }
 
@@ -43,4 +55,4 @@ async function refused(promise, name, status) {
   return err;
 }
 
-module.exports = { client, makeDevice, makeModule, newID, parts, refused, registry };
+module.exports = { client, emulator, makeDevice, makeModule, newID, parts, refused, registry, secrets };

@@ -1,0 +1,96 @@
+'use strict';
+
+// Modules as IoT Edge starts them: all they know is in their environment.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { after, before, test } = require('node:test');
+const { ModuleClient } = require('azure-iot-device');
+const { emulator, newID, registry } = require('../hub');
+const { Identity, Watch, echo, overBoth } = require('./clients');
+
+/** The device whose modules the workload API serves, if the emulator is told no other. */
+const edgeDevice = 'edge1';
+
+const gateway = 'edge.example';
+
+/** withEnvironment calls make while the variables are set: the SDK reads them at once. */
+function withEnvironment(variables, make) {
+  Object.assign(process.env, variables);
+  try {
+    return make();
+  } finally {
+    for (const name of Object.keys(variables)) delete process.env[name];
+  }
+}
+
+const environment = (identity, { generationId }, changes = {}) => ({
+  IOTEDGE_WORKLOADURI: emulator.lines.WORKLOAD_URI,
+  IOTEDGE_DEVICEID: edgeDevice,
+  IOTEDGE_MODULEID: identity.ids[1],
+  IOTEDGE_IOTHUBHOSTNAME: 'localhost',
+  IOTEDGE_AUTHSCHEME: 'sasToken',
+  IOTEDGE_MODULEGENERATIONID: generationId,
+  ...changes,
+});
+
+overBoth('a module on an edge device', (transport) => {
+  before(() => registry.create({ deviceId: edgeDevice, capabilities: { iotEdge: true } }));
+  after(() => registry.delete(edgeDevice));
+
+  /** makeEdgeModule returns a new module, and what the registry says of it. */
+  async function makeEdgeModule(t) {
+    const { responseBody } = await registry.addModule({ deviceId: edgeDevice, moduleId: newID() });
+    const identity = new Identity(responseBody);
+    t.after(() => identity.close());
+    return { identity, read: responseBody };
+  }
+
+  const fromEnvironment = async (identity, variables) => identity.own(
+    await withEnvironment(variables, () => ModuleClient.fromEnvironment(transport)),
+  );
+
+  /** works proves that calls and patches reach the module. */
+  async function works(identity, client) {
+    await client.open();
+    echo(client);
+    assert.deepEqual(await identity.call('echo', { a: 1 }), { status: 200, payload: { a: 1 } });
+    const watch = await Watch.of(client);
+    const $version = await identity.desire({ b: 2 });
+    assert.deepEqual(await watch.has(1), [{ b: 2, $version }]);
+  }
+
+  test('logs in by a signature of the workload API, over its unix socket', async (t) => {
+    const { identity, read } = await makeEdgeModule(t);
+    await works(identity, await fromEnvironment(identity, environment(identity, read)));
+  });
+
+  test('reaches the hub by the gateway name, and announces its model', async (t) => {
+    const { identity, read } = await makeEdgeModule(t);
+    const client = await fromEnvironment(identity, environment(identity, read, { IOTEDGE_GATEWAYHOSTNAME: gateway }));
+    // These options replace the trust bundle.
+    await client.setOptions({ modelId: 'dtmi:com:example:Thing;1', ca: fs.readFileSync(emulator.lines.CA_FILE, 'utf8') });
+    await works(identity, client);
+    assert.equal((await identity.twin()).modelId, 'dtmi:com:example:Thing;1');
+  });
+
+  test('gets no signature if the device has no such module', async (t) => {
+    const { read } = await makeEdgeModule(t);
+    const nobody = new Identity({ deviceId: edgeDevice, moduleId: newID() });
+    const client = await fromEnvironment(nobody, environment(nobody, read));
+    await assert.rejects(client.open(), ({ responseBody }) => /module not found/.test(responseBody));
+  });
+
+  test('may have a connection string and a file of authorities instead', async (t) => {
+    const { identity } = await makeEdgeModule(t);
+    await works(identity, await fromEnvironment(identity, {
+      EdgeHubConnectionString: identity.connectionString({ GatewayHostName: gateway }),
+      EdgeModuleCACertificateFile: emulator.lines.CA_FILE,
+    }));
+  });
+
+  test('or a connection string alone', async (t) => {
+    const { identity } = await makeEdgeModule(t);
+    await works(identity, await fromEnvironment(identity, { IotHubConnectionString: identity.connectionString() }));
+  });
+});
