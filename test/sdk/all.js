@@ -30,4 +30,11 @@ test('the log holds neither keys nor tokens', () => {
   }
 });
 
-test('SIGTERM ends the emulator with 0', () => emulator.stop());
+test('SIGTERM ends the emulator with 0', async () => {
+  await emulator.stop();
+  // Clients that a test has left behind would go on for minutes.
+  setTimeout(() => {
+    console.error('something is left open:', process.getActiveResourcesInfo());
+    process.exit(1);
+  }, 5000).unref();
+});

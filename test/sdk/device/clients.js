@@ -3,13 +3,16 @@
 // Devices and modules under test, each with what the service side and the
 // device side can do with it, and suites that run over both transports.
 
+const assert = require('node:assert/strict');
 const { EventEmitter, once } = require('node:events');
 const { describe } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { promisify } = require('node:util');
 const { Client, ModuleClient } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
-const { NoRetry, SharedAccessSignature, encodeUriComponentStrict } = require('azure-iot-common');
+const {
+  ExponentialBackOffWithJitter, NoRetry, SharedAccessSignature, encodeUriComponentStrict,
+} = require('azure-iot-common');
 const hub = require('../hub');
 
 const transports = [['MQTT', Mqtt]];
@@ -30,9 +33,20 @@ function overBoth(name, define) {
 /** Both kinds of identities. */
 const kinds = ['device', 'module'];
 
+/** UntilClosed is the SDK's own way to try again, which would go on for minutes after a test. */
+class UntilClosed extends ExponentialBackOffWithJitter {
+  closed = false;
+
+  shouldRetry(error) {
+    return !this.closed && super.shouldRetry(error);
+  }
+}
+
 /** Identity is a device or a module. */
 class Identity {
   #clients = [];
+
+  #retries = new UntilClosed();
 
   constructor({ deviceId, moduleId, authentication }) {
     this.ids = moduleId === undefined ? [deviceId] : [deviceId, moduleId];
@@ -79,6 +93,7 @@ class Identity {
   /** own makes client end with this identity, before it. */
   own(client) {
     this.#clients.push(client);
+    client.setRetryPolicy(this.#retries);
     return client;
   }
 
@@ -89,6 +104,7 @@ class Identity {
   }
 
   async close() {
+    this.#retries.closed = true;
     await Promise.all(this.#clients.map((client) => client.close()));
   }
 
@@ -171,20 +187,43 @@ class Watch {
 /** report updates reported properties. */
 const report = (twin, patch) => promisify(twin.properties.reported.update)(patch);
 
+/** refusedLogin waits for a login to fail, and for the log to say why. */
+async function refusedLogin(identity, client, reason) {
+  await assert.rejects(client.open(), { name: 'UnauthorizedError' });
+  // A hub that is not there is an UnauthorizedError too.
+  const last = hub.emulator.said(identity.name).at(-1);
+  assert.equal(last?.message, 'login refused');
+  assert.match(last.error, reason);
+}
+
 /** disconnected waits for client to lose its connection for good; to be called before that. */
 async function disconnected(client) {
   client.setRetryPolicy(new NoRetry());
   await once(client, 'disconnect');
 }
 
-/** eventually asks until the answer is wanted. */
+/** eventually asks until the answer is wanted, for 15 s. */
 async function eventually(ask, wanted) {
-  for (;;) {
-    if (await ask() === wanted) return;
+  const end = performance.now() + 15_000;
+  let answer;
+  do {
+    answer = await ask();
+    if (answer === wanted) return;
     await sleep(50);
-  }
+  } while (performance.now() < end);
+  assert.equal(answer, wanted);
 }
 
 module.exports = {
-  Identity, Watch, disconnected, echo, eventually, kinds, makeIdentity, onMethod, overBoth, report,
+  Identity,
+  Watch,
+  disconnected,
+  echo,
+  eventually,
+  kinds,
+  makeIdentity,
+  onMethod,
+  overBoth,
+  refusedLogin,
+  report,
 };

@@ -3,11 +3,14 @@
 // Modules as IoT Edge starts them: all they know is in their environment.
 
 const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
+const path = require('node:path');
 const { after, before, test } = require('node:test');
 const { ModuleClient } = require('azure-iot-device');
 const { emulator, newID, registry } = require('../hub');
-const { Identity, Watch, echo, overBoth } = require('./clients');
+const { makeCertificate } = require('./certificates');
+const { Identity, Watch, echo, eventually, overBoth } = require('./clients');
 
 /** The device whose modules the workload API serves, if the emulator is told no other. */
 const edgeDevice = 'edge1';
@@ -34,50 +37,65 @@ const environment = (identity, { generationId }, changes = {}) => ({
   ...changes,
 });
 
+const makeEdgeDevice = () => registry.create({ deviceId: edgeDevice, capabilities: { iotEdge: true } });
+const deleteEdgeDevice = () => registry.delete(edgeDevice);
+
+/** makeEdgeModule returns a new module of the edge device, and what the registry says of it. */
+async function makeEdgeModule(t) {
+  const { responseBody } = await registry.addModule({ deviceId: edgeDevice, moduleId: newID() });
+  const identity = new Identity(responseBody);
+  t.after(() => identity.close());
+  return { identity, read: responseBody };
+}
+
+const fromEnvironment = async (identity, variables, transport) => identity.own(
+  await withEnvironment(variables, () => ModuleClient.fromEnvironment(transport)),
+);
+
+/** works proves that calls and patches reach the module. */
+async function works(identity, client) {
+  await client.open();
+  echo(client);
+  assert.deepEqual(await identity.call('echo', { a: 1 }), { status: 200, payload: { a: 1 } });
+  const watch = await Watch.of(client);
+  const $version = await identity.desire({ b: 2 });
+  assert.deepEqual(await watch.has(1), [{ b: 2, $version }]);
+}
+
 overBoth('a module on an edge device', (transport) => {
-  before(() => registry.create({ deviceId: edgeDevice, capabilities: { iotEdge: true } }));
-  after(() => registry.delete(edgeDevice));
-
-  /** makeEdgeModule returns a new module, and what the registry says of it. */
-  async function makeEdgeModule(t) {
-    const { responseBody } = await registry.addModule({ deviceId: edgeDevice, moduleId: newID() });
-    const identity = new Identity(responseBody);
-    t.after(() => identity.close());
-    return { identity, read: responseBody };
-  }
-
-  const fromEnvironment = async (identity, variables) => identity.own(
-    await withEnvironment(variables, () => ModuleClient.fromEnvironment(transport)),
-  );
-
-  /** works proves that calls and patches reach the module. */
-  async function works(identity, client) {
-    await client.open();
-    echo(client);
-    assert.deepEqual(await identity.call('echo', { a: 1 }), { status: 200, payload: { a: 1 } });
-    const watch = await Watch.of(client);
-    const $version = await identity.desire({ b: 2 });
-    assert.deepEqual(await watch.has(1), [{ b: 2, $version }]);
-  }
+  before(makeEdgeDevice);
+  after(deleteEdgeDevice);
 
   test('logs in by a signature of the workload API, over its unix socket', async (t) => {
     const { identity, read } = await makeEdgeModule(t);
-    await works(identity, await fromEnvironment(identity, environment(identity, read)));
+    await works(identity, await fromEnvironment(identity, environment(identity, read), transport));
   });
 
   test('reaches the hub by the gateway name, and announces its model', async (t) => {
     const { identity, read } = await makeEdgeModule(t);
-    const client = await fromEnvironment(identity, environment(identity, read, { IOTEDGE_GATEWAYHOSTNAME: gateway }));
+    const client = await fromEnvironment(identity, environment(identity, read, { IOTEDGE_GATEWAYHOSTNAME: gateway }), transport);
     // These options replace the trust bundle.
     await client.setOptions({ modelId: 'dtmi:com:example:Thing;1', ca: fs.readFileSync(emulator.lines.CA_FILE, 'utf8') });
     await works(identity, client);
     assert.equal((await identity.twin()).modelId, 'dtmi:com:example:Thing;1');
   });
 
+  test('may be a program that trusts nothing but the trust bundle', async (t) => {
+    const { identity, read } = await makeEdgeModule(t);
+    const { PATH } = process.env;
+    const program = spawn(process.execPath, [path.join(__dirname, 'program.js'), transport.name], {
+      env: { PATH, ...environment(identity, read, { IOTEDGE_GATEWAYHOSTNAME: gateway }) }, stdio: 'inherit',
+    });
+    t.after(() => program.kill('SIGKILL'));
+    assert.deepEqual(await identity.call('echo', 1), { status: 200, payload: 1 });
+    await identity.desire({ mark: 2 });
+    await eventually(async () => (await identity.twin()).properties.reported.mark, 2);
+  });
+
   test('gets no signature if the device has no such module', async (t) => {
     const { read } = await makeEdgeModule(t);
     const nobody = new Identity({ deviceId: edgeDevice, moduleId: newID() });
-    const client = await fromEnvironment(nobody, environment(nobody, read));
+    const client = await fromEnvironment(nobody, environment(nobody, read), transport);
     await assert.rejects(client.open(), ({ responseBody }) => /module not found/.test(responseBody));
   });
 
@@ -86,11 +104,20 @@ overBoth('a module on an edge device', (transport) => {
     await works(identity, await fromEnvironment(identity, {
       EdgeHubConnectionString: identity.connectionString({ GatewayHostName: gateway }),
       EdgeModuleCACertificateFile: emulator.lines.CA_FILE,
-    }));
+    }, transport));
+  });
+
+  test('trusts the authorities of that file only', async (t) => {
+    const { identity } = await makeEdgeModule(t);
+    const client = await fromEnvironment(identity, {
+      EdgeHubConnectionString: identity.connectionString({ GatewayHostName: gateway }),
+      EdgeModuleCACertificateFile: makeCertificate('another authority').certFile,
+    }, transport);
+    await assert.rejects(client.open(), /certificate|self.signed/i);
   });
 
   test('or a connection string alone', async (t) => {
     const { identity } = await makeEdgeModule(t);
-    await works(identity, await fromEnvironment(identity, { IotHubConnectionString: identity.connectionString() }));
+    await works(identity, await fromEnvironment(identity, { IotHubConnectionString: identity.connectionString() }, transport));
   });
 });

@@ -2,19 +2,12 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
-const { emulator, newID, registry } = require('../hub');
-const { Identity, disconnected, echo, eventually, kinds, makeIdentity, overBoth } = require('./clients');
+const { newID, registry } = require('../hub');
+const {
+  Identity, disconnected, echo, eventually, kinds, makeIdentity, overBoth, refusedLogin,
+} = require('./clients');
 
 const wrongKey = Buffer.alloc(32, 1).toString('base64');
-
-/** refused waits for a login to fail, and for the log to say why. */
-async function refused(identity, client, reason) {
-  await assert.rejects(client.open(), { name: 'UnauthorizedError' });
-  // A hub that is not there is an UnauthorizedError too.
-  const last = emulator.said(identity.name).at(-1);
-  assert.equal(last?.message, 'login refused');
-  assert.match(last.error, reason);
-}
 
 overBoth('a login', (transport) => {
   for (const kind of kinds) {
@@ -47,13 +40,13 @@ overBoth('a login', (transport) => {
     test(`a ${kind} with the wrong key is refused`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const connectionString = identity.connectionString({ SharedAccessKey: wrongKey });
-      await refused(identity, identity.client(transport, connectionString), /bad signature/);
+      await refusedLogin(identity, identity.client(transport, connectionString), /bad signature/);
       await identity.open(transport);
     });
 
     test(`so is a ${kind} with a token that is expired, or another's`, async (t) => {
       const identity = await makeIdentity(t, kind);
-      await refused(identity, identity.clientBy(transport, identity.token(-1)), /expired token/);
+      await refusedLogin(identity, identity.clientBy(transport, identity.token(-1)), /expired token/);
       const other = await makeIdentity(t, kind);
       const login = {
         type: 1, // a token
@@ -65,13 +58,13 @@ overBoth('a login', (transport) => {
           done(null, { host: 'localhost', deviceId, moduleId, sharedAccessSignature });
         },
       };
-      await refused(identity, identity.clientBy(transport, login), /wrong audience/);
+      await refusedLogin(identity, identity.clientBy(transport, login), /wrong audience/);
     });
 
     test(`so is a ${kind} nobody knows`, async () => {
       const ids = { deviceId: newID(), moduleId: kind === 'module' ? 'm1' : undefined };
       const identity = new Identity({ ...ids, authentication: { symmetricKey: { primaryKey: wrongKey } } });
-      await refused(identity, identity.client(transport), /device not found/);
+      await refusedLogin(identity, identity.client(transport), /device not found/);
     });
 
     test(`a disabled device's ${kind} is thrown out, and let in once it is enabled`, async (t) => {
@@ -80,7 +73,7 @@ overBoth('a login', (transport) => {
       const out = disconnected(await identity.open(transport));
       await registry.update({ ...(await registry.get(deviceId)).responseBody, status: 'disabled' });
       await out;
-      await refused(identity, identity.client(transport), /device is disabled/);
+      await refusedLogin(identity, identity.client(transport), /device is disabled/);
       await registry.update({ ...(await registry.get(deviceId)).responseBody, status: 'enabled' });
       await identity.open(transport);
     });

@@ -1,0 +1,22 @@
+'use strict';
+
+// node program.js Mqtt|MqttWs: a module as IoT Edge starts it, which knows
+// nothing of tests. It answers the method echo and reports what is desired.
+
+const { ModuleClient } = require('azure-iot-device');
+const transports = require('azure-iot-device-mqtt');
+
+async function main() {
+  const client = await ModuleClient.fromEnvironment(transports[process.argv[2]]);
+  await client.open();
+  const twin = await client.getTwin();
+  twin.on('properties.desired', ({ mark }) => {
+    twin.properties.reported.update({ mark }, (err) => {
+      if (err) throw err;
+    });
+  });
+  // Last: whoever gets an answer knows that the module is listening.
+  client.onMethod('echo', (request, response) => response.send(200, request.payload));
+}
+
+main();
