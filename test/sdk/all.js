@@ -20,7 +20,9 @@ require('./tokens');
 require('./device/logins');
 require('./device/twins');
 require('./device/methods');
+require('./device/subscriptions');
 require('./device/edge');
+require('./device/renewal');
 
 test('the log holds neither keys nor tokens', () => {
   const log = emulator.log();

@@ -9,7 +9,7 @@ const { describe } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { promisify } = require('node:util');
 const { Client, ModuleClient } = require('azure-iot-device');
-const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
+const { Mqtt } = require('azure-iot-device-mqtt');
 const {
   ExponentialBackOffWithJitter, NoRetry, SharedAccessSignature, encodeUriComponentStrict,
 } = require('azure-iot-common');
@@ -196,6 +196,32 @@ async function refusedLogin(identity, client, reason) {
   assert.match(last.error, reason);
 }
 
+/** logins counts an identity's, so far. */
+const logins = (identity) => hub.emulator.said(identity.name)
+  .filter(({ message }) => message === 'client logged in').length;
+
+/** reached proves that calls, patches and twin answers come; echo is its method. */
+async function reached(identity, watch, mark) {
+  assert.deepEqual(await identity.call('echo', mark), { status: 200, payload: mark });
+  await report(watch.twin, { mark });
+  const before = watch.patches.length;
+  const $version = await identity.desire({ mark });
+  assert.deepEqual((await watch.has(before + 1)).slice(before), [{ mark, $version }]);
+  assert.equal((await identity.twin()).properties.reported.mark, mark);
+}
+
+/**
+ * granted collects what the hub grants client from now on: the SDK takes a
+ * refused subscription for one that stands, so this looks below it.
+ */
+function granted(client) {
+  const codes = [];
+  client._transport._mqtt._mqttClient.on('packetreceive', (packet) => {
+    if (packet.cmd === 'suback') codes.push(...packet.granted);
+  });
+  return codes;
+}
+
 /** disconnected waits for client to lose its connection for good; to be called before that. */
 async function disconnected(client) {
   client.setRetryPolicy(new NoRetry());
@@ -220,10 +246,13 @@ module.exports = {
   disconnected,
   echo,
   eventually,
+  granted,
   kinds,
+  logins,
   makeIdentity,
   onMethod,
   overBoth,
+  reached,
   refusedLogin,
   report,
 };
