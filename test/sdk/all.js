@@ -20,6 +20,7 @@ require('./tokens');
 require('./device/logins');
 require('./device/twins');
 require('./device/methods');
+require('./device/telemetry');
 require('./device/subscriptions');
 require('./device/edge');
 require('./device/renewal');

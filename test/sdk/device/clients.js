@@ -187,6 +187,15 @@ class Watch {
 /** report updates reported properties. */
 const report = (twin, patch) => promisify(twin.properties.reported.update)(patch);
 
+/** telemetry is what the hub has kept of an identity, oldest first; bodies are Buffers. */
+async function telemetry(identity) {
+  const answer = await fetch('https://localhost/emulator/telemetry');
+  assert.equal(answer.status, 200);
+  return (await answer.json())
+    .filter((message) => message.identity === identity.name)
+    .map((message) => ({ ...message, body: Buffer.from(message.body, message.bodyEncoding ?? 'utf8') }));
+}
+
 /** refusedLogin waits for a login to fail, and for the log to say why. */
 async function refusedLogin(identity, client, reason) {
   await assert.rejects(client.open(), { name: 'UnauthorizedError' });
@@ -255,4 +264,5 @@ module.exports = {
   reached,
   refusedLogin,
   report,
+  telemetry,
 };
