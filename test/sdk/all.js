@@ -24,6 +24,7 @@ require('./device/telemetry');
 require('./device/subscriptions');
 require('./device/edge');
 require('./device/renewal');
+require('./device/faults');
 
 test('the log holds neither keys nor tokens', () => {
   const log = emulator.log();

@@ -18,6 +18,7 @@ const flags = [
   '--gateway-hostname', 'edge.example', // .ci/sdk makes the name known
   '--https', '127.0.0.1:443', // the SDKs know no other ports
   '--mqtt', '127.0.0.1:8883',
+  '--workload', '127.0.0.1:15580',
 ];
 
 /** How long a start, and an end by SIGTERM, may take, in milliseconds. */

@@ -62,6 +62,12 @@ class Identity {
     return this.ids.join('/');
   }
 
+  /** path is how URLs name it. */
+  get path() {
+    const [deviceId, moduleId] = this.ids;
+    return this.isModule ? `devices/${deviceId}/modules/${moduleId}` : `devices/${deviceId}`;
+  }
+
   /** connectionString has any of its parts changed, or left out if undefined. */
   connectionString(changes = {}) {
     const [DeviceId, ModuleId] = this.ids;
@@ -196,6 +202,15 @@ async function telemetry(identity) {
     .map((message) => ({ ...message, body: Buffer.from(message.body, message.bodyEncoding ?? 'utf8') }));
 }
 
+/** demand asks the emulator itself for something, such as a fault. */
+async function demand(method, path, body) {
+  const answer = await fetch(`https://localhost/emulator/${path}`, { method, body: body && JSON.stringify(body) });
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.text()}`);
+}
+
+/** fault sets what goes wrong for an identity; {} is nothing. */
+const fault = (identity, rules) => demand('PUT', `faults/${identity.path}`, rules);
+
 /** refusedLogin waits for a login to fail, and for the log to say why. */
 async function refusedLogin(identity, client, reason) {
   await assert.rejects(client.open(), { name: 'UnauthorizedError' });
@@ -252,9 +267,11 @@ async function eventually(ask, wanted) {
 module.exports = {
   Identity,
   Watch,
+  demand,
   disconnected,
   echo,
   eventually,
+  fault,
   granted,
   kinds,
   logins,

@@ -8,9 +8,10 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, test } = require('node:test');
 const { ModuleClient } = require('azure-iot-device');
+const { Mqtt } = require('azure-iot-device-mqtt');
 const { emulator, newID, registry } = require('../hub');
 const { makeCertificate } = require('./certificates');
-const { Identity, Watch, echo, eventually, overBoth } = require('./clients');
+const { Identity, Watch, demand, echo, eventually, overBoth } = require('./clients');
 
 /** The device whose modules the workload API serves, if the emulator is told no other. */
 const edgeDevice = 'edge1';
@@ -71,6 +72,12 @@ overBoth('a module on an edge device', (transport) => {
     await works(identity, await fromEnvironment(identity, environment(identity, read), transport));
   });
 
+  test('or over HTTP', async (t) => {
+    const { identity, read } = await makeEdgeModule(t);
+    const changes = { IOTEDGE_WORKLOADURI: emulator.lines.WORKLOAD_HTTP_URI };
+    await works(identity, await fromEnvironment(identity, environment(identity, read, changes), transport));
+  });
+
   test('reaches the hub by the gateway name, and announces its model', async (t) => {
     const { identity, read } = await makeEdgeModule(t);
     const client = await fromEnvironment(identity, environment(identity, read, { IOTEDGE_GATEWAYHOSTNAME: gateway }), transport);
@@ -121,3 +128,33 @@ overBoth('a module on an edge device', (transport) => {
     await works(identity, await fromEnvironment(identity, { IotHubConnectionString: identity.connectionString() }, transport));
   });
 });
+
+for (const uri of ['WORKLOAD_URI', 'WORKLOAD_HTTP_URI']) {
+  test(`a module waits for the workload API at ${uri} to come back`, { timeout: 60_000 }, async (t) => {
+    t.after(() => demand('DELETE', 'faults'));
+    await makeEdgeDevice();
+    const { identity, read } = await makeEdgeModule(t);
+    t.after(deleteEdgeDevice);
+    const variables = environment(identity, read, { IOTEDGE_WORKLOADURI: emulator.lines[uri] });
+
+    await demand('PUT', 'faults', { workload: { down: true } });
+    await assert.rejects(fromEnvironment(identity, variables, Mqtt), { code: 'ECONNRESET' });
+    for (const status of [403, 500]) {
+      await demand('PUT', 'faults', { workload: { status } });
+      await assert.rejects(fromEnvironment(identity, variables, Mqtt), (err) => err.response.statusCode === status);
+    }
+    await demand('PUT', 'faults', { workload: { delaySeconds: 1 } });
+    const begin = performance.now();
+    const client = await fromEnvironment(identity, variables, Mqtt);
+    assert.ok(performance.now() - begin >= 990);
+
+    await demand('PUT', 'faults', { workload: { status: 500 } });
+    const opening = client.open(); // this error the SDK tries again
+    const refusals = () => emulator.log().split('"component":"workload"').length;
+    const before = refusals();
+    await eventually(() => refusals() > before + 1, true);
+    await demand('DELETE', 'faults');
+    await opening;
+    await works(identity, client);
+  });
+}
