@@ -25,6 +25,7 @@ require('./device/subscriptions');
 require('./device/edge');
 require('./device/renewal');
 require('./device/faults');
+require('./device/restart');
 
 test('the log holds neither keys nor tokens', () => {
   const log = emulator.log();

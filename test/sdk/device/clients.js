@@ -282,4 +282,5 @@ module.exports = {
   refusedLogin,
   report,
   telemetry,
+  transports,
 };
