@@ -9,13 +9,13 @@ const { describe } = require('node:test');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { promisify } = require('node:util');
 const { Client, ModuleClient } = require('azure-iot-device');
-const { Mqtt } = require('azure-iot-device-mqtt');
+const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const {
   ExponentialBackOffWithJitter, NoRetry, SharedAccessSignature, encodeUriComponentStrict,
 } = require('azure-iot-common');
 const hub = require('../hub');
 
-const transports = [['MQTT', Mqtt]];
+const transports = [['MQTT', Mqtt], ['WebSocket', MqttWs]];
 
 /** How long one suite may take, in milliseconds. */
 const suiteWithin = 60_000;
