@@ -24,6 +24,7 @@ require('./device/telemetry');
 require('./device/subscriptions');
 require('./device/edge');
 require('./device/renewal');
+require('./device/x509');
 require('./device/faults');
 require('./device/restart');
 
