@@ -78,6 +78,14 @@ overBoth('a login', (transport) => {
       await identity.open(transport);
     });
 
+    test(`a ${kind} that is deleted is thrown out, and does not come back`, async (t) => {
+      const identity = await makeIdentity(t, kind);
+      const out = disconnected(await identity.open(transport));
+      await (kind === 'module' ? registry.removeModule(...identity.ids) : registry.delete(...identity.ids));
+      await out;
+      await refusedLogin(identity, identity.client(transport), /not found/);
+    });
+
     test(`of two connections of a ${kind}, the older is cut`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const older = await identity.open(transport);
