@@ -44,7 +44,8 @@ type Options struct {
 	Store *store.Store
 	// Broker takes the method calls. Required.
 	Broker *broker.Broker
-	// HostNames are the names of the hub a token may be made for.
+	// HostNames are the names of the hub a token may be made for; the first is
+	// what it is called. At least one is required.
 	HostNames []string
 	// PolicyName and PolicyKey (base64) are the one policy that may use the
 	// API. The key is a secret.
@@ -132,13 +133,22 @@ func (a *api) checkToken(r *http.Request) error {
 	if token.KeyName != a.PolicyName {
 		return unauthorized(errPolicy)
 	}
+	return a.verify(token, r.URL.Path)
+}
+
+// verify judges the token by the name of the hub that it is made for; if there is
+// none, by the first.
+func (a *api) verify(token sas.Token, path string) error {
+	host := a.HostNames[0]
 	for _, name := range a.HostNames {
-		err = token.Verify(time.Now(), name+r.URL.Path, a.PolicyKey)
-		if err == nil {
-			return nil
+		if sas.Covers(token.Resource, name+path) {
+			host = name
 		}
 	}
-	return unauthorized(err)
+	if err := token.Verify(time.Now(), host+path, a.PolicyKey); err != nil {
+		return unauthorized(err)
+	}
+	return nil
 }
 
 func (a *api) requireVersion(next http.Handler) http.Handler {

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -58,7 +59,7 @@ func startWith(t *testing.T, o rest.Options) *env {
 		t.Fatal(err)
 	}
 	o.Store, o.Broker, o.HostNames = e.store, devices, []string{hostName, "localhost"}
-	o.PolicyName, o.PolicyKey, o.Log = policy, e.key, zerolog.Nop()
+	o.PolicyName, o.PolicyKey = policy, e.key
 	e.server = httptest.NewTLSServer(rest.New(o))
 	t.Cleanup(func() {
 		e.server.Close()
@@ -158,6 +159,31 @@ func TestAuthorization(t *testing.T) {
 				t.Errorf("message %q", got.message(t))
 			}
 		})
+	}
+}
+
+// The caller is told nothing, and the log which of its mistakes it was, by
+// whichever of its names the hub was meant.
+func TestAuthorization_logSaysWhy(t *testing.T) {
+	var log bytes.Buffer // written before an answer, read after it
+	e := startWith(t, rest.Options{Log: zerolog.New(&log)})
+	tests := []struct{ name, token, want string }{
+		{"bad signature", sign(t, hostName, policy, newKey(), time.Hour), "bad signature"},
+		{"wrong audience", sign(t, "hub2.example", policy, e.key, time.Hour), `wrong audience: token is for \"hub2.example\", not for \"` + hostName},
+		{"expired", sign(t, hostName, policy, e.key, -time.Second), "expired token"},
+		{"expired, for localhost", sign(t, "localhost", policy, e.key, -time.Second), "expired token"},
+		{"other policy", sign(t, hostName, "service", e.key, time.Hour), "unknown policy"},
+		{"none", "", "malformed token"},
+	}
+	for _, tt := range tests {
+		log.Reset()
+		got := e.do(t, "GET", twinPath+version, "", "Authorization", tt.token)
+		if want := "ErrorCode:IotHubUnauthorizedAccess;Unauthorized"; got.message(t) != want {
+			t.Errorf("%s: message %q, want %q", tt.name, got.message(t), want)
+		}
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, tt.want) || strings.Contains(text, "sig=") {
+			t.Errorf("%s: want one line with %q and no token, got %s", tt.name, tt.want, text)
+		}
 	}
 }
 
