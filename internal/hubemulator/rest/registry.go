@@ -112,9 +112,21 @@ func status(i store.Identity) string {
 	return statusEnabled
 }
 
-// settings returns what a service may set. Members that the hub alone writes,
-// as identities that were read and sent back have them, are passed over.
-func (d identityDocument) settings(id store.ID) (store.Settings, error) {
+// identityRequest is what a service may set. Members that the hub alone writes,
+// as identities that were read and sent back have them, are passed over: times
+// among them, which Microsoft's SDK for .NET sends without a zone.
+type identityRequest struct {
+	DeviceID       string                 `json:"deviceId"`
+	ModuleID       string                 `json:"moduleId"`
+	ManagedBy      string                 `json:"managedBy"`
+	Status         string                 `json:"status"`
+	StatusReason   string                 `json:"statusReason"`
+	Authentication authenticationDocument `json:"authentication"`
+	Capabilities   capabilities           `json:"capabilities"`
+	DeviceScope    string                 `json:"deviceScope"`
+}
+
+func (d identityRequest) settings(id store.ID) (store.Settings, error) {
 	switch {
 	case d.DeviceID != id.Device || d.ModuleID != id.Module:
 		return store.Settings{}, invalid("deviceId or moduleId in the body are not those of the path")
@@ -123,10 +135,10 @@ func (d identityDocument) settings(id store.ID) (store.Settings, error) {
 	}
 	s := store.Settings{
 		Disabled:     d.Status == statusDisabled,
-		StatusReason: text(d.StatusReason),
-		IoTEdge:      d.Capabilities != nil && d.Capabilities.IoTEdge,
+		StatusReason: d.StatusReason,
+		IoTEdge:      d.Capabilities.IoTEdge,
 		DeviceScope:  d.DeviceScope,
-		ManagedBy:    text(d.ManagedBy),
+		ManagedBy:    d.ManagedBy,
 		Authentication: store.Authentication{
 			Type:                d.Authentication.Type,
 			PrimaryKey:          string(d.Authentication.SymmetricKey.Primary),
@@ -139,13 +151,6 @@ func (d identityDocument) settings(id store.ID) (store.Settings, error) {
 		s.Disabled, s.StatusReason, s.IoTEdge, s.DeviceScope = false, "", false, ""
 	}
 	return s, nil
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 func (a *api) getIdentity(w http.ResponseWriter, r *http.Request) {
@@ -161,11 +166,11 @@ func (a *api) putIdentity(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) writeIdentity(w http.ResponseWriter, r *http.Request) (store.Identity, error) {
 	id := idOf(r)
-	var document identityDocument
-	if err := readJSON(w, r, &document); err != nil {
+	var request identityRequest
+	if err := readJSON(w, r, &request); err != nil {
 		return store.Identity{}, err
 	}
-	settings, err := document.settings(id)
+	settings, err := request.settings(id)
 	if err != nil {
 		return store.Identity{}, err
 	}

@@ -66,6 +66,20 @@ func TestRegistry_device(t *testing.T) {
 	}
 }
 
+// As IoT Hub itself and Microsoft's SDK for .NET write a device that has never
+// connected (Azure/device-simulation-dotnet, issue 321).
+func TestRegistry_deviceAsOtherHubsWriteIt(t *testing.T) {
+	e := start(t)
+	got := e.do(t, "PUT", "/devices/d2"+version, `{"deviceId":"d2","generationId":"1","etag":"MA==","connectionState":0,
+		"status":"disabled","statusReason":null,"connectionStateUpdatedTime":"0001-01-01T00:00:00",
+		"statusUpdatedTime":"0001-01-01T00:00:00","lastActivityTime":"0001-01-01T00:00:00","cloudToDeviceMessageCount":0,
+		"capabilities":null,"authentication":{"type":"sas","symmetricKey":{"primaryKey":null,"secondaryKey":null},
+		"x509Thumbprint":{"primaryThumbprint":null,"secondaryThumbprint":null}}}`)
+	if got.status != 200 || decode(t, got)["status"] != "disabled" || decode(t, got)["lastActivityTime"] != zeroTime {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
 func TestRegistry_module(t *testing.T) {
 	e := start(t)
 	created := e.do(t, "PUT", "/devices/d1/modules/m2"+version, `{"deviceId":"d1","moduleId":"m2","managedBy":"IotEdge","status":"disabled"}`)
