@@ -147,6 +147,15 @@ func (a *api) answer(w http.ResponseWriter, status int, body any) {
 	}
 }
 
+// answerKept answers with what was read of many identities, once all of it is kept.
+func (a *api) answerKept(w http.ResponseWriter, r *http.Request, body any) {
+	if err := a.keep(a.Store.Revision()); err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	a.answer(w, http.StatusOK, body)
+}
+
 // readJSON reads the request's body into target. Members target does not know
 // are passed over.
 func readJSON(w http.ResponseWriter, r *http.Request, target any) error {

@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,18 @@ var changes = []struct{ method, target, body, ifMatch string }{
 	{"DELETE", "/devices/d9", "", "*"},
 }
 
+// reads are all requests that only read.
+var reads = []struct{ method, target, body, ifMatch string }{
+	{"GET", "/devices", "", ""},
+	{"GET", "/devices/d1", "", ""},
+	{"GET", "/devices/d1/modules", "", ""},
+	{"GET", twinPath, "", ""},
+	{"GET", "/statistics/devices", "", ""},
+	{"GET", "/statistics/service", "", ""},
+	{"POST", "/devices/query", `{"query":"SELECT * FROM devices"}`, ""},
+	{"POST", "/devices/query", `{"query":"SELECT COUNT() AS n FROM devices"}`, ""},
+}
+
 // Every change is kept before it is answered, and everything else that was
 // answered was kept before.
 func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
@@ -42,16 +55,16 @@ func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
 			t.Errorf("%s %s: kept up to %d, changed from %d to %d", c.method, c.target, kept, before, after)
 		}
 	}
-	for _, target := range []string{"/devices/d1", twinPath, "/devices", "/devices/d1/modules"} {
+	for _, c := range reads {
 		if _, err := e.store.PatchReported(module, store.Patch{}); err != nil { // as a device does
 			t.Fatal(err)
 		}
-		if err := e.store.SetModelID(store.ID{Device: "d1"}, target); err != nil {
+		if err := e.store.SetModelID(store.ID{Device: "d1"}, c.target+c.body); err != nil {
 			t.Fatal(err)
 		}
 		kept = 0
-		if got := e.do(t, "GET", target+version, ""); got.status != 200 || kept == 0 {
-			t.Errorf("GET %s: %d, kept up to %d", target, got.status, kept)
+		if got := e.do(t, c.method, c.target+version, c.body); got.status != 200 || kept == 0 {
+			t.Errorf("%s %s: %d, kept up to %d", c.method, c.target, got.status, kept)
 		}
 	}
 }
@@ -59,14 +72,7 @@ func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
 func TestAnswers_whatCannotBeKept(t *testing.T) {
 	e := start(t)
 	e.store.KeepWith(func(int64) error { return errors.New("/secret/place: disk full") })
-	reads := []struct{ method, target, body, ifMatch string }{
-		{"GET", "/devices", "", ""},
-		{"GET", "/devices/d1", "", ""},
-		{"GET", "/devices/d1/modules", "", ""},
-		{"GET", twinPath, "", ""},
-		{"POST", "/devices/query", `{"query":"SELECT * FROM devices"}`, ""},
-	}
-	for _, c := range append(reads, changes...) {
+	for _, c := range slices.Concat(reads, changes) {
 		got := e.do(t, c.method, c.target+version, c.body, "If-Match", c.ifMatch)
 		if got.status != 503 || got.header.Get("iothub-errorcode") != "ServiceUnavailable" {
 			t.Errorf("%s %s: got %d %q", c.method, c.target, got.status, got.header.Get("iothub-errorcode"))

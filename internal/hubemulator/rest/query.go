@@ -58,15 +58,11 @@ func (a *api) queryTwins(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rows, last, more := a.page(r, parsed, after, size)
-	if err := a.keep(a.Store.Revision()); err != nil {
-		a.refuse(w, r, err)
-		return
-	}
 	if more {
 		w.Header().Set(headerContinuation, continuation(last, request.Query))
 	}
 	w.Header().Set(headerItemType, itemType(parsed))
-	a.answer(w, http.StatusOK, rows)
+	a.answerKept(w, r, rows)
 }
 
 // itemType is what the answer has, by the names that Microsoft's SDKs know.
@@ -83,7 +79,7 @@ func (a *api) countTwins(w http.ResponseWriter, r *http.Request, q *query.Query)
 		n++
 	}
 	w.Header().Set(headerItemType, itemType(q))
-	a.answer(w, http.StatusOK, []map[string]int{{q.Count: n}})
+	a.answerKept(w, r, []map[string]int{{q.Count: n}})
 }
 
 // page collects what the query selects of the first twins after one; more says

@@ -249,13 +249,9 @@ func (a *api) listModules(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) answerList(w http.ResponseWriter, r *http.Request, identities []store.Identity) {
-	if err := a.keep(a.Store.Revision()); err != nil {
-		a.refuse(w, r, err)
-		return
-	}
 	list := make([]identityDocument, len(identities))
 	for i, identity := range identities {
 		list[i] = newIdentityDocument(identity)
 	}
-	a.answer(w, http.StatusOK, list)
+	a.answerKept(w, r, list)
 }

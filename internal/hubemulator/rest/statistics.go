@@ -14,7 +14,7 @@ type serviceStatistics struct {
 	Connected int `json:"connectedDeviceCount"`
 }
 
-func (a *api) countDevices(w http.ResponseWriter, _ *http.Request) {
+func (a *api) countDevices(w http.ResponseWriter, r *http.Request) {
 	var s deviceStatistics
 	for _, device := range a.Store.Devices() {
 		s.Total++
@@ -23,15 +23,15 @@ func (a *api) countDevices(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	s.Enabled = s.Total - s.Disabled
-	a.answer(w, http.StatusOK, s)
+	a.answerKept(w, r, s)
 }
 
-func (a *api) countConnected(w http.ResponseWriter, _ *http.Request) {
+func (a *api) countConnected(w http.ResponseWriter, r *http.Request) {
 	var s serviceStatistics
 	for _, device := range a.Store.Devices() {
 		if device.Connected {
 			s.Connected++
 		}
 	}
-	a.answer(w, http.StatusOK, s)
+	a.answerKept(w, r, s)
 }
