@@ -9,12 +9,13 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"rtsptunnel/internal/hubemulator/broker"
 )
 
 // Limits of a method call (Microsoft, "Understand and invoke direct methods
-// from IoT Hub"). Payload in bytes, timeouts in seconds.
+// from IoT Hub"). Name in characters, payload in bytes, timeouts in seconds.
 const (
 	maxMethodName = 100
 	maxPayload    = 128 * 1024
@@ -86,7 +87,7 @@ func (m methodRequest) call() (broker.Call, error) {
 	}
 	switch {
 	case !validMethodName(m.MethodName):
-		return broker.Call{}, invalid("methodName must have 1 to 100 characters and none of / + #")
+		return broker.Call{}, invalid("methodName must have 1 to 100 characters and none of / + # and control characters")
 	case response < minResponseTimeout || response > maxResponseTimeout:
 		return broker.Call{}, invalid("responseTimeoutInSeconds must be 5 to 300")
 	case m.ConnectTimeout < 0 || m.ConnectTimeout > maxConnectTimeout:
@@ -108,7 +109,7 @@ func (m methodRequest) call() (broker.Call, error) {
 
 // validMethodName refuses what cannot be one level of an MQTT topic.
 func validMethodName(name string) bool {
-	return name != "" && len(name) <= maxMethodName &&
+	return name != "" && utf8.RuneCountInString(name) <= maxMethodName &&
 		!strings.ContainsAny(name, "/+#") && !strings.ContainsFunc(name, unicode.IsControl)
 }
 

@@ -214,6 +214,8 @@ func TestErrors(t *testing.T) {
 		{"method no JSON", "POST", methods, `{"methodName"`, 400, "ArgumentInvalid"},
 		{"method no name", "POST", methods, `{}`, 400, "ArgumentInvalid"},
 		{"method bad name", "POST", methods, `{"methodName":"a/#"}`, 400, "ArgumentInvalid"},
+		{"method name too long", "POST", methods, `{"methodName":"` + strings.Repeat("é", 101) + `"}`, 400, "ArgumentInvalid"},
+		{"method name with a newline", "POST", methods, `{"methodName":"a\n"}`, 400, "ArgumentInvalid"},
 		{"response timeout 4", "POST", methods, `{"methodName":"m","responseTimeoutInSeconds":4}`, 400, "ArgumentInvalid"},
 		{"response timeout 301", "POST", methods, `{"methodName":"m","responseTimeoutInSeconds":301}`, 400, "ArgumentInvalid"},
 		{"connect timeout -1", "POST", methods, `{"methodName":"m","connectTimeoutInSeconds":-1}`, 400, "ArgumentInvalid"},
@@ -237,7 +239,7 @@ func TestErrors(t *testing.T) {
 func TestMethod_offline(t *testing.T) {
 	e := start(t)
 	for _, target := range []string{"/twins/d1/methods", twinPath + "/methods"} {
-		got := e.do(t, "POST", target+version, `{"methodName":"m","responseTimeoutInSeconds":5}`)
+		got := e.do(t, "POST", target+version, `{"methodName":"`+strings.Repeat("é", 100)+`","responseTimeoutInSeconds":5}`)
 		if got.status != 404 || got.header.Get("iothub-errorcode") != "DeviceNotOnline" {
 			t.Errorf("%s: got %d %q", target, got.status, got.header.Get("iothub-errorcode"))
 		}
