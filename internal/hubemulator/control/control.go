@@ -14,8 +14,10 @@
 //
 // Rules are the document of package faults; PUT answers with what it set. What
 // has nothing to say is answered with 204, an unknown identity with 404, and
-// errors have IoT Hub's form. Telemetry is a JSON array of what package
-// telemetry says a message is written as: identity, properties and body. IoT Hub has nothing of all this.
+// errors have IoT Hub's form. Rules outlive their identity: one of the same name
+// made anew has them. Telemetry is a JSON array of what package telemetry says a
+// message is written as: identity, properties and body. IoT Hub has nothing of
+// all this.
 //
 // No Authorization is asked for: whoever reaches the hub's port may do it, and
 // the hub listens on loopback unless it is told otherwise. A web page in a
@@ -80,11 +82,13 @@ func New(o Options) http.Handler {
 	return a.refuseBrowsers(mux)
 }
 
-// ofIdentity passes requests on whose path names an identity there is.
+// ofIdentity passes requests on whose path names an identity there is, or one that
+// is gone and has left rules.
 func (a *api) ofIdentity(next func(http.ResponseWriter, *http.Request, store.ID)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := store.ID{Device: r.PathValue("device"), Module: r.PathValue("module")}
-		if _, err := a.Store.Identity(id); err != nil {
+		_, err := a.Store.Identity(id)
+		if err != nil && a.Faults.For(id.String()) == (faults.Rules{}) {
 			a.refuseUnknown(w, r, id, err)
 			return
 		}

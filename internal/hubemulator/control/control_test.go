@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 // env is the handler behind a server, for a hub with the module d1/m1.
 type env struct {
 	faults *faults.Set
+	store  *store.Store
 	sent   telemetry.Log
 	server *httptest.Server
 
@@ -43,13 +44,12 @@ type env struct {
 
 func start(t *testing.T) *env {
 	t.Helper()
-	e := &env{faults: faults.New()}
-	s := store.New()
-	if _, err := s.Ensure(module); err != nil {
+	e := &env{faults: faults.New(), store: store.New()}
+	if _, err := e.store.Ensure(module); err != nil {
 		t.Fatal(err)
 	}
 	e.server = httptest.NewServer(control.New(control.Options{
-		Faults: e.faults, Store: s, Drop: e.drop, Telemetry: &e.sent, HostNames: []string{"hub.example"}, Log: zerolog.Nop(),
+		Faults: e.faults, Store: e.store, Drop: e.drop, Telemetry: &e.sent, HostNames: []string{"hub.example"}, Log: zerolog.Nop(),
 	}))
 	t.Cleanup(e.server.Close)
 	return e
@@ -120,6 +120,23 @@ func TestFaults(t *testing.T) {
 	e.expect(t, "DELETE", hubFaults, "", 204, "")
 	e.expect(t, "GET", hubFaults, "", 200, `{}`)
 	e.expect(t, "GET", moduleFaults, "", 200, `{}`)
+}
+
+// Rules that are listed can be read and removed, also those of an identity that is
+// gone.
+func TestFaults_outliveTheirIdentity(t *testing.T) {
+	const own = `{"logins":{"refuse":true}}`
+	e := start(t)
+	e.expect(t, "PUT", moduleFaults, own, 200, own)
+	if _, err := e.store.Delete(module, ""); err != nil {
+		t.Fatal(err)
+	}
+	e.expect(t, "GET", "/emulator/faults/devices", "", 200, `{"d1/m1":`+own+`}`)
+	e.expect(t, "GET", moduleFaults, "", 200, own)
+	e.expect(t, "DELETE", moduleFaults, "", 204, "")
+	if status, _ := e.do(t, "DELETE", moduleFaults, ""); status != 404 {
+		t.Errorf("without rules: %d, want 404", status)
+	}
 }
 
 func TestDrop(t *testing.T) {
