@@ -19,6 +19,9 @@ const (
 	// headerWithin bounds the TLS handshake and the request headers.
 	headerWithin = 10 * time.Second
 	idleWithin   = 2 * time.Minute
+	// maxHeader bounds the request line and the headers, in bytes, and so what a
+	// stranger can have written to a log. Real ones have a few KB.
+	maxHeader = 64 << 10
 )
 
 // Server serves one listener, from Serve to Close.
@@ -40,6 +43,7 @@ func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
 		Handler:           handler,
 		ReadHeaderTimeout: headerWithin,
 		IdleTimeout:       idleWithin,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          newErrorLog(log),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState:         s.count,

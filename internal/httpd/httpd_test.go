@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,5 +68,26 @@ func TestClose_endsHandlersAndSilentConnections(t *testing.T) {
 	if conn, err := dialer.DialContext(context.Background(), "tcp", ln.Addr().String()); err == nil {
 		conn.Close()
 		t.Error("still listening after Close")
+	}
+}
+
+func TestServe_largeHeaders(t *testing.T) {
+	ln := listen(t)
+	server := httpd.Serve(ln, http.NotFoundHandler(), zerolog.Nop())
+	defer server.Close()
+	for size, want := range map[int]int{16 << 10: http.StatusNotFound, 80 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/"+strings.Repeat("x", size), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Close = true
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("a path of %d bytes: %d, want %d", size, response.StatusCode, want)
+		}
 	}
 }
