@@ -69,6 +69,9 @@ func New(connectionString string, o Options) (*Client, error) {
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("hub connection string: no %s in it", strings.Join(missing, ", "))
 	}
+	if u, err := url.Parse("https://" + parts["HostName"]); err != nil || u.Host != parts["HostName"] {
+		return nil, errors.New("hub connection string: HostName is neither a host nor host:port")
+	}
 	key, err := base64.StdEncoding.DecodeString(parts["SharedAccessKey"])
 	if err != nil {
 		return nil, errors.New("hub connection string: SharedAccessKey is not base64")

@@ -113,6 +113,7 @@ func TestNew_badConnectionString(t *testing.T) {
 	for _, s := range []string{
 		"", key, "HostName=h;SharedAccessKeyName=p", "HostName=h;SharedAccessKeyName=p;SharedAccessKey=" + key,
 		"SharedAccessKey=" + key, "HostName=;SharedAccessKeyName=p;SharedAccessKey=" + key,
+		"HostName=a b;SharedAccessKeyName=p;SharedAccessKey=AAAA", "HostName=h/" + key + ";SharedAccessKeyName=p;SharedAccessKey=AAAA",
 	} {
 		_, err := hubclient.New(s, hubclient.Options{})
 		if err == nil {
