@@ -405,3 +405,19 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// The longest list is compared with every twin there is, so a number in it must
+// not cost memory.
+func TestMatches_longListIsCheap(t *testing.T) {
+	const few = 10 // for the number in the document itself
+	for _, c := range []struct{ element, number string }{{"-1", "1"}, {"-.5", ".5"}} {
+		q, err := query.Parse("SELECT * FROM devices WHERE tags.n IN [" + c.element + strings.Repeat(","+c.element, 1000) + "]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		document := query.Document{"tags": map[string]any{"n": json.Number(c.number)}}
+		if n := testing.AllocsPerRun(10, func() { q.Matches(document) }); n > few {
+			t.Errorf("%s in a list of 1,001 times %s: %.0f allocations, want %d at most", c.number, c.element, n, few)
+		}
+	}
+}

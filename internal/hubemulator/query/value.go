@@ -58,11 +58,17 @@ func cutHexadecimal(text string) (digits string, ok bool) {
 }
 
 func (n number) compare(other number) int {
+	switch {
+	case n.isFloat && other.isFloat:
+		return cmp.Compare(n.float, other.float)
+	case !n.isFloat && !other.isFloat:
+		return cmp.Compare(n.integer, other.integer)
+	}
 	return n.big().Cmp(other.big())
 }
 
 // big is exact for both forms, so that an integer is not taken for the float
-// next to it.
+// next to it. It is slow: a long list in a query is compared with every twin.
 func (n number) big() *big.Float {
 	if n.isFloat {
 		return big.NewFloat(n.float)
