@@ -7,11 +7,11 @@
 // devices and devices.modules, operators, IN and NIN with a list in square
 // brackets, IS_DEFINED, literals and their escapes, that a condition holds only
 // if it is true and that everything else counts as false, that only primitive
-// values are compared, and the longest query. From public issues and Microsoft's own tools: STARTSWITH and ENDSWITH
-// (MicrosoftDocs/azure-docs 85381 and 110329: the spellings with an underscore,
-// which the page has for routes, are refused), the other functions, names
-// after "devices." and a quote written twice within a text
-// (Azure/Industrial-IoT, SqlSelect.g4; Azure IoT Explorer; microsoft/mcp),
+// values are compared, and the longest query. From public issues and Microsoft's
+// own tools: STARTSWITH and ENDSWITH (MicrosoftDocs/azure-docs 85381 and 110329:
+// the spellings with an underscore, which the page has for routes, are refused),
+// the other functions, names after "devices." and a quote written twice within a
+// text (Azure/Industrial-IoT, SqlSelect.g4; Azure IoT Explorer; microsoft/mcp),
 // reserved words as names only in double square brackets (azure-docs 17106).
 // Array indexes are those of routing queries.
 //
@@ -35,9 +35,7 @@
 // arithmetic, the constant undefined.
 package query
 
-import (
-	"fmt"
-)
+import "fmt"
 
 const (
 	// maxLength of a query, in characters (Microsoft, "Queries for IoT Hub
