@@ -410,7 +410,7 @@ func FuzzQuery(f *testing.F) {
 // not cost memory.
 func TestMatches_longListIsCheap(t *testing.T) {
 	const few = 10 // for the number in the document itself
-	for _, c := range []struct{ element, number string }{{"-1", "1"}, {"-.5", ".5"}} {
+	for _, c := range []struct{ element, number string }{{"-1", "1"}, {"-.5", ".5"}, {"-.5", "1"}} {
 		q, err := query.Parse("SELECT * FROM devices WHERE tags.n IN [" + c.element + strings.Repeat(","+c.element, 1000) + "]")
 		if err != nil {
 			t.Fatal(err)

@@ -58,17 +58,28 @@ func cutHexadecimal(text string) (digits string, ok bool) {
 }
 
 func (n number) compare(other number) int {
-	switch {
-	case n.isFloat && other.isFloat:
-		return cmp.Compare(n.float, other.float)
-	case !n.isFloat && !other.isFloat:
+	if !n.isFloat && !other.isFloat {
 		return cmp.Compare(n.integer, other.integer)
+	}
+	x, exact := n.asFloat()
+	y, alsoExact := other.asFloat()
+	if exact && alsoExact {
+		return cmp.Compare(x, y)
 	}
 	return n.big().Cmp(other.big())
 }
 
+// asFloat is quicker than big; exact is false if it may be another number.
+func (n number) asFloat() (f float64, exact bool) {
+	const most = 1 << 53 // up to here a float64 has all integers
+	if n.isFloat {
+		return n.float, true
+	}
+	return float64(n.integer), -most <= n.integer && n.integer <= most
+}
+
 // big is exact for both forms, so that an integer is not taken for the float
-// next to it. It is slow: a long list in a query is compared with every twin.
+// next to it.
 func (n number) big() *big.Float {
 	if n.isFloat {
 		return big.NewFloat(n.float)
