@@ -87,7 +87,7 @@ func (m methodRequest) call() (broker.Call, error) {
 	}
 	switch {
 	case !validMethodName(m.MethodName):
-		return broker.Call{}, invalid("methodName must have 1 to 100 characters and none of / + # and control characters")
+		return broker.Call{}, invalid("methodName must have 1 to 100 characters and none of / + # ? and control characters")
 	case response < minResponseTimeout || response > maxResponseTimeout:
 		return broker.Call{}, invalid("responseTimeoutInSeconds must be 5 to 300")
 	case m.ConnectTimeout < 0 || m.ConnectTimeout > maxConnectTimeout:
@@ -107,10 +107,12 @@ func (m methodRequest) call() (broker.Call, error) {
 	}, nil
 }
 
-// validMethodName refuses what cannot be one level of an MQTT topic.
+// validMethodName refuses what cannot be one level of an MQTT topic, and what the
+// device would take for the end of the name and the beginning of its properties:
+// Microsoft's SDK for Node ends the process over such a topic.
 func validMethodName(name string) bool {
 	return name != "" && utf8.RuneCountInString(name) <= maxMethodName &&
-		!strings.ContainsAny(name, "/+#") && !strings.ContainsFunc(name, unicode.IsControl)
+		!strings.ContainsAny(name, "/+#?") && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 // fromInvoke turns an error of the device side into a refusal.

@@ -215,6 +215,8 @@ func TestErrors(t *testing.T) {
 		{"method no name", "POST", methods, `{}`, 400, "ArgumentInvalid"},
 		{"method bad name", "POST", methods, `{"methodName":"a/#"}`, 400, "ArgumentInvalid"},
 		{"method name too long", "POST", methods, `{"methodName":"` + strings.Repeat("é", 101) + `"}`, 400, "ArgumentInvalid"},
+		{"method name with properties", "POST", methods, `{"methodName":"m/?$rid=1"}`, 400, "ArgumentInvalid"},
+		{"method name with a question mark", "POST", methods, `{"methodName":"m?a=b"}`, 400, "ArgumentInvalid"},
 		{"method name with a newline", "POST", methods, `{"methodName":"a\n"}`, 400, "ArgumentInvalid"},
 		{"response timeout 4", "POST", methods, `{"methodName":"m","responseTimeoutInSeconds":4}`, 400, "ArgumentInvalid"},
 		{"response timeout 301", "POST", methods, `{"methodName":"m","responseTimeoutInSeconds":301}`, 400, "ArgumentInvalid"},
