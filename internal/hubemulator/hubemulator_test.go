@@ -55,22 +55,31 @@ func TestHub_endToEnd(t *testing.T) {
 	}
 }
 
-func TestMethod_answersThatAreNoJSON(t *testing.T) {
+func TestMethod_answers(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
 	client := connect(t, options(t, hub, generation))
+	const largest = 128 * 1024
+	answers := map[string]string{
+		"empty": "", "garbage": "{",
+		"largest": `"` + strings.Repeat("x", largest-2) + `"`, "larger": `"` + strings.Repeat("x", largest-1) + `"`,
+	}
 	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, func(c paho.Client, m paho.Message) {
 		path, rid, _ := strings.Cut(m.Topic(), "/?$rid=")
-		answer := map[string]string{"$iothub/methods/POST/empty": "", "$iothub/methods/POST/garbage": "{"}[path]
-		c.Publish("$iothub/methods/res/200/?$rid="+rid, 0, false, answer)
+		c.Publish("$iothub/methods/res/200/?$rid="+rid, 0, false, answers[strings.TrimPrefix(path, "$iothub/methods/POST/")])
 	}))
 	s := newService(t, hub)
 	if got, want := string(s.must(t, "POST", methodsPath, `{"methodName":"empty"}`)), `{"status":200,"payload":null}`+"\n"; got != want {
 		t.Errorf("empty answer: got %s, want %s", got, want)
 	}
-	status, body, err := s.do(t.Context(), "POST", methodsPath, `{"methodName":"garbage"}`)
-	if err != nil || status != 502 {
-		t.Errorf("garbage: got %d %s %v, want 502", status, body, err)
+	if got := s.must(t, "POST", methodsPath, `{"methodName":"largest"}`); len(got) < largest {
+		t.Errorf("the largest answer: got %d bytes", len(got))
+	}
+	for _, name := range []string{"garbage", "larger"} {
+		status, body, err := s.do(t.Context(), "POST", methodsPath, `{"methodName":"`+name+`"}`)
+		if err != nil || status != 502 || !strings.Contains(string(body), "BadDeviceResponse") {
+			t.Errorf("%s: got %d %.200s %v, want 502", name, status, body, err)
+		}
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 )
 
 // Limits of a method call (Microsoft, "Understand and invoke direct methods
-// from IoT Hub"). Name in characters, payload in bytes, timeouts in seconds.
+// from IoT Hub"). Name in characters, payload of request and answer in bytes,
+// timeouts in seconds.
 const (
 	maxMethodName = 100
 	maxPayload    = 128 * 1024
@@ -70,10 +71,12 @@ func (a *api) callMethod(w http.ResponseWriter, r *http.Request) (methodAnswer, 
 	if err != nil {
 		return methodAnswer{}, fromInvoke(err)
 	}
-	if len(payload) == 0 {
+	switch {
+	case len(payload) > maxPayload:
+		return methodAnswer{}, newError(http.StatusBadGateway, codeBadDeviceResponse, "the device's answer is larger than 128 KB")
+	case len(payload) == 0:
 		payload = []byte("null")
-	}
-	if !json.Valid(payload) {
+	case !json.Valid(payload):
 		return methodAnswer{}, newError(http.StatusBadGateway, codeBadDeviceResponse, "the device's answer is not JSON")
 	}
 	return methodAnswer{Status: status, Payload: payload}, nil
@@ -109,7 +112,8 @@ func (m methodRequest) call() (broker.Call, error) {
 
 // validMethodName refuses what cannot be one level of an MQTT topic, and what the
 // device would take for the end of the name and the beginning of its properties:
-// Microsoft's SDK for Node ends the process over such a topic.
+// Microsoft's SDK for Node ends the process over such a topic. The page has '?'
+// in a list of what "property names and values" must not have.
 func validMethodName(name string) bool {
 	return name != "" && utf8.RuneCountInString(name) <= maxMethodName &&
 		!strings.ContainsAny(name, "/+#?") && !strings.ContainsFunc(name, unicode.IsControl)

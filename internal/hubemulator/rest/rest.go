@@ -16,12 +16,13 @@
 // Some behaviours are documented only in part, and follow the nearest text: an
 // update that leaves keys empty gets new ones, as a creation does; a method
 // call on a disabled device gets DeviceNotFound ("Understand and resolve Azure
-// IoT Hub errors", 404001: "either not registered or disabled"); PUT of a twin
-// leaves a section alone that the request does not have; a twin that would
-// break a limit is refused with ArgumentInvalid; $lastUpdatedVersion is only
-// in desired properties, and only once they were written; a query sees changes
-// at once, its pages are of 100 twins at most, in the order of their names, and
-// go on with the same query only.
+// IoT Hub errors", 404001: "either not registered or disabled"); an answer of a
+// device that is larger than 128 KB, or no JSON, is 502; PUT of a twin leaves a
+// section alone that the request does not have; a twin that would break a limit
+// is refused with ArgumentInvalid; $lastUpdatedVersion is only in desired
+// properties, and only once they were written; a query sees changes at once, its
+// pages are of 100 twins at most, in the order of their names, and go on with the
+// same query only.
 package rest
 
 import (
