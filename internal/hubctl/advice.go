@@ -1,7 +1,6 @@
 package hubctl
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -31,6 +30,7 @@ func adviceOnWay(err error) string {
 	_, otherName := errors.AsType[x509.HostnameError](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	_, noName := errors.AsType[*net.DNSError](err)
+	late, isNet := errors.AsType[net.Error](err)
 	switch {
 	case unknownCA:
 		return "An emulator's certificate is signed by its own authority: name the ca.pem in its state directory by --ca-file, HUB_CA_FILE or CA_FILE."
@@ -42,7 +42,7 @@ func adviceOnWay(err error) string {
 		return "Check HostName in the connection string, and this machine's DNS."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "Nobody listens there: does hubemulator serve run, with that address as its --https?"
-	case errors.Is(err, context.DeadlineExceeded):
+	case isNet && late.Timeout(): // of a connection, of TLS, of the whole
 		return "No answer in time: check the network, and HTTPS_PROXY if there is a proxy."
 	}
 	return ""

@@ -151,6 +151,21 @@ func TestConnection_fails(t *testing.T) {
 	}
 }
 
+// Takes ten seconds, which is how long the client gives a hub for TLS; a method call
+// as a whole has longer. The kernel accepts, and nobody says anything.
+func TestConnection_silentHub(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	e := &env{variables: map[string]string{
+		"HUB_CONNECTION_STRING": "HostName=" + ln.Addr().String() + ";SharedAccessKeyName=p;SharedAccessKey=a2V5",
+	}}
+	e.refused(t, 1, []string{"TLS handshake timeout", "No answer in time"}, "method", "call", "d", "m")
+}
+
 // refusedAddress is one of loopback where nobody listens.
 func refusedAddress(t *testing.T) string {
 	t.Helper()
