@@ -10,8 +10,9 @@ var mayImport = map[string][]string{
 	"relay":      {}, // who the two connections are is nobody's business there
 	"twin":       {},
 	"config":     {},
-	"httpd":      {}, // an HTTP server that ends completely; the emulator and the gateway need the same
-	"localca":    {}, // certificates for loopback: the emulator, the demo
+	"httpd":      {},            // an HTTP server that ends completely; the emulator and the gateway need the same
+	"wholefile":  {},            // keys and state that a crash must not leave half written
+	"localca":    {"wholefile"}, // certificates for loopback: the emulator, the demo
 	"hubclient":  {},
 	"rtsptest":   {},
 	"tunnelopen": {"reason"},
@@ -25,7 +26,7 @@ var mayImport = map[string][]string{
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.
-	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle", "hubemulator/telemetry", "hubemulator/mqttws"},
+	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "wholefile", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle", "hubemulator/telemetry", "hubemulator/mqttws"},
 	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry", "hubemulator/faults", "hubemulator/throttle"}, // what clients send
 	"hubemulator/control":   {"hubemulator/faults", "hubemulator/store", "hubemulator/telemetry"},                                            // a test drives the hub
 	"hubemulator/faults":    {},                                                                                                              // what shall go wrong; whoever serves clients asks it
@@ -33,7 +34,7 @@ var mayImport = map[string][]string{
 	"hubemulator/query":     {},
 	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/faults", "hubemulator/query", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},
 	"hubemulator/sas":       {},
-	"hubemulator/statefile": {}, // files without meaning; the store is meaning without files
+	"hubemulator/statefile": {"wholefile"}, // files without meaning; the store is meaning without files
 	"hubemulator/store":     {},
 	"hubemulator/telemetry": {},
 	"hubemulator/throttle":  {}, // how often things may be asked for

@@ -13,6 +13,7 @@ import (
 	"rtsptunnel/internal/hubemulator/statefile"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/localca"
+	"rtsptunnel/internal/wholefile"
 )
 
 // Files in Options.Dir, besides the authority's key.
@@ -58,7 +59,7 @@ func (h *Hub) openFiles() (err error) {
 // loadStore returns the store kept in path, or an empty one if there is no such
 // file. A file that cannot be read is left as it is: it may be all there is.
 func loadStore(path string) (*store.Store, error) {
-	text, err := statefile.Read(path)
+	text, err := wholefile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return store.New(), nil
 	}
@@ -135,7 +136,7 @@ func createOwnerKey(path string) (string, error) {
 		return "", fmt.Errorf("generate owner key: %w", err)
 	}
 	key := base64.StdEncoding.EncodeToString(raw)
-	if err := statefile.Write(path, strings.NewReader(key)); err != nil {
+	if err := wholefile.Write(path, wholefile.Private, strings.NewReader(key)); err != nil {
 		return "", fmt.Errorf("keep owner key: %w", err)
 	}
 	return key, nil

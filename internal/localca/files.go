@@ -1,6 +1,7 @@
 package localca
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -9,11 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"rtsptunnel/internal/wholefile"
 )
 
 // This file keeps an authority in a directory. The rules are:
-//   - the key is written before the certificate, so a certificate on disk
-//     implies that its key is there too;
+//   - a file is whole or not there, and the key is written before the
+//     certificate, so a certificate on disk implies that its key is there too,
+//     wherever the process was killed;
 //   - only the absence of the certificate makes a new authority: whoever
 //     trusts ca.pem must not find another authority behind it because a key
 //     went missing.
@@ -24,9 +28,6 @@ const (
 
 	certType = "CERTIFICATE"
 	keyType  = "PRIVATE KEY"
-
-	certMode = 0o644
-	keyMode  = 0o600
 )
 
 // LoadOrCreate takes up the authority kept in dir, or makes one and keeps it
@@ -62,10 +63,10 @@ func create(dir, commonName string) (*CA, error) {
 		return nil, fmt.Errorf("encode authority key: %w", err)
 	}
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der})
-	if err := os.WriteFile(filepath.Join(dir, keyFile), keyPEM, keyMode); err != nil {
+	if err := wholefile.Write(filepath.Join(dir, keyFile), wholefile.Private, bytes.NewReader(keyPEM)); err != nil {
 		return nil, fmt.Errorf("keep authority key: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, certFile), ca.pem, certMode); err != nil {
+	if err := wholefile.Write(filepath.Join(dir, certFile), wholefile.Public, bytes.NewReader(ca.pem)); err != nil {
 		return nil, fmt.Errorf("keep authority certificate: %w", err)
 	}
 	return ca, nil

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,5 +131,65 @@ func TestLoadOrCreate_refusesHalfAnAuthority(t *testing.T) {
 				t.Error("took up a damaged authority")
 			}
 		})
+	}
+}
+
+// A process that was killed at its first start has left files that are whole, or
+// the next start makes new ones. What it left is removed.
+func TestLoadOrCreate_afterAKill(t *testing.T) {
+	left := map[string][]string{
+		"in the key":             {"ca-key.pem.tmp"},
+		"before the certificate": {"ca-key.pem"},
+		"in the certificate":     {"ca-key.pem", "ca.pem.tmp"},
+		"behind the certificate": {"ca-key.pem", "ca.pem"},
+	}
+	for name, files := range left {
+		t.Run(name, func(t *testing.T) {
+			dir, whole := t.TempDir(), t.TempDir()
+			if _, err := localca.LoadOrCreate(whole, "test authority"); err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				text, err := os.ReadFile(filepath.Join(whole, strings.TrimSuffix(file, ".tmp")))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(file, ".tmp") {
+					text = text[:len(text)/2]
+				}
+				if err := os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := localca.LoadOrCreate(dir, "test authority"); err != nil {
+				t.Error(err)
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(entries) != 2 {
+				t.Errorf("the directory holds %v, want two files", entries)
+			}
+		})
+	}
+}
+
+// Files of an authority are never seen half written: what is in their place is
+// left as it is until they are whole.
+func TestLoadOrCreate_writesWholeFiles(t *testing.T) {
+	dir := t.TempDir()
+	elsewhere := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(elsewhere, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(elsewhere, filepath.Join(dir, "ca-key.pem")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := localca.LoadOrCreate(dir, "test authority"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(elsewhere); err != nil || len(text) > 0 {
+		t.Errorf("the key was written in place: %d bytes, %v", len(text), err)
 	}
 }

@@ -1,11 +1,9 @@
 // Package statefile keeps one document in one file, so that what was kept
 // outlives the process, however it ends, and the machine.
 //
-// The file is never changed, only replaced: the document is written to a
-// temporary file beside it, synced, renamed, and the directory synced. A reader
-// finds the document before the change or after it, and whole. Many who wait
-// share one write (group commit): while one is under way, all who come wait for
-// the next.
+// The file is never changed, only replaced (package wholefile). A reader finds
+// the document before the change or after it, and whole. Many who wait share one
+// write (group commit): while one is under way, all who come wait for the next.
 //
 // It knows nothing of what the document says. There must be one process only
 // that keeps a document in the file; to see to that is the caller's business.
@@ -17,6 +15,8 @@ import (
 	"sync"
 
 	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/wholefile"
 )
 
 // ErrClosed is what Keep returns after Close, unless all is kept.
@@ -24,7 +24,7 @@ var ErrClosed = errors.New("state file is closed")
 
 // Options are what a File needs.
 type Options struct {
-	// Path is the file's. Its directory must exist. Required.
+	// Path is the file's, which is private. Its directory must exist. Required.
 	Path string
 	// Snapshot returns the document as it is now, and a number that grows
 	// with each change of it. It is called by one goroutine at a time, and
@@ -150,7 +150,7 @@ func (f *File) writeSnapshot() (revision int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return revision, Write(f.options.Path, document)
+	return revision, wholefile.Write(f.options.Path, wholefile.Private, document)
 }
 
 // note logs that writes have begun to fail, or that it is over: every request in

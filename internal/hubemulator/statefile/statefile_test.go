@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -29,7 +30,6 @@ func TestMain(m *testing.M) {
 type number struct {
 	gate    chan struct{}
 	taken   chan int64 // the revision of each snapshot; may be nil
-	breaks  error      // what writing the document ends with; may be nil
 	mu      sync.Mutex
 	current int64
 }
@@ -51,47 +51,28 @@ func (n *number) Snapshot() (int64, io.WriterTo, error) {
 	if n.gate != nil {
 		<-n.gate
 	}
-	return current, document{text: fmt.Sprint(current), err: n.breaks}, nil
-}
-
-type document struct {
-	text string
-	err  error
-}
-
-func (d document) WriteTo(w io.Writer) (int64, error) {
-	n, err := io.WriteString(w, d.text)
-	return int64(n), errors.Join(err, d.err)
+	return current, strings.NewReader(fmt.Sprint(current)), nil
 }
 
 func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := statefile.Read(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// checkAlone fails if anything but names is in the directory.
-func checkAlone(t *testing.T, dir string, names ...string) {
+// checkMissing fails if path is there.
+func checkMissing(t *testing.T, path string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
-	}
-	if fmt.Sprint(got) != fmt.Sprint(names) {
-		t.Errorf("the directory holds %q, want %q", got, names)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v, want it not to be there", path, err)
 	}
 }
 
 func TestKeep_andClose(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "state")
+	path := filepath.Join(t.TempDir(), "state")
 	n := &number{}
 	f := statefile.Start(statefile.Options{Path: path, Snapshot: n.Snapshot})
 	if err := f.Keep(0); err != nil || read(t, path) != "0" {
@@ -106,12 +87,15 @@ func TestKeep_andClose(t *testing.T) {
 	if err := f.Keep(1); err != nil {
 		t.Errorf("kept already: %v", err)
 	}
-	checkAlone(t, dir) // kept already, so not written again
+	checkMissing(t, path) // kept already, so not written again
 	last := n.change()
 	if err := f.Close(); err != nil || read(t, path) != "2" {
 		t.Errorf("close: %v, %q", err, read(t, path))
 	}
-	checkAlone(t, dir, "state")
+	checkMissing(t, path+".tmp")
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v; want mode 0600", info.Mode(), err)
+	}
 	if err := f.Keep(last); err != nil {
 		t.Errorf("after Close, what it kept: %v", err)
 	}
@@ -162,23 +146,37 @@ func TestKeep_groups(t *testing.T) {
 	}
 }
 
-// Those who wait at the end are answered.
+// Those who wait at the end are answered, and what they wait for is kept.
 func TestClose_answersWhoWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	n := &number{}
-	f := statefile.Start(statefile.Options{Path: path, Snapshot: n.Snapshot})
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			if err := f.Keep(n.change()); err != nil && !errors.Is(err, statefile.ErrClosed) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 20
+		n := &number{gate: make(chan struct{}), taken: make(chan int64, many)}
+		f := statefile.Start(statefile.Options{Path: path, Snapshot: n.Snapshot})
+		var all sync.WaitGroup
+		keep := func() {
+			if err := f.Keep(n.change()); err != nil {
+				t.Error(err)
+			}
+		}
+		all.Go(keep)
+		<-n.taken
+		for range many {
+			all.Go(keep)
+		}
+		synctest.Wait() // until one write is under way and the others wait for the next
+		all.Go(func() {
+			if err := f.Close(); err != nil {
 				t.Error(err)
 			}
 		})
-	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-	wg.Wait()
+		synctest.Wait()
+		close(n.gate)
+		all.Wait()
+		if got, want := read(t, path), fmt.Sprint(1+many); got != want {
+			t.Errorf("kept is %s, want %s", got, want)
+		}
+	})
 }
 
 func TestKeep_failuresAreToldAndEnd(t *testing.T) {
@@ -243,74 +241,4 @@ func TestKeep_snapshotFails(t *testing.T) {
 	if err := f.Close(); !errors.Is(err, want) {
 		t.Errorf("close: got %v, want %v", err, want)
 	}
-}
-
-// Whatever goes wrong, the document before it is there and nothing else.
-func TestWrite_leavesWhatWasThere(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "state")
-	if err := statefile.Write(path, strings.NewReader("before")); err != nil {
-		t.Fatal(err)
-	}
-	broken := errors.New("broken")
-	if err := statefile.Write(path, document{text: strings.Repeat("x", 1<<20), err: broken}); !errors.Is(err, broken) {
-		t.Errorf("got %v, want %v", err, broken)
-	}
-	checkAlone(t, dir, "state")
-	if got := read(t, path); got != "before" {
-		t.Errorf("the file holds %.20q, want before", got)
-	}
-	// A rename that fails.
-	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := statefile.Write(filepath.Join(dir, "taken"), strings.NewReader("x")); err == nil {
-		t.Error("a directory was replaced by a file")
-	}
-	checkAlone(t, dir, "state", "taken")
-}
-
-func TestWrite_isPrivate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state")
-	if err := os.WriteFile(path, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := statefile.Write(path, modes{t: t, path: path + ".tmp"}); err != nil {
-		t.Fatal(err)
-	}
-	checkPrivate(t, path)
-}
-
-// modes looks at the mode of the file it is being written to.
-type modes struct {
-	t    *testing.T
-	path string
-}
-
-func (m modes) WriteTo(w io.Writer) (int64, error) {
-	checkPrivate(m.t, m.path)
-	return document{text: "x"}.WriteTo(w)
-}
-
-func checkPrivate(t *testing.T, path string) {
-	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := info.Mode(); got != 0o600 {
-		t.Errorf("%s has mode %v, want 0600", path, got)
-	}
-}
-
-func TestRead_cleansUp(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "state")
-	if err := os.WriteFile(path+".tmp", []byte("hal"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := statefile.Read(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want %v", err, fs.ErrNotExist)
-	}
-	checkAlone(t, dir)
 }

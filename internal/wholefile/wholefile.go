@@ -1,4 +1,7 @@
-package statefile
+// Package wholefile writes files that are whole or not there, whenever the
+// process or the machine ends: a document goes to a temporary file beside the
+// one it is for, is synced and renamed, and the directory is synced.
+package wholefile
 
 import (
 	"bufio"
@@ -10,8 +13,11 @@ import (
 )
 
 const (
-	// mode keeps others out: documents may hold keys.
-	mode = 0o600
+	// Private is the mode of files that hold keys.
+	Private = 0o600
+	// Public is the mode of files that everybody may read.
+	Public = 0o644
+
 	// temporary is what the name of a file that is being written ends in.
 	temporary = ".tmp"
 
@@ -27,29 +33,31 @@ func Read(path string) ([]byte, error) {
 	return os.ReadFile(path) //nolint:gosec // the caller names the file
 }
 
-// Write makes document all there is in path, with mode 0600, so that it outlives
-// the machine. After an error path is as it was, or holds the document all the
-// same (if only the directory could not be synced). No other file stays behind.
-func Write(path string, document io.WriterTo) error {
-	if err := replace(path, document); err != nil {
+// Write makes document all there is in path, so that it outlives the machine. The
+// file has that mode from the beginning, whatever one that was there had. After an
+// error path is as it was, or holds the document all the same (if only the
+// directory could not be synced). No other file stays behind. Two must not write
+// one file at the same time.
+func Write(path string, mode fs.FileMode, document io.WriterTo) error {
+	if err := replace(path, mode, document); err != nil {
 		return errors.Join(err, remove(path+temporary))
 	}
 	return syncDirectory(filepath.Dir(path))
 }
 
-func replace(path string, document io.WriterTo) error {
+func replace(path string, mode fs.FileMode, document io.WriterTo) error {
 	// Left behind only if removing it failed before.
 	if err := remove(path + temporary); err != nil {
 		return err
 	}
-	if err := create(path+temporary, document); err != nil {
+	if err := create(path+temporary, mode, document); err != nil {
 		return err
 	}
 	return os.Rename(path+temporary, path)
 }
 
 // create writes a file that must not exist yet, to the disk.
-func create(path string, document io.WriterTo) (err error) {
+func create(path string, mode fs.FileMode, document io.WriterTo) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the caller names the file
 	if err != nil {
 		return err
