@@ -207,19 +207,29 @@ func TestClient_thatDoesNotRead(t *testing.T) {
 	e.close(t)
 }
 
-// Nor does it cost memory without end.
+// Nor does it cost memory without end: neither by many messages nor by large ones.
 func TestClient_thatNeverReadsIsCut(t *testing.T) {
-	e := start(t)
-	logIn(t, e, dial(t, e), func(*packets.ConnectPacket) {})
-	large := `{"a":"` + strings.Repeat("x", 4*1024) + `"}`
-	for range 8000 { // more than the queue and the sockets' buffers hold
-		patch(t, e, module, large)
+	tests := []struct {
+		name, patch string
+		times       int // more than the queue and the sockets' buffers hold
+	}{
+		{"many", `{"a":"` + strings.Repeat("x", 4*1024) + `"}`, 8000},
+		{"large", largePatch(), 3500},
 	}
-	if _, _, err := e.broker.Invoke(t.Context(), module, broker.Call{Method: "m"}); !errors.Is(err, broker.ErrNotConnected) {
-		t.Errorf("got %v, want %v", err, broker.ErrNotConnected)
-	}
-	if log := e.log.String(); !strings.Contains(log, "client does not read") {
-		t.Errorf("log does not say why:\n%s", log)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := start(t)
+			logIn(t, e, dial(t, e), func(*packets.ConnectPacket) {})
+			for range tt.times {
+				patch(t, e, module, tt.patch)
+			}
+			if _, _, err := e.broker.Invoke(t.Context(), module, broker.Call{Method: "m"}); !errors.Is(err, broker.ErrNotConnected) {
+				t.Errorf("got %v, want %v", err, broker.ErrNotConnected)
+			}
+			if log := e.log.String(); !strings.Contains(log, "client does not read") {
+				t.Errorf("log does not say why:\n%s", log)
+			}
+		})
 	}
 }
 

@@ -62,14 +62,15 @@ func (s *session) hold(m message) bool {
 		s.mu.Unlock()
 		return false
 	}
-	full := len(s.held) >= maxAnswers || s.heldBytes+len(m.payload) > maxAnswerBytes
+	full := len(s.held) >= maxAnswers || s.heldBytes+m.size() > maxAnswerBytes
+	waiting := len(s.held)
 	if !full {
 		s.held = append(s.held, heldAnswer{message: m, asked: time.Now()})
-		s.heldBytes += len(m.payload)
+		s.heldBytes += m.size()
 	}
 	s.mu.Unlock()
 	if full {
-		s.log.Warn().Int(fieldMessages, maxAnswers).Msg("more answers held on demand than there is room for, connection cut")
+		s.log.Warn().Int(fieldMessages, waiting).Msg("more answers held on demand than there is room for, connection cut")
 		s.kill()
 		return true
 	}
@@ -113,7 +114,7 @@ func (s *session) firstHeld() (first heldAnswer, ok bool) {
 func (s *session) dropHeld() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heldBytes -= len(s.held[0].payload)
+	s.heldBytes -= s.held[0].size()
 	s.held[0] = heldAnswer{} // its payload is not held by the array any longer
 	s.held = s.held[1:]
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"rtsptunnel/internal/hubemulator/broker"
+	"rtsptunnel/internal/hubemulator/faults"
 )
 
 // startWithGood returns a broker with a module, other, that answers methods.
@@ -167,37 +169,67 @@ func TestHostile_aThousandConnections(t *testing.T) {
 // without end: it is not read from any more.
 func TestHostile_asksAndNeverReads(t *testing.T) {
 	const bound = 60 << 20
-	e := startWithGood(t)
-	bystander := connect(t, e.options(t, device))
-	value := strings.Repeat("x", 4000)
-	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
-		patch(t, e, module, `{"`+name+`":"`+value+`"}`)
-	}
-	conn := dial(t, e)
-	logIn(t, e, conn, func(*packets.ConnectPacket) {})
-	s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
-	s.MessageID, s.Topics, s.Qoss = 2, []string{twinFilter}, []byte{0}
-	send(t, conn, s)
 	// The size of what it sends is what tells how much of it is read.
-	get := encode(t, publishPacket("$iothub/twin/GET/?$rid=1", make([]byte, 50_000)))
-	var sent atomic.Int64
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for sent.Load() < 2*bound {
-			n, err := conn.Write(get)
-			sent.Add(int64(n))
-			if err != nil {
-				return
-			}
-		}
-	})
-	standStill(t, bystander, func() int64 { return e.identity(t, module).LastActivity.UnixNano() })
-	if n := sent.Load(); n > bound {
-		t.Errorf("%d MB of requests were read", n>>20)
+	requests := map[string]*packets.PublishPacket{
+		"large answers":      publishPacket("$iothub/twin/GET/?$rid=1", make([]byte, 50_000)),
+		"long names of them": publishPacket("$iothub/twin/PATCH/properties/reported/?$rid="+strings.Repeat("1", 60_000), []byte(`{"a":1}`)),
 	}
-	mustInvoke(t, e, other)
-	e.broker.Drop(module)
-	wg.Wait()
+	for name, request := range requests {
+		t.Run(name, func(t *testing.T) {
+			e := startWithGood(t)
+			bystander := connect(t, e.options(t, device))
+			patch(t, e, module, largePatch())
+			conn := dial(t, e)
+			logIn(t, e, conn, func(*packets.ConnectPacket) {})
+			s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
+			s.MessageID, s.Topics, s.Qoss = 2, []string{twinFilter}, []byte{0}
+			send(t, conn, s)
+			text := encode(t, request)
+			var sent atomic.Int64
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for sent.Load() < 2*bound {
+					n, err := conn.Write(text)
+					sent.Add(int64(n))
+					if err != nil {
+						return
+					}
+				}
+			})
+			standStill(t, bystander, func() int64 { return e.identity(t, module).LastActivity.UnixNano() })
+			if n := sent.Load(); n > bound {
+				t.Errorf("%d MB of requests were read", n>>20)
+			}
+			mustInvoke(t, e, other)
+			e.broker.Drop(module)
+			wg.Wait()
+		})
+	}
+}
+
+// An answer that waits holds the memory of itself, not that of its request.
+func TestHostile_largeRequestsForSmallAnswers(t *testing.T) {
+	const requests, bound = 500, 30 << 20
+	e := start(t)
+	e.putFaults(t, faults.Rules{Twin: &faults.Twin{Hold: true}})
+	client := connect(t, e.options(t, module))
+	subscribe(t, client, twinFilter)
+	before := heap()
+	padded := append([]byte(`{"a":1}`), bytes.Repeat([]byte(" "), 250_000)...)
+	for range requests {
+		wait(t, client.Publish("$iothub/twin/PATCH/properties/reported/?$rid=1", 1, false, padded))
+	}
+	if grown := heap() - before; grown > bound {
+		t.Errorf("%d answers that wait hold %d MB", requests, grown>>20)
+	}
+}
+
+// heap is how much memory is in use, in bytes.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc) //nolint:gosec // far from an overflow
 }
 
 // A keep-alive may be any number of seconds; mochi-mqtt's sum overflows.

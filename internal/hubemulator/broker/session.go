@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// maxQueue is how many messages may wait for a client that does not read;
-	// one more and it is dropped.
-	maxQueue = 4096
+	// maxQueue and maxQueueBytes are how much may wait for a client that does
+	// not read; once there is so much, one more message costs the connection.
+	maxQueue      = 4096
+	maxQueueBytes = 32 << 20
 	// maxAnswers and maxAnswerBytes are how much may wait when the client asks
 	// for more; it is held up then.
 	maxAnswers     = maxQueue / 2
@@ -39,7 +40,7 @@ type session struct {
 	killed     bool
 	subscribed map[string]bool // by topic filter
 	queue      []message
-	queued     int        // bytes of payload in queue
+	queued     int        // bytes in queue
 	room       *sync.Cond // signalled when queue has become shorter, or never will
 
 	// For faults on demand; see faults.go. held is under mu.
@@ -60,6 +61,12 @@ type message struct {
 	// otherwise makes what goes out if the change cannot be kept. Required
 	// with a revision.
 	otherwise func(cause error) message
+}
+
+// size is what m counts against the bounds, in bytes. Topics of answers hold
+// what the client has chosen.
+func (m message) size() int {
+	return len(m.topic) + len(m.payload)
 }
 
 func (b *Broker) newSession(client *mqtt.Client, id store.ID, filters []string, present bool) *session {
@@ -113,17 +120,18 @@ func (s *session) answer(m message) {
 // whether it did. It never blocks.
 func (s *session) send(filter string, m message) bool {
 	s.mu.Lock()
-	on, full := !s.killed && s.subscribed[filter], len(s.queue) >= maxQueue
+	on, full := !s.killed && s.subscribed[filter], len(s.queue) >= maxQueue || s.queued >= maxQueueBytes
 	if on && !full {
 		s.queue = append(s.queue, m)
-		s.queued += len(m.payload)
+		s.queued += m.size()
 	}
+	waiting := len(s.queue)
 	s.mu.Unlock()
 	if !on {
 		return false
 	}
 	if full {
-		s.log.Warn().Int(fieldMessages, maxQueue).Msg("client does not read, connection cut")
+		s.log.Warn().Int(fieldMessages, waiting).Msg("client does not read, connection cut")
 		s.kill()
 		return false
 	}

@@ -66,5 +66,6 @@ func (b *Broker) receive(s *session, pk packets.Packet) {
 
 // requestID returns $rid as it stands: it is the sender's, and opaque.
 func requestID(query string) string {
-	return parseProperties(query)["$rid"]
+	// Else an answer that waits would hold the whole packet of its request.
+	return strings.Clone(parseProperties(query)["$rid"])
 }

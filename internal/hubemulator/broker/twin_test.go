@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"rtsptunnel/internal/hubemulator/store"
@@ -16,6 +17,15 @@ func patch(t *testing.T, e *env, id store.ID, text string) {
 	if _, err := e.store.UpdateTwin(id, store.TwinUpdate{Desired: p}, ""); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// largePatch is one of 28 KB, close to the most a section may have.
+func largePatch() string {
+	members := make([]string, 7)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"p%d":%q`, i, strings.Repeat("x", 4000))
+	}
+	return "{" + strings.Join(members, ",") + "}"
 }
 
 func TestTwin_requests(t *testing.T) {
