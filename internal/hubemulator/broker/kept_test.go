@@ -146,6 +146,39 @@ func TestKeep_failsForReported(t *testing.T) {
 	}
 }
 
+// What others have changed is not waited for: it may not be kept for long.
+func TestAnswer_waitsForItsOwnChangesOnly(t *testing.T) {
+	e := start(t)
+	client := connect(t, e.options(t, module).SetCleanSession(false))
+	answers := subscribe(t, client, twinFilter)
+	e.keep.fail(errors.New("disk full"))
+	if err := e.store.SetModelID(other, "dtmi:a;1"); err != nil {
+		t.Fatal(err)
+	}
+	client.Publish("$iothub/twin/GET/?$rid=1", 0, false, " ")
+	if got, want := next(t, answers).Topic(), "$iothub/twin/res/200/?$rid=1"; got != want {
+		t.Errorf("topic %s, want %s", got, want)
+	}
+	wait(t, client.Subscribe(twinFilter, 0, nil)) // as it was
+	_, present := logInAs(t, e.options(t, module).SetCleanSession(false))
+	if !present {
+		t.Error("the session is gone")
+	}
+}
+
+// A client whose identity is gone is not told of a session that is nowhere.
+func TestSubscribe_identityIsGone(t *testing.T) {
+	e := start(t)
+	o := e.options(t, module)
+	lost := lossOf(o)
+	client := connect(t, o)
+	if _, err := e.store.Delete(module, "*"); err != nil { // and nobody has called Drop yet
+		t.Fatal(err)
+	}
+	client.Subscribe(twinFilter, 0, nil)
+	next(t, lost)
+}
+
 // Patches are applied while earlier ones are written: a disk that takes its
 // time for a write makes them wait, but not each for its own write.
 func TestReported_pipelinedShareWrites(t *testing.T) {

@@ -130,19 +130,25 @@ func (b *Broker) setSubscribed(s *session, filter string, on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.sessions[s.id] != s {
-		return // the subscriptions are those of a newer connection now
+		return // see keepOrCut
 	}
 	b.store.SetSubscribed(s.id, filter, on)
 	s.setSubscribed(filter, on)
 	b.announce()
 }
 
-// keepOrCut returns once all that has changed so far is safe, so that the
-// client may be told. If that fails, it must not be told, and the connection is
-// cut: that is what every client notices and tries again after, while SUBACK
-// 0x80 passes for success with the MQTT clients of several SDKs.
+// keepOrCut returns once the session is safe as it is now, so that the client
+// may be told. If that fails, it must not be told, and the connection is cut:
+// that is what every client notices and tries again after, while SUBACK 0x80
+// passes for success with the MQTT clients of several SDKs. So it is if the
+// identity has a newer connection, whose the session is now, or is gone.
 func (b *Broker) keepOrCut(s *session) {
-	if err := b.store.Keep(b.store.Revision()); err != nil {
+	identity, err := b.store.Identity(s.id)
+	if err != nil || b.session(s.id) != s {
+		s.kill()
+		return
+	}
+	if err := b.store.Keep(identity.Revision); err != nil {
 		s.log.Error().Err(err).Msg("state cannot be kept, connection cut")
 		s.kill()
 	}

@@ -47,7 +47,7 @@ func (b *Broker) answerTwinGet(s *session, rid string) {
 		s.answer(refusal(s, http.StatusInternalServerError, rid, err))
 		return
 	}
-	b.answerKept(s, rid, message{topic: twinTopic(http.StatusOK, rid), payload: body})
+	answerKept(s, rid, twin.Identity.Revision, message{topic: twinTopic(http.StatusOK, rid), payload: body})
 }
 
 func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
@@ -60,7 +60,7 @@ func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
 		s.answer(refusal(s, http.StatusBadRequest, rid, err))
 		return
 	}
-	version, err := b.store.PatchReported(s.id, patch)
+	version, revision, err := b.store.PatchReported(s.id, patch)
 	switch {
 	case errors.Is(err, store.ErrLimit):
 		s.answer(refusal(s, http.StatusBadRequest, rid, err))
@@ -69,13 +69,13 @@ func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
 		s.answer(refusal(s, http.StatusNotFound, rid, err))
 		return
 	}
-	b.answerKept(s, rid, message{topic: fmt.Sprintf("%s&$version=%d", twinTopic(http.StatusNoContent, rid), version)})
+	answerKept(s, rid, revision, message{topic: fmt.Sprintf("%s&$version=%d", twinTopic(http.StatusNoContent, rid), version)})
 }
 
-// answerKept answers once the twin is safe as it is now, so that no client sees
-// what a crash can take back. The client may send on meanwhile.
-func (b *Broker) answerKept(s *session, rid string, m message) {
-	m.revision = b.store.Revision()
+// answerKept answers once the twin is safe as it was at revision, so that no
+// client sees what a crash can take back. The client may send on meanwhile.
+func answerKept(s *session, rid string, revision int64, m message) {
+	m.revision = revision
 	m.otherwise = func(cause error) message {
 		return refusal(s, http.StatusInternalServerError, rid, cause)
 	}

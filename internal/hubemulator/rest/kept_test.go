@@ -56,7 +56,7 @@ func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
 		}
 	}
 	for _, c := range reads {
-		if _, err := e.store.PatchReported(module, store.Patch{}); err != nil { // as a device does
+		if _, _, err := e.store.PatchReported(module, store.Patch{}); err != nil { // as a device does
 			t.Fatal(err)
 		}
 		if err := e.store.SetModelID(store.ID{Device: "d1"}, c.target+c.body); err != nil {

@@ -136,7 +136,7 @@ func TestQuery_findsByEveryValue(t *testing.T) {
 		if _, err := e.store.UpdateTwin(id, update, ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.store.PatchReported(id, store.Patch{"r": "ü"}); err != nil {
+		if _, _, err := e.store.PatchReported(id, store.Patch{"r": "ü"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := e.store.SetModelID(id, "dtmi:example:Thing;1"); err != nil {

@@ -33,7 +33,7 @@ func TestTwin_getAndPatch(t *testing.T) {
 	if err := e.store.SetModelID(module, "dtmi:example:Thing;1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.store.PatchReported(module, store.Patch{"r": true}); err != nil {
+	if _, _, err := e.store.PatchReported(module, store.Patch{"r": true}); err != nil {
 		t.Fatal(err)
 	}
 	patched := e.do(t, "PATCH", twinPath+version, `{"tags":{"t":"x","u":null},"properties":{"desired":{"a":1,"b":null,"c":{"d":[2]}}}}`)

@@ -21,7 +21,13 @@ func TestRevision_growsWithWhatMustBeKept(t *testing.T) {
 		"a subscription":   func() { s.SetSubscribed(module, "a", true) },
 		"its end":          func() { s.SetSubscribed(module, "a", false) },
 		"a clean session":  func() { openSession(t, s, module, true) },
-		"reported":         func() { must(s.PatchReported(module, parse(t, `{"a":1}`))) },
+		"reported": func() {
+			_, revision, err := s.PatchReported(module, parse(t, `{"a":1}`))
+			must(0, err)
+			if revision != s.Revision() {
+				t.Errorf("the change has revision %d, want %d", revision, s.Revision())
+			}
+		},
 		"desired":          func() { must(s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":1}`)}, "*")) },
 		"a model":          func() { must(0, s.SetModelID(module, "dtmi:a;1")) },
 		"another identity": func() { must(s.Ensure(store.ID{Device: "d9"})) },

@@ -67,7 +67,8 @@ func fill(tb testing.TB, s *store.Store) {
 	}, ""))
 	must(s.UpdateTwin(module, store.TwinUpdate{Desired: patch(`{"gone":null,"o":{"r":"<>&\u2028\"\\"}}`)}, ""))
 	must(s.UpdateTwin(device, store.TwinUpdate{Desired: patch(`{"a":1}`), Replace: true}, ""))
-	must(s.PatchReported(module, patch(`{"r":[[]],"e":{}}`)))
+	_, _, err := s.PatchReported(module, patch(`{"r":[[]],"e":{}}`))
+	must(0, err)
 	must(0, s.SetModelID(module, "dtmi:a;1"))
 
 	openSession(tb, s, module, false)
@@ -197,7 +198,7 @@ func TestSnapshot_isCurrent(t *testing.T) {
 	s := store.New()
 	fill(t, s)
 	steps := map[string]func() error{
-		"reported": func() error { _, err := s.PatchReported(device, parse(t, `{"now":1}`)); return err },
+		"reported": func() error { _, _, err := s.PatchReported(device, parse(t, `{"now":1}`)); return err },
 		"desired": func() error {
 			_, err := s.UpdateTwin(device, store.TwinUpdate{Desired: parse(t, `{"now":1}`)}, "")
 			return err
@@ -238,7 +239,7 @@ func TestSnapshot_whileItChanges(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 50 {
-				if _, err := s.PatchReported(module, store.Patch{"a": "b"}); err != nil {
+				if _, _, err := s.PatchReported(module, store.Patch{"a": "b"}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -256,7 +257,7 @@ func TestSnapshot_whileItChanges(t *testing.T) {
 
 func TestSnapshot_whatJSONHasNot(t *testing.T) {
 	s := newStore(t)
-	if _, err := s.PatchReported(module, store.Patch{"f": func() {}}); err != nil {
+	if _, _, err := s.PatchReported(module, store.Patch{"f": func() {}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Snapshot(); err == nil || !strings.Contains(err.Error(), "d1/m1") {

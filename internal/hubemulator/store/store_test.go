@@ -101,7 +101,7 @@ func TestNotFound(t *testing.T) {
 		_, identityErr := s.Identity(id)
 		_, twinErr := s.Twin(id)
 		_, desiredErr := s.UpdateTwin(id, store.TwinUpdate{Desired: store.Patch{}}, "*")
-		_, reportedErr := s.PatchReported(id, store.Patch{})
+		_, _, reportedErr := s.PatchReported(id, store.Patch{})
 		for _, err := range []error{identityErr, twinErr, desiredErr, reportedErr, s.SetModelID(id, "")} {
 			if !errors.Is(err, want) {
 				t.Errorf("%s: got %v, want %v", id, err, want)
@@ -130,7 +130,7 @@ func TestPatch_merge(t *testing.T) {
 				if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, text)}, ""); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := s.PatchReported(module, parse(t, text)); err != nil {
+				if _, _, err := s.PatchReported(module, parse(t, text)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -176,7 +176,7 @@ func TestUpdateTwin_ifMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.PatchReported(module, parse(t, `{"r":1}`)); err != nil {
+	if _, _, err := s.PatchReported(module, parse(t, `{"r":1}`)); err != nil {
 		t.Fatal(err)
 	}
 	after, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":1}`)}, before.ETag)

@@ -144,21 +144,21 @@ func (e *entry) changeDesired(u TwinUpdate) (DesiredPatch, error) {
 }
 
 // PatchReported merges patch into the reported properties of id and returns
-// their new version. Errors: ErrLimit (wrapped), ErrDeviceNotFound,
-// ErrModuleNotFound; after them nothing has changed.
-func (s *Store) PatchReported(id ID, patch Patch) (version int64, err error) {
+// their new version, and the change's revision, for Keep. Errors: ErrLimit
+// (wrapped), ErrDeviceNotFound, ErrModuleNotFound; after them nothing has changed.
+func (s *Store) PatchReported(id ID, patch Patch) (version, revision int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, err := s.find(id)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := e.reported.merge(patch); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	e.version++
 	s.changed(e)
-	return e.reported.version, nil
+	return e.reported.version, e.identity.Revision, nil
 }
 
 func (e *entry) twin() Twin {

@@ -59,7 +59,7 @@ func TestLimits(t *testing.T) {
 			s := newStore(t)
 			_, desired := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, tt.patch)}, "")
 			_, replaced := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, tt.patch), Replace: true}, "")
-			_, reported := s.PatchReported(module, parse(t, tt.patch))
+			_, _, reported := s.PatchReported(module, parse(t, tt.patch))
 			for _, err := range []error{desired, replaced, reported} {
 				if tt.ok && err != nil || !tt.ok && !errors.Is(err, store.ErrLimit) {
 					t.Errorf("got %v, want ok %v", err, tt.ok)
