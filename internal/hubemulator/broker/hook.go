@@ -47,9 +47,9 @@ func (h *hook) OnPacketRead(client *mqtt.Client, pk packets.Packet) (packets.Pac
 	}
 	switch {
 	case pk.FixedHeader.Qos > maxQoS:
-		s.log.Warn().Str(fieldTopic, pk.TopicName).Msg("publish at QoS 2, connection cut")
+		s.log.Warn().Str(fieldTopic, shown(pk.TopicName)).Msg("publish at QoS 2, connection cut")
 	case !mqtt.IsValidFilter(pk.TopicName, true):
-		s.log.Warn().Str(fieldTopic, pk.TopicName).Msg("publish to a topic with '+' or '#' or to $SYS, connection cut")
+		s.log.Warn().Str(fieldTopic, shown(pk.TopicName)).Msg("publish to a topic with '+' or '#' or to $SYS, connection cut")
 	default:
 		return pk, nil
 	}
@@ -121,9 +121,9 @@ func (h *hook) OnSubscribed(client *mqtt.Client, pk packets.Packet, codes []byte
 	if s == nil {
 		return
 	}
+	logRefused(s, pk.Filters, codes)
 	for i, filter := range pk.Filters {
-		if codes[i] >= packets.ErrUnspecifiedError.Code {
-			s.log.Warn().Str(fieldTopic, filter.Filter).Msg("subscription refused")
+		if isRefused(codes[i]) {
 			continue
 		}
 		h.broker.server.Topics.Unsubscribe(filter.Filter, client.ID)
@@ -131,6 +131,27 @@ func (h *hook) OnSubscribed(client *mqtt.Client, pk packets.Packet, codes []byte
 		h.broker.setSubscribed(s, filter.Filter, true)
 	}
 	h.broker.keepOrCut(s)
+}
+
+// logRefused writes one line, if any: a packet may hold thousands of filters.
+func logRefused(s *session, filters packets.Subscriptions, codes []byte) {
+	first, refused := "", 0
+	for i, filter := range filters {
+		if !isRefused(codes[i]) {
+			continue
+		}
+		if refused == 0 {
+			first = filter.Filter
+		}
+		refused++
+	}
+	if refused > 0 {
+		s.log.Warn().Str(fieldTopic, shown(first)).Int(fieldRefused, refused).Msg("subscription refused")
+	}
+}
+
+func isRefused(code byte) bool {
+	return code >= packets.ErrUnspecifiedError.Code
 }
 
 // OnUnsubscribed comes before UNSUBACK; also, without filters, at the end of a

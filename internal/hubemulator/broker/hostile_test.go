@@ -67,6 +67,12 @@ func publishPacket(topic string, payload []byte) *packets.PublishPacket {
 	return p
 }
 
+func subscribePacket(filter string) *packets.SubscribePacket {
+	s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
+	s.MessageID, s.Topics, s.Qoss = 2, []string{filter}, []byte{0}
+	return s
+}
+
 func TestHostile_bytesCutTheirConnectionOnly(t *testing.T) {
 	e := startWithGood(t)
 	tests := []struct {
@@ -181,9 +187,7 @@ func TestHostile_asksAndNeverReads(t *testing.T) {
 			patch(t, e, module, largePatch())
 			conn := dial(t, e)
 			logIn(t, e, conn, func(*packets.ConnectPacket) {})
-			s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
-			s.MessageID, s.Topics, s.Qoss = 2, []string{twinFilter}, []byte{0}
-			send(t, conn, s)
+			send(t, conn, subscribePacket(twinFilter))
 			text := encode(t, request)
 			var sent atomic.Int64
 			var wg sync.WaitGroup
@@ -229,7 +233,50 @@ func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // far from an overflow
+	return int64(m.HeapAlloc)
+}
+
+// What a client sends does not fill the log.
+func TestHostile_logStaysShort(t *testing.T) {
+	const bound = 2000 // bytes a packet
+	long := strings.Repeat("x", 60_000)
+	many := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
+	many.MessageID = 1
+	for range 20_000 {
+		many.Topics, many.Qoss = append(many.Topics, "a"), append(many.Qoss, 0)
+	}
+	e := start(t)
+	longID, longHost := connectPacket(t, e, module, true), connectPacket(t, e, module, true)
+	longID.ClientIdentifier = long
+	longHost.Username = long + "/" + module.String() + "/?api-version=2021-04-12"
+	tests := map[string]struct {
+		loggedIn bool
+		bytes    []byte
+	}{
+		"many filters":    {true, append(encode(t, many), 0xff)}, // the last byte is no packet
+		"a long filter":   {true, append(encode(t, subscribePacket(long)), 0xff)},
+		"a long topic":    {true, encode(t, publishPacket(long, nil))},
+		"a bad topic":     {true, encode(t, publishPacket(long+"#", nil))},
+		"a long answer":   {true, append(encode(t, publishPacket("$iothub/methods/res/"+long+"/?$rid=1", nil)), 0xff)},
+		"a long client":   {false, encode(t, longID)},
+		"a long hub name": {false, encode(t, longHost)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			conn := dial(t, e)
+			if tt.loggedIn {
+				logIn(t, e, conn, func(*packets.ConnectPacket) {})
+			}
+			before := len(e.log.String())
+			if _, err := conn.Write(tt.bytes); err != nil {
+				t.Fatal(err)
+			}
+			mustBeCut(t, conn)
+			if n := len(e.log.String()) - before; n < 10 || n > bound {
+				t.Errorf("%d bytes in the log, want a line", n)
+			}
+		})
+	}
 }
 
 // A keep-alive may be any number of seconds; mochi-mqtt's sum overflows.

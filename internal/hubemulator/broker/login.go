@@ -31,12 +31,12 @@ type login struct {
 // why not. It keeps the model id on the identity.
 func (b *Broker) login(client *mqtt.Client, pk packets.Packet) bool {
 	l, err := b.authenticate(client, pk)
-	log := b.log.With().Str(fieldIdentity, client.ID).Str(fieldRemote, client.Net.Remote).Logger()
+	log := b.log.With().Str(fieldIdentity, shown(client.ID)).Str(fieldRemote, client.Net.Remote).Logger()
 	if err != nil {
 		log.Warn().Err(err).Msg("login refused")
 		return false
 	}
-	log.Info().Str(fieldModel, l.user.modelID).Msg("client logged in")
+	log.Info().Str(fieldModel, shown(l.user.modelID)).Msg("client logged in")
 	return true
 }
 
@@ -49,10 +49,10 @@ func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (login, er
 		return login{}, err
 	}
 	if !sas.Covers(user.host, b.hostName) {
-		return login{}, fmt.Errorf("%w: %q", errHost, user.host)
+		return login{}, fmt.Errorf("%w: %.300q", errHost, user.host)
 	}
 	if !user.names(client.ID) {
-		return login{}, fmt.Errorf("%w: %q", errClientID, user.identity)
+		return login{}, fmt.Errorf("%w: %.300q", errClientID, user.identity)
 	}
 	identity, err := b.store.Enabled(identityOf(client))
 	if err != nil {

@@ -97,7 +97,7 @@ func (b *Broker) sendCall(ctx context.Context, id store.ID, rid string, call Cal
 func (b *Broker) takeMethodAnswer(s *session, path, rid string, payload []byte) {
 	status, err := strconv.Atoi(strings.TrimSuffix(path, "/"))
 	if err != nil {
-		s.log.Warn().Str(fieldTopic, topicMethodAnswer+path).Msg("method answer without a status dropped")
+		s.log.Warn().Str(fieldTopic, shown(topicMethodAnswer+path)).Msg("method answer without a status dropped")
 		return
 	}
 	if b.faults.MethodAnswerLost(s.id.String()) {

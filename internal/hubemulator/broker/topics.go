@@ -59,7 +59,7 @@ func (b *Broker) receive(s *session, pk packets.Packet) {
 	case strings.HasPrefix(topic, telemetryTopic(s.id)):
 		b.keepTelemetry(s.id, pk)
 	default:
-		s.log.Warn().Str(fieldTopic, topic).Msg("publish to an unknown topic, connection cut")
+		s.log.Warn().Str(fieldTopic, shown(topic)).Msg("publish to an unknown topic, connection cut")
 		s.kill()
 	}
 }
