@@ -193,27 +193,40 @@ func moduleOptions(t *testing.T, p *atomic.Pointer[process]) *paho.ClientOptions
 }
 
 // A module that is connected when the hub is killed comes back by itself, with
-// the credentials it had, and finds the twin it had.
+// the credentials it had, and finds the twin it had, and its session: as with
+// Microsoft's device SDKs nobody subscribes again.
 func TestKill_underALiveModule(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	var current atomic.Pointer[process]
 	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
-	twins := make(chan string, 10)
+	twins, desired, connected := make(chan string, 10), make(chan string, 10), make(chan struct{}, 10)
 	o := moduleOptions(t, &current)
-	o.SetOnConnectHandler(func(c paho.Client) {
-		c.Subscribe("$iothub/twin/res/#", 0, func(_ paho.Client, m paho.Message) { twins <- string(m.Payload()) }).Wait()
-		c.Publish("$iothub/twin/GET/?$rid=1", 1, false, " ")
-	})
-	connect(t, o)
-	if got, want := next(t, twins), `{"desired":{"$version":1},"reported":{"$version":1}}`; got != want {
-		t.Errorf("twin %s, want %s", got, want)
-	}
-	current.Load().service(t).must(t, "PATCH", "/twins/edge1/modules/m1", `{"properties":{"desired":{"a":1}}}`)
+	o.SetResumeSubs(false)
+	o.SetOnConnectHandler(func(paho.Client) { connected <- struct{}{} })
+	client := connect(t, o)
+	next(t, connected)
+	wait(t, client.Subscribe("$iothub/twin/res/#", 0, func(_ paho.Client, m paho.Message) { twins <- string(m.Payload()) }))
+	wait(t, client.Subscribe("$iothub/twin/PATCH/properties/desired/#", 0, func(_ paho.Client, m paho.Message) { desired <- string(m.Payload()) }))
+	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, nil))
+	wait(t, client.Unsubscribe("$iothub/methods/POST/#")) // the last that is answered
 	current.Load().kill(t)
 	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
+	next(t, connected)
+	current.Load().service(t).must(t, "PATCH", "/twins/edge1/modules/m1", `{"properties":{"desired":{"a":1}}}`)
+	if got, want := next(t, desired), `{"$version":2,"a":1}`; got != want {
+		t.Errorf("desired patch %s, want %s", got, want)
+	}
+	current.Load().kill(t)
+	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
+	next(t, connected)
+	client.Publish("$iothub/twin/GET/?$rid=1", 1, false, " ")
 	if got, want := next(t, twins), `{"desired":{"$version":2,"a":1},"reported":{"$version":1}}`; got != want {
 		t.Errorf("twin %s, want %s", got, want)
+	}
+	status, body, err := current.Load().service(t).do(t.Context(), "POST", methodsPath, `{"methodName":"m","responseTimeoutInSeconds":5}`)
+	if err != nil || !strings.Contains(string(body), "404103") {
+		t.Errorf("a method, not subscribed to any more: %d %s %v; want 404103", status, body, err)
 	}
 }
 

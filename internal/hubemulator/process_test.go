@@ -67,10 +67,11 @@ func (p *process) kill(tb testing.TB) {
 }
 
 // terminate ends the process as a user would, and returns its exit code and how
-// long it took.
+// long it took; -1 if it had to be killed.
 func (p *process) terminate(t *testing.T) (code int, took time.Duration) {
 	t.Helper()
 	begin := time.Now()
+	defer time.AfterFunc(5*patience, func() { _ = p.cmd.Process.Kill() }).Stop()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,12 @@
 package hubemulator_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,17 +140,29 @@ func TestAddModule_cannotBeKept(t *testing.T) {
 	}
 }
 
+// A hub that cannot keep its state does not start, and says why.
 func TestStart_withoutADisk(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t)
-	// A directory in its place: nothing can be written there.
-	if err := os.MkdirAll(filepath.Join(dir, "state.json.tmp", "x"), 0o700); err != nil {
-		t.Fatal(err)
+	p := startProcess(t, newDir(t), "--module", "edge1/m1")
+	p.terminate(t)
+	before := contents(t, p.dir)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -f 0; exec "$0" "$@"`, os.Args[0], // no file may grow
+		"serve", "--state", p.dir, "--https", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), serveEnv+"=1")
+	output, err := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); err == nil || code != 1 {
+		t.Errorf("exit code %d, %v; want 1", code, err)
 	}
-	hub, err := hubemulator.Start(hubemulator.Options{Dir: dir})
-	if err == nil {
-		closeHub(t, hub)
-		t.Fatal("started")
+	if text := string(output); !strings.Contains(text, "keep the hub's state: ") || strings.Contains(text, "ready") {
+		t.Errorf("it says:\n%s", text)
+	}
+	delete(before, p.dir) // its time
+	after := contents(t, p.dir)
+	delete(after, p.dir)
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the directory (-before +after):\n%s", diff)
 	}
 }
 

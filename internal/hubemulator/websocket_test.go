@@ -200,7 +200,7 @@ func TestWebSocket_badClients(t *testing.T) {
 		end  func(ws *websocket.Conn) error
 	}{
 		{"goes away", func(ws *websocket.Conn) error { return ws.NetConn().(*tls.Conn).NetConn().Close() }},
-		{"text", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.TextMessage, []byte("hello")) }},
+		{"text", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.TextMessage, []byte{0xc0, 0}) }}, // PINGREQ
 		{"no MQTT", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.BinaryMessage, make([]byte, 100)) }},
 		{"no WebSocket", func(ws *websocket.Conn) error { _, err := ws.NetConn().Write(make([]byte, 100)); return err }},
 		{"too much", func(ws *websocket.Conn) error {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -374,5 +375,57 @@ func TestServeConn_isAwaitedByClose(t *testing.T) {
 	case <-conn.closed:
 	default:
 		t.Error("Close returned before the connection had ended")
+	}
+}
+
+// layer is a connection on top of another. Its Close tells whether the lowest
+// was closed before.
+type layer struct {
+	net.Conn
+
+	below  net.Conn
+	lowest *bottom
+	closes chan bool
+}
+
+func (l layer) NetConn() net.Conn { return l.below }
+
+func (l layer) Close() error {
+	l.closes <- l.lowest.closed.Load()
+	return l.Conn.Close()
+}
+
+type bottom struct {
+	net.Conn
+
+	closed atomic.Bool
+}
+
+func (b *bottom) Close() error {
+	b.closed.Store(true)
+	return b.Conn.Close()
+}
+
+// TLS below a WebSocket would wait for a client that does not read, as the
+// WebSocket would: what is below both is closed first.
+func TestDrop_closesTheLowestFirst(t *testing.T) {
+	e := start(t)
+	server, client := accept(t, e)
+	lowest := &bottom{Conn: server.NetConn()}
+	closes := make(chan bool, 10)
+	middle := layer{Conn: server, below: lowest, lowest: lowest, closes: closes}
+	served := make(chan error, 1)
+	go func() {
+		served <- e.broker.ServeConn(layer{Conn: server, below: middle, lowest: lowest, closes: closes})
+	}()
+	logIn(t, e, client, func(*packets.ConnectPacket) {})
+	e.broker.Drop(module)
+	if err := next(t, served); err != nil {
+		t.Error(err)
+	}
+	for len(closes) > 0 {
+		if !<-closes {
+			t.Error("a layer was closed before the lowest")
+		}
 	}
 }

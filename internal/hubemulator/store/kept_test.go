@@ -18,9 +18,9 @@ func TestRevision_growsWithWhatMustBeKept(t *testing.T) {
 	}
 	openSession(t, s, module, false)
 	changes := map[string]func(){
-		"a subscription":   func() { s.SetSubscribed(module, "a", true) },
-		"its end":          func() { s.SetSubscribed(module, "a", false) },
-		"a clean session":  func() { openSession(t, s, module, true) },
+		"a subscription":  func() { s.SetSubscribed(module, "a", true) },
+		"its end":         func() { s.SetSubscribed(module, "a", false) },
+		"a clean session": func() { openSession(t, s, module, true) },
 		"reported": func() {
 			_, revision, err := s.PatchReported(module, parse(t, `{"a":1}`))
 			must(0, err)
