@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"camera":     {"reason"},
 	"wsconn":     {"reason", "proxy"},
 	"proxy":      {"reason"},
-	"edge":       {},
+	"edge":       {"reason", "proxy"}, // proxy: a hub that is dialled directly may be behind the site's
 
 	// The middle.
 	"tunnel":  {"tunnelopen", "relay", "reason"},
@@ -60,8 +60,9 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/amenzhinsky/iothub":        {"edge"},
 	"github.com/eclipse/paho.mqtt.golang":  {"edge"},
-	"github.com/gorilla/websocket":         {"wsconn", "hubemulator/mqttws"}, // the second: MQTT's WebSocket has other rules than the tunnel's, and the emulator knows no tunnels
+	"github.com/gorilla/websocket":         {"wsconn", "edge", "hubemulator/mqttws"}, // the two others: MQTT's WebSocket has other rules than the tunnel's, and its ends know no tunnels
 	"github.com/kelseyhightower/envconfig": {"config"},
+	"golang.org/x/net/http/httpproxy":      {"config"},
 	"github.com/mochi-mqtt/server":         {"hubemulator/broker"},
 	"github.com/bluenviron/gortsplib":      {"rtsptest"},
 	"github.com/bluenviron/mediacommon":    {"rtsptest"},

@@ -14,7 +14,7 @@ package config
 
 import (
 	"fmt"
-	"net"
+	"net/url"
 	"os"
 
 	"github.com/kelseyhightower/envconfig"
@@ -23,10 +23,15 @@ import (
 // Module is the environment of the edge module.
 type Module struct {
 	Identity Identity
-	// HubAddress is the host:port to dial for the hub where that is not its name, or
-	// the gateway's, and port 8883; empty if it is. Every name in certificate, token
-	// and user name stays.
-	HubAddress string
+	// Protocol is auto, mqtt or mqttws.
+	Protocol string
+	// HubAddress and HubWSAddress are the host:port to dial for the hub by MQTT and by
+	// MQTT over WebSocket where that is not its name, or the gateway's, and port 8883
+	// or 443; empty if it is. Every name in certificate, token and user name stays.
+	HubAddress, HubWSAddress string
+	// Proxy is the site's HTTP proxy on the way to an https URL, nil for none; an error
+	// if the rules are no rules, and then there is no way. Nil if no proxy is set.
+	Proxy func(*url.URL) (*url.URL, error)
 	// CAFile is a PEM file of roots to trust beside the system's; may be empty.
 	CAFile string
 	// RuntimeLogLevel is edge agent's word on logging: fatal, error, warning, info,
@@ -54,7 +59,9 @@ type own struct {
 	ConnectionStringFile string `split_words:"true"`
 	CertFile             string `split_words:"true"`
 	KeyFile              string `split_words:"true"`
+	Protocol             string `split_words:"true"`
 	HubAddress           string `split_words:"true"`
+	HubWSAddress         string `split_words:"true"`
 	CAFile               string `split_words:"true"`
 }
 
@@ -99,15 +106,12 @@ func Read() (Module, error) {
 		return Module{}, err
 	}
 	m := Module{
-		HubAddress: e.own.HubAddress, CAFile: e.own.CAFile,
+		CAFile:          e.own.CAFile,
 		RuntimeLogLevel: os.Getenv("RuntimeLogLevel"),
 		InsideIoTEdge:   e.injected.WorkloadURI != "",
 		Faults:          unknown(os.Environ()),
 	}
-	if m.HubAddress != "" && !isAddress(m.HubAddress) {
-		m.HubAddress = ""
-		m.Faults = append(m.Faults, Fault{"RTSPTUNNEL_HUB_ADDRESS", "is not host:port; the hub's own name and port are dialled"})
-	}
+	m.readTransport(e.own)
 	if scheme := e.injected.AuthScheme; scheme != "" && scheme != "sasToken" {
 		m.Faults = append(m.Faults, Fault{"IOTEDGE_AUTHSCHEME", "is not sasToken, which is used all the same"})
 	}
@@ -142,9 +146,4 @@ func withFaults(err error, faults []Fault) error {
 		err = fmt.Errorf("%w; %s", err, f)
 	}
 	return err
-}
-
-func isAddress(s string) bool {
-	host, port, err := net.SplitHostPort(s)
-	return err == nil && host != "" && port != ""
 }

@@ -81,7 +81,7 @@ func TestRead_insideIoTEdge(t *testing.T) {
 			Source: "IOTEDGE_WORKLOADURI", HubHost: "hub1.azure-devices.net", GatewayHost: "edge1", DeviceID: "edge1", ModuleID: "rtsptunnel",
 			Workload: config.Workload{URI: "unix:///var/run/iotedge/workload.sock", GenerationID: "638000000000000000"},
 		},
-		HubAddress: "127.0.0.1:18883", CAFile: "/etc/site-ca.pem", RuntimeLogLevel: "debug", InsideIoTEdge: true,
+		Protocol: "auto", HubAddress: "127.0.0.1:18883", CAFile: "/etc/site-ca.pem", RuntimeLogLevel: "debug", InsideIoTEdge: true,
 	}
 	if d := cmp.Diff(want, got, public); d != "" {
 		t.Error(d)
@@ -247,6 +247,8 @@ func TestRead_faults(t *testing.T) {
 		{"RTSPTUNNEL_HUB_ADDRESS", "127.0.0.1", "host:port"},
 		{"RTSPTUNNEL_HUB_ADDRESS", ":8883", "host:port"},
 		{"RTSPTUNNEL_HUB_ADDRESS", "127.0.0.1:", "host:port"},
+		{"RTSPTUNNEL_HUB_WS_ADDRESS", "443", "host:port"},
+		{"RTSPTUNNEL_PROTOCOL", "amqp", "auto is in force"},
 		{"RTSPTUNNEL_CAFILE", "/etc/site-ca.pem", "RTSPTUNNEL_CA_FILE"},
 		{"RTSPTUNNEL_HUB_ADDR", "", "RTSPTUNNEL_HUB_ADDRESS"},
 		{"RTSPTUNNEL_KEYFILE", "x", "RTSPTUNNEL_KEY_FILE"},
@@ -261,7 +263,7 @@ func TestRead_faults(t *testing.T) {
 			if len(m.Faults) != 1 || m.Faults[0].Variable != c.name || !strings.Contains(m.Faults[0].Text, c.want) {
 				t.Errorf("faults %v", m.Faults)
 			}
-			if m.HubAddress != "" || m.Identity.DeviceID != "edge1" {
+			if m.HubAddress != "" || m.HubWSAddress != "" || m.Protocol != "auto" || m.Identity.DeviceID != "edge1" {
 				t.Errorf("the default is not in force: %+v", m)
 			}
 		})

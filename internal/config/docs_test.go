@@ -19,7 +19,7 @@ import (
 	"rtsptunnel/internal/config"
 )
 
-// What Go's own packages read: net/http's proxy and crypto/x509's roots.
+// What Go's packages read: httpproxy's rules and crypto/x509's roots.
 var standard = []string{"https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 // Each variable that is read stands in the table of docs/RUNNING.md, and each that

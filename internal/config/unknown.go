@@ -12,7 +12,9 @@ var ownNames = []string{
 	"RTSPTUNNEL_CONNECTION_STRING",
 	"RTSPTUNNEL_CONNECTION_STRING_FILE",
 	"RTSPTUNNEL_HUB_ADDRESS",
+	"RTSPTUNNEL_HUB_WS_ADDRESS",
 	"RTSPTUNNEL_KEY_FILE",
+	"RTSPTUNNEL_PROTOCOL",
 }
 
 // unknown finds the variables with our prefix that nobody reads: a misspelt one

@@ -1,10 +1,11 @@
 // Package edge is the connection of a module or a device with its hub: identity,
-// MQTT over TLS, direct methods, twin. Inside IoT Edge the peer is the edge hub.
+// MQTT over TLS, on TCP or a WebSocket, direct methods, twin. Inside IoT Edge the peer is the edge hub.
 //
 // One session follows the other for ever ([Client.Run]); each goes
 //   - get roots, and a signature or a certificate, as the identity's [Login] has it:
 //     from the workload API, from a symmetric key, from files;
-//   - dial, verify the server by those roots alone, CONNECT with the model id;
+//   - dial one of the ways to the hub, verify the server by those roots alone,
+//     CONNECT with the model id;
 //   - subscribe to desired properties, read the whole twin and hand it over;
 //   - subscribe to direct methods, and only then report: who reads the report may
 //     call;
@@ -19,10 +20,14 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
+	"net/url"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/reason"
 )
 
 // Identity is a module's or a device's.
@@ -50,25 +55,52 @@ type Handler interface {
 	// Twin is given the whole twin after each connect and after each change, one
 	// call at a time, and returns a merge patch for the reported properties, or nil
 	// for none.
-	Twin(doc []byte) (reported []byte)
+	Twin(doc []byte, c Connection) (reported []byte)
+}
+
+// Connection is what a Handler may tell of the connection that it is called on.
+type Connection struct {
+	Protocol Protocol // never Auto
 }
 
 // Options are what a Client is made of.
 type Options struct {
 	Identity Identity
-	Address  string // host:port to dial; the peer's name and port 8883 if empty
-	ModelID  string // IoT Plug and Play model to announce
-	Product  string // DeviceClientType: name and version, for the hub's operators
-	Handler  Handler
-	Log      zerolog.Logger
+	Protocol Protocol // Auto if empty
+
+	// Address and WebSocketAddress are the host:port to dial for MQTT and MQTTWS; the
+	// peer's name and port 8883 or 443 if empty. If one alone is given, Auto does not
+	// try the other.
+	Address, WebSocketAddress string
+
+	// Proxy is the HTTP proxy on the way to a URL, nil for none, and is not asked for
+	// a gateway; no proxies if nil.
+	Proxy func(*url.URL) (*url.URL, error)
+
+	ModelID string // IoT Plug and Play model to announce
+	Product string // DeviceClientType: name and version, for the hub's operators
+	Handler Handler
+	Log     zerolog.Logger
+
+	Resolver *net.Resolver    // Go's default one if nil
+	Now      func() time.Time // the device's clock, for certificates; time.Now if nil
 }
 
 // Client keeps one identity connected. Its zero value is of no use; see New.
 type Client struct {
-	o        Options
-	login    login
+	o     Options
+	login login
+
+	connectTimeout time.Duration
+
 	calls    calls
+	loopback sync.Once      // told that the gateway is looked for on this machine
 	requests sync.WaitGroup // of the library, those included that nobody waits for any more
+
+	// Run's own.
+	route    route
+	way      way // of the session that is, or was last
+	failures failures
 }
 
 // New returns a client that does nothing until Run. It fails for an identity that
@@ -79,7 +111,10 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{o: o, login: l}, nil
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Client{o: o, login: l, connectTimeout: connectTimeout, route: route{ways: o.ways()}}, nil
 }
 
 // How long Run waits between two sessions: a random time up to a limit that doubles
@@ -108,7 +143,7 @@ func (c *Client) Run(ctx context.Context) {
 			limit = firstWait
 		}
 		wait := rand.N(limit) //nolint:gosec // G404: jitter, not a secret
-		c.o.Log.Warn().Err(err).Dur("nextAttemptMs", wait).Msg("no hub connection")
+		c.tellFailure(err, wait)
 		select {
 		case <-ctx.Done():
 			return
@@ -118,4 +153,4 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-var errOver = errors.New("the module is shutting down")
+var errOver = reason.New(reason.ShuttingDown, errors.New("the module is shutting down"))

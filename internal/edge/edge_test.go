@@ -37,7 +37,7 @@ func (e *echo) Method(_ context.Context, name string, payload []byte) (int, []by
 	return 299, body
 }
 
-func (e *echo) Twin(doc []byte) []byte {
+func (e *echo) Twin(doc []byte, _ edge.Connection) []byte {
 	var t struct {
 		Desired struct {
 			Version int64 `json:"$version"`
@@ -83,6 +83,12 @@ func (s *site) run(t *testing.T) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s.keep(t, c)
+}
+
+// keep is run for a client that is there already.
+func (s *site) keep(t *testing.T, c *edge.Client) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); c.Run(ctx) }()

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"time"
 )
 
 // Login is how an identity proves who it is, and by which roots it knows its hub:
@@ -86,9 +87,10 @@ func (c certificateLogin) pass(context.Context) (pass, error) {
 	return pass{roots: roots, certificate: &certificate}, err
 }
 
-// tls is the configuration for one connect to the hub of that name.
-func (p pass) tls(server string) *tls.Config {
-	config := &tls.Config{RootCAs: p.roots, ServerName: server, MinVersion: tls.VersionTLS12}
+// tls is the configuration for one connect to the hub of that name, whose
+// certificate must be valid now.
+func (p pass) tls(server string, now func() time.Time) *tls.Config {
+	config := &tls.Config{RootCAs: p.roots, ServerName: server, MinVersion: tls.VersionTLS12, Time: now}
 	if p.certificate != nil {
 		// Whatever authorities the hub names: it knows self-signed certificates by
 		// their thumbprints, and Go would send none of those.

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	connack "github.com/eclipse/paho.mqtt.golang/packets"
+
+	"rtsptunnel/internal/reason"
 )
 
 const apiVersion = "2021-04-12"
@@ -22,8 +26,9 @@ func (c *Client) configure(
 	return func(o *paho.ClientOptions) {
 		// The library's roots have expired and its name is fixed to port 8883.
 		o.Servers = nil
-		o.AddBroker("tls://" + p.address)
-		o.SetTLSConfig(p.tls)
+		o.AddBroker("tls://" + p.way.address)
+		// The client's own dialling knows neither a deadline nor a site's proxy for TLS,
+		// and for a WebSocket takes Go's proxies even on the way to the edge hub.
 		o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return p.open(ctx) })
 		// Ordered delivery freezes the client for good once three messages wait while
 		// a handler waits for its PUBACK.
@@ -32,7 +37,7 @@ func (c *Client) configure(
 		o.SetAutoReconnect(false)
 		// The library's 30 s are also how long a packet waits for a connection that was
 		// just lost, whatever its context says.
-		o.SetConnectTimeout(connectTimeout)
+		o.SetConnectTimeout(c.connectTimeout)
 		o.SetWriteTimeout(writeTimeout)
 		o.SetConnectionNotificationHandler(p.notify)
 		// A hub that is gone without a word is noticed after the two together.
@@ -42,7 +47,7 @@ func (c *Client) configure(
 		// for devices a token of the whole hub. A token that cannot be had it replaces by
 		// an anonymous CONNECT.
 		o.SetCredentialsProvider(func() (string, string) { return c.userName(), login.password })
-		p.lost = func(err error) { lost(fmt.Errorf("connection lost: %w", err)) }
+		p.lost = func(err error) { lost(because(reason.HubLost, fmt.Errorf("connection lost: %w", err))) }
 		o.SetConnectionLostHandler(func(_ paho.Client, err error) { p.lost(err) })
 	}
 }
@@ -75,9 +80,11 @@ func escape(s string) string {
 // pipe is the way to the hub for one CONNECT. Opened by the library, it is under
 // ctx until keep.
 type pipe struct {
-	address string
-	tls     *tls.Config
-	lost    func(error) // told when the connection ends
+	way        way
+	tls        *tls.Config
+	resolver   *net.Resolver // Go's default one if nil
+	atLoopback func()        // told when the gateway is looked for on this machine
+	lost       func(error)   // told when the connection ends
 
 	// Set while the library connects, and read when it has.
 	client paho.Client
@@ -94,12 +101,11 @@ func (p *pipe) notify(client paho.Client, n paho.ConnectionNotification) {
 }
 
 func (p *pipe) open(ctx context.Context) (net.Conn, error) {
-	conn, err := (&tls.Dialer{Config: p.tls}).DialContext(ctx, "tcp", p.address)
+	conn, err := p.dial(ctx)
 	if err != nil {
 		p.err = err
 		return nil, err
 	}
-	p.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return &guard{Conn: conn, lost: p.lost}, nil
 }
 
@@ -109,15 +115,36 @@ func (p *pipe) why(ctx context.Context, err error) error {
 		return p.err
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("no CONNACK: %w", ctx.Err())
+		return noConnack(ctx)
 	}
-	return err
+	return because(refusal(err), err)
+}
+
+func noConnack(ctx context.Context) error {
+	return reason.New(reason.HubTimeout, fmt.Errorf("no CONNACK: %w", ctx.Err()))
+}
+
+// refusal is the reason for a CONNECT that was not accepted (MQTT 3.1.1, 3.2.2.3).
+func refusal(err error) reason.Code {
+	switch {
+	case errors.Is(err, connack.ErrorRefusedBadUsernameOrPassword), errors.Is(err, connack.ErrorRefusedNotAuthorised):
+		return reason.HubLogin
+	case errors.Is(err, connack.ErrorRefusedServerUnavailable):
+		return reason.HubUnavailable
+	case errors.Is(err, connack.ErrorRefusedBadProtocolVersion), errors.Is(err, connack.ErrorRefusedIDRejected):
+		return reason.HubProtocol
+	}
+	// With TLS 1.3 a certificate is refused when the handshake is over for this side.
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return reason.HubLogin
+	}
+	return reason.HubLost
 }
 
 // keep makes the connection outlive ctx; it fails if ctx was faster.
 func (p *pipe) keep(ctx context.Context) error {
 	if p.stop != nil && !p.stop() {
-		return fmt.Errorf("no CONNACK: %w", ctx.Err())
+		return noConnack(ctx)
 	}
 	return nil
 }

@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/amenzhinsky/iothub/iotdevice/transport"
 	"github.com/amenzhinsky/iothub/iotdevice/transport/mqtt"
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"rtsptunnel/internal/reason"
 )
 
 const (
-	connectTimeout = 15 * time.Second // for TCP, TLS and CONNACK
+	connectTimeout = 15 * time.Second // from dialling to CONNACK
 	requestTimeout = 30 * time.Second // for each twin request
 	writeTimeout   = 5 * time.Second  // for a packet to get onto its way
 
@@ -22,14 +23,15 @@ const (
 	subscribeTimeout = time.Minute // from CONNACK until methods are answered
 )
 
-var errSilent = errors.New("the hub does not acknowledge the subscriptions")
+var errSilent = reason.New(reason.HubSubscription, errors.New("the hub does not acknowledge the subscriptions"))
 
 // session connects once and serves until the connection or ctx ends. The error says
 // why there is no connection any more.
 func (c *Client) session(ctx context.Context) error {
+	c.way = c.route.next()
 	login, err := c.login.pass(ctx)
 	if err != nil {
-		return err
+		return because(reason.HubCredentials, err)
 	}
 	// The library keeps the context of a subscription for as long as it answers on
 	// it, so that it must live exactly as long as the session.
@@ -38,6 +40,7 @@ func (c *Client) session(ctx context.Context) error {
 
 	link, err := c.connect(ctx, end, login)
 	if err != nil {
+		c.route.result(c.way, false)
 		return err
 	}
 	defer link.close()
@@ -48,14 +51,15 @@ func (c *Client) session(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { end(errOver) })
 	defer stop()
 	changed := make(hint, 1)
-	if err := c.subscribe(ctx, life, link.tr, changed); err != nil {
-		return cause(life, err)
+	err = c.subscribe(ctx, life, link.tr, changed)
+	c.route.result(c.way, err == nil)
+	if err != nil {
+		return because(reason.HubSubscription, cause(life, err))
 	}
 	if !patience.Stop() || !stop() {
 		return context.Cause(life)
 	}
-	c.o.Log.Info().Str("hub", c.o.Identity.HubHost).Str("gateway", c.o.Identity.GatewayHost).
-		Str("address", c.address()).Msg("connected to the hub, direct methods subscribed")
+	c.tellConnected()
 	err = c.serve(ctx, life, link.tr, changed)
 	if ctx.Err() != nil {
 		c.calls.settle() // while the session can still carry their answers
@@ -77,20 +81,23 @@ func (l *link) close() { l.client.Disconnect(disconnectMillis) }
 // connection ends. A transport is good for one connection: the library's own
 // reconnect keeps subscriptions that it lost, and its token.
 func (c *Client) connect(ctx context.Context, lost context.CancelCauseFunc, login pass) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
-	p := pipe{address: c.address(), tls: login.tls(c.o.Identity.server())}
+	p := pipe{
+		way: c.way, tls: login.tls(c.way.server, c.o.Now), resolver: c.o.Resolver,
+		atLoopback: func() { c.loopback.Do(func() { tellLoopback(c.o.Log, c.way) }) },
+	}
 	tr := c.transport(c.configure(ctx, &p, login, lost))
 	// Without a deadline of its own: one that passed here would leave a connection
 	// behind that nobody closes. The pipe is closed at the deadline instead.
 	err := tr.Connect(context.WithoutCancel(ctx), credentials{c.o.Identity})
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", c.address(), p.why(ctx, err))
+		return nil, fmt.Errorf("connect to %s: %w", c.way.address, p.why(ctx, err))
 	}
 	l := &link{tr, p.client}
 	if err := p.keep(ctx); err != nil {
 		l.close()
-		return nil, fmt.Errorf("connect to %s: %w", c.address(), err)
+		return nil, fmt.Errorf("connect to %s: %w", c.way.address, err)
 	}
 	return l, nil
 }
@@ -156,9 +163,9 @@ func (c *Client) readTwin(life context.Context, tr transport.Transport) (reporte
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the twin: %w", err)
+		return nil, because(reason.HubTwin, fmt.Errorf("read the twin: %w", err))
 	}
-	return c.o.Handler.Twin(<-answer), nil
+	return c.o.Handler.Twin(<-answer, Connection{Protocol: c.way.protocol}), nil
 }
 
 // report writes reported properties. A hub that refuses them is no reason to give
@@ -199,11 +206,4 @@ func cause(life context.Context, err error) error {
 		return why
 	}
 	return err
-}
-
-func (c *Client) address() string {
-	if c.o.Address != "" {
-		return c.o.Address
-	}
-	return net.JoinHostPort(c.o.Identity.server(), "8883")
 }

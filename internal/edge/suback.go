@@ -3,6 +3,8 @@ package edge
 import (
 	"errors"
 	"net"
+
+	"rtsptunnel/internal/reason"
 )
 
 // The one packet of MQTT 3.1.1 that is looked at here (section 3.9).
@@ -14,8 +16,8 @@ const (
 )
 
 var (
-	errSubackRefused = errors.New("the hub refused a subscription")
-	errMalformed     = errors.New("the hub sent a malformed MQTT packet")
+	errSubackRefused = reason.New(reason.HubSubscription, errors.New("the hub refused a subscription"))
+	errMalformed     = reason.New(reason.HubProtocol, errors.New("the hub sent a malformed MQTT packet"))
 )
 
 // guard is the connection to the hub, watched for what the MQTT client does not see:

@@ -70,10 +70,10 @@ func answer(c net.Conn, suback string) {
 // SUBACK ends the connection and not the process.
 func TestConnect_refusedSubscription(t *testing.T) {
 	for name, c := range map[string]struct{ suback, want string }{
-		"refused":          {"\x90\x03XX\x80", "the hub refused a subscription"},
-		"two return codes": {"\x90\x04XX\x00\x00", "malformed MQTT packet"},
-		"no return code":   {"\x90\x02XX", "malformed MQTT packet"},
-		"endless length":   {"\x90\xff\xff\xff\xff\x01XX", "malformed MQTT packet"},
+		"refused":          {"\x90\x03XX\x80", `"reason":"HUB_SUBSCRIPTION"`},
+		"two return codes": {"\x90\x04XX\x00\x00", `"reason":"HUB_PROTOCOL"`},
+		"no return code":   {"\x90\x02XX", `"reason":"HUB_PROTOCOL"`},
+		"endless length":   {"\x90\xff\xff\xff\xff\x01XX", `"reason":"HUB_PROTOCOL"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)

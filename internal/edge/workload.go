@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"rtsptunnel/internal/reason"
 )
 
 const (
@@ -69,10 +71,13 @@ func (w Workload) open(id Identity) (login, error) {
 func (w *workload) pass(ctx context.Context) (pass, error) {
 	roots, err := w.trustBundle(ctx)
 	if err != nil {
-		return pass{}, err
+		return pass{}, reason.New(reason.HubWorkload, err)
 	}
 	password, err := w.id.token(ctx, w.digest)
-	return pass{roots: roots, password: password}, err
+	if err != nil {
+		return pass{}, reason.New(reason.HubWorkload, err)
+	}
+	return pass{roots: roots, password: password}, nil
 }
 
 // trustBundle is the certificates that sign the edge hub's. Without it there is no

@@ -38,7 +38,7 @@ func TestWorkload_failures(t *testing.T) {
 			stop := s.run(t)
 			s.log.Await(t, "no hub connection", 1)
 			stop()
-			if log := s.log.String(); !strings.Contains(log, c.want) || strings.Contains(log, "connected to the hub") {
+			if log := s.log.String(); !strings.Contains(log, c.want) || !strings.Contains(log, `"reason":"HUB_WORKLOAD"`) || strings.Contains(log, "connected to the hub") {
 				t.Errorf("the log does not say %q:\n%s", c.want, log)
 			}
 		})

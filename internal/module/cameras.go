@@ -2,12 +2,13 @@ package module
 
 import (
 	"rtsptunnel/internal/camera"
+	"rtsptunnel/internal/edge"
 	"rtsptunnel/internal/twin"
 )
 
 // Twin applies the desired properties of the whole twin and returns the reported
 // properties that acknowledge them. A document that is no twin changes nothing.
-func (m *module) Twin(doc []byte) (reported []byte) {
+func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	t, err := twin.Parse(doc)
 	if err != nil {
 		m.log.Warn().Err(err).Msg("twin not applied: the last good one stays in force")
@@ -26,5 +27,7 @@ func (m *module) Twin(doc []byte) (reported []byte) {
 		m.log.Warn().Str("path", f.Path).Str("fault", f.Text).Msg("desired property not taken")
 	}
 	m.log.Info().Int64("version", t.Version).Int("cameras", len(cameras)).Msg("twin applied")
-	return t.Report(m.state, cameras, faults)
+	state := m.state
+	state.Hub.Protocol = string(c.Protocol)
+	return t.Report(state, cameras, faults)
 }

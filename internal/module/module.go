@@ -9,12 +9,10 @@ package module
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -70,11 +68,12 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 	if bad != nil {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used: " + bad.Error()})
 	}
-	m := newModule(log, roots, stateOf(cfg.Faults))
+	m := newModule(log, wsconn.Dialer{Roots: roots, Proxy: cfg.Proxy}, stateOf(cfg.Faults))
 	var hub *edge.Client
 	if err == nil {
 		hub, err = edge.New(edge.Options{
-			Identity: hubIdentity(cfg, log), Address: cfg.HubAddress,
+			Identity: hubIdentity(cfg, log), Protocol: edge.Protocol(cfg.Protocol),
+			Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress, Proxy: cfg.Proxy,
 			ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log,
 		})
 	}
@@ -108,8 +107,8 @@ type module struct {
 	inForce []twin.Camera // what the last readable twin left in force
 }
 
-func newModule(log zerolog.Logger, roots *x509.CertPool, state twin.State) *module {
-	m := &module{log: log, state: state, remote: wsconn.Dialer{Roots: roots, Proxy: http.ProxyFromEnvironment}}
+func newModule(log zerolog.Logger, remote wsconn.Dialer, state twin.State) *module {
+	m := &module{log: log, state: state, remote: remote}
 	m.tunnels = tunnel.New(tunnel.Options{Camera: m.camera, Remote: m.dialRemote, Log: log})
 	return m
 }

@@ -1,7 +1,8 @@
 // Package reason is the closed list of reason codes: why a tunnel could not be
-// opened, why one ended, and why the module is not what it was told to be. The
-// codes appear in log lines and reported properties, and later in metrics; a code, once released, is never renamed nor used for
-// something else.
+// opened, why one ended, why there is no hub connection, and why the module is not
+// what it was told to be. The codes appear in log lines and reported properties, and
+// later in metrics; a code, once released, is never renamed nor used for something
+// else.
 //
 // A line of code belongs here when it adds a code or changes a code's text. The
 // package is pure and imports nothing of ours.
@@ -47,6 +48,27 @@ const (
 	RemoteLost   Code = "WS_LOST"
 )
 
+// Why there is no hub connection. The proxy's codes are the tunnels' own.
+const (
+	HubDNS          Code = "HUB_DNS"
+	HubRefused      Code = "HUB_REFUSED"
+	HubTimeout      Code = "HUB_TIMEOUT"
+	HubTLSExpired   Code = "HUB_TLS_EXPIRED"
+	HubTLSNotYet    Code = "HUB_TLS_NOT_YET"
+	HubTLSName      Code = "HUB_TLS_NAME"
+	HubTLSCA        Code = "HUB_TLS_CA"
+	HubTLS          Code = "HUB_TLS"
+	HubUpgrade      Code = "HUB_BAD_UPGRADE"
+	HubLogin        Code = "HUB_LOGIN"
+	HubUnavailable  Code = "HUB_UNAVAILABLE"
+	HubProtocol     Code = "HUB_PROTOCOL"
+	HubSubscription Code = "HUB_SUBSCRIPTION"
+	HubTwin         Code = "HUB_TWIN"
+	HubLost         Code = "HUB_LOST"
+	HubCredentials  Code = "HUB_CREDENTIALS"
+	HubWorkload     Code = "HUB_WORKLOAD"
+)
+
 // Why the module is degraded.
 const (
 	ConfigEnvironment Code = "CFG_ENV"
@@ -80,6 +102,24 @@ var texts = map[Code]string{
 	CameraLost:      "the connection to the camera broke",
 	RemoteClosed:    "the remote endpoint ended the tunnel in order",
 	RemoteLost:      "the connection to the remote endpoint broke",
+
+	HubDNS:          "the hub's name does not resolve: check the name and the site's DNS",
+	HubRefused:      "the hub refused the connection or cannot be reached: check that it runs and that the firewall lets its port through",
+	HubTimeout:      "the hub did not answer in time: check that the firewall lets its port through",
+	HubTLSExpired:   "the hub's certificate is expired: renew it there, or set this device's clock",
+	HubTLSNotYet:    "the hub's certificate is not yet valid: set this device's clock",
+	HubTLSName:      "the hub's certificate is for another name: check the host name in the connection string, or in IoT Edge's config.toml",
+	HubTLSCA:        "the hub's certificate is signed by an unknown authority: check the trust bundle, or the roots as docs/RUNNING.md has them",
+	HubTLS:          "no TLS 1.2 or newer with the hub: check who answers at its address",
+	HubUpgrade:      "the hub did not answer with a WebSocket for MQTT: check who answers at its address",
+	HubLogin:        "the hub refused the login: check key or certificate, that the identity exists and is enabled, and this device's clock",
+	HubUnavailable:  "the hub says that it is not available now",
+	HubProtocol:     "the hub does not speak MQTT 3.1.1 as it should: check who answers at its address",
+	HubSubscription: "the hub refused a subscription or did not acknowledge it",
+	HubTwin:         "the hub did not give the twin",
+	HubLost:         "the connection to the hub broke",
+	HubCredentials:  "key, certificate or roots cannot be had: check the file that the error names",
+	HubWorkload:     "IoT Edge's workload API fails: check that aziot-edged runs and that its socket is mounted",
 
 	ConfigEnvironment: "a variable of the environment is unknown or cannot be used",
 }

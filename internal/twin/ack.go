@@ -15,6 +15,12 @@ const (
 // State is how the module is, as the reported properties state and reasons tell it.
 type State struct {
 	Reasons []string // reason codes, each once; none if all is well
+	Hub     Hub
+}
+
+// Hub is how the module reaches its hub, as the reported property hub tells it.
+type Hub struct {
+	Protocol string `json:"protocol"` // mqtt or mqttws
 }
 
 func (s State) name() string {
@@ -43,7 +49,7 @@ func (t Twin) Report(state State, inForce []Camera, faults []Fault) []byte {
 		ac = http.StatusBadRequest
 	}
 	patch, err := json.Marshal(map[string]any{
-		"state": state.name(), "reasons": append([]string{}, state.Reasons...),
+		"state": state.name(), "reasons": append([]string{}, state.Reasons...), "hub": state.Hub,
 		"cameras": map[string]any{"value": value, "ac": ac, "av": t.Version, "ad": describe(inForce, faults)},
 	})
 	if err != nil { // maps of strings and numbers always marshal

@@ -121,12 +121,12 @@ func TestReport(t *testing.T) {
 		faults []twin.Fault
 		want   string
 	}{
-		"good": {twin.State{}, nil, `{"state":"healthy","reasons":[],"cameras":{"ac":200,"ad":"cameras in force: 1","av":9,"value":{
+		"good": {twin.State{Hub: twin.Hub{Protocol: "mqttws"}}, nil, `{"state":"healthy","reasons":[],"hub":{"protocol":"mqttws"},"cameras":{"ac":200,"ad":"cameras in force: 1","av":9,"value":{
 			"front":{"host":"10.0.0.21","localPort":8554,"port":554},"gone":null}}}`},
 		"bad": {
-			twin.State{Reasons: []string{"CFG_ENV"}},
+			twin.State{Reasons: []string{"CFG_ENV"}, Hub: twin.Hub{Protocol: "mqtt"}},
 			[]twin.Fault{{Path: "cameras/x/port", Text: "must be an integer from 1 to 65535"}},
-			`{"state":"degraded","reasons":["CFG_ENV"],"cameras":{"ac":400,"ad":"cameras/x/port: must be an integer from 1 to 65535","av":9,"value":{
+			`{"state":"degraded","reasons":["CFG_ENV"],"hub":{"protocol":"mqtt"},"cameras":{"ac":400,"ad":"cameras/x/port: must be an integer from 1 to 65535","av":9,"value":{
 			"front":{"host":"10.0.0.21","localPort":8554,"port":554},"gone":null}}}`,
 		},
 	} {

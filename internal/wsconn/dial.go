@@ -19,8 +19,8 @@ import (
 // Dialer opens WebSockets. Its zero value trusts the system's roots and uses no
 // proxy. It may be used by several goroutines.
 type Dialer struct {
-	Roots *x509.CertPool                        // the system's if nil
-	Proxy func(*http.Request) (*url.URL, error) // as in http.Transport; none if nil
+	Roots *x509.CertPool                   // the system's if nil
+	Proxy func(*url.URL) (*url.URL, error) // the HTTP proxy on the way to an https URL, nil for none; none at all if nil
 }
 
 // HandshakeError is a server's HTTP answer that is not a WebSocket.
@@ -84,7 +84,7 @@ func (d Dialer) proxyFor(endpoint string) (*url.URL, error) {
 		return nil, nil //nolint:nilerr // the dial says so
 	}
 	u.Scheme = strings.Replace(u.Scheme, "ws", "http", 1)
-	p, err := d.Proxy(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}})
+	p, err := d.Proxy(u)
 	if err != nil {
 		return nil, errors.New("the proxy's setting is not a URL")
 	}

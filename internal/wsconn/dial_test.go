@@ -165,8 +165,12 @@ func proxy(t *testing.T) (*url.URL, <-chan *http.Request) {
 	return u, requests
 }
 
+func always(u *url.URL) func(*url.URL) (*url.URL, error) {
+	return func(*url.URL) (*url.URL, error) { return u, nil }
+}
+
 // The proxy sees a CONNECT and its own login; the token goes through it unseen. This
-// proxy is the test's: tinyproxy and squid are not judges here yet.
+// proxy is the test's; .ci/proxy has a real one.
 func TestDial_throughAProxy(t *testing.T) {
 	accepted := make(chan *wsconn.Conn, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +185,7 @@ func TestDial_throughAProxy(t *testing.T) {
 	}))
 	defer srv.Close()
 	u, requests := proxy(t)
-	d := wsconn.Dialer{Roots: roots(srv), Proxy: http.ProxyURL(u)}
+	d := wsconn.Dialer{Roots: roots(srv), Proxy: always(u)}
 	c, err := d.Dial(t.Context(), wss(srv), http.Header{"Authorization": {"Bearer x"}})
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +217,7 @@ func TestDial_proxyIsDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = wsconn.Dialer{Roots: roots(srv), Proxy: http.ProxyURL(u)}.Dial(t.Context(), wss(srv), nil)
+	_, err = wsconn.Dialer{Roots: roots(srv), Proxy: always(u)}.Dial(t.Context(), wss(srv), nil)
 	if reason.Of(err) != reason.ProxyDown || direct.Load() != 0 {
 		t.Errorf("reason %s, %d direct requests (%v)", reason.Of(err), direct.Load(), err)
 	}
@@ -229,7 +233,7 @@ func TestDial_proxyWantsALogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = wsconn.Dialer{Proxy: http.ProxyURL(u)}.Dial(t.Context(), "wss://gw.example.com/", nil)
+	_, err = wsconn.Dialer{Proxy: always(u)}.Dial(t.Context(), "wss://gw.example.com/", nil)
 	_, passedOn := errors.AsType[*wsconn.HandshakeError](err)
 	if reason.Of(err) != reason.ProxyLogin || passedOn {
 		t.Errorf("reason %s, %v", reason.Of(err), err)
