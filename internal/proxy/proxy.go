@@ -36,7 +36,7 @@ func (e *StatusError) Error() string {
 // Dial returns a connection to address (host:port), which the proxy opens and, if
 // it is a name, resolves. proxy is an http URL (a proxy that wants TLS itself is not
 // offered); a login in it goes to the proxy alone, as Basic (RFC 7617). ctx bounds the whole of it. The error has a
-// reason code: reason.ProxyLogin for a 407, reason.ProxyHTTP for another answer than
+// reason code: reason.ProxyLogin for a 407 or 401, reason.ProxyHTTP for another answer than
 // 2xx (both a *StatusError), reason.ProxyDown if there was no answer. No error holds
 // the login. There is no way around a proxy that fails. The caller closes the
 // connection.
@@ -92,7 +92,8 @@ func connect(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 		return nil, reason.New(reason.ProxyDown, fmt.Errorf("proxy %s did not answer CONNECT in HTTP", proxy.Host))
 	}
 	switch {
-	case answer.StatusCode == http.StatusProxyAuthRequired:
+	// tinyproxy answers 401 to a wrong login; nothing but the proxy can say so here.
+	case answer.StatusCode == http.StatusProxyAuthRequired, answer.StatusCode == http.StatusUnauthorized:
 		return nil, reason.New(reason.ProxyLogin, &StatusError{proxy.Host, answer.StatusCode})
 	case answer.StatusCode/100 != 2:
 		return nil, reason.New(reason.ProxyHTTP, &StatusError{proxy.Host, answer.StatusCode})

@@ -107,6 +107,7 @@ func TestDial_refused(t *testing.T) {
 		status       int
 	}{
 		{"login", "HTTP/1.1 407 site:pass:word\r\nProxy-Authenticate: Basic\r\nContent-Length: 3\r\n\r\nbad", reason.ProxyLogin, 407},
+		{"login, as tinyproxy has it", "HTTP/1.1 401 Unauthorized\r\n\r\n", reason.ProxyLogin, 401},
 		{"forbidden", "HTTP/1.1 403 Forbidden\r\n\r\n", reason.ProxyHTTP, 403},
 		{"redirect", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", reason.ProxyHTTP, 302},
 		{"no way to the target", "HTTP/1.1 502\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n", reason.ProxyHTTP, 502},
