@@ -34,11 +34,14 @@ once: build ## the demo without people: 100 frames of each camera
 
 check: lint race once ## what a commit needs
 
-judges: build sdk-test ## programs that are not ours: players through tunnels, SDKs at the hub emulator
+judges: build sdk-test proxy-test ## programs that are not ours: players through tunnels, SDKs at the hub emulator
 	.ci/judges
 
 sdk-test: build ## Microsoft's SDKs for services and devices, unchanged, at the hub emulator
 	.ci/sdk
+
+proxy-test: build ## the module behind tinyproxy, with a login, refusing, dying
+	.ci/proxy
 
 ci: ## what .ci/run runs, each step with its seconds
 	@.ci/steps check judges
@@ -49,4 +52,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## make check runs before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once check judges sdk-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once check judges sdk-test proxy-test ci fuzz hooks
