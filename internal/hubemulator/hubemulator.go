@@ -3,8 +3,8 @@
 // process and over real sockets. Tokens are really verified. It knows nothing
 // of what the modules that connect to it do.
 //
-// Microsoft's service SDK for Node cannot tell it from IoT Hub in what test/sdk
-// asks of it.
+// Microsoft's SDKs for Node, of services and of devices, cannot tell it from IoT
+// Hub in what test/sdk asks of it.
 //
 // The parts are packages of their own: store (identities and twins), statefile
 // (the file they are kept in), broker (devices, over MQTT), mqttws (the way to
@@ -185,11 +185,11 @@ func (h *Hub) open() (err error) {
 		return err
 	}
 	if h.listeners, err = listen(context.Background(), o, h.ca); err != nil {
-		return err
+		return errors.Join(err, h.broker.Close())
 	}
 	if err := h.keepState(); err != nil {
 		h.listeners.close()
-		return err
+		return errors.Join(err, h.broker.Close())
 	}
 	return nil
 }
