@@ -85,6 +85,9 @@ func TestDrop_atOnce(t *testing.T) {
 		if _, _, err := e.broker.Invoke(t.Context(), module, call); !errors.Is(err, broker.ErrNotConnected) {
 			t.Fatalf("got %v, want %v", err, broker.ErrNotConnected)
 		}
+		if e.identity(t, module).Connected {
+			t.Fatal("still connected after Drop")
+		}
 	}
 }
 
@@ -210,19 +213,21 @@ func TestClient_thatDoesNotRead(t *testing.T) {
 
 // Nor does it cost memory without end: neither by many messages nor by large ones.
 func TestClient_thatNeverReadsIsCut(t *testing.T) {
+	large := json.RawMessage(`"` + strings.Repeat("x", 120*1024) + `"`)
 	tests := []struct {
-		name, patch string
-		times       int // more than the queue and the sockets' buffers hold
+		name  string
+		send  func(e *env)
+		times int // more than the queue and the sockets' buffers hold
 	}{
-		{"many", `{"a":"` + strings.Repeat("x", 4*1024) + `"}`, 8000},
-		{"large", largePatch(), 3500},
+		{"many", func(e *env) { patch(t, e, module, `{"a":"`+strings.Repeat("x", 4*1024)+`"}`) }, 8000},
+		{"large", func(e *env) { _, _, _ = e.broker.Invoke(t.Context(), module, broker.Call{Method: "m", Payload: large}) }, 1000},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := start(t)
 			logIn(t, e, dial(t, e), func(*packets.ConnectPacket) {})
 			for range tt.times {
-				patch(t, e, module, tt.patch)
+				tt.send(e)
 			}
 			if _, _, err := e.broker.Invoke(t.Context(), module, broker.Call{Method: "m"}); !errors.Is(err, broker.ErrNotConnected) {
 				t.Errorf("got %v, want %v", err, broker.ErrNotConnected)

@@ -33,6 +33,7 @@ type session struct {
 	log    zerolog.Logger
 	// present says that the client finds a session it had before.
 	present bool
+	leave   func()        // strikes the session off the broker's books; may be called again
 	wake    chan struct{} // holds one token when queue may have grown
 	done    chan struct{} // closed when the connection has ended
 
@@ -83,6 +84,7 @@ func (b *Broker) newSession(client *mqtt.Client, id store.ID, filters []string, 
 		wakeHeld:   make(chan struct{}, 1),
 	}
 	s.room = sync.NewCond(&s.mu)
+	s.leave = func() { b.leave(s) }
 	for _, filter := range filters {
 		s.subscribed[filter] = true
 	}
@@ -188,12 +190,14 @@ func (s *session) clear() {
 // kill cuts the connection. MQTT 3.1.1 knows no DISCONNECT from the server,
 // so none is sent. From now on the session counts as not subscribed, so that
 // a method call waits for the client to come back, and nothing more of what
-// the client has sent is looked at.
+// the client has sent is looked at. Before the client can see the cut its
+// identity is not connected any more.
 func (s *session) kill() {
 	s.mu.Lock()
 	s.killed = true
 	s.clear()
 	s.mu.Unlock()
+	s.leave()
 	abort(s.client.Net.Conn)
 	s.client.Stop(nil)
 }

@@ -49,31 +49,39 @@ func (b *Broker) addConn(conn net.Conn) bool {
 	return true
 }
 
+// removeConn strikes conn off the books and ends its session.
 func (b *Broker) removeConn(conn net.Conn) {
 	defer b.wg.Done()
 	if s := b.forget(conn); s != nil {
-		s.log.Info().Msg("client disconnected")
+		b.leave(s)
+		close(s.done)
 	}
 }
 
-// forget strikes conn off the books and ends its session. It returns the
-// session if that was the one its identity was reached by.
+// forget strikes conn off the books, and returns its session or nil.
 func (b *Broker) forget(conn net.Conn) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.conns[conn]
 	delete(b.conns, conn)
-	if s == nil {
-		return nil
+	if s != nil {
+		b.server.Clients.Delete(s.client.ID)
 	}
-	close(s.done)
-	b.server.Clients.Delete(s.client.ID)
-	if b.sessions[s.id] != s {
-		return nil
-	}
-	delete(b.sessions, s.id)
-	b.store.SetConnected(s.id, false)
 	return s
+}
+
+// leave sees to it that no identity is reached by s any more.
+func (b *Broker) leave(s *session) {
+	b.mu.Lock()
+	current := b.sessions[s.id] == s
+	if current {
+		delete(b.sessions, s.id)
+		b.store.SetConnected(s.id, false)
+	}
+	b.mu.Unlock()
+	if current {
+		s.log.Info().Msg("client disconnected")
+	}
 }
 
 // establish makes the session of a client that has just logged in, or takes it
