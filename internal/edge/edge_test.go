@@ -143,6 +143,7 @@ func TestMethod_outlivesItsSession(t *testing.T) {
 	h := &slow{echo: s.module, called: make(chan context.Context, 1), release: make(chan struct{})}
 	s.o.Handler = h
 	s.run(t)
+	s.log.Await(t, "connected to the hub", 1)
 	var call sync.WaitGroup
 	call.Go(func() {
 		_, _, _ = s.Client.Invoke(t.Context(), s.ID, hubclient.Method{Name: "x", ConnectTimeout: 20 * time.Second, ResponseTimeout: 5 * time.Second})
