@@ -31,6 +31,7 @@ func (c *Client) answer(ctx context.Context, name string, payload []byte) (statu
 		return http.StatusServiceUnavailable, []byte("null")
 	}
 	defer c.calls.leave()
+	c.state.progress()
 	return c.o.Handler.Method(ctx, name, payload)
 }
 

@@ -94,7 +94,8 @@ type Client struct {
 	connectTimeout time.Duration
 
 	calls    calls
-	loopback sync.Once      // told that the gateway is looked for on this machine
+	loopback sync.Once // told that the gateway is looked for on this machine
+	state    state
 	requests sync.WaitGroup // of the library, those included that nobody waits for any more
 
 	// Run's own.
@@ -134,6 +135,7 @@ func (c *Client) Run(ctx context.Context) {
 	limit := firstWait
 	for {
 		begin := time.Now()
+		c.state.attempts()
 		err := c.session(ctx)
 		if ctx.Err() != nil {
 			c.o.Log.Info().Msg("hub connection closed")
@@ -144,6 +146,7 @@ func (c *Client) Run(ctx context.Context) {
 		}
 		wait := rand.N(limit) //nolint:gosec // G404: jitter, not a secret
 		c.tellFailure(err, wait)
+		c.state.waits(time.Now().Add(wait))
 		select {
 		case <-ctx.Done():
 			return

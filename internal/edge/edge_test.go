@@ -79,6 +79,16 @@ func newSite(t *testing.T) *site {
 // run keeps the module connected until stop, or the test's end.
 func (s *site) run(t *testing.T) (stop func()) {
 	t.Helper()
+	_, r := s.client(t)
+	r.start()
+	return r.stop
+}
+
+// running is a client's Run. It is stopped at the test's end if not before.
+type running struct{ start, stop func() }
+
+func (s *site) client(t *testing.T) (*edge.Client, running) {
+	t.Helper()
 	c, err := edge.New(s.o)
 	if err != nil {
 		t.Fatal(err)
@@ -91,8 +101,8 @@ func (s *site) keep(t *testing.T, c *edge.Client) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { defer close(ended); c.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
+	start := func() { go func() { defer close(ended); c.Run(ctx) }() }
+	stop := sync.OnceFunc(func() {
 		cancel()
 		select {
 		case <-ended:
@@ -101,7 +111,7 @@ func (s *site) keep(t *testing.T, c *edge.Client) (stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return stop
+	return c, running{start, stop}
 }
 
 // Any name and any JSON arrive as they were sent, and any status and body go back:

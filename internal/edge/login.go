@@ -25,6 +25,7 @@ type login interface {
 type pass struct {
 	roots       *x509.CertPool   // that may sign the hub's certificate; the system's if nil
 	password    string           // a SAS token; empty with a certificate
+	expires     time.Time        // the password; zero with a certificate
 	certificate *tls.Certificate // nil with a password
 }
 
@@ -53,12 +54,12 @@ func (k keyLogin) pass(ctx context.Context) (pass, error) {
 	if err != nil {
 		return pass{}, err
 	}
-	password, err := k.id.token(ctx, hmacSigner(key))
+	password, expires, err := k.id.token(ctx, hmacSigner(key))
 	if err != nil {
 		return pass{}, err
 	}
 	roots, err := k.Roots()
-	return pass{roots: roots, password: password}, err
+	return pass{roots: roots, password: password, expires: expires}, err
 }
 
 // Certificate is the login of a device by an X.509 certificate. There is none for

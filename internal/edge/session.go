@@ -18,6 +18,8 @@ const (
 	requestTimeout = 30 * time.Second // for each twin request
 	writeTimeout   = 5 * time.Second  // for a packet to get onto its way
 
+	turnTime = 10 * time.Second // after which State.LastTurn moves on at the latest, if nothing happens
+
 	disconnectMillis = 250 // for DISCONNECT to get onto its way
 
 	subscribeTimeout = time.Minute // from CONNACK until methods are answered
@@ -44,6 +46,8 @@ func (c *Client) session(ctx context.Context) error {
 		return err
 	}
 	defer link.close()
+	c.state.connected(login.expires)
+	defer c.state.disconnected()
 
 	// The library waits for each acknowledgement for as long as the context lives.
 	patience := time.AfterFunc(subscribeTimeout, func() { end(errSilent) })
@@ -60,6 +64,7 @@ func (c *Client) session(ctx context.Context) error {
 		return context.Cause(life)
 	}
 	c.tellConnected()
+	c.state.subscribed()
 	err = c.serve(ctx, life, link.tr, changed)
 	if ctx.Err() != nil {
 		c.calls.settle() // while the session can still carry their answers
@@ -139,10 +144,15 @@ func (c *Client) serve(ctx, life context.Context, tr transport.Transport, change
 	defer over(nil)
 	stop := context.AfterFunc(ctx, func() { over(errOver) })
 	defer stop()
+	tick := time.NewTicker(turnTime)
+	defer tick.Stop()
 	for {
+		c.state.turned()
 		select {
 		case <-request.Done():
 			return context.Cause(request)
+		case <-tick.C:
+			continue
 		case <-changed:
 		}
 		reported, err := c.readTwin(request, tr)
@@ -165,6 +175,7 @@ func (c *Client) readTwin(life context.Context, tr transport.Transport) (reporte
 	if err != nil {
 		return nil, because(reason.HubTwin, fmt.Errorf("read the twin: %w", err))
 	}
+	c.state.progress()
 	return c.o.Handler.Twin(<-answer, Connection{Protocol: c.way.protocol}), nil
 }
 

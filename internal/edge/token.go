@@ -26,16 +26,17 @@ func hmacSigner(key []byte) signer {
 // token is a SAS token for the identity alone (IoT Hub, "Control access with shared
 // access signatures": resource, newline, expiry). The library's own are for the
 // whole hub, which the edge hub refuses, or escaped once too often.
-func (id Identity) token(ctx context.Context, sign signer) (string, error) {
+func (id Identity) token(ctx context.Context, sign signer) (token string, expires time.Time, err error) {
 	resource := id.HubHost + "/devices/" + url.QueryEscape(id.DeviceID)
 	if id.ModuleID != "" {
 		resource += "/modules/" + url.QueryEscape(id.ModuleID)
 	}
 	resource = url.QueryEscape(resource)
-	expiry := strconv.FormatInt(time.Now().Add(tokenLifetime).Unix(), 10)
+	expires = time.Now().Add(tokenLifetime)
+	expiry := strconv.FormatInt(expires.Unix(), 10)
 	digest, err := sign(ctx, resource+"\n"+expiry)
 	if err != nil {
-		return "", err
+		return "", time.Time{}, err
 	}
-	return "SharedAccessSignature sr=" + resource + "&sig=" + url.QueryEscape(digest) + "&se=" + expiry, nil
+	return "SharedAccessSignature sr=" + resource + "&sig=" + url.QueryEscape(digest) + "&se=" + expiry, expires, nil
 }

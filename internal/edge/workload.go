@@ -73,11 +73,11 @@ func (w *workload) pass(ctx context.Context) (pass, error) {
 	if err != nil {
 		return pass{}, reason.New(reason.HubWorkload, err)
 	}
-	password, err := w.id.token(ctx, w.digest)
+	password, expires, err := w.id.token(ctx, w.digest)
 	if err != nil {
 		return pass{}, reason.New(reason.HubWorkload, err)
 	}
-	return pass{roots: roots, password: password}, nil
+	return pass{roots: roots, password: password, expires: expires}, nil
 }
 
 // trustBundle is the certificates that sign the edge hub's. Without it there is no
