@@ -67,7 +67,7 @@ var onlyIn = map[string][]string{
 	"github.com/bluenviron/gortsplib":      {"rtsptest"},
 	"github.com/bluenviron/mediacommon":    {"rtsptest"},
 	"github.com/pion/rtp":                  {"rtsptest"},
-	"golang.org/x/time":                    {"hubemulator/throttle"},
+	"golang.org/x/time":                    {"hubemulator/throttle", "edge"}, // edge: how often a twin is read
 }
 
 // never is what a binary must not reach, however far away, because it would make

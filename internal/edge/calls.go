@@ -83,6 +83,23 @@ func (c *calls) settle() {
 	}
 }
 
+// awaitIdle returns when no call runs, or after that time.
+func (c *calls) awaitIdle(ctx context.Context, most time.Duration) {
+	c.mu.Lock()
+	idle := c.idle
+	c.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	limit := time.NewTimer(most)
+	defer limit.Stop()
+	select {
+	case <-ctx.Done():
+	case <-idle:
+	case <-limit.C:
+	}
+}
+
 // wait lets no call begin any more and returns when none runs.
 func (c *calls) wait() {
 	c.mu.Lock()

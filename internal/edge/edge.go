@@ -19,13 +19,14 @@ package edge
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"fmt"
 	"net"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 
 	"rtsptunnel/internal/reason"
 )
@@ -83,15 +84,17 @@ type Options struct {
 	Log     zerolog.Logger
 
 	Resolver *net.Resolver    // Go's default one if nil
-	Now      func() time.Time // the device's clock, for certificates; time.Now if nil
+	Now      func() time.Time // the device's clock, for certificates and tokens; time.Now if nil
+
+	// TokenLifetime is that of each token, an hour if zero. The connection is replaced
+	// before it is over.
+	TokenLifetime time.Duration
 }
 
 // Client keeps one identity connected. Its zero value is of no use; see New.
 type Client struct {
 	o     Options
 	login login
-
-	connectTimeout time.Duration
 
 	calls    calls
 	loopback sync.Once // told that the gateway is looked for on this machine
@@ -102,29 +105,37 @@ type Client struct {
 	route    route
 	way      way // of the session that is, or was last
 	failures failures
+	t        times
+	looks    looks
+	up       time.Time // when the last session began to answer methods; zero if it never did
+	short    int       // sessions that worked and ended soon, since the last that lasted
+
+	// What one session leaves to the next.
+	belief         belief
+	handed         bool   // a twin, to the handler
+	lastReport     []byte // of the handler; nil if none
+	reads, reports *rate.Limiter
 }
 
 // New returns a client that does nothing until Run. It fails for an identity that
 // cannot connect as things are: a key, certificate or root that cannot be had. What
 // fails later costs an attempt, and is tried again.
 func New(o Options) (*Client, error) {
-	l, err := o.Identity.Login.open(o.Identity)
-	if err != nil {
-		return nil, err
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Client{o: o, login: l, connectTimeout: connectTimeout, route: route{ways: o.ways()}}, nil
+	if o.TokenLifetime == 0 {
+		o.TokenLifetime = time.Hour
+	}
+	l, err := o.Identity.Login.open(o.Identity, tokens{life: o.TokenLifetime, now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		o: o, login: l, route: route{ways: o.ways()}, t: usualTimes(),
+		reads: rate.NewLimiter(rate.Every(readEvery), readsAtOnce), reports: rate.NewLimiter(rate.Every(reportEvery), reportsAtOnce),
+	}, nil
 }
-
-// How long Run waits between two sessions: a random time up to a limit that doubles
-// with each failure, so that a fleet that lost its hub does not come back at once.
-const (
-	firstWait = time.Second
-	lastWait  = time.Minute
-	healthy   = time.Minute // a session that lasted so long starts the waits anew
-)
 
 // Run keeps the identity connected until ctx is done; nothing else ends it. Calls
 // that run then are still answered, if they take no longer than two seconds. It
@@ -132,28 +143,51 @@ const (
 func (c *Client) Run(ctx context.Context) {
 	defer c.requests.Wait()
 	defer c.calls.wait()
-	limit := firstWait
+	var waits backoff
+	var next *entrance
 	for {
-		begin := time.Now()
+		var err error
 		c.state.attempts()
-		err := c.session(ctx)
+		if next, err = c.session(ctx, next); next != nil {
+			continue
+		}
+		c.state.disconnected()
 		if ctx.Err() != nil {
 			c.o.Log.Info().Msg("hub connection closed")
 			return
 		}
-		if time.Since(begin) >= healthy {
-			limit = firstWait
-		}
-		wait := rand.N(limit) //nolint:gosec // G404: jitter, not a secret
-		c.tellFailure(err, wait)
-		c.state.waits(time.Now().Add(wait))
-		select {
-		case <-ctx.Done():
+		wait := c.waitAfter(&waits, err)
+		found, err := c.rest(ctx, wait)
+		if err != nil {
 			return
-		case <-time.After(wait):
 		}
-		limit = min(2*limit, lastWait)
+		if found { // what it does from now on is something new
+			waits = backoff{}
+		}
 	}
 }
+
+// waitAfter is how long to wait after a session that ended with err, and logs it.
+func (c *Client) waitAfter(waits *backoff, err error) time.Duration {
+	most := c.t.LastWait
+	if !c.up.IsZero() { // it worked
+		most = c.t.LostWait
+		c.short++
+	}
+	if !c.up.IsZero() && time.Since(c.up) >= c.t.Healthy {
+		*waits, c.short = backoff{}, 0
+	}
+	wait := waits.next(c.t.FirstWait, c.t.LastWait, most)
+	if c.short >= shortSessions {
+		err = fmt.Errorf("%w (sessions keep ending soon after they begin: is there another client with this identity?)", err)
+	}
+	c.tellFailure(err, wait)
+	c.state.waits(time.Now().Add(wait))
+	return wait
+}
+
+// shortSessions is how many sessions that worked and ended soon, with none that
+// lasted between them, are remarkable.
+const shortSessions = 3
 
 var errOver = reason.New(reason.ShuttingDown, errors.New("the module is shutting down"))

@@ -79,21 +79,16 @@ func newSite(t *testing.T) *site {
 // run keeps the module connected until stop, or the test's end.
 func (s *site) run(t *testing.T) (stop func()) {
 	t.Helper()
-	_, r := s.client(t)
-	r.start()
-	return r.stop
+	return s.keep(t, s.client(t))
 }
 
-// running is a client's Run. It is stopped at the test's end if not before.
-type running struct{ start, stop func() }
-
-func (s *site) client(t *testing.T) (*edge.Client, running) {
+func (s *site) client(t *testing.T) *edge.Client {
 	t.Helper()
 	c, err := edge.New(s.o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.keep(t, c)
+	return c
 }
 
 // keep is run for a client that is there already.
@@ -101,8 +96,8 @@ func (s *site) keep(t *testing.T, c *edge.Client) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	start := func() { go func() { defer close(ended); c.Run(ctx) }() }
-	stop := sync.OnceFunc(func() {
+	go func() { defer close(ended); c.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case <-ended:
@@ -111,7 +106,7 @@ func (s *site) keep(t *testing.T, c *edge.Client) (stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return c, running{start, stop}
+	return stop
 }
 
 // Any name and any JSON arrive as they were sent, and any status and body go back:

@@ -29,7 +29,7 @@ func AtLoopback(c *Client, address string) {
 }
 
 // ConnectTimeout shortens the time that an attempt may take.
-func ConnectTimeout(c *Client, d time.Duration) { c.connectTimeout = d }
+func ConnectTimeout(c *Client, d time.Duration) { c.t.Connect = d }
 
 // Told is which of so many identical failures have a line.
 func Told(n int) []int {
@@ -55,3 +55,33 @@ func Watch(stream []byte, chunk int) error {
 	}
 	return nil
 }
+
+// Times are how long things take, for tests that have no time.
+type Times = times
+
+// SetTimes changes them.
+func SetTimes(c *Client, change func(*Times)) { change(&c.t) }
+
+// Belief is what a client believes of twin documents.
+type Belief = belief
+
+// Take is whether it believes doc.
+func Take(b *Belief, doc string, now time.Time, confirm time.Duration) error {
+	return b.take([]byte(doc), now, confirm)
+}
+
+// Waits are the limits of so many waits in a row.
+func Waits(n int, first, last time.Duration) []time.Duration {
+	var b backoff
+	var limits []time.Duration
+	for range n {
+		if b.next(first, last, last) >= b.limit {
+			return nil
+		}
+		limits = append(limits, b.limit)
+	}
+	return limits
+}
+
+// SetWorkloadTimeout shortens each call of the workload API.
+func SetWorkloadTimeout(c *Client, d time.Duration) { c.login.(*workload).http.Timeout = d }

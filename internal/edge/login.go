@@ -12,7 +12,7 @@ import (
 // [Workload], [Key] or [Certificate].
 type Login interface {
 	// open checks what can be checked before the first connect.
-	open(Identity) (login, error)
+	open(Identity, tokens) (login, error)
 }
 
 // login makes what one connect needs; it is asked for each anew, since keys,
@@ -41,12 +41,14 @@ type Key struct {
 
 type keyLogin struct {
 	id Identity
+	tokens
 	Key
 }
 
-func (k Key) open(id Identity) (login, error) {
-	_, err := keyLogin{id, k}.pass(context.Background())
-	return keyLogin{id, k}, err
+func (k Key) open(id Identity, t tokens) (login, error) {
+	l := keyLogin{id, t, k}
+	_, err := l.pass(context.Background())
+	return l, err
 }
 
 func (k keyLogin) pass(ctx context.Context) (pass, error) {
@@ -54,7 +56,7 @@ func (k keyLogin) pass(ctx context.Context) (pass, error) {
 	if err != nil {
 		return pass{}, err
 	}
-	password, expires, err := k.id.token(ctx, hmacSigner(key))
+	password, expires, err := k.id.token(ctx, k.tokens, hmacSigner(key))
 	if err != nil {
 		return pass{}, err
 	}
@@ -71,7 +73,7 @@ type Certificate struct {
 
 type certificateLogin struct{ Certificate }
 
-func (c Certificate) open(id Identity) (login, error) {
+func (c Certificate) open(id Identity, _ tokens) (login, error) {
 	if id.ModuleID != "" {
 		return nil, errors.New("a module cannot log in by a certificate")
 	}

@@ -37,7 +37,7 @@ func (c *Client) configure(
 		o.SetAutoReconnect(false)
 		// The library's 30 s are also how long a packet waits for a connection that was
 		// just lost, whatever its context says.
-		o.SetConnectTimeout(c.connectTimeout)
+		o.SetConnectTimeout(c.t.Connect)
 		o.SetWriteTimeout(writeTimeout)
 		o.SetConnectionNotificationHandler(p.notify)
 		// A hub that is gone without a word is noticed after the two together.
@@ -48,6 +48,9 @@ func (c *Client) configure(
 		// an anonymous CONNECT.
 		o.SetCredentialsProvider(func() (string, string) { return c.userName(), login.password })
 		p.lost = func(err error) { lost(because(reason.HubLost, fmt.Errorf("connection lost: %w", err))) }
+		// The client forgets the handler of a topic as soon as it asks to unsubscribe; the
+		// calls that are on their way then come here.
+		o.SetDefaultPublishHandler(func(client paho.Client, m paho.Message) { p.late.answer(client, m) })
 		o.SetConnectionLostHandler(func(_ paho.Client, err error) { p.lost(err) })
 	}
 }
@@ -86,6 +89,9 @@ type pipe struct {
 	atLoopback func()        // told when the gateway is looked for on this machine
 	lost       func(error)   // told when the connection ends
 
+	ready net.Conn // opened already, if not nil
+	late  methods  // called after the unsubscription
+
 	// Set while the library connects, and read when it has.
 	client paho.Client
 	err    error       // why open failed
@@ -101,7 +107,7 @@ func (p *pipe) notify(client paho.Client, n paho.ConnectionNotification) {
 }
 
 func (p *pipe) open(ctx context.Context) (net.Conn, error) {
-	conn, err := p.dial(ctx)
+	conn, err := p.connection(ctx)
 	if err != nil {
 		p.err = err
 		return nil, err

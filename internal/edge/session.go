@@ -14,62 +14,96 @@ import (
 )
 
 const (
-	connectTimeout = 15 * time.Second // from dialling to CONNACK
-	requestTimeout = 30 * time.Second // for each twin request
-	writeTimeout   = 5 * time.Second  // for a packet to get onto its way
-
-	turnTime = 10 * time.Second // after which State.LastTurn moves on at the latest, if nothing happens
+	writeTimeout = 5 * time.Second // for a packet to get onto its way
 
 	disconnectMillis = 250 // for DISCONNECT to get onto its way
-
-	subscribeTimeout = time.Minute // from CONNACK until methods are answered
 )
 
 var errSilent = reason.New(reason.HubSubscription, errors.New("the hub does not acknowledge the subscriptions"))
 
-// session connects once and serves until the connection or ctx ends. The error says
-// why there is no connection any more.
-func (c *Client) session(ctx context.Context) error {
-	c.way = c.route.next()
-	login, err := c.login.pass(ctx)
-	if err != nil {
-		return because(reason.HubCredentials, err)
+// session connects once and serves until the connection or ctx ends; the error says
+// why. It goes in by the entrance that the session before has made ready, if any, and
+// returns the next one's when it is time to change.
+func (c *Client) session(ctx context.Context, in *entrance) (next *entrance, err error) {
+	c.up = time.Time{}
+	if in == nil {
+		c.way = c.choose()
+		if in, err = c.enter(ctx); err != nil {
+			return nil, err
+		}
 	}
+	defer func() { c.looks.note(c.way, !c.up.IsZero(), err) }()
 	// The library keeps the context of a subscription for as long as it answers on
 	// it, so that it must live exactly as long as the session.
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 
-	link, err := c.connect(ctx, end, login)
+	answer := func(name string, payload []byte) (int, []byte) { return c.answer(ctx, name, payload) }
+	in.pipe.late = answer
+	link, err := c.connect(ctx, end, in)
 	if err != nil {
 		c.route.result(c.way, false)
-		return err
+		return nil, err
 	}
 	defer link.close()
-	c.state.connected(login.expires)
-	defer c.state.disconnected()
+	c.state.connected(in.login.expires)
 
 	// The library waits for each acknowledgement for as long as the context lives.
-	patience := time.AfterFunc(subscribeTimeout, func() { end(errSilent) })
+	patience := time.AfterFunc(c.t.Subscribe, func() { end(errSilent) })
 	defer patience.Stop()
 	stop := context.AfterFunc(ctx, func() { end(errOver) })
 	defer stop()
-	changed := make(hint, 1)
-	err = c.subscribe(ctx, life, link.tr, changed)
+	s := c.service(link.tr)
+	err = s.subscribe(life, answer)
 	c.route.result(c.way, err == nil)
 	if err != nil {
-		return because(reason.HubSubscription, cause(life, err))
+		return nil, because(reason.HubSubscription, cause(life, err))
 	}
 	if !patience.Stop() || !stop() {
-		return context.Cause(life)
+		return nil, context.Cause(life)
 	}
+	c.up = time.Now()
 	c.tellConnected()
 	c.state.subscribed()
-	err = c.serve(ctx, life, link.tr, changed)
-	if ctx.Err() != nil {
+	if !in.login.expires.IsZero() {
+		s.expires, s.renewAt = time.Now().Add(c.o.TokenLifetime), c.t.renewal(c.o.TokenLifetime)
+	}
+	if next, err = s.follow(ctx, life); next != nil {
+		link.unsubscribe()
+	}
+	if next != nil || ctx.Err() != nil {
 		c.calls.settle() // while the session can still carry their answers
 	}
-	return err
+	return next, err
+}
+
+// choose is the way of the next attempt.
+func (c *Client) choose() way {
+	if found, ok := c.looks.take(); ok {
+		return found
+	}
+	return c.route.next()
+}
+
+// enter makes an entrance that is dialled when it is used.
+func (c *Client) enter(ctx context.Context) (*entrance, error) {
+	c.looks.workload = nil
+	login, err := c.login.pass(ctx)
+	if w, ok := c.login.(*workload); ok && nobody(err) {
+		c.looks.workload = w.look
+	}
+	if err != nil {
+		return nil, because(reason.HubCredentials, err)
+	}
+	return &entrance{login, c.pipe(c.way, login)}, nil
+}
+
+// pipe leads to the hub by w.
+func (c *Client) pipe(w way, login pass) *pipe {
+	return &pipe{
+		way: w, tls: login.tls(w.server, c.o.Now), resolver: c.o.Resolver,
+		atLoopback: func() { c.loopback.Do(func() { tellLoopback(c.o.Log, w) }) },
+	}
 }
 
 // link is a connected transport.
@@ -85,14 +119,11 @@ func (l *link) close() { l.client.Disconnect(disconnectMillis) }
 // connect returns a transport whose CONNECT was accepted; lost is called when the
 // connection ends. A transport is good for one connection: the library's own
 // reconnect keeps subscriptions that it lost, and its token.
-func (c *Client) connect(ctx context.Context, lost context.CancelCauseFunc, login pass) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+func (c *Client) connect(ctx context.Context, lost context.CancelCauseFunc, in *entrance) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.t.Connect)
 	defer cancel()
-	p := pipe{
-		way: c.way, tls: login.tls(c.way.server, c.o.Now), resolver: c.o.Resolver,
-		atLoopback: func() { c.loopback.Do(func() { tellLoopback(c.o.Log, c.way) }) },
-	}
-	tr := c.transport(c.configure(ctx, &p, login, lost))
+	p := in.pipe
+	tr := c.transport(c.configure(ctx, p, in.login, lost))
 	// Without a deadline of its own: one that passed here would leave a connection
 	// behind that nobody closes. The pipe is closed at the deadline instead.
 	err := tr.Connect(context.WithoutCancel(ctx), credentials{c.o.Identity})
@@ -117,83 +148,86 @@ func (c *Client) transport(configure func(*paho.ClientOptions)) transport.Transp
 	return mqtt.NewModuleTransport(options...)
 }
 
-// subscribe brings the session to where it can be used. Methods come after the
-// first twin was handed over, so that no call finds the cameras of nobody; the
-// report comes last.
-func (c *Client) subscribe(ctx, life context.Context, tr transport.Transport, changed hint) error {
-	err := c.await(life, func() error { return tr.SubscribeTwinUpdates(life, changed) })
-	if err != nil {
-		return fmt.Errorf("subscribe to desired properties: %w", err)
+// subscribe brings the session to where it can be used. Methods come first, so that
+// nobody waits longer than he must; only the very first twin comes before them, so that
+// no call finds the cameras of nobody. A twin that comes back after all of it is the
+// proof: an acknowledged subscription alone has been seen to carry nothing.
+func (s *service) subscribe(life context.Context, answer methods) error {
+	steps := []func(context.Context) error{
+		func(ctx context.Context) error { return s.subscribeMethods(ctx, answer) }, s.subscribeDesired, s.read,
 	}
-	reported, err := c.readTwin(life, tr)
-	if err != nil {
-		return err
+	if !s.handed {
+		steps = []func(context.Context) error{s.subscribeDesired, s.readFirst, steps[0], s.read}
 	}
-	answer := func(name string, payload []byte) (int, []byte) { return c.answer(ctx, name, payload) }
-	err = c.await(life, func() error { return tr.RegisterDirectMethods(life, methods(answer)) })
-	if err != nil {
-		return fmt.Errorf("subscribe to direct methods: %w", err)
+	for _, step := range steps {
+		if err := step(life); err != nil {
+			return err
+		}
 	}
-	c.report(life, tr, reported)
+	s.want(s.lastReport) // a new connection gets all of it, whatever became of the twin
 	return nil
 }
 
-// serve follows the twin until the session or ctx ends.
-func (c *Client) serve(ctx, life context.Context, tr transport.Transport, changed hint) error {
+func (s *service) subscribeMethods(life context.Context, answer methods) error {
+	err := s.await(life, func() error { return s.tr.RegisterDirectMethods(life, answer) })
+	if err != nil {
+		return fmt.Errorf("subscribe to direct methods: %w", err)
+	}
+	return nil
+}
+
+func (s *service) subscribeDesired(life context.Context) error {
+	err := s.await(life, func() error { return s.tr.SubscribeTwinUpdates(life, s.changed) })
+	if err != nil {
+		return fmt.Errorf("subscribe to desired properties: %w", err)
+	}
+	return nil
+}
+
+// readFirst is read for the very first twin, without which there is nothing to serve.
+func (s *service) readFirst(life context.Context) error {
+	doc, err := s.readTwin(life, s.tr)
+	if err != nil {
+		return err
+	}
+	s.take(doc)
+	return nil
+}
+
+// follow serves until the session or ctx ends.
+func (s *service) follow(ctx, life context.Context) (*entrance, error) {
 	request, over := context.WithCancelCause(life)
 	defer over(nil)
 	stop := context.AfterFunc(ctx, func() { over(errOver) })
 	defer stop()
-	tick := time.NewTicker(turnTime)
-	defer tick.Stop()
-	for {
-		c.state.turned()
-		select {
-		case <-request.Done():
-			return context.Cause(request)
-		case <-tick.C:
-			continue
-		case <-changed:
-		}
-		reported, err := c.readTwin(request, tr)
-		if err != nil {
-			return cause(request, err)
-		}
-		c.report(request, tr, reported)
-	}
+	return s.serve(request)
 }
 
-func (c *Client) readTwin(life context.Context, tr transport.Transport) (reported []byte, err error) {
-	ctx, cancel := context.WithTimeout(life, requestTimeout)
+func (c *Client) readTwin(life context.Context, tr transport.Transport) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(life, c.t.Request)
 	defer cancel()
 	answer := make(chan []byte, 1)
-	err = c.await(ctx, func() error {
+	err := c.await(ctx, func() error {
 		doc, err := tr.RetrieveTwinProperties(ctx)
 		answer <- doc
-		return err
+		return refused(err)
 	})
+	if err == nil || errors.Is(err, errRefused) {
+		c.state.progress()
+	}
 	if err != nil {
 		return nil, because(reason.HubTwin, fmt.Errorf("read the twin: %w", err))
 	}
-	c.state.progress()
-	return c.o.Handler.Twin(<-answer, Connection{Protocol: c.way.protocol}), nil
+	return <-answer, nil
 }
 
-// report writes reported properties. A hub that refuses them is no reason to give
-// up a connection on which methods arrive.
-func (c *Client) report(life context.Context, tr transport.Transport, patch []byte) {
-	if patch == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(life, requestTimeout)
+func (c *Client) writeReported(life context.Context, tr transport.Transport, patch []byte) error {
+	ctx, cancel := context.WithTimeout(life, c.t.Request)
 	defer cancel()
-	err := c.await(ctx, func() error {
+	return c.await(ctx, func() error {
 		_, err := tr.UpdateTwinProperties(ctx, patch)
-		return err
+		return refused(err)
 	})
-	if err != nil {
-		c.o.Log.Warn().Err(cause(life, err)).Msg("reported properties not written")
-	}
 }
 
 // await runs a request of the library and waits for it no longer than ctx. The

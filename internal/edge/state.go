@@ -10,7 +10,7 @@ import (
 type State struct {
 	Connected  bool      // the hub accepted the login, and the connection lasts
 	Subscribed bool      // direct methods are subscribed, and a twin read after that came back
-	Since      time.Time // when Connected changed last
+	Since      time.Time // when the connection began, or the last one ended
 
 	// LastProgress is when the hub last answered a request or called a method.
 	LastProgress time.Time
@@ -65,7 +65,7 @@ func (s *state) connected(expires time.Time) {
 		if !s.Since.IsZero() {
 			s.Reconnects++
 		}
-		s.Connected, s.Since, s.TokenExpires = true, time.Now(), expires
+		s.Connected, s.Subscribed, s.Since, s.TokenExpires = true, false, time.Now(), expires
 	})
 }
 
@@ -74,6 +74,8 @@ func (s *state) subscribed() { s.change(func(s *State) { s.Subscribed = true }) 
 // disconnected tells that a connection ended.
 func (s *state) disconnected() {
 	s.change(func(s *State) {
-		s.Connected, s.Subscribed, s.Since, s.TokenExpires = false, false, time.Now(), time.Time{}
+		if s.Connected {
+			s.Connected, s.Subscribed, s.Since, s.TokenExpires = false, false, time.Now(), time.Time{}
+		}
 	})
 }

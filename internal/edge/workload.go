@@ -35,13 +35,15 @@ type Workload struct {
 // not used: it has no timeout, does not look at the HTTP status, does not escape
 // ids, and shares one socket path between all clients of a process.
 type workload struct {
-	id   Identity
-	sign string // path of the signing call
-	base string // URL without a trailing slash
+	id Identity
+	tokens
+	look func(context.Context) error // whether somebody listens
+	sign string                      // path of the signing call
+	base string                      // URL without a trailing slash
 	http http.Client
 }
 
-func (w Workload) open(id Identity) (login, error) {
+func (w Workload) open(id Identity, t tokens) (login, error) {
 	u, err := url.Parse(w.URI)
 	if err != nil {
 		return nil, errors.New("IOTEDGE_WORKLOADURI is not a URI")
@@ -49,7 +51,7 @@ func (w Workload) open(id Identity) (login, error) {
 	transport := &http.Transport{DisableKeepAlives: true} // two calls an hour
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	api := &workload{
-		id:   id,
+		id: id, tokens: t,
 		sign: "/modules/" + url.PathEscape(id.ModuleID) + "/genid/" + url.PathEscape(w.GenerationID) + "/sign",
 		http: http.Client{Transport: transport, Timeout: workloadTimeout, CheckRedirect: stay},
 	}
@@ -59,8 +61,14 @@ func (w Workload) open(id Identity) (login, error) {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		}
+		api.look = func(ctx context.Context) error { return look(ctx, "unix", socket) }
 		api.base = "http://workload"
 	case "http":
+		host := u.Host
+		if u.Port() == "" {
+			host = net.JoinHostPort(u.Hostname(), "80")
+		}
+		api.look = func(ctx context.Context) error { return look(ctx, "tcp", host) }
 		api.base = strings.TrimSuffix(w.URI, "/")
 	default:
 		return nil, fmt.Errorf("IOTEDGE_WORKLOADURI has scheme %q, want unix or http", u.Scheme)
@@ -73,7 +81,7 @@ func (w *workload) pass(ctx context.Context) (pass, error) {
 	if err != nil {
 		return pass{}, reason.New(reason.HubWorkload, err)
 	}
-	password, expires, err := w.id.token(ctx, w.digest)
+	password, expires, err := w.id.token(ctx, w.tokens, w.digest)
 	if err != nil {
 		return pass{}, reason.New(reason.HubWorkload, err)
 	}

@@ -27,6 +27,8 @@ type Hub struct {
 	Client     *hubclient.Client
 	ID         hubclient.Identity // of the module
 	Generation string             // of the module's identity
+
+	options hubemulator.Options // to start it again
 }
 
 // Start starts a hub that logs to log; it ends with the test.
@@ -38,12 +40,14 @@ func Start(tb testing.TB, log io.Writer) *Hub {
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	h := &Hub{ID: hubclient.Identity{Device: "edge1", Module: "rtsptunnel"}}
-	h.Hub, err = hubemulator.Start(hubemulator.Options{
+	h.options = hubemulator.Options{
 		HostName: HubName, GatewayName: GatewayName, EdgeDevice: h.ID.Device, Dir: dir, Log: zerolog.New(log),
-	})
+	}
+	h.Hub, err = hubemulator.Start(h.options)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	h.options.HTTPS, h.options.MQTT = h.HTTPSAddr(), h.MQTTAddr()
 	tb.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			tb.Error(err)
@@ -58,6 +62,26 @@ func Start(tb testing.TB, log io.Writer) *Hub {
 	}
 	tb.Cleanup(h.Client.Close)
 	return h
+}
+
+// Stop ends the hub as a power cut would, for its clients: all connections are cut,
+// and nobody listens any more.
+func (h *Hub) Stop(tb testing.TB) {
+	tb.Helper()
+	if err := h.Close(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// StartAgain starts a stopped hub at its old addresses, with its old state and
+// without faults.
+func (h *Hub) StartAgain(tb testing.TB) {
+	tb.Helper()
+	hub, err := hubemulator.Start(h.options)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	h.Hub = hub
 }
 
 // Invoke calls a direct method of the module and waits for a module that is not

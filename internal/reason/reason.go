@@ -64,6 +64,8 @@ const (
 	HubProtocol     Code = "HUB_PROTOCOL"
 	HubSubscription Code = "HUB_SUBSCRIPTION"
 	HubTwin         Code = "HUB_TWIN"
+	HubTwinOld      Code = "HUB_TWIN_OLD"
+	HubReport       Code = "HUB_REPORT"
 	HubLost         Code = "HUB_LOST"
 	HubCredentials  Code = "HUB_CREDENTIALS"
 	HubWorkload     Code = "HUB_WORKLOAD"
@@ -117,6 +119,8 @@ var texts = map[Code]string{
 	HubProtocol:     "the hub does not speak MQTT 3.1.1 as it should: check who answers at its address",
 	HubSubscription: "the hub refused a subscription or did not acknowledge it",
 	HubTwin:         "the hub did not give the twin",
+	HubTwinOld:      "the hub gave an empty or older twin, which is not believed",
+	HubReport:       "the hub did not take the reported properties",
 	HubLost:         "the connection to the hub broke",
 	HubCredentials:  "key, certificate or roots cannot be had: check the file that the error names",
 	HubWorkload:     "IoT Edge's workload API fails: check that aziot-edged runs and that its socket is mounted",

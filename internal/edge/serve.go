@@ -1,0 +1,238 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/amenzhinsky/iothub/iotdevice/transport"
+
+	"rtsptunnel/internal/reason"
+)
+
+// How often a twin that does not come to rest is read, and reported properties
+// written; the first few of a row at once. The hub's limits are for all its devices
+// together.
+const (
+	readEvery, readsAtOnce     = time.Second, 3
+	reportEvery, reportsAtOnce = 10 * time.Second, 6
+)
+
+// service is a session from its subscriptions on: it follows the twin, reports, and
+// looks after the token. Its zero times are never.
+type service struct {
+	*Client
+	tr      transport.Transport
+	changed hint
+
+	readAt     time.Time
+	hinted     bool    // readAt is for a change
+	readWaits  backoff // after refusals in a row
+	lastDoc    []byte
+	wanted     []byte // reported properties
+	written    []byte // those that the hub has taken on this connection
+	reportAt   time.Time
+	reportWait backoff
+	refusals   int       // of reported properties, in a row
+	expires    time.Time // the token, by a clock that nobody sets
+	renewAt    time.Time
+	renewWait  backoff
+	prepared   chan prepared
+	preparing  bool
+}
+
+func (c *Client) service(tr transport.Transport) *service {
+	return &service{Client: c, tr: tr, changed: make(hint, 1), prepared: make(chan prepared, 1)}
+}
+
+// serve goes on until the connection or ctx ends, which is an error, or there is a
+// better entrance.
+func (s *service) serve(ctx context.Context) (next *entrance, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		if s.preparing {
+			if p := <-s.prepared; p.entrance != nil {
+				p.entrance.close()
+			}
+		}
+	}()
+	for {
+		s.state.turned()
+		turn := time.NewTimer(time.Until(s.earliest()))
+		select {
+		case <-ctx.Done():
+			turn.Stop()
+			return nil, context.Cause(ctx)
+		case <-s.changed:
+			s.hint()
+		case p := <-s.prepared:
+			if s.preparing = false; p.err == nil {
+				turn.Stop()
+				return p.entrance, nil
+			}
+			s.notRenewed(p.err)
+		case <-turn.C:
+		}
+		turn.Stop()
+		if err := s.do(ctx); err != nil {
+			return nil, cause(ctx, err)
+		}
+	}
+}
+
+// earliest is when there is something to do, at least a turn.
+func (s *service) earliest() time.Time {
+	first := time.Now().Add(s.t.Turn)
+	for _, at := range []time.Time{s.readAt, s.reportAt, s.renewAt} {
+		if !at.IsZero() && at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// do does what is due.
+func (s *service) do(ctx context.Context) error {
+	if isDue(&s.readAt) {
+		if err := s.read(ctx); err != nil {
+			return err
+		}
+	}
+	if isDue(&s.reportAt) {
+		s.report(ctx)
+	}
+	if isDue(&s.renewAt) {
+		s.preparing = true
+		go func() {
+			e, err := s.prepare(ctx, s.expires)
+			s.prepared <- prepared{e, err}
+		}()
+	}
+	return nil
+}
+
+// isDue tells whether that moment has come, and forgets it then.
+func isDue(at *time.Time) bool {
+	if at.IsZero() || time.Now().Before(*at) {
+		return false
+	}
+	*at = time.Time{}
+	return true
+}
+
+// hint makes the twin be read soon.
+func (s *service) hint() {
+	if s.hinted {
+		return
+	}
+	s.hinted = true
+	at := time.Now().Add(s.reads.Reserve().Delay())
+	if s.readAt.IsZero() || at.Before(s.readAt) {
+		s.readAt = at
+	}
+}
+
+// read reads the twin and hands it over. A hub that refuses has still answered:
+// methods arrive, and the twin is read later. No answer is an error: it also means
+// that nobody knows whether methods arrive, whatever pings say.
+func (s *service) read(ctx context.Context) error {
+	s.hinted = false
+	doc, err := s.readTwin(ctx, s.tr)
+	switch {
+	case errors.Is(err, errRefused):
+		wait := s.readWaits.next(s.t.FirstWait, s.t.LastWait, s.t.LastWait)
+		s.readAt = time.Now().Add(wait)
+		s.o.Log.Warn().Str("reason", string(reason.HubTwin)).Err(err).Time("nextAttempt", s.readAt).
+			Msg("twin not read: the last good one stays in force")
+		return nil
+	case err != nil:
+		return err
+	}
+	s.readWaits = backoff{}
+	s.readAt = time.Now().Add(between(s.t.Watch))
+	s.take(doc)
+	return nil
+}
+
+// take hands the twin over if it is believed and new to this session.
+func (s *service) take(doc []byte) {
+	if bytes.Equal(doc, s.lastDoc) {
+		return
+	}
+	if err := s.belief.take(doc, time.Now(), s.t.Doubt); err != nil {
+		s.readAt = time.Now().Add(s.t.Doubt)
+		s.o.Log.Warn().Str("reason", string(reason.Of(err))).Err(err).Time("nextReading", s.readAt).
+			Msg("twin not believed: the last good one stays in force")
+		return
+	}
+	s.lastDoc = doc
+	s.handed = true
+	if reported := s.o.Handler.Twin(doc, Connection{Protocol: s.way.protocol}); reported != nil {
+		s.lastReport = reported
+	}
+	s.want(s.lastReport)
+}
+
+// want makes reported properties be written, unless the hub has them.
+func (s *service) want(patch []byte) {
+	s.wanted = patch
+	if patch == nil || bytes.Equal(patch, s.written) || !s.reportAt.IsZero() {
+		return
+	}
+	if s.written == nil {
+		s.reportAt = time.Now() // the first on a connection
+		return
+	}
+	s.reportAt = time.Now().Add(s.reports.Reserve().Delay())
+}
+
+// report writes reported properties. A hub that refuses them is no reason to give
+// up a connection on which methods arrive; one that does not answer is asked for the
+// twin, which shows whether it still does.
+func (s *service) report(ctx context.Context) {
+	patch := s.wanted
+	err := s.writeReported(ctx, s.tr, patch)
+	if err == nil {
+		s.written, s.reportWait, s.refusals = patch, backoff{}, 0
+		return
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	s.reportAt = time.Now().Add(s.reportWait.next(s.t.FirstWait, s.t.LastWait, s.t.LastWait))
+	if !errors.Is(err, errRefused) {
+		s.readAt = time.Now()
+	}
+	s.refusals++
+	if s.refusals&(s.refusals-1) == 0 {
+		s.o.Log.Warn().Str("reason", string(reason.HubReport)).Err(err).Int("times", s.refusals).
+			Time("nextAttempt", s.reportAt).Msg("reported properties not written")
+	}
+}
+
+// notRenewed lets the old connection live on. At the latest the hub ends it when the
+// token expires, and the next session has a new one.
+func (s *service) notRenewed(err error) {
+	wait := s.renewWait.next(min(s.t.FirstWait, s.o.TokenLifetime/20), s.t.LastWait, s.t.LastWait) //nolint:mnd // a tenth to a fifth of what is left
+	s.renewAt = time.Now().Add(wait)
+	s.o.Log.Warn().Str("reason", string(reason.Of(err))).Err(err).Time("nextAttempt", s.renewAt).
+		Msg("token not renewed: the connection goes on with the old one")
+}
+
+// errRefused is an answer of the hub that is not a success.
+var errRefused = errors.New("the hub refused")
+
+// refused recognises such an answer, of which the library makes words alone.
+func refused(err error) error {
+	var status int
+	if err == nil {
+		return nil
+	}
+	if n, _ := fmt.Sscanf(err.Error(), "request failed with %d response code", &status); n == 1 {
+		return fmt.Errorf("%w: status %d", errRefused, status)
+	}
+	return err
+}

@@ -1,0 +1,39 @@
+package edge
+
+import "time"
+
+// times are how long things take at most, and how far apart they are. Tests have
+// shorter ones.
+type times struct {
+	FirstWait time.Duration // the limit of the first wait between two attempts; it doubles
+	LastWait  time.Duration // the highest limit
+	LostWait  time.Duration // the highest limit after a session that worked
+	Healthy   time.Duration // a session that worked for so long starts the waits anew
+
+	Look     time.Duration // between two looks at an address where nobody listened
+	LookVia  time.Duration // the same through a proxy, which has a log
+	LookTime time.Duration // for one look
+	LookRest time.Duration // at most, from a look that found somebody to the attempt
+
+	Connect   time.Duration // from dialling to CONNACK
+	Request   time.Duration // for each twin request
+	Subscribe time.Duration // from CONNACK until methods are answered
+	Turn      time.Duration // after which State.LastTurn moves on at the latest, if nothing happens
+
+	Doubt time.Duration // until a twin that is not believed is read again
+	Watch time.Duration // half of it to all of it after one reading of the twin comes the next
+
+	Renew float64       // part of its life after which a token is replaced; up to a tenth of its life is added
+	Quiet time.Duration // that a planned reconnect waits for a moment without calls
+}
+
+// The limit after a session that worked is lower than after any other failure: who
+// was thrown out by a second client of this identity is back soon after that is gone.
+func usualTimes() times {
+	return times{
+		FirstWait: time.Second, LastWait: time.Minute, LostWait: 30 * time.Second, Healthy: time.Minute,
+		Look: time.Second, LookVia: 3 * time.Second, LookTime: 2 * time.Second, LookRest: 500 * time.Millisecond,
+		Connect: 15 * time.Second, Request: 30 * time.Second, Subscribe: time.Minute, Turn: 10 * time.Second,
+		Doubt: 10 * time.Second, Watch: 5 * time.Minute, Renew: 0.8, Quiet: 25 * time.Second,
+	}
+}
