@@ -13,10 +13,17 @@ import (
 
 var namedTest = regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)\\w+)`")
 
-// Each test that docs/CONTRACT.md names exists, and each line of the contract has one
-// or says "not yet".
+// Each test that these documents name exists, and each line of a table of proofs has
+// one or says "not yet".
 func TestContract_namesTests(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(root, "docs", "CONTRACT.md"))
+	for _, document := range []string{"CONTRACT.md", "RELIABILITY.md"} {
+		t.Run(document, func(t *testing.T) { namesTests(t, "docs/"+document) })
+	}
+}
+
+func namesTests(t *testing.T, document string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, document))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +34,7 @@ func TestContract_namesTests(t *testing.T) {
 			functions[pkg] = testFunctions(t, filepath.Join(root, "internal", pkg))
 		}
 		if !functions[pkg][name] {
-			t.Errorf("docs/CONTRACT.md names %s.%s, which does not exist", pkg, name)
+			t.Errorf("%s names %s.%s, which does not exist", document, pkg, name)
 		}
 	}
 	proved := false // inside a table with a column of proofs
@@ -38,7 +45,7 @@ func TestContract_namesTests(t *testing.T) {
 		case !strings.HasPrefix(line, "|"):
 			proved = false
 		case proved && !strings.HasPrefix(line, "|--") && !namedTest.MatchString(line) && !strings.Contains(line, "**not yet**"):
-			t.Errorf("docs/CONTRACT.md: neither a test nor \"not yet\": %s", line)
+			t.Errorf("%s: neither a test nor \"not yet\": %s", document, line)
 		}
 	}
 }

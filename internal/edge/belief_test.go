@@ -104,6 +104,11 @@ func TestReport(t *testing.T) {
 	await(t, "a report", func() bool { return count() == 1 })
 	h.desire(twinDoc(1, `"a":1,`)) // read, handed over, and the report is the same
 	await(t, "a reading", func() bool { reads, _ := h.seen(); return reads >= 3 })
+	h.desire(twinDoc(1, `"a":2,`)) // this reading comes after what follows from the other
+	await(t, "another", func() bool { reads, _ := h.seen(); return reads >= 4 })
+	if n := count(); n != 1 {
+		t.Errorf("%d reports", n)
+	}
 	h.cut()
 	await(t, "a report after the reconnect", func() bool { return count() >= 2 })
 	awaitState(t, s, c, "subscribed", ready)

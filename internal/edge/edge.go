@@ -6,10 +6,15 @@
 //     from the workload API, from a symmetric key, from files;
 //   - dial one of the ways to the hub, verify the server by those roots alone,
 //     CONNECT with the model id;
-//   - subscribe to desired properties, read the whole twin and hand it over;
-//   - subscribe to direct methods, and only then report: who reads the report may
-//     call;
-//   - read the whole twin again whenever a patch says that it changed.
+//   - subscribe to direct methods and desired properties, the first time only when
+//     there is a twin; read the whole twin, which proves the path, and hand it over;
+//   - only then report: who reads the report may call;
+//   - read the whole twin again whenever a patch says that it changed, and when there
+//     was no reason to for minutes;
+//   - before the token expires, make the next connection ready and change to it.
+//
+// Waits and looks between two sessions are in backoff.go and look.go, how long
+// everything takes in times.go, a session from its subscriptions on in serve.go.
 //
 // The MQTT transport is amenzhinsky/iothub's; every workaround for it is in this
 // package, each with its reason. The package does not know what a method or a

@@ -61,10 +61,10 @@ type site struct {
 	log    *logtest.Record
 }
 
-func newSite(t *testing.T) *site {
-	t.Helper()
+func newSite(tb testing.TB) *site {
+	tb.Helper()
 	s := &site{Hub: nil, module: &echo{twins: make(chan int64, 64)}, log: logtest.New()}
-	s.Hub = hubtest.Start(t, s.log)
+	s.Hub = hubtest.Start(tb, s.log)
 	s.o = edge.Options{
 		Identity: edge.Identity{
 			HubHost: hubtest.HubName, GatewayHost: hubtest.GatewayName, DeviceID: s.ID.Device, ModuleID: s.ID.Module,
@@ -82,19 +82,19 @@ func (s *site) run(t *testing.T) (stop func()) {
 	return s.keep(t, s.client(t))
 }
 
-func (s *site) client(t *testing.T) *edge.Client {
-	t.Helper()
+func (s *site) client(tb testing.TB) *edge.Client {
+	tb.Helper()
 	c, err := edge.New(s.o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // keep is run for a client that is there already.
-func (s *site) keep(t *testing.T, c *edge.Client) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+func (s *site) keep(tb testing.TB, c *edge.Client) (stop func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); c.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
@@ -102,10 +102,10 @@ func (s *site) keep(t *testing.T, c *edge.Client) (stop func()) {
 		select {
 		case <-ended:
 		case <-time.After(patience):
-			t.Errorf("Run does not end:\n%s", s.log)
+			tb.Errorf("Run does not end:\n%s", s.log)
 		}
 	})
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	return stop
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // awaitState waits until the state is as wanted.
-func awaitState(t *testing.T, s *site, c *edge.Client, what string, ok func(edge.State) bool) edge.State {
-	t.Helper()
+func awaitState(tb testing.TB, s *site, c *edge.Client, what string, ok func(edge.State) bool) edge.State {
+	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
@@ -22,7 +22,7 @@ func awaitState(t *testing.T, s *site, c *edge.Client, what string, ok func(edge
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("never %s: %+v\n%s", what, now, s.log)
+			tb.Fatalf("never %s: %+v\n%s", what, now, s.log)
 		}
 	}
 }

@@ -86,7 +86,8 @@ func TestProtocol_autoAlternates(t *testing.T) {
 	for len(came) > 0 {
 		got = append(got, <-came)
 	}
-	if d := cmp.Diff([]string{"8883", "8883", "443", "443"}, got); d != "" {
+	got = slices.Compact(got) // after a loss somebody looks whether the hub is still there
+	if d := cmp.Diff([]string{"8883", "443"}, got); d != "" {
 		t.Errorf("%s\n%s", d, s.log)
 	}
 	if !strings.Contains(s.log.String(), `"protocol":"mqttws","failedAttempts":2`) {

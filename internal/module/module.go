@@ -37,6 +37,9 @@ var Version = "dev"
 // drainTime is for closing the tunnels; the container's grace period is 10 s.
 const drainTime = 8 * time.Second
 
+// tokenLifetime is that of each token for the hub; a test has less time.
+var tokenLifetime = time.Hour
+
 // exitEnvironment is the exit code if the environment makes reaching any hub
 // impossible. Nothing else ends the process by itself.
 const exitEnvironment = 2
@@ -74,7 +77,7 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 		hub, err = edge.New(edge.Options{
 			Identity: hubIdentity(cfg, log), Protocol: edge.Protocol(cfg.Protocol),
 			Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress, Proxy: cfg.Proxy,
-			ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log,
+			ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log, TokenLifetime: tokenLifetime,
 		})
 	}
 	if err != nil {

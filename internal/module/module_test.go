@@ -20,6 +20,7 @@ import (
 	"rtsptunnel/internal/hubclient"
 	"rtsptunnel/internal/localca"
 	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/module"
 )
 
 // The whole way of a tunnel, with a hub, a remote end and a camera that are not the
@@ -224,6 +225,34 @@ func TestHub_lossTouchesNoTunnel(t *testing.T) {
 	tw, err := s.Client.Twin(t.Context(), s.ID)
 	if err != nil || tw.ModelID != "dtmi:azure:videoanalyzer:WebSocketTunneling;1" {
 		t.Errorf("the twin's model id is %q, %v", tw.ModelID, err)
+	}
+}
+
+// Nor does it notice that tokens are replaced, and neither does a caller.
+func TestHub_newTokenTouchesNoTunnel(t *testing.T) {
+	module.SetTokenLifetime(t, 3*time.Second)
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.run(t)
+	s.desire(t, map[string]camera{"front": at(cam, 554)})
+	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
+		t.Fatalf("answer %d %v", status, body)
+	}
+	far := <-r.tunnels
+	defer far.Close()
+	for strings.Count(s.log.String(), "connected to the hub") < 4 {
+		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 555)); status != 400 {
+			t.Errorf("answer %d %v", status, body)
+		}
+		if err := far.WriteMessage(websocket.BinaryMessage, []byte("still here")); err != nil {
+			t.Fatal(err)
+		}
+		if _, data, err := far.ReadMessage(); string(data) != "still here" {
+			t.Fatalf("the tunnel says %q, %v", data, err)
+		}
+	}
+	if log := s.log.String(); strings.Contains(log, "token expired") || strings.Contains(log, "tunnel closed") {
+		t.Errorf("the log:\n%s", log)
 	}
 }
 
