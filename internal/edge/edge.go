@@ -176,8 +176,11 @@ func (c *Client) Run(ctx context.Context) {
 func (c *Client) waitAfter(waits *backoff, err error) time.Duration {
 	most := c.t.LastWait
 	if !c.up.IsZero() { // it worked
-		most = c.t.LostWait
 		c.short++
+	}
+	// Whoever else has this identity may have thrown us out at any moment.
+	if !c.up.IsZero() || reason.Of(err) == reason.HubLost {
+		most = c.t.LostWait
 	}
 	if !c.up.IsZero() && time.Since(c.up) >= c.t.Healthy {
 		*waits, c.short = backoff{}, 0

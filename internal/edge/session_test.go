@@ -186,6 +186,7 @@ func TestMethod_noneIsLostOutsideAnOutage(t *testing.T) {
 		outages.Add(1)
 		s.Stop(t)
 		s.StartAgain(t)
+		s.Client.Close() // its idle connections are of before
 		outages.Add(1)
 	}
 	awaitState(t, s, c, "subscribed", ready)

@@ -7,7 +7,7 @@ import "time"
 type times struct {
 	FirstWait time.Duration // the limit of the first wait between two attempts; it doubles
 	LastWait  time.Duration // the highest limit
-	LostWait  time.Duration // the highest limit after a session that worked
+	LostWait  time.Duration // the highest limit after a connection that was lost
 	Healthy   time.Duration // a session that worked for so long starts the waits anew
 
 	Look     time.Duration // between two looks at an address where nobody listened
@@ -27,7 +27,7 @@ type times struct {
 	Quiet time.Duration // that a planned reconnect waits for a moment without calls
 }
 
-// The limit after a session that worked is lower than after any other failure: who
+// The limit after a connection that was lost is lower than after any other failure: who
 // was thrown out by a second client of this identity is back soon after that is gone.
 func usualTimes() times {
 	return times{

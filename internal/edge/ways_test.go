@@ -78,7 +78,7 @@ func TestProtocol_autoAlternates(t *testing.T) {
 		}
 	})
 	stop := s.run(t)
-	s.Invoke(t, "x", `{}`)
+	s.log.Await(t, "connected to the hub", 1)
 	s.Drop(s.ID.Device, s.ID.Module)
 	s.log.Await(t, "connected to the hub", 2)
 	stop()
@@ -143,6 +143,7 @@ func TestProxy_isTheOnlyWay(t *testing.T) {
 	r := newRelay(t, map[string]string{hubtest.HubName + ":443": s.HTTPSAddr()})
 	s.o.Address, s.o.Resolver, s.o.Proxy = "", dns.resolver(t), r.through
 	s.run(t)
+	s.log.Await(t, "connected to the hub", 1)
 	if status, _ := s.Invoke(t, "x", `{}`); status != 299 {
 		t.Errorf("status %d", status)
 	}
@@ -229,7 +230,7 @@ func TestGateway_atLoopback(t *testing.T) {
 			edge.AtLoopback(c, address)
 			s.keep(t, c)
 			if name == "published" {
-				s.Invoke(t, "x", `{}`)
+				s.log.Await(t, "connected to the hub", 1)
 				s.Drop(s.ID.Device, s.ID.Module)
 				s.log.Await(t, "connected to the hub", 2)
 			} else {
