@@ -34,6 +34,9 @@ type Module struct {
 	Proxy func(*url.URL) (*url.URL, error)
 	// CAFile is a PEM file of roots to trust beside the system's; may be empty.
 	CAFile string
+	// MetricsListen is the host:port on which metrics and health are served; empty for
+	// nowhere.
+	MetricsListen string
 	// RuntimeLogLevel is edge agent's word on logging: fatal, error, warning, info,
 	// debug or verbose; empty if unset.
 	RuntimeLogLevel string
@@ -63,6 +66,7 @@ type own struct {
 	HubAddress           string `split_words:"true"`
 	HubWSAddress         string `split_words:"true"`
 	CAFile               string `split_words:"true"`
+	MetricsListen        string `split_words:"true"`
 }
 
 // injected is what edge agent sets for every module: IOTEDGE_ and the field's name
@@ -112,6 +116,7 @@ func Read() (Module, error) {
 		Faults:          unknown(os.Environ()),
 	}
 	m.readTransport(e.own)
+	m.readListen(e.own.MetricsListen)
 	if scheme := e.injected.AuthScheme; scheme != "" && scheme != "sasToken" {
 		m.Faults = append(m.Faults, Fault{"IOTEDGE_AUTHSCHEME", "is not sasToken, which is used all the same"})
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,7 @@ func TestRead_insideIoTEdge(t *testing.T) {
 			Workload: config.Workload{URI: "unix:///var/run/iotedge/workload.sock", GenerationID: "638000000000000000"},
 		},
 		Protocol: "auto", HubAddress: "127.0.0.1:18883", CAFile: "/etc/site-ca.pem", RuntimeLogLevel: "debug", InsideIoTEdge: true,
+		MetricsListen: "127.0.0.1:9600",
 	}
 	if d := cmp.Diff(want, got, public); d != "" {
 		t.Error(d)
@@ -249,6 +251,10 @@ func TestRead_faults(t *testing.T) {
 		{"RTSPTUNNEL_HUB_ADDRESS", "127.0.0.1:", "host:port"},
 		{"RTSPTUNNEL_HUB_WS_ADDRESS", "443", "host:port"},
 		{"RTSPTUNNEL_PROTOCOL", "amqp", "auto is in force"},
+		{"RTSPTUNNEL_METRICS_LISTEN", "9600", "127.0.0.1:9600 is in force"},
+		{"RTSPTUNNEL_METRICS_LISTEN", "127.0.0.1:65536", "host:port"},
+		{"RTSPTUNNEL_METRICS_LISTEN", "127.0.0.1:http", "host:port"},
+		{"RTSPTUNNEL_METRICS_LISTEN", "http://127.0.0.1:9600", "host:port"},
 		{"RTSPTUNNEL_CAFILE", "/etc/site-ca.pem", "RTSPTUNNEL_CA_FILE"},
 		{"RTSPTUNNEL_HUB_ADDR", "", "RTSPTUNNEL_HUB_ADDRESS"},
 		{"RTSPTUNNEL_KEYFILE", "x", "RTSPTUNNEL_KEY_FILE"},
@@ -263,10 +269,59 @@ func TestRead_faults(t *testing.T) {
 			if len(m.Faults) != 1 || m.Faults[0].Variable != c.name || !strings.Contains(m.Faults[0].Text, c.want) {
 				t.Errorf("faults %v", m.Faults)
 			}
-			if m.HubAddress != "" || m.HubWSAddress != "" || m.Protocol != "auto" || m.Identity.DeviceID != "edge1" {
+			if m.HubAddress != "" || m.HubWSAddress != "" || m.Protocol != "auto" || m.MetricsListen != "127.0.0.1:9600" || m.Identity.DeviceID != "edge1" {
 				t.Errorf("the default is not in force: %+v", m)
 			}
 		})
+	}
+}
+
+func TestRead_metricsListen(t *testing.T) {
+	set(t, injected)
+	for value, want := range map[string]string{
+		"": "127.0.0.1:9600", "off": "", "OFF": "", ":9601": ":9601", "0.0.0.0:9600": "0.0.0.0:9600", "[::1]:9600": "[::1]:9600",
+		"localhost:0": "localhost:0",
+	} {
+		t.Setenv("RTSPTUNNEL_METRICS_LISTEN", value)
+		m, err := config.Read()
+		alone, errAlone := config.MetricsListen()
+		if err != nil || errAlone != nil || len(m.Faults) != 0 || m.MetricsListen != want || alone != want {
+			t.Errorf("%q: %q and %q, faults %v, %v, %v", value, m.MetricsListen, alone, m.Faults, err, errAlone)
+		}
+	}
+}
+
+// Each value that is in force is told with its origin, and no secret.
+func TestSettings(t *testing.T) {
+	set(t, env{
+		"RTSPTUNNEL_CONNECTION_STRING": ofModule, "RTSPTUNNEL_CA_FILE": key, "RTSPTUNNEL_HUB_ADDRESS": "127.0.0.1:1",
+		"RTSPTUNNEL_METRICS_LISTEN": key, "HTTPS_PROXY": "http://user:" + key + "@proxy:3128", "NO_PROXY": "a,b", "no_proxy": "",
+	})
+	m, err := config.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []config.Setting{
+		{Name: "RTSPTUNNEL_CONNECTION_STRING", Value: "***", Origin: "environment"},
+		{Name: "RTSPTUNNEL_CA_FILE", Value: "***", Origin: "environment"},
+		{Name: "RTSPTUNNEL_HUB_ADDRESS", Value: "127.0.0.1:1", Origin: "environment"},
+		{Name: "RTSPTUNNEL_METRICS_LISTEN", Value: "127.0.0.1:9600", Origin: "default"},
+		{Name: "https_proxy", Value: "***", Origin: "environment"},
+		{Name: "no_proxy", Value: "a,b", Origin: "environment"},
+	}
+	known := func(s config.Setting) bool {
+		return slices.ContainsFunc(want, func(w config.Setting) bool { return w.Name == s.Name })
+	}
+	settings := m.Settings()
+	if d := cmp.Diff(want, slices.DeleteFunc(slices.Clone(settings), func(s config.Setting) bool { return !known(s) })); d != "" {
+		t.Error(d)
+	}
+	m.Faults = append(m.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used"})
+	if text := fmt.Sprint(m.Settings()); strings.Contains(text, "RTSPTUNNEL_CA_FILE") {
+		t.Errorf("a file that is not used is in force: %s", text)
+	}
+	if text := fmt.Sprint(settings); strings.Contains(text, key[:20]) || !strings.Contains(text, "{RuntimeLogLevel info default}") {
+		t.Error(text)
 	}
 }
 

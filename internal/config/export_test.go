@@ -9,9 +9,6 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// OwnNames are the names that count as known.
-var OwnNames = ownNames
-
 // OwnFields are the variables that envconfig reads into own, sorted.
 func OwnFields(tb testing.TB) []string { tb.Helper(); return fields(tb, ownPrefix, &own{}) }
 

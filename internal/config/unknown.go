@@ -5,26 +5,15 @@ import (
 	"strings"
 )
 
-// ownNames are the variables of own, which a test holds against its fields.
-var ownNames = []string{
-	"RTSPTUNNEL_CA_FILE",
-	"RTSPTUNNEL_CERT_FILE",
-	"RTSPTUNNEL_CONNECTION_STRING",
-	"RTSPTUNNEL_CONNECTION_STRING_FILE",
-	"RTSPTUNNEL_HUB_ADDRESS",
-	"RTSPTUNNEL_HUB_WS_ADDRESS",
-	"RTSPTUNNEL_KEY_FILE",
-	"RTSPTUNNEL_PROTOCOL",
-}
-
 // unknown finds the variables with our prefix that nobody reads: a misspelt one
 // would otherwise silently be the default.
 func unknown(environ []string) []Fault {
+	known := ownNames()
 	var faults []Fault
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, ownPrefix+"_") && !slices.Contains(ownNames, name) {
-			faults = append(faults, Fault{name, "is unknown; the nearest known name is " + nearest(name)})
+		if strings.HasPrefix(name, ownPrefix+"_") && !slices.Contains(known, name) {
+			faults = append(faults, Fault{name, "is unknown; the nearest known name is " + nearest(name, known)})
 		}
 	}
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Variable, b.Variable) })
@@ -32,9 +21,9 @@ func unknown(environ []string) []Fault {
 }
 
 // nearest is the known name that takes the fewest edits.
-func nearest(name string) string {
+func nearest(name string, names []string) string {
 	best, edits := "", -1
-	for _, known := range ownNames {
+	for _, known := range names {
 		if n := distance(name, known); edits < 0 || n < edits {
 			best, edits = known, n
 		}
