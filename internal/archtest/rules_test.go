@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"wsconn":     {"reason", "proxy"},
 	"proxy":      {"reason"},
 	"edge":       {"reason", "proxy"}, // proxy: a hub that is dialled directly may be behind the site's
+	"health":     {"httpd", "reason"}, // whose health it is is nobody's business there
 
 	// The middle.
 	"tunnel":  {"tunnelopen", "relay", "reason"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/net/netutil"
 )
 
 const (
@@ -37,6 +38,30 @@ type Server struct {
 // may take. TLS, if any, is ln's business, and only HTTP/1.1 is spoken. What
 // net/http has to complain about goes to log.
 func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
+	s := newServer(handler, log)
+	s.serve(ln, log)
+	return s
+}
+
+// Limits bound what clients may hold of a server whose answers are small and fast.
+type Limits struct {
+	Connections int           // at a time; others wait to be accepted
+	Within      time.Duration // for a whole request and its answer, and there is one a connection
+}
+
+const smallHeader = 4 << 10 // bytes; net/http adds as much
+
+// ServeLimited is Serve within limits.
+func ServeLimited(ln net.Listener, handler http.Handler, log zerolog.Logger, limits Limits) *Server {
+	s := newServer(handler, log)
+	s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout = limits.Within, limits.Within, limits.Within
+	s.server.MaxHeaderBytes = smallHeader
+	s.server.SetKeepAlivesEnabled(false)
+	s.serve(netutil.LimitListener(ln, limits.Connections), log)
+	return s
+}
+
+func newServer(handler http.Handler, log zerolog.Logger) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{cancel: cancel, served: make(chan struct{})}
 	s.server = http.Server{
@@ -48,14 +73,21 @@ func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState:         s.count,
 	}
+	return s
+}
+
+func (s *Server) serve(ln net.Listener, log zerolog.Logger) {
 	go func() {
 		defer close(s.served)
 		if err := s.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			log.Error().Err(err).Str("address", ln.Addr().String()).Msg("stopped accepting HTTP connections")
 		}
 	}()
-	return s
 }
+
+// Done is closed when no connection is accepted any more, by Close or because the
+// listener failed. Close is due all the same.
+func (s *Server) Done() <-chan struct{} { return s.served }
 
 // count follows connections from accept to their end. A hijacked connection
 // is its new owner's to wait for.

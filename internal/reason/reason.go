@@ -74,6 +74,15 @@ const (
 // Why the module is degraded.
 const (
 	ConfigEnvironment Code = "CFG_ENV"
+	HealthListen      Code = "HEALTH_LISTEN"
+	LoopStuck         Code = "LOOP_STUCK"
+)
+
+// Why the module is not ready. ShuttingDown is such a reason, too.
+const (
+	HubNotConnected  Code = "HUB_NOT_CONNECTED"
+	HubNotSubscribed Code = "HUB_NOT_SUBSCRIBED"
+	TwinNotApplied   Code = "TWIN_NOT_APPLIED"
 )
 
 var texts = map[Code]string{
@@ -126,6 +135,12 @@ var texts = map[Code]string{
 	HubWorkload:     "IoT Edge's workload API fails: check that aziot-edged runs and that its socket is mounted",
 
 	ConfigEnvironment: "a variable of the environment is unknown or cannot be used",
+	HealthListen:      "health cannot be served on its address: another program has it, most likely",
+	LoopStuck:         "an event loop does not turn any more: the module must be restarted",
+
+	HubNotConnected:  "there is no hub connection: the log says why, and when the next attempt is",
+	HubNotSubscribed: "the hub connection is there, direct methods are not yet subscribed",
+	TwinNotApplied:   "no configuration was applied: the hub gave no twin that can be read",
 }
 
 // Text is the one-line text of the code for people, without a full stop. An
