@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
-	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "reason"},
+	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "reason", "health", "logqueue"},
 	"demo":     {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
 	"hubctl":   {"hubclient"}, // an operator's verbs, for any hub: it must not know which
 	"archtest": {},
@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"logtest": {},
 	"hubtest": {"hubclient", "hubemulator"},
 
-	"cmd/rtsptunnel":  {"module"},
+	"cmd/rtsptunnel":  {"module", "config", "health"}, // the latter two for the commands that are not the module
 	"cmd/hubemulator": {"hubemulator", "hubctl"},
 	"cmd/tunnelctl":   {"demo"},
 }

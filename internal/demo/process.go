@@ -52,6 +52,7 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 		"RuntimeLogLevel=info",
 		"RTSPTUNNEL_HUB_ADDRESS=" + d.hub.MQTTAddr(),
 		"RTSPTUNNEL_CA_FILE=" + d.caFile,
+		"RTSPTUNNEL_METRICS_LISTEN=off", // a second demo on this machine would find the port taken
 	}}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	first := make(chan error, 1)

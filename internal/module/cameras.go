@@ -27,7 +27,8 @@ func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 		m.log.Warn().Str("path", f.Path).Str("fault", f.Text).Msg("desired property not taken")
 	}
 	m.log.Info().Int64("version", t.Version).Int("cameras", len(cameras)).Msg("twin applied")
-	state := m.state
+	m.seen.applied.Store(true)
+	state := twin.State{Reasons: m.seen.degraded()}
 	state.Hub.Protocol = string(c.Protocol)
 	return t.Report(state, cameras, faults)
 }

@@ -2,21 +2,34 @@ package module
 
 import (
 	"crypto/x509"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/edge"
 	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/twin"
 )
 
-// stateOf is what is reported of an environment with these faults.
-func stateOf(faults []config.Fault) twin.State {
+// degraded is what is reported of an environment with these faults.
+func degraded(faults []config.Fault) []string {
 	if len(faults) == 0 {
-		return twin.State{}
+		return nil
 	}
-	return twin.State{Reasons: []string{string(reason.ConfigEnvironment)}}
+	return []string{string(reason.ConfigEnvironment)}
+}
+
+// tellStart logs what runs here, as whom, and the settings with their origins.
+func tellStart(log zerolog.Logger, cfg config.Module) {
+	b := ThisBuild()
+	log.Info().Str("version", b.Version).Str("commit", b.Commit).Str("go", b.Go).Str("os", b.OS).Str("arch", b.Arch).
+		Time("clock", time.Now().UTC()).Str("identity", cfg.Identity.Source).
+		Str("device", cfg.Identity.DeviceID).Str("module", cfg.Identity.ModuleID).Msg("rtsptunnel starts")
+	settings := log.Info()
+	for _, s := range cfg.Settings() {
+		settings = settings.Str(s.Name, s.Value+" ("+s.Origin+")")
+	}
+	settings.Msg("settings; other variables are unset")
 }
 
 // tellEnvironment logs what of the environment has no effect.

@@ -12,3 +12,11 @@ func SetTokenLifetime(t *testing.T, d time.Duration) {
 	tokenLifetime = d
 	t.Cleanup(func() { tokenLifetime = was })
 }
+
+// HubTurns sets after what time the hub's loop counts as stuck, for one test.
+func HubTurns(t *testing.T, d time.Duration) {
+	t.Helper()
+	before := hubTurns
+	hubTurns = d
+	t.Cleanup(func() { hubTurns = before })
+}

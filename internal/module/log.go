@@ -1,6 +1,7 @@
 package module
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"time"
@@ -26,6 +27,16 @@ func newLogger(w io.Writer, insideIoTEdge bool, level zerolog.Level) zerolog.Log
 		w = edgeFormat(w)
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// dropNote makes the line that stands where lines are missing.
+func dropNote(insideIoTEdge bool) func(dropped int) []byte {
+	return func(dropped int) []byte {
+		var line bytes.Buffer
+		log := newLogger(&line, insideIoTEdge, zerolog.WarnLevel)
+		log.Warn().Int("lines", dropped).Msg("log lines dropped here: nobody read them in time")
+		return line.Bytes()
+	}
 }
 
 // logLevel understands edge agent's RuntimeLogLevel; info if it says nothing, and if

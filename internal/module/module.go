@@ -25,17 +25,19 @@ import (
 	"rtsptunnel/internal/camera"
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/edge"
+	"rtsptunnel/internal/logqueue"
 	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/tunnelopen"
 	"rtsptunnel/internal/twin"
 	"rtsptunnel/internal/wsconn"
 )
 
-// Version is the program's, set by -ldflags in an image.
-var Version = "dev"
-
-// drainTime is for closing the tunnels; the container's grace period is 10 s.
-const drainTime = 8 * time.Second
+// drainTime is for closing the tunnels, flushTime for what is left of the log; the
+// container's grace period is 10 s.
+const (
+	drainTime = 8 * time.Second
+	flushTime = time.Second
+)
 
 // tokenLifetime is that of each token for the hub; a test has less time.
 var tokenLifetime = time.Hour
@@ -45,13 +47,17 @@ var tokenLifetime = time.Hour
 const exitEnvironment = 2
 
 // Main is the edge module as a process: it runs until SIGTERM or SIGINT and returns
-// the exit code. A second signal ends the process at once. Log lines go to stdout.
+// the exit code. A second signal ends the process at once. Log lines go to stdout,
+// and nobody waits for who reads them there, or dies with them.
 func Main() int {
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	fieldNames()
-	if err := Run(ctx, os.Stdout, os.Stderr); err != nil {
+	stdout := logqueue.New(os.Stdout)
+	defer stdout.Close(flushTime)
+	if err := Run(ctx, stdout, os.Stderr); err != nil {
 		return exitEnvironment
 	}
 	return 0
@@ -67,11 +73,14 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RuntimeLogLevel", Text: "is not a level; info is in force"})
 	}
 	log := newLogger(stdout, cfg.InsideIoTEdge, level)
+	if q, ok := stdout.(*logqueue.Queue); ok {
+		q.OnDrop(dropNote(cfg.InsideIoTEdge))
+	}
 	roots, bad := systemAnd(cfg.CAFile)
 	if bad != nil {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used: " + bad.Error()})
 	}
-	m := newModule(log, wsconn.Dialer{Roots: roots, Proxy: cfg.Proxy}, stateOf(cfg.Faults))
+	m := newModule(log, wsconn.Dialer{Roots: roots, Proxy: cfg.Proxy}, newObserver(log, degraded(cfg.Faults)))
 	var hub *edge.Client
 	if err == nil {
 		hub, err = edge.New(edge.Options{
@@ -85,10 +94,9 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 		log.Error().Err(err).Msg("cannot start")
 		return err
 	}
-	log.Info().Str("version", Version).Str("arch", runtime.GOARCH).Str("identity", cfg.Identity.Source).
-		Str("device", cfg.Identity.DeviceID).Str("module", cfg.Identity.ModuleID).Msg("rtsptunnel starts")
+	tellStart(log, cfg)
 	tellEnvironment(log, cfg)
-	m.run(ctx, hub)
+	m.run(ctx, hub, cfg.MetricsListen)
 	log.Info().Msg("rtsptunnel ended")
 	return nil
 }
@@ -104,26 +112,29 @@ type module struct {
 	remote  wsconn.Dialer
 	cameras camera.List
 	tunnels *tunnel.Set
-	state   twin.State // of the environment, which does not change
+	seen    *observer
 
 	mu      sync.Mutex
 	inForce []twin.Camera // what the last readable twin left in force
 }
 
-func newModule(log zerolog.Logger, remote wsconn.Dialer, state twin.State) *module {
-	m := &module{log: log, state: state, remote: remote}
+func newModule(log zerolog.Logger, remote wsconn.Dialer, seen *observer) *module {
+	m := &module{log: log, seen: seen, remote: remote}
 	m.tunnels = tunnel.New(tunnel.Options{Camera: m.camera, Remote: m.dialRemote, Log: log})
 	return m
 }
 
 // run serves until ctx is done. The hub connection outlives the tunnels, so that a
 // call that arrives meanwhile is told that the module shuts down.
-func (m *module) run(ctx context.Context, hub *edge.Client) {
+func (m *module) run(ctx context.Context, hub *edge.Client, metricsListen string) {
+	m.seen.hub = hub.State
+	defer m.seen.serve(ctx, metricsListen)()
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { hub.Run(connected) })
 
 	<-ctx.Done()
+	m.seen.drain()
 	m.log.Info().Int("tunnels", m.tunnels.Len()).Msg("shutting down")
 	drain, cancel := context.WithTimeout(connected, drainTime)
 	defer cancel()

@@ -47,7 +47,7 @@ func newSite(t *testing.T) *site {
 		"IOTEDGE_MODULEGENERATIONID": s.Generation, "IOTEDGE_IOTHUBHOSTNAME": hubtest.HubName,
 		"IOTEDGE_GATEWAYHOSTNAME": hubtest.GatewayName, "IOTEDGE_DEVICEID": s.ID.Device,
 		"IOTEDGE_MODULEID": s.ID.Module, "IOTEDGE_APIVERSION": "2021-12-07", "RuntimeLogLevel": "verbose",
-		"RTSPTUNNEL_HUB_ADDRESS": s.MQTTAddr(),
+		"RTSPTUNNEL_HUB_ADDRESS": s.MQTTAddr(), "RTSPTUNNEL_METRICS_LISTEN": "off",
 	}
 	return s
 }
