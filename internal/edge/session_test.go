@@ -471,8 +471,9 @@ func openFiles(t *testing.T) int {
 // never has to cut.
 func TestRenew_losesNoCall(t *testing.T) {
 	s := newSite(t)
-	s.o.TokenLifetime = 4 * time.Second
-	c := s.start(t, func(ts *edge.Times) { ts.FirstWait = 50 * time.Millisecond })
+	s.o.TokenLifetime = 5 * time.Second
+	// Replaced after 2 s or 2.5: a busy machine must not be what the token waits for.
+	c := s.start(t, func(ts *edge.Times) { ts.FirstWait, ts.Renew = 50*time.Millisecond, 0.4 })
 	s.Invoke(t, "x", `{}`)
 	end := make(chan struct{})
 	var callers sync.WaitGroup
@@ -532,8 +533,8 @@ func TestRenew_waitsForCalls(t *testing.T) {
 // What cannot be prepared leaves the old connection alone until its token expires.
 func TestRenew_failureLeavesTheConnection(t *testing.T) {
 	s := newSite(t)
-	s.o.TokenLifetime = 3 * time.Second
-	c := s.start(t, quick)
+	s.o.TokenLifetime = 10 * time.Second
+	c := s.start(t, func(ts *edge.Times) { quick(ts); ts.Renew = 0.1 })
 	awaitState(t, s, c, "subscribed", ready)
 	if err := s.Faults().Put(faults.Rules{Workload: &faults.Workload{Status: 500}}); err != nil {
 		t.Fatal(err)
