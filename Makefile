@@ -34,7 +34,7 @@ once: build ## the demo without people: 100 frames of each camera
 
 check: lint race once ## what a commit needs
 
-judges: build sdk-test proxy-test ## programs that are not ours: players through tunnels, SDKs at the hub emulator
+judges: build sdk-test proxy-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy
 	.ci/judges
 
 sdk-test: build ## Microsoft's SDKs for services and devices, unchanged, at the hub emulator

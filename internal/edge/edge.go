@@ -1,5 +1,6 @@
 // Package edge is the connection of a module or a device with its hub: identity,
-// MQTT over TLS, on TCP or a WebSocket, direct methods, twin. Inside IoT Edge the peer is the edge hub.
+// MQTT over TLS, on TCP or a WebSocket, direct methods, twin. Inside IoT Edge the
+// peer is the edge hub.
 //
 // One session follows the other for ever ([Client.Run]); each goes
 //   - get roots, and a signature or a certificate, as the identity's [Login] has it:

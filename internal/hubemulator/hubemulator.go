@@ -17,11 +17,11 @@
 // What works: logins of devices and modules by token, until it expires, and by
 // X.509 certificate, over MQTT 3.1.1 by TLS or by WebSocket on the HTTPS port;
 // sessions that outlive their connections; the registry, with keys,
-// thumbprints, etags and connection state; twins
-// with tags, desired and reported properties, $version and $metadata, in IoT
-// Hub's limits; queries; direct methods with connect and response timeouts; all
-// this over REST with IoT Hub's error bodies; statistics; trust bundle and
-// signing. Off unless asked for: faults, and IoT Hub's limits on rates.
+// thumbprints, etags and connection state; twins with tags, desired and
+// reported properties, $version and $metadata, in IoT Hub's limits; queries;
+// direct methods with connect and response timeouts; all this over REST with
+// IoT Hub's error bodies; statistics; trust bundle and signing. Off unless
+// asked for: faults, and IoT Hub's limits on rates.
 //
 // The one authority for logins by CA-signed certificates is the hub's own, in
 // ca.pem and ca-key.pem, where IoT Hub has registered ones. It signs devices'
