@@ -147,3 +147,7 @@ func (h *fakeHub) refuse(status int) {
 	defer h.mu.Unlock()
 	h.status = status
 }
+
+func twinDoc(version int, members string) string {
+	return fmt.Sprintf(`{"desired":{%s"$version":%d},"reported":{"$version":1}}`, members, version)
+}

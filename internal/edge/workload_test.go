@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"rtsptunnel/internal/edge"
+	"rtsptunnel/internal/localca"
 )
 
 // A workload API that misbehaves costs an attempt, with its own words in the log,
@@ -76,5 +78,37 @@ func TestNew_badWorkloadURI(t *testing.T) {
 		if _, err := edge.New(edge.Options{Identity: edge.Identity{Login: edge.Workload{URI: uri}}}); err == nil {
 			t.Errorf("%q is taken for a workload URI", uri)
 		}
+	}
+}
+
+// The bundle decides at each connect: an authority that is gone is not trusted for
+// what it signed before, and a new one counts at once.
+func TestWorkload_bundleIsRotated(t *testing.T) {
+	s := newSite(t)
+	other, err := localca.New("another CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pem atomic.Value
+	pem.Store(string(other.CertPEM()))
+	fake := newFakeHub(t, s, twinDoc(1, `"a":1,`))
+	api := http.NewServeMux()
+	api.HandleFunc("GET /trust-bundle", func(w http.ResponseWriter, r *http.Request) {
+		says(200, `{"certificate":`+quoted(pem.Load().(string))+`}`)(w, r)
+	})
+	api.HandleFunc("POST /modules/{module}/genid/{generation}/sign", says(200, `{"digest":"c2lnbmF0dXJl"}`))
+	srv := httptest.NewServer(api)
+	defer srv.Close()
+	s.o.Identity.Login = edge.Workload{URI: srv.URL, GenerationID: s.Generation}
+	c := s.start(t, quick)
+	s.log.Await(t, "HUB_TLS_CA", 2)
+	pem.Store(string(s.CA().CertPEM()))
+	awaitState(t, s, c, "subscribed", ready)
+	pem.Store(string(other.CertPEM()))
+	fake.cut()
+	awaitState(t, s, c, "refusing the old hub", func(s edge.State) bool { return !s.Connected && s.Attempts > 3 })
+	awaitState(t, s, c, "trying again", func(now edge.State) bool { return !now.NextAttempt.IsZero() })
+	if got := c.State(); got.Reconnects != 0 {
+		t.Errorf("%+v", got)
 	}
 }
