@@ -1,16 +1,11 @@
 package module_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -23,68 +18,6 @@ import (
 	"rtsptunnel/internal/logtest"
 	"rtsptunnel/internal/module"
 )
-
-// gate is a way to the hub that can be shut.
-type gate struct {
-	net.Listener
-	to string
-
-	mu    sync.Mutex
-	open  bool
-	conns []net.Conn
-}
-
-func newGate(t *testing.T, to string) *gate {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{Listener: ln, to: to}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			if far := g.pass(c); far != nil {
-				running.Go(func() { _, _ = io.Copy(far, c); far.Close() })
-				running.Go(func() { _, _ = io.Copy(c, far); c.Close() })
-			}
-		}
-	})
-	t.Cleanup(func() { g.set(false); ln.Close(); running.Wait() })
-	return g
-}
-
-// pass is the hub's end of a connection, or nil if the gate is shut.
-func (g *gate) pass(c net.Conn) net.Conn {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	far, err := net.Dial("tcp", g.to)
-	if !g.open || err != nil {
-		c.Close()
-		if err == nil {
-			far.Close()
-		}
-		return nil
-	}
-	g.conns = append(g.conns, c, far)
-	return far
-}
-
-// set opens the gate, or shuts it and cuts who is inside.
-func (g *gate) set(open bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open = open
-	for _, c := range g.conns {
-		if !open {
-			c.Close()
-		}
-	}
-}
 
 // healthAddress is where the module says that it serves health.
 func healthAddress(t *testing.T, log *logtest.Record) string {
@@ -296,135 +229,4 @@ func TestHealth_loopHangs(t *testing.T) {
 	release()
 	awaitSeen(t, address, "/livez", func(s seen) bool { return s.Status == 200 })
 	s.log.Await(t, "all event loops turn again", 1)
-}
-
-// The first two lines say what runs, and which settings are in force from where.
-func TestStart_tellsSettings(t *testing.T) {
-	s := newSite(t)
-	s.outside(t, false)
-	s.env["RTSPTUNNEL_CONNECTION_STRING"] = s.connectionString(t, "")
-	s.env["RTSPTUNNEL_CA_FILE"] = s.CAFile()
-	s.env["RuntimeLogLevel"] = "loud"
-	log := logtest.New()
-	cmd := s.process(t)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.serves(t)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-	lines := json.NewDecoder(strings.NewReader(log.String()))
-	var first, second map[string]any
-	if err := errors.Join(lines.Decode(&first), lines.Decode(&second)); err != nil {
-		t.Fatal(err)
-	}
-	for field, want := range map[string]string{
-		"msg": "rtsptunnel starts", "version": "dev", "commit": module.ThisBuild().Commit, "arch": module.ThisBuild().Arch,
-		"identity": "RTSPTUNNEL_CONNECTION_STRING", "device": s.ID.Device,
-	} {
-		if first[field] != want {
-			t.Errorf("the first line's %s is %v, want %s", field, first[field], want)
-		}
-	}
-	if clock, err := time.Parse(time.RFC3339, fmt.Sprint(first["clock"])); err != nil || time.Since(clock) > time.Hour {
-		t.Errorf("the clock is %v", first["clock"])
-	}
-	for field, want := range map[string]any{
-		"RTSPTUNNEL_CONNECTION_STRING": "*** (environment)", "RTSPTUNNEL_METRICS_LISTEN": "off (environment)",
-		"RTSPTUNNEL_HUB_ADDRESS": s.MQTTAddr() + " (environment)", "RuntimeLogLevel": "info (default)",
-		"IOTEDGE_AUTHSCHEME": "sasToken (default)", "IOTEDGE_DEVICEID": nil, "EdgeHubConnectionString": nil,
-	} {
-		if second[field] != want {
-			t.Errorf("the second line's %s is %v, want %v", field, second[field], want)
-		}
-	}
-	logtest.NoSecret(t, log.String())
-}
-
-// noReader starts the module with a pipe for its log that nobody reads.
-func noReader(t *testing.T, s *site) (log *os.File, end func()) {
-	t.Helper()
-	log, stdout, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { log.Close() })
-	cmd := s.process(t)
-	cmd.Stdout, cmd.Stderr = stdout, s.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stdout.Close()
-	return log, func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the process ended with %v\n%s", err, s.log)
-		}
-	}
-}
-
-// many calls write more log lines than pipe and queue can hold.
-func (s *site) many(t *testing.T) {
-	t.Helper()
-	var calls sync.WaitGroup
-	for n := range 8 {
-		calls.Go(func() {
-			name := fmt.Sprintf("%d%s", n, strings.Repeat("x", 90))
-			for range 200 {
-				if status, _ := s.Invoke(t, name, `{}`); status != 404 {
-					t.Errorf("answer %d", status)
-				}
-			}
-		})
-	}
-	calls.Wait()
-}
-
-// Nobody waits for a log that nobody reads, and the lines that are missing are
-// counted where they are missing.
-func TestLog_readerStandsStill(t *testing.T) {
-	s := newSite(t)
-	log, end := noReader(t, s)
-	s.many(t)
-	lines := bufio.NewScanner(log)
-	for lines.Scan() && !strings.Contains(lines.Text(), "log lines dropped here") {
-	}
-	if !edgeLine.MatchString(lines.Text()) || !regexp.MustCompile(`lines=\d\d+$`).MatchString(lines.Text()) {
-		t.Errorf("the note: %q", lines.Text())
-	}
-	var reading sync.WaitGroup
-	last := ""
-	reading.Go(func() {
-		for lines.Scan() {
-			last = lines.Text()
-		}
-	})
-	end()
-	reading.Wait()
-	if !strings.Contains(last, "rtsptunnel ended") {
-		t.Errorf("the last line: %s", last)
-	}
-}
-
-// A reader that is still standing when the module ends, or that is gone, changes
-// nothing of its end.
-func TestLog_readerIsGone(t *testing.T) {
-	for name, gone := range map[string]bool{"gone": true, "standing": false} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
-			log, end := noReader(t, s)
-			if gone {
-				log.Close()
-			}
-			s.many(t)
-			end()
-		})
-	}
 }

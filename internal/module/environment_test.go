@@ -1,0 +1,62 @@
+package module_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/module"
+)
+
+// The first two lines say what runs, and which settings are in force from where.
+func TestStart_tellsSettings(t *testing.T) {
+	s := newSite(t)
+	s.outside(t, false)
+	s.env["RTSPTUNNEL_CONNECTION_STRING"] = s.connectionString(t, "")
+	s.env["RTSPTUNNEL_CA_FILE"] = s.CAFile()
+	s.env["RuntimeLogLevel"] = "loud"
+	log := logtest.New()
+	cmd := s.process(t)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.serves(t)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	lines := json.NewDecoder(strings.NewReader(log.String()))
+	var first, second map[string]any
+	if err := errors.Join(lines.Decode(&first), lines.Decode(&second)); err != nil {
+		t.Fatal(err)
+	}
+	for field, want := range map[string]string{
+		"msg": "rtsptunnel starts", "version": "dev", "commit": module.ThisBuild().Commit, "arch": module.ThisBuild().Arch,
+		"identity": "RTSPTUNNEL_CONNECTION_STRING", "device": s.ID.Device,
+	} {
+		if first[field] != want {
+			t.Errorf("the first line's %s is %v, want %s", field, first[field], want)
+		}
+	}
+	if clock, err := time.Parse(time.RFC3339, fmt.Sprint(first["clock"])); err != nil || time.Since(clock) > time.Hour {
+		t.Errorf("the clock is %v", first["clock"])
+	}
+	for field, want := range map[string]any{
+		"RTSPTUNNEL_CONNECTION_STRING": "*** (environment)", "RTSPTUNNEL_METRICS_LISTEN": "off (environment)",
+		"RTSPTUNNEL_HUB_ADDRESS": s.MQTTAddr() + " (environment)", "RuntimeLogLevel": "info (default)",
+		"IOTEDGE_AUTHSCHEME": "sasToken (default)", "IOTEDGE_DEVICEID": nil, "EdgeHubConnectionString": nil,
+	} {
+		if second[field] != want {
+			t.Errorf("the second line's %s is %v, want %v", field, second[field], want)
+		}
+	}
+	logtest.NoSecret(t, log.String())
+}

@@ -1,0 +1,95 @@
+package module_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// noReader starts the module with a pipe for its log that nobody reads.
+func noReader(t *testing.T, s *site) (log *os.File, end func()) {
+	t.Helper()
+	log, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	cmd := s.process(t)
+	cmd.Stdout, cmd.Stderr = stdout, s.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdout.Close()
+	return log, func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the process ended with %v\n%s", err, s.log)
+		}
+	}
+}
+
+// many calls write more log lines than pipe and queue can hold.
+func (s *site) many(t *testing.T) {
+	t.Helper()
+	var calls sync.WaitGroup
+	for n := range 8 {
+		calls.Go(func() {
+			name := fmt.Sprintf("%d%s", n, strings.Repeat("x", 90))
+			for range 200 {
+				if status, _ := s.Invoke(t, name, `{}`); status != 404 {
+					t.Errorf("answer %d", status)
+				}
+			}
+		})
+	}
+	calls.Wait()
+}
+
+// Nobody waits for a log that nobody reads, and the lines that are missing are
+// counted where they are missing.
+func TestLog_readerStandsStill(t *testing.T) {
+	s := newSite(t)
+	log, end := noReader(t, s)
+	s.many(t)
+	lines := bufio.NewScanner(log)
+	for lines.Scan() && !strings.Contains(lines.Text(), "log lines dropped here") {
+	}
+	if !edgeLine.MatchString(lines.Text()) || !regexp.MustCompile(`lines=\d\d+$`).MatchString(lines.Text()) {
+		t.Errorf("the note: %q", lines.Text())
+	}
+	var reading sync.WaitGroup
+	last := ""
+	reading.Go(func() {
+		for lines.Scan() {
+			last = lines.Text()
+		}
+	})
+	end()
+	reading.Wait()
+	if !strings.Contains(last, "rtsptunnel ended") {
+		t.Errorf("the last line: %s", last)
+	}
+}
+
+// A reader that is still standing when the module ends, or that is gone, changes
+// nothing of its end.
+func TestLog_readerIsGone(t *testing.T) {
+	for name, gone := range map[string]bool{"gone": true, "standing": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			log, end := noReader(t, s)
+			if gone {
+				log.Close()
+			}
+			s.many(t)
+			end()
+		})
+	}
+}
