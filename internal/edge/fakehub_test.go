@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -21,7 +22,8 @@ type fakeHub struct {
 
 	mu       sync.Mutex
 	twin     string
-	status   int // of the answers to reported properties
+	status   int    // of the answers to reported properties
+	suback   string // the packet id's two bytes in the place of XX
 	reads    int
 	reported []string
 	logins   int
@@ -39,7 +41,7 @@ func newFakeHub(t *testing.T, s *site, twin string) *fakeHub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &fakeHub{twin: twin, status: 204, answers: make(chan string, 1024)}
+	h := &fakeHub{twin: twin, status: 204, suback: "\x90\x03XX\x01", answers: make(chan string, 1024)}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -72,9 +74,8 @@ func (h *fakeHub) serve(c net.Conn) {
 			h.logins++
 			_ = packets.NewControlPacket(packets.Connack).Write(c)
 		case *packets.SubscribePacket:
-			ack := packets.NewControlPacket(packets.Suback).(*packets.SubackPacket)
-			ack.MessageID, ack.ReturnCodes = p.MessageID, []byte{1}
-			_ = ack.Write(c)
+			id := string([]byte{byte(p.MessageID >> 8), byte(p.MessageID)})
+			_, _ = io.WriteString(c, strings.Replace(h.suback, "XX", id, 1))
 		case *packets.UnsubscribePacket:
 			ack := packets.NewControlPacket(packets.Unsuback).(*packets.UnsubackPacket)
 			ack.MessageID = p.MessageID
@@ -140,6 +141,13 @@ func (h *fakeHub) seen() (reads int, reported []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.reads, append([]string{}, h.reported...)
+}
+
+// subscriptions are answered with these bytes from now on.
+func (h *fakeHub) subscriptions(suback string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.suback = suback
 }
 
 func (h *fakeHub) refuse(status int) {

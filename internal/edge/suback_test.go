@@ -2,69 +2,13 @@ package edge_test
 
 import (
 	"bytes"
-	"crypto/tls"
-	"io"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"rtsptunnel/internal/edge"
 )
-
-// rude is a hub that takes every login and answers each SUBSCRIBE with these bytes,
-// the packet id's two in the place of XX.
-func rude(t *testing.T, s *site, suback string) {
-	t.Helper()
-	cert, err := s.CA().Issue("edge.rtsptunnel.test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() { defer c.Close(); answer(c, suback) })
-		}
-	})
-	t.Cleanup(func() { ln.Close(); all.Wait() })
-	s.o.Address = ln.Addr().String()
-
-	api := http.NewServeMux()
-	api.HandleFunc("GET /trust-bundle", says(200, `{"certificate":`+quoted(string(s.CA().CertPEM()))+`}`))
-	api.HandleFunc("POST /modules/{module}/genid/{generation}/sign", says(200, `{"digest":"c2lnbmF0dXJl"}`))
-	srv := httptest.NewServer(api)
-	t.Cleanup(srv.Close)
-	s.o.Identity.Login = edge.Workload{URI: srv.URL, GenerationID: s.Generation}
-}
-
-func answer(c net.Conn, suback string) {
-	for {
-		p, err := packets.ReadPacket(c)
-		if err != nil {
-			return
-		}
-		switch p := p.(type) {
-		case *packets.ConnectPacket:
-			ack := packets.NewControlPacket(packets.Connack)
-			_ = ack.Write(c)
-		case *packets.SubscribePacket:
-			id := string([]byte{byte(p.MessageID >> 8), byte(p.MessageID)})
-			_, _ = io.WriteString(c, strings.Replace(suback, "XX", id, 1))
-		}
-	}
-}
 
 // A subscription that the hub refuses is no subscription, and a SUBACK that is no
 // SUBACK ends the connection and not the process.
@@ -77,7 +21,7 @@ func TestConnect_refusedSubscription(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
-			rude(t, s, c.suback)
+			newFakeHub(t, s, "").subscriptions(c.suback)
 			s.run(t)
 			s.log.Await(t, c.want, 2) // and it tries again
 			if strings.Contains(s.log.String(), "connected to the hub") {
