@@ -193,7 +193,7 @@ func TestWebSocket_isForMQTT(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			s.hub(t, edge.MQTTWS, func(conn net.Conn) { answerUpgrade(conn, c.answer) })
-			s.run(t)
+			s.start(t, func(ts *edge.Times) { quick(ts); ts.Connect = 2 * time.Second }) // 401 has a body without an end
 			s.log.Await(t, `"reason":"`+string(c.want)+`","protocol":"mqttws"`, 1)
 			log := s.log.String()
 			if strings.Contains(log, "connected to the hub") || c.want == reason.HubLost && !strings.Contains(log, "text message on MQTT's WebSocket") {
@@ -245,12 +245,7 @@ func TestConnect_silence(t *testing.T) {
 			if c.raw {
 				s.at(listen(t, c.serve), c.protocol)
 			}
-			client, err := edge.New(s.o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			edge.ConnectTimeout(client, 2*time.Second)
-			s.keep(t, client)
+			s.start(t, func(ts *edge.Times) { quick(ts); ts.Connect = time.Second })
 			s.log.Await(t, `"reason":"HUB_TIMEOUT"`, 1)
 		})
 	}

@@ -76,10 +76,12 @@ func newSite(tb testing.TB) *site {
 	return s
 }
 
-// run keeps the module connected until stop, or the test's end.
+// run keeps the module connected until stop, or the test's end. Attempts cost little.
 func (s *site) run(t *testing.T) (stop func()) {
 	t.Helper()
-	return s.keep(t, s.client(t))
+	c := s.client(t)
+	edge.SetTimes(c, quick)
+	return s.keep(t, c)
 }
 
 func (s *site) client(tb testing.TB) *edge.Client {
@@ -112,6 +114,7 @@ func (s *site) keep(tb testing.TB, c *edge.Client) (stop func()) {
 // Any name and any JSON arrive as they were sent, and any status and body go back:
 // the library's own dispatcher lets through objects for known methods alone.
 func TestMethod_anyNameAnyPayload(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.run(t)
 	for _, payload := range []string{`null`, `{}`, `[1,2]`, `"text"`, `5`, `{"n":1.0,"s":"` + strings.Repeat("x", 100_000) + `"}`} {
@@ -124,6 +127,7 @@ func TestMethod_anyNameAnyPayload(t *testing.T) {
 
 // 300 calls on one connection: request ids pass 9 and 255 and stay opaque.
 func TestMethod_manyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.run(t)
 	s.Invoke(t, "first", `{}`)
@@ -144,14 +148,17 @@ func TestMethod_manyAtOnce(t *testing.T) {
 // A call outlives the session on which it came: a camera that is being dialled is
 // not given up because the hub went away for a moment.
 func TestMethod_outlivesItsSession(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h := &slow{echo: s.module, called: make(chan context.Context, 1), release: make(chan struct{})}
 	s.o.Handler = h
 	s.run(t)
 	s.log.Await(t, "connected to the hub", 1)
+	calling, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
 	var call sync.WaitGroup
 	call.Go(func() {
-		_, _, _ = s.Client.Invoke(t.Context(), s.ID, hubclient.Method{Name: "x", ConnectTimeout: 20 * time.Second, ResponseTimeout: 5 * time.Second})
+		_, _, _ = s.Client.Invoke(calling, s.ID, hubclient.Method{Name: "x", ConnectTimeout: 20 * time.Second, ResponseTimeout: 5 * time.Second})
 	})
 	ctx := <-h.called
 	s.Drop(s.ID.Device, s.ID.Module)
@@ -160,6 +167,7 @@ func TestMethod_outlivesItsSession(t *testing.T) {
 		t.Errorf("the call's context ended with the session: %v", ctx.Err())
 	}
 	close(h.release)
+	hangUp() // the answer went to the session that is over
 	call.Wait()
 }
 
@@ -179,6 +187,7 @@ func (s *slow) Method(ctx context.Context, name string, payload []byte) (int, []
 // The twin is read whole after each connect and after each change, whatever was
 // missed in between.
 func TestTwin_isReadAfterEachConnectAndChange(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	stop := s.run(t)
 	s.await(t, 1)
@@ -220,6 +229,7 @@ func (s *site) await(t *testing.T, version int64) {
 }
 
 func TestConnect_announcesTheModel(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.run(t)
 	s.Invoke(t, "x", `{}`)
@@ -253,6 +263,7 @@ func TestUserName(t *testing.T) {
 
 // A server that takes the connection and never says a word must not hold up the end.
 func TestRun_endsWhileTheHubIsSilent(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -273,6 +284,7 @@ func TestRun_endsWhileTheHubIsSilent(t *testing.T) {
 }
 
 func TestRun_keepsTrying(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -3,6 +3,8 @@ package edge
 import (
 	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // UserName is the CONNECT's user name.
@@ -28,8 +30,8 @@ func AtLoopback(c *Client, address string) {
 	}
 }
 
-// ConnectTimeout shortens the time that an attempt may take.
-func ConnectTimeout(c *Client, d time.Duration) { c.t.Connect = d }
+// ReadAtOnce lets the twin be read for every change, however many there are.
+func ReadAtOnce(c *Client) { c.reads = rate.NewLimiter(rate.Inf, 0) }
 
 // Told is which of so many identical failures have a line.
 func Told(n int) []int {

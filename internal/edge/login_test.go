@@ -88,8 +88,10 @@ func next(t *testing.T, s *site, logins chan login) login {
 // A certificate is shown whatever authorities the hub names, without a password, and
 // is asked for anew for each connect; one that cannot be had costs an attempt.
 func TestCertificate_isShown(t *testing.T) {
+	t.Parallel()
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			var logins chan login
 			s.o.Address, logins = doorkeeper(t, s.CA(), version)
@@ -139,12 +141,14 @@ func TestNew_loginThatCannotBeHad(t *testing.T) {
 // The token is for the identity alone, each id escaped once and the whole once more,
 // with the hub's own name although the gateway is dialled.
 func TestKey_signs(t *testing.T) {
+	t.Parallel()
 	const key = "0123456789abcdef"
 	for name, c := range map[string]struct{ device, module, sr string }{
 		"device": {"d+1#", "", "hub1%2Fdevices%2Fd%252B1%2523"},
 		"module": {"d=1", "m%1", "hub1%2Fdevices%2Fd%253D1%2Fmodules%2Fm%25251"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			var logins chan login
 			s.o.Address, logins = doorkeeper(t, s.CA(), tls.VersionTLS13)

@@ -17,6 +17,7 @@ const bar = 5 * 5 * time.Second
 
 // A hub that nobody could reach for ever so long is used seconds after it listens.
 func TestRun_hubComesUpLate(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.o.Identity.Login = s.key(t)
 	s.Stop(t)
@@ -35,6 +36,7 @@ func TestRun_hubComesUpLate(t *testing.T) {
 
 // The same for the workload API, without which there is no login.
 func TestRun_workloadComesUpLate(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.Stop(t)
 	c := s.start(t, patient)
@@ -71,6 +73,7 @@ func (s *site) key(t *testing.T) edge.Key {
 // A server that lets everybody in and then hangs up is not looked at, and so gets no
 // more attempts than the backoff gives.
 func TestRun_noHotLoop(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var came atomic.Int32
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -102,6 +105,7 @@ func TestRun_noHotLoop(t *testing.T) {
 
 // Nor does a hub that listens invite attempts while the workload API is missing.
 func TestRun_noHotLoopWithoutWorkload(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.o.Identity.Login = edge.Workload{URI: "unix:///nonexistent", GenerationID: s.Generation}
 	c := s.start(t, func(ts *edge.Times) { patient(ts); ts.Look, ts.LookRest = time.Millisecond, 1 })

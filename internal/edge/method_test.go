@@ -16,6 +16,7 @@ import (
 // The hub goes and comes six times while methods are called: each gets the module's
 // answer, the service's own 404 or 504, or nobody to ask.
 func TestMethod_noneIsLostOutsideAnOutage(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	c := s.start(t, func(ts *edge.Times) { ts.Look = 50 * time.Millisecond })
 	var outages atomic.Int32 // begun and ended
@@ -64,6 +65,7 @@ func TestMethod_noneIsLostOutsideAnOutage(t *testing.T) {
 // Request ids are opaque: each comes back as it was sent. IoT Hub's are hexadecimal
 // numbers, the edge hub's are GUIDs.
 func TestMethod_requestIDs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h := newFakeHub(t, s, twinDoc(1, ""))
 	c := s.start(t, quick)

@@ -16,10 +16,11 @@ import (
 // old one is ended: every call of a caller that never pauses is answered, and the hub
 // never has to cut.
 func TestRenew_losesNoCall(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.o.TokenLifetime = 5 * time.Second
-	// Replaced after 2 s or 2.5: a busy machine must not be what the token waits for.
-	c := s.start(t, func(ts *edge.Times) { ts.FirstWait, ts.Renew = 50*time.Millisecond, 0.4 })
+	// Replaced after half a second or one: a busy machine must not be what the token waits for.
+	c := s.start(t, func(ts *edge.Times) { ts.FirstWait, ts.Renew = 50*time.Millisecond, 0.1 })
 	s.Invoke(t, "x", `{}`)
 	end := make(chan struct{})
 	var callers sync.WaitGroup
@@ -51,11 +52,12 @@ func TestRenew_losesNoCall(t *testing.T) {
 
 // A call that runs when the token is to be replaced gets its answer first.
 func TestRenew_waitsForCalls(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.o.TokenLifetime = 10 * time.Second
 	h := &slow{echo: s.module, called: make(chan context.Context, 1), release: make(chan struct{})}
 	s.o.Handler = h
-	c := s.start(t, func(ts *edge.Times) { ts.Renew = 0.2 }) // 2 to 3 s, and then waits for 4 s at least
+	c := s.start(t, func(ts *edge.Times) { ts.Renew = 0.05 }) // half a second to 1.5 s, and then waits for 4 s at least
 	awaitState(t, s, c, "subscribed", ready)
 	var call sync.WaitGroup
 	call.Go(func() {
@@ -64,7 +66,7 @@ func TestRenew_waitsForCalls(t *testing.T) {
 		}
 	})
 	<-h.called
-	<-time.After(5500 * time.Millisecond)
+	<-time.After(2500 * time.Millisecond)
 	if got := c.State(); got.Reconnects != 0 || !got.Connected {
 		t.Errorf("the connection was replaced under a call: %+v", got)
 	}
@@ -78,6 +80,7 @@ func TestRenew_waitsForCalls(t *testing.T) {
 
 // What cannot be prepared leaves the old connection alone until its token expires.
 func TestRenew_failureLeavesTheConnection(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.o.TokenLifetime = 10 * time.Second
 	c := s.start(t, func(ts *edge.Times) { quick(ts); ts.Renew = 0.1 })

@@ -13,6 +13,7 @@ import (
 // What goes wrong while methods arrive does not take them away: the twin is read and
 // reported when the hub is well again.
 func TestTwin_refusedInASession(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	c := s.start(t, quick)
 	s.await(t, 1)
@@ -50,6 +51,7 @@ func (s *site) awaitReported(t *testing.T) {
 // A session in which nothing is answered any more is replaced, although the hub
 // answers pings: a twin is read from time to time to know.
 func TestWatch_replacesASessionWithoutProgress(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	c := s.start(t, func(ts *edge.Times) { quick(ts); ts.Watch, ts.Request = 100*time.Millisecond, 500*time.Millisecond })
 	first := awaitState(t, s, c, "subscribed", ready)

@@ -51,6 +51,7 @@ func await(t *testing.T, what string, ok func() bool) {
 // What a hub can refuse, or not say, costs attempts at growing distances, has its
 // reason in the log, and is over when the hub is well again.
 func TestRun_outlastsAnIllHub(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		rules faults.Rules
 		want  string
@@ -67,6 +68,7 @@ func TestRun_outlastsAnIllHub(t *testing.T) {
 		"workload 500":         {faults.Rules{Workload: &faults.Workload{Status: 500}}, "status 500"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			if err := s.Faults().Put(c.rules); err != nil {
 				t.Fatal(err)
@@ -93,6 +95,7 @@ func TestRun_outlastsAnIllHub(t *testing.T) {
 // Two clients with one identity throw each other out, no faster than the waits allow,
 // and say so; the one that is left is back soon, whatever the backoff has come to.
 func TestRun_twoClientsOfOneIdentity(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	times := func(ts *edge.Times) {
 		ts.FirstWait, ts.LastWait, ts.LostWait = 1000*time.Hour, 1000*time.Hour, time.Second
@@ -120,6 +123,7 @@ func TestRun_twoClientsOfOneIdentity(t *testing.T) {
 // A clock that is wrong by hours or decades costs attempts, not the module, and says
 // what is wrong; set right, it is forgotten.
 func TestRun_wrongClock(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		now  time.Time
 		want string
@@ -129,6 +133,7 @@ func TestRun_wrongClock(t *testing.T) {
 		"two hours": {time.Now().Add(-2 * time.Hour), ""}, // the token is too old, or the certificate too new
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			var off atomic.Int64
 			off.Store(int64(time.Until(c.now)))

@@ -30,6 +30,7 @@ func awaitState(tb testing.TB, s *site, c *edge.Client, what string, ok func(edg
 // The state tells what is, without being asked for: nothing before Run, a wait, a
 // connection, its loss, and the next one.
 func TestState_followsTheConnection(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	hub := s.o.Address
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,6 +13,7 @@ import (
 // A subscription that the hub refuses is no subscription, and a SUBACK that is no
 // SUBACK ends the connection and not the process.
 func TestConnect_refusedSubscription(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ suback, want string }{
 		"refused":          {"\x90\x03XX\x80", `"reason":"HUB_SUBSCRIPTION"`},
 		"two return codes": {"\x90\x04XX\x00\x00", `"reason":"HUB_PROTOCOL"`},
@@ -20,6 +21,7 @@ func TestConnect_refusedSubscription(t *testing.T) {
 		"endless length":   {"\x90\xff\xff\xff\xff\x01XX", `"reason":"HUB_PROTOCOL"`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			newFakeHub(t, s, "").subscriptions(c.suback)
 			s.run(t)

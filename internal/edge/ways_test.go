@@ -200,6 +200,7 @@ func TestProxy_isDown(t *testing.T) {
 
 // The edge hub is inside the site, whatever the rules say.
 func TestProxy_notForTheGateway(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	r := newRelay(t, nil)
 	s.o.Proxy = r.through

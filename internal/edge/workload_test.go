@@ -15,6 +15,7 @@ import (
 // A workload API that misbehaves costs an attempt, with its own words in the log,
 // and never verification.
 func TestWorkload_failures(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		bundle http.HandlerFunc
 		sign   http.HandlerFunc
@@ -29,6 +30,7 @@ func TestWorkload_failures(t *testing.T) {
 		"sign no digest": {nil, says(200, `{}`), "no digest in the answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			bundle := says(200, `{"certificate":`+quoted(string(s.CA().CertPEM()))+`}`)
 			api := http.NewServeMux()
@@ -84,6 +86,7 @@ func TestNew_badWorkloadURI(t *testing.T) {
 // The bundle decides at each connect: an authority that is gone is not trusted for
 // what it signed before, and a new one counts at once.
 func TestWorkload_bundleIsRotated(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	other, err := localca.New("another CA")
 	if err != nil {
