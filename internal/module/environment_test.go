@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 // The first two lines say what runs, and which settings are in force from where.
 func TestStart_tellsSettings(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.outside(t, false)
 	s.env["RTSPTUNNEL_CONNECTION_STRING"] = s.connectionString(t, "")
@@ -59,4 +61,32 @@ func TestStart_tellsSettings(t *testing.T) {
 		}
 	}
 	logtest.NoSecret(t, log.String())
+}
+
+// environment is the process's: one module at a time reads it.
+var environment sync.Mutex
+
+// reads lets the module that start starts read the site's environment. Tests with it
+// may run side by side.
+func (s *site) reads(t *testing.T, start func()) {
+	t.Helper()
+	environment.Lock()
+	defer environment.Unlock()
+	set := func(name, value string) {
+		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv is not for parallel tests
+			t.Error(err)
+		}
+	}
+	for name, value := range s.env {
+		if was, had := os.LookupEnv(name); had {
+			defer set(name, was)
+		} else {
+			defer func() { _ = os.Unsetenv(name) }()
+		}
+		set(name, value)
+	}
+	const begun = "rtsptunnel starts"
+	times := strings.Count(s.log.String(), begun)
+	start()
+	s.log.Await(t, begun, times+1)
 }

@@ -77,6 +77,7 @@ func (s *site) serves(t *testing.T) {
 // Every kind of identity reaches the state where a method is answered, and the model
 // is in the twin.
 func TestIdentity_connects(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		module  bool
 		prepare func(*site)
@@ -122,6 +123,7 @@ func TestIdentity_connects(t *testing.T) {
 
 // Two identities at once: the first one's connects, and the other is named.
 func TestIdentity_firstOneWins(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	inside := maps.Clone(s.env)
 	s.outside(t, false)
@@ -135,6 +137,7 @@ func TestIdentity_firstOneWins(t *testing.T) {
 
 // The system's roots are Go's: SSL_CERT_FILE counts. It is read once in a process.
 func TestIdentity_systemRoots(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.outside(t, false)
 	s.env["RTSPTUNNEL_CONNECTION_STRING"] = s.connectionString(t, "")
@@ -156,6 +159,7 @@ func TestIdentity_systemRoots(t *testing.T) {
 // Roots are never more than those of the way: without the site's, a hub that they
 // sign is unknown, and a gateway's own are the only ones.
 func TestIdentity_isNeverUnverified(t *testing.T) {
+	t.Parallel()
 	other, err := localca.New("test authority")
 	if err != nil {
 		t.Fatal(err)
@@ -186,6 +190,7 @@ func TestIdentity_isNeverUnverified(t *testing.T) {
 
 // A wrong key is no reason to give up: the file may hold the right one soon.
 func TestIdentity_keyIsReadAgain(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.outside(t, true)
 	right := s.connectionString(t, "")
@@ -208,6 +213,7 @@ func TestIdentity_keyIsReadAgain(t *testing.T) {
 // What is wrong with the environment and not needed to reach the hub is in the log
 // and in the twin, and everything else works.
 func TestEnvironment_degraded(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ variable, value, want string }{
 		"unknown":          {"RTSPTUNNEL_CAFILE", "x", "the nearest known name is RTSPTUNNEL_CA_FILE"},
 		"no roots in file": {"RTSPTUNNEL_CA_FILE", "/dev/null", "RTSPTUNNEL_CA_FILE is not used: no certificate in the file"},
@@ -270,6 +276,7 @@ func (s *site) process(t *testing.T) *exec.Cmd {
 // What makes reaching any hub impossible ends the process: exit code 2, and one line
 // on standard error that says what to set and no secret.
 func TestMain_cannotStart(t *testing.T) {
+	t.Parallel()
 	const of = "HostName=h;DeviceId=d;"
 	const canary = "Y2FuYXJ5"
 	garbage := file(t, []byte("-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n"))

@@ -35,14 +35,17 @@ func noReader(t *testing.T, s *site) (log *os.File, end func()) {
 	}
 }
 
-// many calls write more log lines than pipe and queue can hold.
-func (s *site) many(t *testing.T) {
+// full is how many calls write more log lines than pipe and queue can hold.
+const full = 1600
+
+func (s *site) calls(t *testing.T, n int) {
 	t.Helper()
 	var calls sync.WaitGroup
-	for n := range 8 {
+	const callers = 8
+	for caller := range callers {
 		calls.Go(func() {
-			name := fmt.Sprintf("%d%s", n, strings.Repeat("x", 90))
-			for range 200 {
+			name := fmt.Sprintf("%d%s", caller, strings.Repeat("x", 90))
+			for range n / callers {
 				if status, _ := s.Invoke(t, name, `{}`); status != 404 {
 					t.Errorf("answer %d", status)
 				}
@@ -55,9 +58,10 @@ func (s *site) many(t *testing.T) {
 // Nobody waits for a log that nobody reads, and the lines that are missing are
 // counted where they are missing.
 func TestLog_readerStandsStill(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	log, end := noReader(t, s)
-	s.many(t)
+	s.calls(t, full)
 	lines := bufio.NewScanner(log)
 	for lines.Scan() && !strings.Contains(lines.Text(), "log lines dropped here") {
 	}
@@ -81,14 +85,16 @@ func TestLog_readerStandsStill(t *testing.T) {
 // A reader that is still standing when the module ends, or that is gone, changes
 // nothing of its end.
 func TestLog_readerIsGone(t *testing.T) {
-	for name, gone := range map[string]bool{"gone": true, "standing": false} {
+	t.Parallel()
+	for name, calls := range map[string]int{"gone": 100, "standing": full} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			log, end := noReader(t, s)
-			if gone {
+			if name == "gone" {
 				log.Close()
 			}
-			s.many(t)
+			s.calls(t, calls)
 			end()
 		})
 	}

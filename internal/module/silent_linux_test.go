@@ -42,6 +42,7 @@ func silent(t *testing.T, localPort int) camera {
 
 // One camera that never answers holds up nobody else.
 func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
+	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
@@ -80,6 +81,7 @@ func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
 // Calls that are under way when the module ends are told so: all of them, since the
 // hub connection outlives them.
 func TestShutdown_answersWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	s, r := newSite(t), newRemote(t)
 	s.trust(t, r.ca.CertPEM())
 	stop := s.run(t)

@@ -65,12 +65,9 @@ func (s *site) trust(t *testing.T, pem []byte) {
 // run runs the module in this process; stop ends it in order and waits.
 func (s *site) run(t *testing.T) (stop func()) {
 	t.Helper()
-	for k, v := range s.env {
-		t.Setenv(k, v)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- module.Run(ctx, s.log, s.log) }()
+	s.reads(t, func() { go func() { ended <- module.Run(ctx, s.log, s.log) }() })
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {

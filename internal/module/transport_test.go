@@ -8,8 +8,10 @@ import (
 
 // The module is reached by either protocol, and its twin says by which.
 func TestProtocol_isReported(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"mqtt", "mqttws"} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			s.env["RTSPTUNNEL_PROTOCOL"], s.env["RTSPTUNNEL_HUB_WS_ADDRESS"] = protocol, s.HTTPSAddr()
 			s.run(t)
@@ -33,6 +35,7 @@ func TestProtocol_isReported(t *testing.T) {
 // A proxy of the environment is the way to a hub without gateway: one that is down
 // keeps the module off it.
 func TestProxy_ofTheEnvironment(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.outside(t, false)
 	s.env["RTSPTUNNEL_CONNECTION_STRING"] = s.connectionString(t, "")
