@@ -7,23 +7,39 @@ import (
 	"rtsptunnel/internal/reason"
 )
 
-// The one packet of MQTT 3.1.1 that is looked at here (section 3.9).
+// The packets of MQTT 3.1.1 that a hub has to send (section 2.2.1). Those of QoS 2 are
+// not among them: nobody here publishes or subscribes with it.
 const (
-	typeSuback    = 9
-	subackLength  = 3    // a packet id and one return code: we subscribe to one topic at a time
-	subackFailure = 0x80 // the return code's bit for no
+	typeConnack  = 2
+	typePublish  = 3
+	typePuback   = 4
+	typeSuback   = 9
+	typeUnsuback = 11
+	typePingresp = 13
+)
+
+const (
+	// maxPublish is for a PUBLISH, in bytes. A method has 128 KB, a whole twin 64 KB of
+	// values, an edge hub's message 256 KB.
+	maxPublish    = 1 << 20
+	maxQoS        = 1
+	maxConnack    = 5    // the highest return code (section 3.2.2.3)
+	subackFailure = 0x80 // the return code's bit for no (section 3.9.3)
 	maxLengthByte = 4    // of a remaining length (section 2.2.3)
 )
 
 var (
 	errSubackRefused = reason.New(reason.HubSubscription, errors.New("the hub refused a subscription"))
-	errMalformed     = reason.New(reason.HubProtocol, errors.New("the hub sent a malformed MQTT packet"))
+	errMalformed     = reason.New(reason.HubProtocol, errors.New("the hub sent a malformed MQTT packet, or one that no hub sends"))
+	errConnack       = reason.New(reason.HubProtocol, errors.New("the hub answered the login with a code that MQTT 3.1.1 does not have"))
 )
 
-// guard is the connection to the hub, watched for what the MQTT client does not see:
-// a refused subscription looks to it like a granted one, and a SUBACK of another
-// length ends the process (paho 1.5.1, net.go: more return codes than topics). Here
-// both end the connection. The reason is told at once: the client fails the requests
+// guard is the connection to the hub, watched for what the MQTT client does not see
+// (paho 1.5.1): a refused subscription looks to it like a granted one, and a login
+// that is refused by an unknown code like an accepted one; a SUBACK with more return
+// codes than topics ends the process; a length of 256 MB is allocated before one byte
+// of it has come; packets of QoS 2 are kept for as long as the hub likes. Here all of
+// them end the connection. The reason is told at once: the client fails the requests
 // that wait before it tells why.
 type guard struct {
 	net.Conn
@@ -57,7 +73,9 @@ func (s *packets) next(b []byte) error {
 	for len(b) > 0 {
 		switch {
 		case !s.inside:
-			*s = packets{inside: true, kind: b[0] >> 4}
+			if err := s.begin(b[0]); err != nil {
+				return err
+			}
 			b = b[1:]
 		case !s.sized:
 			if err := s.length(b[0]); err != nil {
@@ -67,8 +85,10 @@ func (s *packets) next(b []byte) error {
 		default:
 			n := min(s.left, len(b))
 			s.left -= n
-			if s.left == 0 && s.kind == typeSuback && b[n-1]&subackFailure != 0 {
-				return errSubackRefused
+			if s.left == 0 {
+				if err := s.end(b[n-1]); err != nil {
+					return err
+				}
 			}
 			b = b[n:]
 		}
@@ -77,13 +97,52 @@ func (s *packets) next(b []byte) error {
 	return nil
 }
 
+// begin takes a packet's first byte.
+func (s *packets) begin(b byte) error {
+	*s = packets{inside: true, kind: b >> 4}
+	if _, known := s.expected(); !known || s.kind == typePublish && b>>1&3 > maxQoS {
+		return errMalformed
+	}
+	return nil
+}
+
+// expected is the remaining length of the packet, at most that for a PUBLISH; a hub
+// sends no others.
+func (s *packets) expected() (length int, known bool) {
+	switch s.kind {
+	case typePublish:
+		return maxPublish, true
+	case typeConnack, typePuback, typeUnsuback: // flags and a return code, or a packet id
+		return 2, true
+	case typeSuback: // a packet id and one return code: we subscribe to one topic at a time
+		return 3, true
+	case typePingresp:
+		return 0, true
+	}
+	return 0, false
+}
+
 // length takes one byte of the remaining length, the lowest seven bits first.
 func (s *packets) length(b byte) error {
 	s.left |= int(b&0x7f) << (7 * s.digits)
 	s.digits++
 	s.sized = b&0x80 == 0
-	if !s.sized && s.digits == maxLengthByte || s.sized && s.kind == typeSuback && s.left != subackLength {
+	if !s.sized && s.digits == maxLengthByte {
 		return errMalformed
+	}
+	if most, _ := s.expected(); s.sized && (s.left > most || s.left < most && s.kind != typePublish) {
+		return errMalformed
+	}
+	return nil
+}
+
+// end takes a packet's last byte.
+func (s *packets) end(b byte) error {
+	switch {
+	case s.kind == typeSuback && b&subackFailure != 0:
+		return errSubackRefused
+	case s.kind == typeConnack && b > maxConnack:
+		return errConnack
 	}
 	return nil
 }
