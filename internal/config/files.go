@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
+	"unicode/utf8"
 )
 
 // This file reads what variables name: keys, certificates and roots. Each is read
@@ -16,15 +18,32 @@ import (
 
 const maxFile = 1 << 20 // bytes
 
-// readFile reads a small file. The error does not repeat the path: a secret that was
-// put into the variable of a file would be told by it.
+var (
+	errNotRegular = errors.New("cannot read the file: it is not a regular file")
+	errTooLarge   = errors.New("cannot read the file: it is larger than 1 MiB")
+	errNotText    = errors.New("the file is not text in UTF-8")
+)
+
+// readFile reads a small file. A pipe it does not open: that would wait for a writer
+// without end, each time. The error does not repeat the path: a secret that was put
+// into the variable of a file would be told by it.
 func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
 	f, err := os.Open(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
 		return nil, withoutPath(err)
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile))
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = errTooLarge
+	}
 	if err != nil {
 		return nil, withoutPath(err)
 	}
@@ -59,12 +78,18 @@ func (i Identity) Key() ([]byte, error) {
 	return base64.StdEncoding.DecodeString(string(key))
 }
 
+// byteOrderMark is what some editors begin a file with.
+const byteOrderMark = "\ufeff"
+
 func readConnectionString(file string) (connectionString, error) {
 	text, err := readFile(file)
 	if err != nil {
 		return connectionString{}, err
 	}
-	return parseConnectionString(string(text))
+	if !utf8.Valid(text) { // UTF-16, as some shells write it, would have no part that is known
+		return connectionString{}, errNotText
+	}
+	return parseConnectionString(strings.TrimPrefix(string(text), byteOrderMark))
 }
 
 // Certificate is the identity's certificate chain and private key.

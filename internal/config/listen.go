@@ -41,6 +41,14 @@ func isListen(s string) bool {
 	if err != nil {
 		return false
 	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return err == nil && (isHostName(host) || net.ParseIP(host) != nil)
+	return isPort(port) && isHost(host)
+}
+
+// isHost lets through names, addresses and nothing.
+func isHost(s string) bool { return isHostName(s) || net.ParseIP(s) != nil }
+
+// isPort lets through numbers, 0 too.
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
 }

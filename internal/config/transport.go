@@ -28,7 +28,7 @@ func (m *Module) fault(variable, text string) { m.Faults = append(m.Faults, Faul
 
 // address is value if it can be dialled, or the default.
 func (m *Module) address(variable, value string) string {
-	if host, port, err := net.SplitHostPort(value); value == "" || err == nil && host != "" && port != "" {
+	if host, port, err := net.SplitHostPort(value); value == "" || err == nil && host != "" && isHost(host) && isPort(port) && port != "0" {
 		return value
 	}
 	m.fault(variable, "is not host:port; the hub's own name and port are dialled")
