@@ -137,7 +137,7 @@ func TestReport(t *testing.T) {
 	if n := count(); n != 2 {
 		t.Errorf("%d reports", n)
 	}
-	for n, status := range []int{429, 413, 503} {
+	for n, status := range []int{429, 500, 503} {
 		h.refuse(status)
 		h.desire(twinDoc(2+n, ""))
 		before := count()

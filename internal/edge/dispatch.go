@@ -1,6 +1,11 @@
 package edge
 
-import "github.com/rs/zerolog"
+import (
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+)
 
 // hint is the library's dispatcher of desired patches. They arrive out of order, a
 // goroutine each, and may be lost: all that one says is that the twin changed.
@@ -25,10 +30,25 @@ func (m methods) Dispatch(name string, payload []byte) (status int, body []byte,
 }
 
 // logger is the library's logger. Its debug lines are dropped: the transport's say
-// what session says better, and other parts of the library log whole payloads.
+// what session says better, and other parts of the library log whole payloads. The
+// others are about what a hub sent, as long and as often as it likes.
 type logger struct{ log zerolog.Logger }
 
-func (l logger) Errorf(format string, v ...any) { l.log.Error().Msgf("mqtt: "+format, v...) }
-func (l logger) Warnf(format string, v ...any)  { l.log.Warn().Msgf("mqtt: "+format, v...) }
+const (
+	libraryLines = 5   // a minute
+	libraryLine  = 256 // bytes
+)
+
+func newLogger(log zerolog.Logger) logger {
+	return logger{log.Sample(&zerolog.BurstSampler{Burst: libraryLines, Period: time.Minute})}
+}
+
+func (l logger) Errorf(format string, v ...any) { l.log.Error().Msg(line(format, v)) }
+func (l logger) Warnf(format string, v ...any)  { l.log.Warn().Msg(line(format, v)) }
 func (l logger) Infof(string, ...any)           {}
 func (l logger) Debugf(string, ...any)          {}
+
+func line(format string, v []any) string {
+	text := "mqtt: " + fmt.Sprintf(format, v...)
+	return text[:min(len(text), libraryLine)]
+}

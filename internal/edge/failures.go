@@ -54,6 +54,18 @@ func (c *Client) tellFailure(err error, wait time.Duration) {
 		Time("nextAttempt", time.Now().Add(wait)).Msg("no hub connection" + repeated + ": " + k.code.Text())
 }
 
+// tellTwin logs why a connection that goes on has no new twin, folded like the rest:
+// it may go on so for months.
+func (s *service) tellTwin(err error, text string) {
+	k := kind{reason.Of(err), s.way.protocol}
+	times, tell := s.noTwin.add(k)
+	level := zerolog.WarnLevel
+	if !tell {
+		level = zerolog.DebugLevel
+	}
+	s.o.Log.WithLevel(level).Str("reason", string(k.code)).Err(err).Int("times", times).Time("nextReading", s.readAt).Msg(text)
+}
+
 // tellConnected logs that the module can be called, and forgets the failures.
 func (c *Client) tellConnected() {
 	c.o.Log.Info().Str("hub", c.o.Identity.HubHost).Str("gateway", c.o.Identity.GatewayHost).

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/amenzhinsky/iothub/iotdevice/transport"
@@ -28,11 +29,12 @@ type service struct {
 	changed hint
 
 	readAt     time.Time
-	hinted     bool    // readAt is for a change
-	readWaits  backoff // after refusals in a row
+	hinted     bool     // readAt is for a change
+	readWaits  backoff  // after refusals in a row
+	noTwin     failures // since the last twin that was taken
 	lastDoc    []byte
 	wanted     []byte // reported properties
-	written    []byte // those that the hub has taken on this connection
+	written    []byte // those that the hub has taken on this connection, or will never take
 	reportAt   time.Time
 	reportWait backoff
 	refusals   int       // of reported properties, in a row
@@ -145,8 +147,7 @@ func (s *service) read(ctx context.Context) error {
 	case errors.Is(err, errRefused):
 		wait := s.readWaits.next(s.t.FirstWait, s.t.LastWait, s.t.LastWait)
 		s.readAt = time.Now().Add(wait)
-		s.o.Log.Warn().Str("reason", string(reason.HubTwin)).Err(err).Time("nextAttempt", s.readAt).
-			Msg("twin not read: the last good one stays in force")
+		s.tellTwin(reason.New(reason.HubTwin, err), "twin not read: the last good one stays in force")
 		return nil
 	case err != nil:
 		return err
@@ -164,10 +165,10 @@ func (s *service) take(doc []byte) {
 	}
 	if err := s.belief.take(doc, time.Now(), s.t.Doubt); err != nil {
 		s.readAt = time.Now().Add(s.t.Doubt)
-		s.o.Log.Warn().Str("reason", string(reason.Of(err))).Err(err).Time("nextReading", s.readAt).
-			Msg("twin not believed: the last good one stays in force")
+		s.tellTwin(err, "twin not believed: the last good one stays in force")
 		return
 	}
+	s.noTwin = failures{}
 	s.lastDoc = doc
 	s.handed = true
 	if reported := s.o.Handler.Twin(doc, Connection{Protocol: s.way.protocol}); reported != nil {
@@ -191,7 +192,8 @@ func (s *service) want(patch []byte) {
 
 // report writes reported properties. A hub that refuses them is no reason to give
 // up a connection on which methods arrive; one that does not answer is asked for the
-// twin, which shows whether it still does.
+// twin, which shows whether it still does. What is wrong with the properties
+// themselves the same properties do not heal.
 func (s *service) report(ctx context.Context) {
 	patch := s.wanted
 	err := s.writeReported(ctx, s.tr, patch)
@@ -200,6 +202,12 @@ func (s *service) report(ctx context.Context) {
 		return
 	}
 	if ctx.Err() != nil {
+		return
+	}
+	if errors.Is(err, errNever) {
+		s.written, s.reportWait, s.refusals = patch, backoff{}, 0
+		s.o.Log.Warn().Str("reason", string(reason.HubReport)).Err(err).Int("bytes", len(patch)).
+			Msg("reported properties not written, and not sent again until they change or the connection does")
 		return
 	}
 	s.reportAt = time.Now().Add(s.reportWait.next(s.t.FirstWait, s.t.LastWait, s.t.LastWait))
@@ -222,8 +230,12 @@ func (s *service) notRenewed(err error) {
 		Msg("token not renewed: the connection goes on with the old one")
 }
 
-// errRefused is an answer of the hub that is not a success.
-var errRefused = errors.New("the hub refused")
+var (
+	// errRefused is an answer of the hub that is not a success.
+	errRefused = errors.New("the hub refused")
+	// errNever is one that the same request will get again: malformed, or too large.
+	errNever = fmt.Errorf("%w for good", errRefused)
+)
 
 // refused recognises such an answer, of which the library makes words alone.
 func refused(err error) error {
@@ -231,8 +243,11 @@ func refused(err error) error {
 	if err == nil {
 		return nil
 	}
-	if n, _ := fmt.Sscanf(err.Error(), "request failed with %d response code", &status); n == 1 {
-		return fmt.Errorf("%w: status %d", errRefused, status)
+	if n, _ := fmt.Sscanf(err.Error(), "request failed with %d response code", &status); n != 1 {
+		return err
 	}
-	return err
+	if status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge {
+		return fmt.Errorf("%w: status %d", errNever, status)
+	}
+	return fmt.Errorf("%w: status %d", errRefused, status)
 }

@@ -141,7 +141,7 @@ func (c *Client) connect(ctx context.Context, lost context.CancelCauseFunc, in *
 // transport is the library's for this kind of identity; only topics for messages
 // differ.
 func (c *Client) transport(configure func(*paho.ClientOptions)) transport.Transport {
-	options := []mqtt.TransportOption{mqtt.WithLogger(logger{c.o.Log}), mqtt.WithClientOptionsConfig(configure)}
+	options := []mqtt.TransportOption{mqtt.WithLogger(newLogger(c.o.Log)), mqtt.WithClientOptionsConfig(configure)}
 	if c.o.Identity.ModuleID == "" {
 		return mqtt.New(options...)
 	}

@@ -153,7 +153,7 @@ func (w *workload) call(ctx context.Context, method, path string, request, answe
 			Message string `json:"message"`
 		}
 		_ = json.Unmarshal(b, &failure) // a failure without words is told by its status
-		return fmt.Errorf("status %d %s", resp.StatusCode, failure.Message)
+		return fmt.Errorf("status %d %.200s", resp.StatusCode, failure.Message)
 	}
 	return json.Unmarshal(b, answer)
 }

@@ -1,0 +1,78 @@
+package edge_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rtsptunnel/internal/edge"
+)
+
+// Reported properties that a hub will never take are not sent again, and the next ones
+// are; they may be taken on another connection, too.
+func TestReport_refusedForGood(t *testing.T) {
+	s := newSite(t)
+	h := newFakeHub(t, s, twinDoc(1, ""))
+	c := s.start(t, quick) // a second attempt would come within 20 ms
+	awaitState(t, s, c, "subscribed", ready)
+	for n, status := range []int{400, 413} {
+		h.refuse(status)
+		_, before := h.seen()
+		h.desire(twinDoc(2+n, ""))
+		await(t, "a report", func() bool { _, now := h.seen(); return len(now) > len(before) })
+		s.log.Await(t, "not sent again", n+1)
+	}
+	reads, before := h.seen()
+	h.desire(twinDoc(3, `"a":1,`)) // another twin, and the same report
+	await(t, "a reading", func() bool { n, _ := h.seen(); return n > reads })
+	h.desire(twinDoc(3, `"a":2,`)) // this reading comes after what follows from the other
+	await(t, "another", func() bool { n, _ := h.seen(); return n > reads+1 })
+	if _, now := h.seen(); len(now) != len(before) {
+		t.Errorf("sent again: %v", now[len(before):])
+	}
+	h.refuse(204)
+	h.cut()
+	await(t, "a report after the reconnect", func() bool { _, now := h.seen(); return len(now) > len(before) })
+	if got := c.State(); got.Attempts > 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A twin that stays doubtful for months has a line now and then.
+func TestTwin_doubtIsFolded(t *testing.T) {
+	s := newSite(t)
+	h := newFakeHub(t, s, twinDoc(5, `"a":1,`))
+	c := s.start(t, func(ts *edge.Times) { quick(ts); ts.Doubt = 10 * time.Millisecond })
+	s.await(t, 5)
+	awaitState(t, s, c, "subscribed", ready)
+	reads, _ := h.seen()
+	h.desire(twinDoc(5, ""))
+	s.log.Await(t, `"times":32,`, 1)
+	if n := strings.Count(s.log.String(), `"level":"warn","reason":"HUB_TWIN_OLD"`); n < 6 || n > 8 {
+		now, _ := h.seen()
+		t.Errorf("%d lines of %d readings", n, now-reads)
+	}
+}
+
+// What a hub sends and nobody can read costs it no connection, and the log little.
+func TestLog_ofGarbageIsShort(t *testing.T) {
+	s := newSite(t)
+	h := newFakeHub(t, s, twinDoc(1, ""))
+	c := s.start(t, quick)
+	awaitState(t, s, c, "subscribed", ready)
+	for range 200 {
+		h.publish("$iothub/methods/POST/"+strings.Repeat("x", 10_000)+"%zz/?$rid=1", "{}")
+		h.publish("$iothub/methods/POST/x", "{}")
+		h.publish("$iothub/twin/res/200/?$rid=77", "{}")
+	}
+	h.publish("$iothub/methods/POST/x/?$rid=last", "{}")
+	if got := <-h.answers; got != "$iothub/methods/res/299/?$rid=last" {
+		t.Error(got)
+	}
+	if n := strings.Count(s.log.String(), "mqtt: "); n == 0 || n > 5 || len(s.log.String()) > 20_000 {
+		t.Errorf("%d lines, %d bytes in all", n, len(s.log.String()))
+	}
+	if got := c.State(); got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+}
