@@ -155,6 +155,7 @@ func (c *Client) Run(ctx context.Context) {
 		var err error
 		c.state.attempts()
 		if next, err = c.session(ctx, next); next != nil {
+			c.rested(&waits)
 			continue
 		}
 		c.state.disconnected()
@@ -183,9 +184,7 @@ func (c *Client) waitAfter(waits *backoff, err error) time.Duration {
 	if !c.up.IsZero() || reason.Of(err) == reason.HubLost {
 		most = c.t.LostWait
 	}
-	if !c.up.IsZero() && time.Since(c.up) >= c.t.Healthy {
-		*waits, c.short = backoff{}, 0
-	}
+	c.rested(waits)
 	wait := waits.next(c.t.FirstWait, c.t.LastWait, most)
 	if c.short >= shortSessions {
 		err = fmt.Errorf("%w (sessions keep ending soon after they begin: is there another client with this identity?)", err)
@@ -193,6 +192,13 @@ func (c *Client) waitAfter(waits *backoff, err error) time.Duration {
 	c.tellFailure(err, wait)
 	c.state.waits(time.Now().Add(wait))
 	return wait
+}
+
+// rested starts the waits anew after a session that worked for long enough.
+func (c *Client) rested(waits *backoff) {
+	if !c.up.IsZero() && time.Since(c.up) >= c.t.Healthy {
+		*waits, c.short = backoff{}, 0
+	}
 }
 
 // shortSessions is how many sessions that worked and ended soon, with none that

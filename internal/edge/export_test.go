@@ -87,3 +87,13 @@ func Waits(n int, first, last time.Duration) []time.Duration {
 
 // SetWorkloadTimeout shortens each call of the workload API.
 func SetWorkloadTimeout(c *Client, d time.Duration) { c.login.(*workload).http.Timeout = d }
+
+// WaitAfter is the limit of the wait after a session that worked for so long and came
+// after waits with the highest limit.
+func WaitAfter(c *Client, worked time.Duration) time.Duration {
+	waits := backoff{limit: c.t.LastWait}
+	c.up = time.Now().Add(-worked)
+	c.rested(&waits)
+	waits.next(c.t.FirstWait, c.t.LastWait, c.t.LastWait)
+	return waits.limit
+}
