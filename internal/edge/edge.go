@@ -103,6 +103,7 @@ type Client struct {
 	login login
 
 	calls    calls
+	refresh  hint      // of Refresh
 	loopback sync.Once // told that the gateway is looked for on this machine
 	state    state
 	requests sync.WaitGroup // of the library, those included that nobody waits for any more
@@ -138,10 +139,16 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		o: o, login: l, route: route{ways: o.ways()}, t: usualTimes(),
+		o: o, login: l, route: route{ways: o.ways()}, t: usualTimes(), refresh: make(hint, 1),
 		reads: rate.NewLimiter(rate.Every(readEvery), readsAtOnce), reports: rate.NewLimiter(rate.Every(reportEvery), reportsAtOnce),
 	}, nil
 }
+
+// Refresh has Handler.Twin called again soon with the whole twin, though that may not
+// have changed: what the handler reports did. Without a connection the next one does it
+// anyway. It may be called at any time, by anybody, and as often as one likes: the twin
+// is read at most once a second, and reported as rarely as ever.
+func (c *Client) Refresh() { c.refresh.Dispatch(nil) }
 
 // Run keeps the identity connected until ctx is done; nothing else ends it. Calls
 // that run then are still answered, if they take no longer than two seconds. It

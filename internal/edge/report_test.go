@@ -38,6 +38,31 @@ func TestReport_refusedForGood(t *testing.T) {
 	}
 }
 
+// Whoever has something else to report is asked with the twin as it was, soon, and not
+// more often than the hub may be asked.
+func TestRefresh(t *testing.T) {
+	s := newSite(t)
+	h := newFakeHub(t, s, twinDoc(7, ""))
+	c := s.start(t, quick)
+	awaitState(t, s, c, "subscribed", ready)
+	s.await(t, 7)
+	reads, before := h.seen()
+	begin := time.Now()
+	for range 100_000 {
+		c.Refresh()
+	}
+	s.await(t, 7)
+	h.desire(twinDoc(8, ""))
+	s.await(t, 8)
+	now, reported := h.seen()
+	if seconds := int(time.Since(begin) / time.Second); now > reads+6+seconds {
+		t.Errorf("%d readings in %d s", now-reads, seconds)
+	}
+	if len(reported) > len(before)+1 {
+		t.Errorf("reported %v, though only the last is new", reported[len(before):])
+	}
+}
+
 // A twin that stays doubtful for months has a line now and then.
 func TestTwin_doubtIsFolded(t *testing.T) {
 	s := newSite(t)

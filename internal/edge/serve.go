@@ -70,6 +70,9 @@ func (s *service) serve(ctx context.Context) (next *entrance, err error) {
 			return nil, context.Cause(ctx)
 		case <-s.changed:
 			s.hint()
+		case <-s.refresh:
+			s.lastDoc = nil // which makes the next one new
+			s.hint()
 		case p := <-s.prepared:
 			if s.preparing = false; p.err == nil {
 				turn.Stop()
