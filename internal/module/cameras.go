@@ -7,8 +7,15 @@ import (
 )
 
 // Twin applies the desired properties of the whole twin and returns the reported
-// properties that acknowledge them. A document that is no twin changes nothing.
+// properties that acknowledge them. A document that is no twin changes nothing, and a
+// panic costs the one document.
 func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.log.Error().Interface("panic", p).Msg("internal error: twin not applied")
+			reported = nil
+		}
+	}()
 	t, err := twin.Parse(doc)
 	if err != nil {
 		m.log.Warn().Err(err).Msg("twin not applied: the last good one stays in force")

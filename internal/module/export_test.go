@@ -3,6 +3,8 @@ package module
 import (
 	"testing"
 	"time"
+
+	"rtsptunnel/internal/edge"
 )
 
 // SetTokenLifetime shortens the life of each token for the hub until the test ends.
@@ -20,3 +22,6 @@ func HubTurns(t *testing.T, d time.Duration) {
 	hubTurns = d
 	t.Cleanup(func() { hubTurns = before })
 }
+
+// TwinOfNobody gives doc to a module that was never wired, which panics with it.
+func TwinOfNobody(doc []byte) (reported []byte) { return new(module).Twin(doc, edge.Connection{}) }

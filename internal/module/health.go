@@ -28,6 +28,7 @@ const watchTime = time.Second
 type observer struct {
 	log     zerolog.Logger
 	hub     func() edge.State
+	report  func() // makes the hub hear of the state soon
 	started time.Time
 
 	applied  atomic.Bool               // a twin came into force
@@ -86,8 +87,9 @@ func (o *observer) drain() {
 	o.draining.Store(&now)
 }
 
-// degraded are the reason codes of the reported state. The hub hears of a change with
-// the next report.
+// degraded are the reason codes of the reported state; watch has the hub told of a
+// change. A loop that is stuck is none of them: the twin is written by the one loop, and
+// a change is noticed by the other.
 func (o *observer) degraded() []string {
 	reasons := slices.Clone(o.reasons)
 	if o.server != nil && !o.server.Listening() {
@@ -110,11 +112,11 @@ func (o *observer) serve(ctx context.Context, address string) (end func()) {
 }
 
 // watch logs when the module becomes ready, when it is not any more, and when a loop
-// stands still or turns again.
+// stands still or turns again; and it has changes of the reported state told.
 func (o *observer) watch(ctx context.Context) {
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
-	var told told
+	told := told{reasons: o.degraded()}
 	for {
 		select {
 		case <-ctx.Done():
@@ -130,11 +132,15 @@ func (o *observer) watch(ctx context.Context) {
 type told struct {
 	ready, notReady bool // neither at first
 	stuck           int
+	reasons         []string // known to the hub, or soon
 }
 
 func (o *observer) tell(before told) told {
 	missing, stuck := o.Missing(), health.Stuck(o)
-	now := told{ready: len(missing) == 0, notReady: len(missing) > 0, stuck: len(stuck)}
+	now := told{ready: len(missing) == 0, notReady: len(missing) > 0, stuck: len(stuck), reasons: o.degraded()}
+	if !slices.Equal(now.reasons, before.reasons) {
+		o.report()
+	}
 	switch {
 	case now.ready && !before.ready:
 		o.log.Info().Msg("ready: direct methods are subscribed and the configuration is applied")

@@ -127,7 +127,7 @@ func newModule(log zerolog.Logger, remote wsconn.Dialer, seen *observer) *module
 // run serves until ctx is done. The hub connection outlives the tunnels, so that a
 // call that arrives meanwhile is told that the module shuts down.
 func (m *module) run(ctx context.Context, hub *edge.Client, metricsListen string) {
-	m.seen.hub = hub.State
+	m.seen.hub, m.seen.report = hub.State, hub.Refresh
 	defer m.seen.serve(ctx, metricsListen)()
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
