@@ -48,7 +48,7 @@ Flags:
 
 // Main is the command: it runs until ctx is done and returns the exit code: 0
 // after a normal end, 1 after an error, 2 for arguments it does not
-// understand. args are without the program's name.
+// understand. args are without the program's name, and begin with serve.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, err := parseArgs(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -97,12 +97,10 @@ func parseArgs(args []string) (command, error) {
 	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "")
 	flags.Func("module", "", c.addModule)
 
-	if len(args) > 0 && args[0] == "serve" {
-		args = args[1:]
-	} else if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
+	if len(args) == 0 || args[0] != "serve" {
 		return command{}, errors.New("the first argument must be serve")
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args[1:]); err != nil {
 		return command{}, err
 	}
 	if flags.NArg() > 0 {

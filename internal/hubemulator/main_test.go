@@ -79,9 +79,10 @@ func TestMain_arguments(t *testing.T) {
 		stdout string
 		stderr string
 	}{
-		{"help", []string{"--help"}, 0, "Usage: hubemulator serve", ""},
+		{"help", []string{"serve", "--help"}, 0, "Usage: hubemulator serve", ""},
 		{"help of serve", []string{"serve", "-h"}, 0, "--gateway-hostname", ""},
 		{"nothing", nil, 2, "", "must be serve"},
+		{"no verb", []string{"--state", "x"}, 2, "", "must be serve"},
 		{"unknown command", []string{"dance"}, 2, "", "must be serve"},
 		{"unknown flag", []string{"serve", "--nope"}, 2, "", "-nope"},
 		{"no state", []string{"serve"}, 2, "", "--state is missing"},
