@@ -37,7 +37,7 @@ check: lint race once ## what a commit needs
 judges: build sdk-test proxy-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy
 	.ci/judges
 
-sdk-test: build ## Microsoft's SDKs for services and devices, unchanged, at the hub emulator
+sdk-test: build ## Microsoft's SDKs, unchanged, at the hub emulator; that of services calls the module, too
 	.ci/sdk
 
 proxy-test: build ## the module behind tinyproxy, with a login, refusing, dying

@@ -27,6 +27,8 @@ require('./device/renewal');
 require('./device/x509');
 require('./device/faults');
 require('./device/restart');
+require('./tunnel/answers');
+require('./tunnel/restart');
 
 test('the log holds neither keys nor tokens', () => {
   const log = emulator.log();

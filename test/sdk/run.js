@@ -1,7 +1,7 @@
 'use strict';
 
-// node run.js EMULATOR DIR: runs all.js against the emulator, in whose log and
-// state DIR ends up. .ci/sdk calls it in a network namespace of its own.
+// node run.js EMULATOR MODULE DIR: runs all.js against the emulator, and with the
+// edge module; logs and state end up in DIR. .ci/sdk calls it in a network namespace of its own.
 //
 // The tests are a process of their own: the authority's certificate must be
 // there when Node starts, and it is made at the emulator's first start.
@@ -14,12 +14,14 @@ const { Emulator } = require('./emulator');
 
 const testsWithin = 300_000; // milliseconds
 
-async function main([binary, dir]) {
+async function main([binary, program, dir]) {
   const emulator = new Emulator(binary, dir);
   try {
     const { CA_FILE, HUB_CONNECTION_STRING } = await emulator.start();
     await emulator.stop();
-    judge(dir, { HUB_CONNECTION_STRING, NODE_EXTRA_CA_CERTS: CA_FILE, EMULATOR: binary, EMULATOR_DIR: dir });
+    judge(dir, {
+      HUB_CONNECTION_STRING, NODE_EXTRA_CA_CERTS: CA_FILE, EMULATOR: binary, EMULATOR_DIR: dir, MODULE: program,
+    });
   } catch (err) {
     const log = emulator.log().split('\n');
     console.error(`-- the emulator's log, its end\n${log.slice(-60).join('\n')}\n-- ${err.stack}`);

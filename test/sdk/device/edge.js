@@ -9,14 +9,12 @@ const path = require('node:path');
 const { after, before, test } = require('node:test');
 const { ModuleClient } = require('azure-iot-device');
 const { Mqtt } = require('azure-iot-device-mqtt');
-const { emulator, newID, registry } = require('../hub');
+const { emulator, newID } = require('../hub');
 const { makeCertificate } = require('./certificates');
 const { Identity, Watch, demand, echo, eventually, overBoth } = require('./clients');
-
-/** The device whose modules the workload API serves, if the emulator is told no other. */
-const edgeDevice = 'edge1';
-
-const gateway = 'edge.example';
+const {
+  deleteEdgeDevice, edgeDevice, environment, gateway, makeEdgeDevice, makeEdgeModule,
+} = require('./edgedevice');
 
 /** withEnvironment calls make while the variables are set: the SDK reads them at once. */
 function withEnvironment(variables, make) {
@@ -26,27 +24,6 @@ function withEnvironment(variables, make) {
   } finally {
     for (const name of Object.keys(variables)) delete process.env[name];
   }
-}
-
-const environment = (identity, { generationId }, changes = {}) => ({
-  IOTEDGE_WORKLOADURI: emulator.lines.WORKLOAD_URI,
-  IOTEDGE_DEVICEID: edgeDevice,
-  IOTEDGE_MODULEID: identity.ids[1],
-  IOTEDGE_IOTHUBHOSTNAME: 'localhost',
-  IOTEDGE_AUTHSCHEME: 'sasToken',
-  IOTEDGE_MODULEGENERATIONID: generationId,
-  ...changes,
-});
-
-const makeEdgeDevice = () => registry.create({ deviceId: edgeDevice, capabilities: { iotEdge: true } });
-const deleteEdgeDevice = () => registry.delete(edgeDevice);
-
-/** makeEdgeModule returns a new module of the edge device, and what the registry says of it. */
-async function makeEdgeModule(t) {
-  const { responseBody } = await registry.addModule({ deviceId: edgeDevice, moduleId: newID() });
-  const identity = new Identity(responseBody);
-  t.after(() => identity.close());
-  return { identity, read: responseBody };
 }
 
 const fromEnvironment = async (identity, variables, transport) => identity.own(
