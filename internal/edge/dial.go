@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"rtsptunnel/internal/proxy"
@@ -83,22 +84,38 @@ func untrusted(ctx context.Context, err error, now time.Time) error {
 	if !unverified && late(ctx, err) {
 		return reason.New(reason.HubTimeout, fmt.Errorf("TLS handshake: %w", err))
 	}
+	if !unverified && alert(err) && strings.Contains(err.Error(), "certificate") {
+		return reason.New(reason.HubLogin, fmt.Errorf("TLS handshake: %w", err))
+	}
 	if !unverified {
 		return reason.New(reason.HubTLS, fmt.Errorf("TLS handshake: %w", err))
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		cert := invalid.Cert // the hub's, or one above it
-		code, clock := reason.HubTLSExpired, now.UTC().Format(time.RFC3339)
+		code := reason.HubTLSExpired
 		if now.Before(cert.NotBefore) {
 			code = reason.HubTLSNotYet
 		}
-		return reason.New(code, fmt.Errorf("the certificate of %q is valid from %s to %s, and this device's clock says %s: %w", cert.Subject.CommonName,
-			cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339), clock, err))
+		return reason.New(code, fmt.Errorf("the certificate of %q %s: %w", cert.Subject.CommonName, validity(cert, now), err))
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return reason.New(reason.HubTLSName, err)
 	}
 	return reason.New(reason.HubTLSCA, err)
+}
+
+// alert tells whether err is the hub's own word, by TLS. With TLS 1.2 it says so during
+// the handshake if it does not take this device's certificate, with TLS 1.3 when that is
+// over for this side.
+func alert(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error"
+}
+
+// validity is when cert is valid, and what time it is here.
+func validity(cert *x509.Certificate, now time.Time) string {
+	return fmt.Sprintf("is valid from %s to %s, and this device's clock says %s", cert.NotBefore.UTC().Format(time.RFC3339),
+		cert.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
 // late tells whether err came of time that ran out.

@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
+
+	"rtsptunnel/internal/reason"
 )
 
 // Login is how an identity proves who it is, and by which roots it knows its hub:
@@ -88,6 +91,30 @@ func (c certificateLogin) pass(context.Context) (pass, error) {
 	}
 	roots, err := c.Roots()
 	return pass{roots: roots, certificate: &certificate}, err
+}
+
+// explain adds to the error of a connect what this device can see by itself: that its
+// certificate is not valid now. It is shown to the hub all the same, since it may be the
+// clock that is wrong. A hub that refuses a certificate may say so or just hang up.
+func (p pass) explain(err error, now time.Time) error {
+	if p.certificate == nil || p.certificate.Leaf == nil {
+		return err
+	}
+	switch reason.Of(err) {
+	case reason.HubLogin, reason.HubLost, reason.HubTLS, reason.HubUpgrade:
+	default:
+		return err
+	}
+	leaf, how := p.certificate.Leaf, ""
+	switch {
+	case now.After(leaf.NotAfter):
+		how = "has expired"
+	case now.Before(leaf.NotBefore):
+		how = "is not yet valid"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (this device's own certificate %s: it %s)", err, how, validity(leaf, now))
 }
 
 // tls is the configuration for one connect to the hub of that name, whose

@@ -140,8 +140,7 @@ func refusal(err error) reason.Code {
 	case errors.Is(err, connack.ErrorRefusedBadProtocolVersion), errors.Is(err, connack.ErrorRefusedIDRejected):
 		return reason.HubProtocol
 	}
-	// With TLS 1.3 a certificate is refused when the handshake is over for this side.
-	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+	if alert(err) {
 		return reason.HubLogin
 	}
 	return reason.HubLost

@@ -43,7 +43,7 @@ func (c *Client) session(ctx context.Context, in *entrance) (next *entrance, err
 	link, err := c.connect(ctx, end, in)
 	if err != nil {
 		c.route.result(c.way, false)
-		return nil, err
+		return nil, in.login.explain(err, c.o.Now())
 	}
 	defer link.close()
 	c.state.connected(in.login.expires)

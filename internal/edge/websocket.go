@@ -51,6 +51,8 @@ func upgrade(ctx context.Context, conn net.Conn, server string) (net.Conn, error
 		return nil, reason.New(reason.HubUpgrade, fmt.Errorf("WebSocket handshake answered with status %d", answer.StatusCode))
 	case late(ctx, err):
 		return nil, reason.New(reason.HubTimeout, fmt.Errorf("no answer to the WebSocket handshake: %w", err))
+	case alert(err):
+		return nil, reason.New(reason.HubLogin, fmt.Errorf("WebSocket handshake: %w", err))
 	case err != nil:
 		return nil, reason.New(reason.HubUpgrade, fmt.Errorf("WebSocket handshake: %w", err))
 	case ws.Subprotocol() != webSocketProtocol || answer.Header.Get("Sec-WebSocket-Extensions") != "":

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -93,6 +94,10 @@ func TestIdentity_connects(t *testing.T) {
 		"device, from a file": {false, func(s *site) {
 			s.env["RTSPTUNNEL_CONNECTION_STRING_FILE"] = file(t, []byte(s.connectionString(t, "")+"\n"))
 			s.env["RTSPTUNNEL_CA_FILE"] = s.CAFile()
+		}},
+		"device, by its certificate": {false, func(s *site) {
+			now := time.Now()
+			s.byCertificate(t, newCertificate(t, now.Add(-time.Hour), now.Add(time.Hour)))
 		}},
 		"module through a gateway": {true, func(s *site) {
 			s.env["RTSPTUNNEL_CONNECTION_STRING"] = s.connectionString(t, hubtest.GatewayName)
