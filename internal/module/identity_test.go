@@ -221,7 +221,7 @@ func TestEnvironment_degraded(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ variable, value, want string }{
 		"unknown":          {"RTSPTUNNEL_CAFILE", "x", "the nearest known name is RTSPTUNNEL_CA_FILE"},
-		"no roots in file": {"RTSPTUNNEL_CA_FILE", "/dev/null", "RTSPTUNNEL_CA_FILE is not used: no certificate in the file"},
+		"no regular file":  {"RTSPTUNNEL_CA_FILE", "/dev/null", "RTSPTUNNEL_CA_FILE is not used: cannot read the file: it is not a regular file"},
 		"no such protocol": {"RTSPTUNNEL_PROTOCOL", "amqp", "RTSPTUNNEL_PROTOCOL is not auto, mqtt or mqttws"},
 		"no such proxy":    {"https_proxy", "socks5://proxy", "https_proxy is not an http URL"},
 		"no such level":    {"RuntimeLogLevel", "loud", "RuntimeLogLevel is not a level"},
