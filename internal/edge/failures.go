@@ -50,8 +50,17 @@ func (c *Client) tellFailure(err error, wait time.Duration) {
 	if times > 1 {
 		repeated = fmt.Sprintf(", repeated %d times", times)
 	}
-	c.o.Log.WithLevel(level).Str("reason", string(k.code)).Str("protocol", string(k.protocol)).Err(err).
+	c.o.Log.WithLevel(level).Str("reason", string(k.code)).Str("protocol", string(k.protocol)).Str(zerolog.ErrorFieldName, words(err)).
 		Time("nextAttempt", time.Now().Add(wait)).Msg("no hub connection" + repeated + ": " + k.code.Text())
+}
+
+// maxWords are bytes of an error. It may quote a certificate of whoever answers, or an
+// answer's header.
+const maxWords = 1 << 10
+
+func words(err error) string {
+	text := err.Error()
+	return text[:min(len(text), maxWords)]
 }
 
 // tellTwin logs why a connection that goes on has no new twin, folded like the rest:

@@ -11,17 +11,19 @@ import (
 // A token is replaced in the same way on every way to the hub: the calls that come
 // meanwhile are answered, and the connection is never lost.
 func TestRenew_onEachWay(t *testing.T) {
-	for name, prepare := range map[string]func(*testing.T, *site) (proxied func() int){
-		"WebSocket": func(_ *testing.T, s *site) func() int {
-			s.o.Protocol, s.o.WebSocketAddress = edge.MQTTWS, s.HTTPSAddr()
-			return nil
-		},
-		"proxy":               func(t *testing.T, s *site) func() int { return s.proxied(t, edge.MQTT) },
-		"WebSocket and proxy": func(t *testing.T, s *site) func() int { return s.proxied(t, edge.MQTTWS) },
+	for name, way := range map[string]struct {
+		protocol edge.Protocol
+		proxy    bool
+	}{
+		"WebSocket": {edge.MQTTWS, false}, "proxy": {edge.MQTT, true}, "WebSocket and proxy": {edge.MQTTWS, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
-			proxied := prepare(t, s)
+			s.o.Protocol, s.o.WebSocketAddress = way.protocol, s.HTTPSAddr()
+			var proxy *relay
+			if way.proxy {
+				proxy = s.proxied(t)
+			}
 			s.o.TokenLifetime = 10 * time.Second
 			c := s.start(t, func(ts *edge.Times) { quick(ts); ts.Renew = 0.1 }) // after 1 to 2 s
 			awaitState(t, s, c, "subscribed", ready)
@@ -34,18 +36,18 @@ func TestRenew_onEachWay(t *testing.T) {
 			if log := s.log.String(); strings.Contains(log, "no hub connection") || strings.Contains(log, "token not renewed") {
 				t.Errorf("the connection was lost:\n%s", log)
 			}
-			if proxied != nil && proxied() < now.Attempts {
-				t.Errorf("%d CONNECTs, %d attempts", proxied(), now.Attempts)
+			if way.proxy && len(proxy.requests()) < now.Attempts {
+				t.Errorf("%d CONNECTs, %d attempts", len(proxy.requests()), now.Attempts)
 			}
 		})
 	}
 }
 
-// proxied puts the hub behind a proxy, by p, and counts the CONNECTs.
-func (s *site) proxied(t *testing.T, p edge.Protocol) func() int {
+// proxied puts the hub behind a proxy.
+func (s *site) proxied(t *testing.T) *relay {
 	t.Helper()
 	r := newRelay(t, map[string]string{"hub.rtsptunnel.test:443": s.HTTPSAddr(), "hub.rtsptunnel.test:8883": s.MQTTAddr()})
 	s.direct(t)
-	s.o.Proxy, s.o.Protocol, s.o.Address = r.through, p, ""
-	return func() int { return len(r.requests()) }
+	s.o.Proxy, s.o.Address, s.o.WebSocketAddress = r.through, "", ""
+	return r
 }

@@ -1,6 +1,8 @@
 package edge_test
 
 import (
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -99,5 +101,23 @@ func TestLog_ofGarbageIsShort(t *testing.T) {
 	}
 	if got := c.State(); got.Attempts != 1 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// The same goes for whoever answers at the hub's address.
+func TestLog_ofStrangersIsShort(t *testing.T) {
+	s := newSite(t)
+	s.replaced(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n"+strings.Repeat("x", 50_000)+"\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	s.o.Protocol, s.o.WebSocketAddress, s.o.Address = edge.MQTTWS, s.o.Address, ""
+	s.start(t, quick)
+	s.log.Await(t, "xxxx", 1)
+	s.log.Await(t, `"reason":"HUB_BAD_UPGRADE"`, 2)
+	for line := range strings.Lines(s.log.String()) {
+		if len(line) > 2_000 {
+			t.Errorf("a line of %d bytes: %.200s", len(line), line)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/amenzhinsky/iothub/iotdevice/transport"
+	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/reason"
 )
@@ -229,7 +230,7 @@ func (s *service) report(ctx context.Context) {
 func (s *service) notRenewed(err error) {
 	wait := s.renewWait.next(min(s.t.FirstWait, s.o.TokenLifetime/20), s.t.LastWait, s.t.LastWait) //nolint:mnd // a tenth to a fifth of what is left
 	s.renewAt = time.Now().Add(wait)
-	s.o.Log.Warn().Str("reason", string(reason.Of(err))).Err(err).Time("nextAttempt", s.renewAt).
+	s.o.Log.Warn().Str("reason", string(reason.Of(err))).Str(zerolog.ErrorFieldName, words(err)).Time("nextAttempt", s.renewAt).
 		Msg("token not renewed: the connection goes on with the old one")
 }
 
