@@ -58,6 +58,7 @@ func (q *Queue) Write(line []byte) (int, error) {
 	if q.closed || q.lines.Len()+len(line) > maxBytes {
 		q.dropped++
 		q.total++
+		q.signal()
 		return len(line), nil
 	}
 	q.lines.Write(line)
@@ -92,15 +93,16 @@ func (q *Queue) run() {
 		for {
 			var note []byte
 			var closed bool
-			if batch, note, closed = q.take(batch[:0]); len(batch) == 0 {
+			if batch, note, closed = q.take(batch[:0]); len(batch) == 0 && len(note) == 0 {
 				if closed {
 					return
 				}
 				break
 			}
-			_, _ = q.out.Write(batch) // nobody could be told of an error
-			if len(note) > 0 {
-				_, _ = q.out.Write(note)
+			for _, text := range [][]byte{batch, note} {
+				if len(text) > 0 {
+					_, _ = q.out.Write(text) // nobody could be told of an error
+				}
 			}
 		}
 	}
