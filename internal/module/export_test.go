@@ -1,6 +1,7 @@
 package module
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -25,3 +26,6 @@ func HubTurns(t *testing.T, d time.Duration) {
 
 // TwinOfNobody gives doc to a module that was never wired, which panics with it.
 func TwinOfNobody(doc []byte) (reported []byte) { return new(module).Twin(doc, edge.Connection{}) }
+
+// OwnStdout takes standard output away from everybody else.
+func OwnStdout() *os.File { return ownStdout() }

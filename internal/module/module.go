@@ -55,7 +55,7 @@ func Main() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	fieldNames()
-	stdout := logqueue.New(os.Stdout)
+	stdout := logqueue.New(ownStdout())
 	defer stdout.Close(flushTime)
 	if err := Run(ctx, stdout, os.Stderr); err != nil {
 		return exitEnvironment

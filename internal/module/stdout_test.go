@@ -1,0 +1,29 @@
+package module_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rtsptunnel/internal/module"
+)
+
+// What a library prints is not in the log.
+func TestMain_ownsStandardOutput(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	before := os.Stdout
+	os.Stdout = file
+	defer func() { os.Stdout = before }()
+	own := module.OwnStdout()
+	defer os.Stdout.Close()
+	fmt.Print("parse twin props topic error")
+	_, _ = own.WriteString("a line")
+	if got, err := os.ReadFile(file.Name()); err != nil || string(got) != "a line" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
