@@ -193,7 +193,7 @@ func (c *Client) waitAfter(waits *backoff, err error) time.Duration {
 	}
 	c.rested(waits)
 	wait := waits.next(c.t.FirstWait, c.t.LastWait, most)
-	if c.short >= shortSessions {
+	if !c.up.IsZero() && c.short >= shortSessions {
 		err = fmt.Errorf("%w (sessions keep ending soon after they begin: is there another client with this identity?)", err)
 	}
 	c.tellFailure(err, wait)

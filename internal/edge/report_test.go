@@ -121,3 +121,24 @@ func TestLog_ofStrangersIsShort(t *testing.T) {
 		}
 	}
 }
+
+// Whether somebody else has the identity is asked where a session ended, not where
+// nobody listens.
+func TestLog_secondClientIsAskedFor(t *testing.T) {
+	s := newSite(t)
+	s.o.Identity.Login = s.key(t)
+	c := s.start(t, quick)
+	for n := range 4 {
+		awaitState(t, s, c, "subscribed", func(s edge.State) bool { return s.Subscribed && s.Reconnects == n })
+		s.Drop(s.ID.Device, s.ID.Module)
+		s.log.Await(t, "HUB_LOST", 2*n+1) // twice a line
+	}
+	s.log.Await(t, "is there another client", 1)
+	s.Stop(t)
+	s.log.Await(t, `"reason":"HUB_REFUSED"`, 2)
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, "is there another client") && strings.Contains(line, "HUB_REFUSED") {
+			t.Errorf("asked where nobody listens: %s", line)
+		}
+	}
+}
