@@ -143,6 +143,9 @@ func TestMethod_manyAtOnce(t *testing.T) {
 		})
 	}
 	calls.Wait()
+	if log := s.log.String(); strings.Contains(log, "mqtt: ") {
+		t.Errorf("the library complains:\n%s", log)
+	}
 }
 
 // A call outlives the session on which it came: a camera that is being dialled is

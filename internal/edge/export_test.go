@@ -97,3 +97,6 @@ func WaitAfter(c *Client, worked time.Duration) time.Duration {
 	waits.next(c.t.FirstWait, c.t.LastWait, c.t.LastWait)
 	return waits.limit
 }
+
+// WorkloadTimeout is how long each call of the workload API may take.
+func WorkloadTimeout(c *Client) time.Duration { return c.login.(*workload).http.Timeout }

@@ -194,6 +194,9 @@ func TestProxy_isDown(t *testing.T) {
 			if asked := dns.questions(); len(asked) != 0 {
 				t.Errorf("asked for %v", asked)
 			}
+			if log := s.log.String(); strings.Contains(log, `"protocol":"mqtt"`) {
+				t.Errorf("port 8883 was tried:\n%s", log)
+			}
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"rtsptunnel/internal/edge"
 	"rtsptunnel/internal/localca"
@@ -113,5 +114,35 @@ func TestWorkload_bundleIsRotated(t *testing.T) {
 	awaitState(t, s, c, "trying again", func(now edge.State) bool { return !now.NextAttempt.IsZero() })
 	if got := c.State(); got.Reconnects != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// The signing call is what IoT Edge 1.2 and newer take: JSON that says so, and ids that
+// stay one segment of the path each. No call lasts for ever.
+func TestWorkload_signingCall(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	calls := make(chan *http.Request, 64)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/trust-bundle" {
+			says(200, `{"certificate":`+quoted(string(s.CA().CertPEM()))+`}`)(w, r)
+			return
+		}
+		calls <- r
+		says(403, `{"message":"enough"}`)(w, r)
+	}))
+	defer srv.Close()
+	s.o.Identity.ModuleID = "m/1 %2F"
+	s.o.Identity.Login = edge.Workload{URI: srv.URL, GenerationID: "g/?#"}
+	c := s.client(t)
+	if d := edge.WorkloadTimeout(c); d <= 0 || d > time.Minute {
+		t.Errorf("a call may take %s", d)
+	}
+	stop := s.keep(t, c)
+	r := <-calls
+	stop()
+	const want = "/modules/m%2F1%20%252F/genid/g%2F%3F%23/sign?api-version=2018-06-28"
+	if r.Method != http.MethodPost || r.RequestURI != want || r.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("got  %s %s %v\nwant POST %s", r.Method, r.RequestURI, r.Header, want)
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"rtsptunnel/internal/edge"
+	"rtsptunnel/internal/tunnelopen"
 )
 
 // SetTokenLifetime shortens the life of each token for the hub until the test ends.
@@ -29,3 +32,9 @@ func TwinOfNobody(doc []byte) (reported []byte) { return new(module).Twin(doc, e
 
 // OwnStdout takes standard output away from everybody else.
 func OwnStdout() *os.File { return ownStdout() }
+
+// MethodOfBrokenModule is the answer of a module in which tunnelOpen panics.
+func MethodOfBrokenModule(t *testing.T, payload []byte, log zerolog.Logger) (status int, body []byte) {
+	t.Helper()
+	return (&module{log: log}).Method(t.Context(), tunnelopen.MethodName, payload)
+}

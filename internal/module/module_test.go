@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
+	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/hubclient"
 	"rtsptunnel/internal/localca"
@@ -144,6 +145,18 @@ func TestTunnelOpen_errors(t *testing.T) {
 	if len(r.tunnels) != 0 {
 		t.Error("a tunnel was opened")
 	}
+}
+
+// What must never happen costs the one call, not the process.
+func TestMethod_panics(t *testing.T) {
+	t.Parallel()
+	log := logtest.New()
+	status, body := module.MethodOfBrokenModule(t, []byte(payload("wss://h/", "tok", 554)), zerolog.New(log))
+	var answer struct{ Code, Target, Message string }
+	if err := json.Unmarshal(body, &answer); err != nil || status != 500 || answer.Code != "500" {
+		t.Errorf("answer %d %s, %v", status, body, err)
+	}
+	log.Await(t, "internal error", 1)
 }
 
 // Roots for remote endpoints are the system's and the file's, and nothing else: the
