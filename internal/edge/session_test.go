@@ -201,7 +201,7 @@ func TestRun_reconnectsLeaveNothing(t *testing.T) {
 // Nor by one that never comes about, wherever it fails.
 func TestRun_failuresLeaveNothing(t *testing.T) {
 	keepGarbage(t)
-	const failures = 20
+	const failures = 10
 	for name, c := range map[string]struct {
 		protocol edge.Protocol
 		answer   string // to the first byte
@@ -209,6 +209,7 @@ func TestRun_failuresLeaveNothing(t *testing.T) {
 		"TLS":       {edge.MQTT, "SSH-2.0\r\n"},
 		"CONNACK":   {edge.MQTT, "\x20\x02\x00\x05"},
 		"SUBACK":    {edge.MQTT, "\x20\x02\x00\x00\x90\x03\x00\x01\x80"},
+		"no SUBACK": {edge.MQTT, "\x20\x02\x00\x00"},
 		"WebSocket": {edge.MQTTWS, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +226,10 @@ func TestRun_failuresLeaveNothing(t *testing.T) {
 			}
 			before := openFiles(t)
 			client := s.client(t)
-			edge.SetTimes(client, func(ts *edge.Times) { ts.FirstWait, ts.LastWait, ts.LostWait = 1, 1, 1; ts.Connect = time.Second })
+			edge.SetTimes(client, func(ts *edge.Times) {
+				ts.FirstWait, ts.LastWait, ts.LostWait = 1, 1, 1
+				ts.Connect, ts.Subscribe = time.Second, 100*time.Millisecond
+			})
 			stop := s.keep(t, client)
 			awaitState(t, s, client, "failing", func(s edge.State) bool { return s.Attempts > failures })
 			stop()
