@@ -40,7 +40,7 @@ judges: build sdk-test proxy-test ## programs that are not ours: players, Micros
 sdk-test: build ## Microsoft's SDKs, unchanged, at the hub emulator; that of services calls the module, too
 	.ci/sdk
 
-proxy-test: build ## the module behind tinyproxy, with a login, refusing, dying
+proxy-test: build ## the module behind tinyproxy and squid, with a login, refusing, dying
 	.ci/proxy
 
 ci: ## what .ci/run runs, each step with its seconds
