@@ -40,7 +40,24 @@ const (
 	Internal        Code = "INTERNAL"
 )
 
-// Why a tunnel ended. ShuttingDown ends tunnels too.
+// Why a request is refused before anything is dialled. PolicyRemote and Disabled end
+// tunnels too, as ShuttingDown does.
+const (
+	RequestSize  Code = "REQ_SIZE"
+	PolicyRemote Code = "POLICY_REMOTE"
+	CameraBusy   Code = "CAM_BUSY"
+	LimitTunnels Code = "LIMIT_TUNNELS"
+	Disabled     Code = "DISABLED"
+)
+
+// Why the module ended a tunnel whose camera is not what it was.
+const (
+	CameraRemoved  Code = "CAM_REMOVED"
+	CameraChanged  Code = "CAM_CHANGED"
+	CameraDisabled Code = "CAM_DISABLED"
+)
+
+// Why a tunnel ended by itself.
 const (
 	CameraClosed Code = "CAM_CLOSED"
 	CameraLost   Code = "CAM_LOST"
@@ -113,6 +130,16 @@ var texts = map[Code]string{
 	CameraLost:      "the connection to the camera broke",
 	RemoteClosed:    "the remote endpoint ended the tunnel in order",
 	RemoteLost:      "the connection to the remote endpoint broke",
+
+	RequestSize:  "the payload or a member of it is too long, or too deep",
+	PolicyRemote: "the remote endpoint is not one that this device may reach",
+	CameraBusy:   "the camera has as many tunnels as it may have",
+	LimitTunnels: "there are as many tunnels as there may be",
+	Disabled:     "tunnels are switched off",
+
+	CameraRemoved:  "the camera was removed from the configuration",
+	CameraChanged:  "the camera's address or local port was changed",
+	CameraDisabled: "the camera was switched off",
 
 	HubDNS:          "the hub's name does not resolve: check the name and the site's DNS",
 	HubRefused:      "the hub refused the connection or cannot be reached: check that it runs and that the firewall lets its port through",

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -137,7 +136,7 @@ func (s *Set) dial(ctx context.Context, r tunnelopen.Request) (name string, came
 	defer cancel()
 	c, ok := s.o.Camera(r.LocalPort)
 	if !ok {
-		return "", nil, nil, tunnelopen.PortUnavailable(net.JoinHostPort("localhost", strconv.Itoa(r.LocalPort)))
+		return "", nil, nil, tunnelopen.PortUnavailable(r.LocalPort)
 	}
 	camera, err = within(ctx, s.o.CameraTimeout, c.Dial)
 	if err != nil {

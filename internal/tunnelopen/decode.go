@@ -3,12 +3,11 @@ package tunnelopen
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"regexp"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"rtsptunnel/internal/reason"
@@ -21,31 +20,44 @@ const (
 	memberPort     = "localPort"
 )
 
-const maxToken = 16 << 10 // bytes; header fields beyond that are refused by many servers
+// What a payload may be at most.
+const (
+	maxPayload = 128 << 10 // bytes; a hub passes on no more
+	maxDepth   = 8         // objects and arrays within each other, the payload's own object included
+	maxToken   = 16 << 10  // bytes; header fields beyond that are refused by many servers
+)
+
+// Decoder reads requests. Its zero value is the contract's.
+type Decoder struct {
+	Plaintext bool // take ws endpoints as well as wss: for a lab alone
+}
+
+// Decode is a zero Decoder's.
+func Decode(payload []byte) (Request, error) { return Decoder{}.Decode(payload) }
 
 // Decode reads a request from a direct method's payload and checks all three
 // members. Members it does not know are ignored. The error is always an *Error
 // that Response can answer; it never holds the token.
-func Decode(payload []byte) (Request, error) {
+func (d Decoder) Decode(payload []byte) (Request, error) {
 	members, err := split(payload)
 	if err != nil {
 		return Request{}, err
 	}
-	endpoint, err := text(members, memberEndpoint)
+	endpoint, err := members.text(MethodName, memberEndpoint)
 	if err != nil {
 		return Request{}, err
 	}
-	if err := checkEndpoint(endpoint); err != nil {
-		return Request{}, invalid(reason.RequestEndpoint, endpoint, memberEndpoint, err)
+	if err := d.checkEndpoint(endpoint); err != nil {
+		return Request{}, invalid(err, endpoint, memberEndpoint)
 	}
-	token, err := text(members, memberToken)
+	token, err := members.text(endpoint, memberToken)
 	if err != nil {
 		return Request{}, err
 	}
 	if err := checkToken(token); err != nil {
-		return Request{}, invalid(reason.RequestToken, endpoint, memberToken, err)
+		return Request{}, invalid(err, endpoint, memberToken)
 	}
-	port, err := port(members)
+	port, err := members.port()
 	if err != nil {
 		return Request{}, err
 	}
@@ -62,115 +74,149 @@ func Encode(r Request) ([]byte, error) {
 	})
 }
 
-// split returns the three members of the payload's object as raw JSON. A member
-// that stands there twice is refused: two readers could see two requests.
-func split(payload []byte) (map[string]json.RawMessage, error) {
-	notObject := func(err error) error { return invalid(reason.RequestJSON, MethodName, "payload", err) }
-	if !utf8.Valid(payload) {
-		return nil, notObject(fmt.Errorf("not UTF-8"))
+// members are the values of a payload's object by name, as raw JSON. Those of one
+// name stand in their order.
+type members map[string][]json.RawMessage
+
+func split(payload []byte) (members, error) {
+	if len(payload) > maxPayload {
+		return nil, badPayload(reason.RequestSize, fmt.Errorf("longer than %d bytes", maxPayload))
 	}
+	if !utf8.Valid(payload) {
+		return nil, badPayload(reason.RequestJSON, errors.New("not UTF-8"))
+	}
+	if deeper(payload, maxDepth) {
+		return nil, badPayload(reason.RequestSize, fmt.Errorf("deeper than %d", maxDepth))
+	}
+	m, err := object(payload)
+	if err != nil {
+		return nil, badPayload(reason.RequestJSON, err)
+	}
+	return m, nil
+}
+
+func badPayload(code reason.Code, err error) error {
+	return invalid(reason.New(code, err), MethodName, "payload")
+}
+
+// deeper tells whether objects and arrays stand more than limit deep in JSON.
+func deeper(payload []byte, limit int) bool {
+	depth, quoted, escaped := 0, false, false
+	for _, c := range payload {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			depth++
+		case c == '}', c == ']':
+			depth--
+		}
+		if depth > limit {
+			return true
+		}
+	}
+	return false
+}
+
+// object takes the payload apart. Only the contract's members are kept.
+func object(payload []byte) (members, error) {
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, notObject(err)
+		return nil, errors.New("not an object")
 	}
-	members := make(map[string]json.RawMessage, 3)
+	m := make(members, 3)
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, notObject(err)
+			return nil, notJSON(dec)
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, notObject(err)
+			return nil, notJSON(dec)
 		}
-		member, _ := name.(string)
-		if member != memberEndpoint && member != memberToken && member != memberPort {
-			continue
+		if name == memberEndpoint || name == memberToken || name == memberPort {
+			member, _ := name.(string)
+			m[member] = append(m[member], value)
 		}
-		if _, twice := members[member]; twice {
-			return nil, invalid(reason.RequestField, MethodName, member, fmt.Errorf("given twice"))
-		}
-		members[member] = value
 	}
 	if _, err := dec.Token(); err != nil { // the closing brace
-		return nil, notObject(err)
+		return nil, notJSON(dec)
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, notObject(fmt.Errorf("bytes after the object"))
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("bytes after the object")
 	}
-	return members, nil
+	return m, nil
 }
 
-// text is a member that must be a string with something in it.
-func text(members map[string]json.RawMessage, name string) (string, error) {
-	raw, ok := members[name]
-	if !ok {
-		return "", invalid(reason.RequestField, MethodName, name, fmt.Errorf("missing"))
+// notJSON says where reading stopped; the decoder's own words quote the payload.
+func notJSON(dec *json.Decoder) error {
+	return fmt.Errorf("not JSON, near byte %d", dec.InputOffset())
+}
+
+// one is the member's only value. A member that stands there twice is refused: two
+// readers could see two requests.
+func (m members) one(target, name string) (json.RawMessage, error) {
+	switch values := m[name]; len(values) {
+	case 0:
+		return nil, invalid(reason.New(reason.RequestField, errors.New("missing")), target, name)
+	case 1:
+		return values[0], nil
+	default:
+		return nil, invalid(reason.New(reason.RequestField, errors.New("given twice")), target, name)
 	}
-	if raw[0] != '"' {
-		return "", invalid(reason.RequestType, MethodName, name, fmt.Errorf("not a string"))
+}
+
+// text is a member that must be a string.
+func (m members) text(target, name string) (string, error) {
+	raw, err := m.one(target, name)
+	if err != nil {
+		return "", err
 	}
 	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", invalid(reason.RequestType, MethodName, name, err)
-	}
-	if s == "" {
-		return "", invalid(reason.RequestField, MethodName, name, fmt.Errorf("empty"))
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", invalid(reason.New(reason.RequestType, errors.New("not a string")), target, name)
 	}
 	return s, nil
 }
 
 var integer = regexp.MustCompile(`^-?[0-9]+$`)
 
-// port is the local port: an integer literal (554.0, 5e2 and "554" are not).
-// Every integer is a good request; one that cannot be a port is not available.
-func port(members map[string]json.RawMessage) (int, error) {
-	raw, ok := members[memberPort]
-	if !ok {
-		return 0, invalid(reason.RequestField, MethodName, memberPort, fmt.Errorf("missing"))
+// port is the local port: an integer literal (554.0, 5e2 and "554" are not). Every
+// integer is a good request, also one that no port can have; of one that is too
+// large for an int the nearest stands.
+func (m members) port() (int, error) {
+	raw, err := m.one(MethodName, memberPort)
+	if err != nil {
+		return 0, err
 	}
 	if !integer.Match(raw) {
-		return 0, invalid(reason.RequestType, MethodName, memberPort, fmt.Errorf("not an integer"))
+		return 0, invalid(reason.New(reason.RequestType, errors.New("not an integer")), MethodName, memberPort)
 	}
 	n, err := strconv.Atoi(string(raw))
-	if err != nil || n < 1 || n > 65535 {
-		return 0, PortUnavailable("localhost:" + string(raw[:min(len(raw), 20)]))
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // the pattern leaves nothing else
+		return 0, invalid(reason.New(reason.RequestType, errors.New("not an integer")), MethodName, memberPort)
 	}
 	return n, nil
-}
-
-func checkEndpoint(endpoint string) error {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return fmt.Errorf("not a URL") // url.Error repeats the URL, userinfo included
-	}
-	switch {
-	case u.Scheme != "wss":
-		return fmt.Errorf("scheme is not wss")
-	case u.Hostname() == "":
-		return fmt.Errorf("no host")
-	case u.User != nil:
-		return fmt.Errorf("userinfo is not allowed")
-	case strings.Contains(endpoint, "#"):
-		return fmt.Errorf("a fragment is not allowed")
-	}
-	if p := u.Port(); p != "" {
-		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("port out of range")
-		}
-	}
-	return nil
 }
 
 // checkToken accepts what may stand in a header field, so that nobody can smuggle
 // another field in through the token.
 func checkToken(token string) error {
+	unfit := func(text string) error { return reason.New(reason.RequestToken, errors.New(text)) }
+	if token == "" {
+		return unfit("empty")
+	}
 	if len(token) > maxToken {
-		return fmt.Errorf("longer than %d bytes", maxToken)
+		return unfit(fmt.Sprintf("longer than %d bytes", maxToken))
 	}
 	for _, c := range []byte(token) {
 		if c < '!' || c > '~' {
-			return fmt.Errorf("holds a character outside visible ASCII")
+			return unfit("holds a character outside visible ASCII")
 		}
 	}
 	return nil

@@ -1,12 +1,16 @@
 package tunnelopen
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"rtsptunnel/internal/reason"
 )
@@ -20,6 +24,9 @@ const (
 	messageRemote        = "Could not connect to remote endpoint"
 	messageRemoteTimeout = "Timed out connecting to remote endpoint"
 	messageProxy         = "Proxy refused the connection"
+	messageForbidden     = "Remote endpoint is not allowed"
+	messageTooMany       = "Too many tunnels"
+	messageDisabled      = "Tunnels are disabled"
 	messageShuttingDown  = "Shutting down"
 	messageInternal      = "Internal error"
 	messageUnknown       = "Unknown method"
@@ -34,7 +41,7 @@ const (
 // reason and a cause for the log beside it.
 type Error struct {
 	Status  int         // the method's status; the body's code is the same number
-	Target  string      // "{camera host}:{localPort}", or the remote endpoint
+	Target  string      // "{camera host}:{localPort}", the remote endpoint, or MethodName
 	Message string      // short, without anything that identifies a person
 	Reason  reason.Code // for the log only
 	Err     error       // for the log only; may be nil
@@ -58,9 +65,27 @@ type body struct {
 	Message string `json:"message"`
 }
 
-// PortUnavailable says that no camera has the local port that target ends with.
-func PortUnavailable(target string) error {
-	return &Error{Status: http.StatusBadRequest, Target: target, Message: messagePort, Reason: reason.PortNotAllowed}
+// PortUnavailable says that no camera has this local port, whatever the number.
+func PortUnavailable(localPort int) error {
+	return &Error{
+		Status: http.StatusBadRequest, Target: "localhost:" + strconv.Itoa(localPort), Message: messagePort,
+		Reason: reason.PortNotAllowed,
+	}
+}
+
+// RemoteForbidden says that the device's policy does not allow the endpoint.
+func RemoteForbidden(endpoint string, err error) error {
+	return &Error{
+		Status: http.StatusForbidden, Target: endpointTarget(endpoint), Message: messageForbidden,
+		Reason: reason.PolicyRemote, Err: err,
+	}
+}
+
+// TooManyTunnels says that a cap is reached: reason.CameraBusy for the camera's own,
+// reason.LimitTunnels for that of all cameras. The target is the camera's for both,
+// since the camera is known by then and the caller can ask for it again.
+func TooManyTunnels(target string, which reason.Code) error {
+	return &Error{Status: http.StatusTooManyRequests, Target: target, Message: messageTooMany, Reason: which}
 }
 
 // CameraUnreachable says that the camera at target did not take a TCP connection.
@@ -114,6 +139,14 @@ func ShuttingDown() error {
 	}
 }
 
+// Disabled says that the operator has switched tunnels off.
+func Disabled() error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Target: MethodName, Message: messageDisabled,
+		Reason: reason.Disabled,
+	}
+}
+
 // UnknownMethod says that a direct method was called that the module does not have.
 func UnknownMethod(name string) error {
 	return &Error{
@@ -122,13 +155,16 @@ func UnknownMethod(name string) error {
 	}
 }
 
-func invalid(code reason.Code, target, member string, err error) error {
+// invalid says that a member of the request, or its payload as a whole, is not what
+// it must be. target is the remote endpoint where that was readable and is what the
+// member is about, else MethodName.
+func invalid(err error, target, member string) error {
 	if target != MethodName {
 		target = endpointTarget(target)
 	}
 	return &Error{
 		Status: http.StatusBadRequest, Target: target, Message: messageInvalid + member,
-		Reason: code, Err: err,
+		Reason: reason.Of(err), Err: err,
 	}
 }
 
@@ -143,11 +179,29 @@ func Response(err error) (status int, payload []byte) {
 	if !ok {
 		e = &Error{Status: http.StatusInternalServerError, Target: MethodName, Message: messageInternal}
 	}
-	payload, err = json.Marshal(body{Code: strconv.Itoa(e.Status), Target: e.Target, Message: e.Message})
-	if err != nil { // three strings always marshal
-		return http.StatusInternalServerError, nil
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // an endpoint's & stays as it was sent
+	if err := enc.Encode(body{Code: strconv.Itoa(e.Status), Target: e.Target, Message: e.Message}); err != nil {
+		return http.StatusInternalServerError, nil // three strings always encode
 	}
-	return e.Status, payload
+	return e.Status, escape(bytes.TrimSpace(b.Bytes()))
+}
+
+// escape writes all but ASCII as \u escapes: the caller's own words come back to it
+// unchanged, and cannot steer the terminal of somebody who looks at the raw body.
+func escape(payload []byte) []byte {
+	var out []byte
+	for _, c := range string(payload) {
+		if c < 0x7f {
+			out = utf8.AppendRune(out, c)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
+	}
+	return out
 }
 
 // Refused reads an answer other than 200 at the caller's end, as Response wrote
@@ -164,11 +218,13 @@ func Refused(status int, payload []byte) *Error {
 // endpointTarget is the endpoint as the caller sent it, without userinfo and not
 // endlessly long.
 func endpointTarget(endpoint string) string {
-	if u, err := url.Parse(endpoint); err == nil && u.User != nil {
+	u, err := url.Parse(endpoint)
+	switch {
+	case endpoint == "", (err != nil || u.Host == "") && strings.Contains(endpoint, "@"):
+		return MethodName // nothing to echo, or no URL with a host, and it may hold a login
+	case err == nil && u.User != nil:
 		u.User = nil
 		endpoint = u.String()
-	} else if err != nil && strings.Contains(endpoint, "@") {
-		return MethodName // not a URL, and it may hold a login
 	}
 	return strings.ToValidUTF8(endpoint[:min(len(endpoint), maxTarget)], "")
 }

@@ -38,9 +38,9 @@ const (
 
 // Request asks for one tunnel.
 type Request struct {
-	RemoteEndpoint string // wss URL, checked by Decode
+	RemoteEndpoint string // wss URL of at most 8 KiB, checked by Decode; its query may be secret
 	Token          Token  // 1 to 16384 visible ASCII characters, checked by Decode
-	LocalPort      int    // 1 to 65535, checked by Decode; names the camera
+	LocalPort      int    // names the camera; any integer: one that is no port names none
 }
 
 // Header is the header of the WebSocket's opening request: the bearer token, the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,6 +22,9 @@ func TestDecode_good(t *testing.T) {
 	for name, payload := range map[string]string{
 		"as documented":           good,
 		"unknown members ignored": strings.Replace(good, "{", `{"x":{"y":[1]},"RemoteEndpoint":1,`, 1),
+		"eight deep":              strings.Replace(good, "{", `{"x":[[[[[[["\"]"]]]]]]],`, 1),
+		"as long as may be":       good + strings.Repeat(" ", 128<<10-len(good)),
+		"hostile but unknown":     strings.Replace(good, "{", `{"x":1e999,"y":"\ud800","x":"\u0000","__proto__":{},`, 1),
 		"blanks around":           " \n" + good + "\t",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -32,6 +36,20 @@ func TestDecode_good(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// Every integer is a good request: that no camera has such a port is said later, in
+// its turn.
+func TestDecode_anyIntegerIsAPort(t *testing.T) {
+	for literal, want := range map[string]int{
+		"0": 0, "-0": 0, "-1": -1, "65536": 65536, "4294967850": 4294967850,
+		strings.Repeat("9", 5000): math.MaxInt, "-" + strings.Repeat("9", 5000): math.MinInt,
+	} {
+		r, err := tunnelopen.Decode([]byte(strings.Replace(good, "554", literal, 1)))
+		if err != nil || r.LocalPort != want {
+			t.Errorf("%.20s is read as %d, %v; want %d", literal, r.LocalPort, err, want)
+		}
 	}
 }
 
@@ -66,22 +84,33 @@ func TestDecode_bad(t *testing.T) {
 		{"cut off", good[:len(good)-1], "tunnelOpen", "Invalid request: payload", reason.RequestJSON},
 		{"bytes after", good + "x", "tunnelOpen", "Invalid request: payload", reason.RequestJSON},
 		{"not UTF-8", strings.Replace(good, "wss", "w\xffs", 1), "tunnelOpen", "Invalid request: payload", reason.RequestJSON},
-		{"deep", strings.Repeat("[", 20000), "tunnelOpen", "Invalid request: payload", reason.RequestJSON},
+		{"deep", strings.Repeat("[", 20000), "tunnelOpen", "Invalid request: payload", reason.RequestSize},
+		{"nine deep", with("x", "[[[[[[[[]]]]]]]]"), "tunnelOpen", "Invalid request: payload", reason.RequestSize},
+		{"too long", good + strings.Repeat(" ", 128<<10-len(good)+1), "tunnelOpen", "Invalid request: payload", reason.RequestSize},
+		{"number too large for any reader", with("localPort", "1e999"), "tunnelOpen", "Invalid request: localPort", reason.RequestType},
 		{"no endpoint", with("remoteEndpoint", ""), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestField},
 		{"empty endpoint", with("remoteEndpoint", `""`), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestField},
 		{"endpoint null", with("remoteEndpoint", `null`), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestType},
 		{"endpoint number", with("remoteEndpoint", `5`), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestType},
+		{"endpoint twice", strings.Replace(good, "{", `{"remoteEndpoint":"wss://other.example.com/",`, 1), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestField},
+		{"endpoint twice, once in disguise", strings.Replace(good, "{", `{"remote\u0045ndpoint":"wss://other.example.com/",`, 1), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestField},
+		{"endpoint too long", with("remoteEndpoint", `"wss://h/`+strings.Repeat("a", 8<<10-8+1)+`"`), "wss://h/" + strings.Repeat("a", 2<<10-8), "Invalid request: remoteEndpoint", reason.RequestSize},
 		{"plain ws", with("remoteEndpoint", `"ws://h/x"`), "ws://h/x", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"https", with("remoteEndpoint", `"https://h/x"`), "https://h/x", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"no host", with("remoteEndpoint", `"wss:///x"`), "wss:///x", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"userinfo", with("remoteEndpoint", `"wss://u:p@h/x"`), "wss://h/x", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"userinfo in no URL", with("remoteEndpoint", `"wss://u:p@h:x/x"`), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
+		{"login without slashes", with("remoteEndpoint", `"wss:u:p@h/x"`), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
+		{"login without a scheme", with("remoteEndpoint", `"u@h/x"`), "tunnelOpen", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"fragment", with("remoteEndpoint", `"wss://h/x#y"`), "wss://h/x#y", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"port out of range", with("remoteEndpoint", `"wss://h:70000/"`), "wss://h:70000/", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
 		{"control character", with("remoteEndpoint", `"wss://h/\r\nX: y"`), "wss://h/\r\nX: y", "Invalid request: remoteEndpoint", reason.RequestEndpoint},
-		{"no token", with("remoteAuthorizationToken", ""), "tunnelOpen", "Invalid request: remoteAuthorizationToken", reason.RequestField},
-		{"empty token", with("remoteAuthorizationToken", `""`), "tunnelOpen", "Invalid request: remoteAuthorizationToken", reason.RequestField},
-		{"token object", with("remoteAuthorizationToken", `{}`), "tunnelOpen", "Invalid request: remoteAuthorizationToken", reason.RequestType},
+		{"no token", with("remoteAuthorizationToken", ""), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestField},
+		{"empty token", with("remoteAuthorizationToken", `""`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
+		{"token twice", strings.Replace(good, "{", `{"remoteAuthorizationToken":"other",`, 1), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestField},
+		{"token with a line separator", with("remoteAuthorizationToken", `"a\u2028b"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
+		{"token with half a character", with("remoteAuthorizationToken", `"a\ud800b"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
+		{"token object", with("remoteAuthorizationToken", `{}`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestType},
 		{"token with CRLF", with("remoteAuthorizationToken", `"a\r\nX: y"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
 		{"token with a blank", with("remoteAuthorizationToken", `"a b"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
 		{"token with DEL", with("remoteAuthorizationToken", `"a\u007f"`), endpoint, "Invalid request: remoteAuthorizationToken", reason.RequestToken},
@@ -94,10 +123,6 @@ func TestDecode_bad(t *testing.T) {
 		{"port fraction", with("localPort", `554.0`), "tunnelOpen", "Invalid request: localPort", reason.RequestType},
 		{"port exponent", with("localPort", `5e2`), "tunnelOpen", "Invalid request: localPort", reason.RequestType},
 		{"port twice", strings.Replace(good, "}", `,"localPort":555}`, 1), "tunnelOpen", "Invalid request: localPort", reason.RequestField},
-		{"port zero", with("localPort", `0`), "localhost:0", "Local port is not available", reason.PortNotAllowed},
-		{"port negative", with("localPort", `-1`), "localhost:-1", "Local port is not available", reason.PortNotAllowed},
-		{"port too large", with("localPort", `65536`), "localhost:65536", "Local port is not available", reason.PortNotAllowed},
-		{"port huge", with("localPort", strings.Repeat("9", 5000)), "localhost:" + strings.Repeat("9", 20), "Local port is not available", reason.PortNotAllowed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := tunnelopen.Decode([]byte(c.payload))
@@ -135,7 +160,7 @@ func TestResponse_documentedErrors(t *testing.T) {
 	}{
 		{nil, 200, `{}`},
 		{
-			tunnelopen.PortUnavailable("localhost:554"), 400,
+			tunnelopen.PortUnavailable(554), 400,
 			`{"code":"400","target":"localhost:554","message":"Local port is not available"}`,
 		},
 		{
@@ -260,28 +285,4 @@ func TestHeader(t *testing.T) {
 	if d := cmp.Diff(want, tunnelopen.Header("tok", "rtsptunnel/1.0 (linux; arm64)")); d != "" {
 		t.Error(d)
 	}
-}
-
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte(good))
-	f.Add([]byte(`{"remoteEndpoint":"wss://u@h","remoteAuthorizationToken":1,"localPort":"1"}`))
-	f.Add([]byte(`[{}]`))
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		r, err := tunnelopen.Decode(payload)
-		if err != nil {
-			status, body := tunnelopen.Response(err)
-			var members map[string]string
-			if json.Unmarshal(body, &members) != nil || len(members) != 3 || status != 400 {
-				t.Fatalf("answer %d %s", status, body)
-			}
-			return
-		}
-		again, err := tunnelopen.Encode(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if back, err := tunnelopen.Decode(again); err != nil || back != r {
-			t.Fatalf("%v became %v, %v", r, back, err)
-		}
-	})
 }
