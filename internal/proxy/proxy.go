@@ -119,3 +119,6 @@ func (c *conversation) Read(p []byte) (int, error) {
 	}
 	return c.Conn.Read(p)
 }
+
+// NetConn is the connection to the proxy.
+func (c *conversation) NetConn() net.Conn { return c.Conn }

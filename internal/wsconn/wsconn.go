@@ -154,7 +154,8 @@ func (c *Conn) Close() error { return c.CloseCause(nil) }
 
 // CloseCause sends Close, unless one was sent, and closes the connection without
 // waiting for the peer. The code tells the peer whether what it has is the whole:
-// 1000 for a nil error, 1001 when the module shuts down, else 1011.
+// 1000 for a nil error, 1001 when the module shuts down, 1008 when its operator does
+// not want the tunnel any more, else 1011.
 func (c *Conn) CloseCause(err error) error {
 	code, text := closeCode(err)
 	_ = c.sendClose(code, text) // an end that cannot be said is still an end
@@ -179,6 +180,8 @@ func closeCode(err error) (code int, text string) {
 		return websocket.CloseNormalClosure, ""
 	case reason.ShuttingDown:
 		return websocket.CloseGoingAway, string(why)
+	case reason.Disabled, reason.PolicyRemote, reason.CameraRemoved, reason.CameraChanged, reason.CameraDisabled:
+		return websocket.ClosePolicyViolation, string(why)
 	default:
 		return websocket.CloseInternalServerErr, string(why)
 	}

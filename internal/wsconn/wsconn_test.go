@@ -224,6 +224,11 @@ func TestCloseCause_tellsThePeerWhy(t *testing.T) {
 	}{
 		{nil, websocket.CloseNormalClosure, ""},
 		{reason.New(reason.ShuttingDown, nil), websocket.CloseGoingAway, "SHUTTING_DOWN"},
+		{reason.New(reason.Disabled, nil), websocket.ClosePolicyViolation, "DISABLED"},
+		{reason.New(reason.PolicyRemote, errors.New("gw.example.com")), websocket.ClosePolicyViolation, "POLICY_REMOTE"},
+		{reason.New(reason.CameraRemoved, nil), websocket.ClosePolicyViolation, "CAM_REMOVED"},
+		{reason.New(reason.CameraChanged, nil), websocket.ClosePolicyViolation, "CAM_CHANGED"},
+		{reason.New(reason.CameraDisabled, nil), websocket.ClosePolicyViolation, "CAM_DISABLED"},
 		{errors.New("read tcp 10.0.0.21:554: connection reset"), websocket.CloseInternalServerErr, "INTERNAL"},
 		{reason.New(reason.CameraLost, errors.New("10.0.0.21")), websocket.CloseInternalServerErr, "CAM_LOST"},
 	} {
