@@ -1,39 +1,176 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"net"
+	"slices"
+	"sync"
+	"time"
 
 	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/relay"
+	"rtsptunnel/internal/tunnelopen"
 )
 
-// enter counts a tunnel from its first dial on; end ends it. False once the set
-// shuts down.
-func (s *Set) enter(id string, end context.CancelCauseFunc) bool {
+// Set is the live tunnels. Its methods may be called by several goroutines.
+type Set struct {
+	o Options
+
+	mu       sync.Mutex
+	limits   Limits
+	closing  bool
+	slots    map[*slot]struct{}
+	byCamera map[string]int // how many of slots a camera has, by its name
+	totals   Totals
+	tunnels  sync.WaitGroup // one for each that was admitted, until its last line is logged
+}
+
+// slot is one tunnel's place in its Set, from before the first dial until both
+// connections are closed.
+type slot struct {
+	camera Camera
+	limits Limits // when it was admitted
+	end    context.CancelCauseFunc
+
+	// With the Set's mu.
+	info   Info
+	remote net.Conn    // once open
+	forced *time.Timer // resets remote; set once the tunnel was ended
+	reset  bool        // forced did
+}
+
+// Info is one tunnel of a Set.
+type Info struct {
+	ID             string
+	Camera         string // its name
+	LocalPort      int
+	RemoteEndpoint string    // as it was asked for: its query may be secret
+	Since          time.Time // when it was asked for
+	Open           bool      // false while it is being opened
+}
+
+// Totals counts since a Set was made.
+type Totals struct {
+	Opened, Failed     int64 // tunnels opened; requests that were not fulfilled
+	BytesUp, BytesDown int64 // delivered by tunnels that have ended: to the remote end, to the camera
+}
+
+// New returns an empty set. Shutdown ends it.
+func New(o Options) *Set {
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	return &Set{
+		o: o, limits: o.Limits.withDefaults(),
+		slots: make(map[*slot]struct{}), byCamera: make(map[string]int),
+	}
+}
+
+// admit decides about a request and takes a slot for it; leave gives it back, and
+// tunnels.Done says that all is over. end ends the tunnel. Nothing was dialled if
+// there is an error, which is the contract's.
+func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (*slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return false
+		return nil, tunnelopen.ShuttingDown()
 	}
-	s.ends[id] = end
+	if !s.limits.Enabled {
+		return nil, tunnelopen.Disabled()
+	}
+	camera, ok := s.o.Camera(r.LocalPort)
+	if !ok {
+		return nil, tunnelopen.PortUnavailable(r.LocalPort)
+	}
+	if s.o.Allow != nil {
+		if err := s.o.Allow(r); err != nil {
+			return nil, tunnelopen.RemoteForbidden(r.RemoteEndpoint, err)
+		}
+	}
+	if camera.MaxTunnels > 0 && s.byCamera[camera.Name] >= camera.MaxTunnels {
+		return nil, tunnelopen.TooManyTunnels(camera.Target, reason.CameraBusy)
+	}
+	if len(s.slots) >= s.limits.Max {
+		return nil, tunnelopen.TooManyTunnels(camera.Target, reason.LimitTunnels)
+	}
+	t := &slot{camera: camera, limits: s.limits, end: end, info: Info{
+		ID: rand.Text()[:8], Camera: camera.Name, LocalPort: r.LocalPort,
+		RemoteEndpoint: r.RemoteEndpoint, Since: time.Now(),
+	}}
+	s.slots[t] = struct{}{}
+	s.byCamera[camera.Name]++
 	s.tunnels.Add(1)
-	return true
+	return t, nil
 }
 
-// leave is enter's counterpart: nothing of the tunnel is left.
-func (s *Set) leave(id string) {
+// opened says that both ends of a tunnel are connected.
+func (s *Set) opened(t *slot, remote net.Conn) {
 	s.mu.Lock()
-	end := s.ends[id]
-	delete(s.ends, id)
-	s.mu.Unlock()
-	end(nil)
-	s.tunnels.Done()
+	defer s.mu.Unlock()
+	t.remote, t.info.Open = remote, true
+	s.totals.Opened++
+}
+
+// fail counts a request that was not fulfilled.
+func (s *Set) fail() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.totals.Failed++
+}
+
+// leave gives the slot of a tunnel back, of which no connection is left. It tells
+// whether the remote end was reset.
+func (s *Set) leave(t *slot, r relay.Result) (reset bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.slots, t)
+	if s.byCamera[t.info.Camera]--; s.byCamera[t.info.Camera] == 0 {
+		delete(s.byCamera, t.info.Camera)
+	}
+	s.totals.BytesUp += r.AtoB
+	s.totals.BytesDown += r.BtoA
+	if t.forced != nil {
+		t.forced.Stop()
+	}
+	t.end(nil)
+	return t.reset
 }
 
 // Len is the number of tunnels that are open or being opened.
 func (s *Set) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.ends)
+	return len(s.slots)
+}
+
+// Count is how many of them a camera has.
+func (s *Set) Count(camera string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byCamera[camera]
+}
+
+// Tunnels is all of them, the oldest first.
+func (s *Set) Tunnels() []Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Info, 0, len(s.slots))
+	for t := range s.slots {
+		all = append(all, t.info)
+	}
+	slices.SortFunc(all, func(a, b Info) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// Totals counts since the set was made.
+func (s *Set) Totals() Totals {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.totals
 }
 
 // Shutdown opens nothing any more, tells every tunnel's remote end that the module
@@ -42,8 +179,8 @@ func (s *Set) Len() int {
 func (s *Set) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
-	for _, end := range s.ends {
-		end(reason.New(reason.ShuttingDown, nil))
+	for t := range s.slots {
+		t.end(reason.New(reason.ShuttingDown, nil))
 	}
 	s.mu.Unlock()
 

@@ -1,12 +1,16 @@
 // Package tunnel is the life of a tunnel: it is opened for a request, lives in a
 // [Set] while its relay runs, and is closed with it.
 //
-// The way of one request ("Implement the direct method tunnelOpen"):
-//   - the local port names a camera, or the request ends here;
+// The way of one request ("Implement the direct method tunnelOpen"), in this order:
+//   - tunnels are not switched off, and the module does not shut down (503);
+//   - the local port names a camera (400);
+//   - the policy allows the remote endpoint (403);
+//   - a slot is free, the camera's and the set's, and is taken (429);
 //   - the camera is dialled, then the remote endpoint, each with its own limit and
 //     both with one together;
 //   - Open returns, so that the caller can answer at once;
-//   - the relay goes on until one of the two ends, or until Shutdown.
+//   - the relay goes on until one of the two ends, or until End or Shutdown; then the
+//     slot is free again.
 //
 // Nothing is retried: the service does that. A line belongs here when it concerns
 // when a tunnel begins, counts or ends. The package does not know IoT Hub, MQTT,
@@ -15,11 +19,9 @@ package tunnel
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -31,52 +33,30 @@ import (
 
 // Camera is one camera to a tunnel.
 type Camera struct {
-	Name   string                                      // for logs
-	Target string                                      // as the contract names it in an error
-	Dial   func(ctx context.Context) (net.Conn, error) // errors have a reason code
+	Name       string                                      // for logs and for counting
+	Target     string                                      // as the contract names it in an error
+	MaxTunnels int                                         // at a time; no limit of its own if zero
+	Dial       func(ctx context.Context) (net.Conn, error) // errors have a reason code
 }
 
-// Options are what a Set is made of.
+// Options are what a Set is made of. Camera and Allow are asked with the Set locked,
+// so that nothing changes between their answers and the slot: they must be quick and
+// must not call the Set.
 type Options struct {
 	// Camera finds the camera with a local port. Required.
 	Camera func(localPort int) (Camera, bool)
+	// Allow is the policy for remote endpoints: an error refuses this one. All are
+	// allowed if nil.
+	Allow func(r tunnelopen.Request) error
 	// Remote dials a request's endpoint with its token. Errors have a reason code;
 	// one whose chain offers HTTPStatus() (status int, phrase string) is the remote
-	// end's own answer and is passed on. Required.
+	// end's own answer and is passed on. A connection that has a method Reset() error
+	// is reset by it when it cannot be closed in time. Required.
 	Remote func(ctx context.Context, r tunnelopen.Request) (net.Conn, error)
 
-	CameraTimeout time.Duration // 5 s if zero
-	RemoteTimeout time.Duration // 10 s if zero
-	OpenTimeout   time.Duration // for both together; 20 s if zero
+	Limits Limits // the first ones; DefaultLimits if zero
 
 	Log zerolog.Logger
-}
-
-func (o Options) withDefaults() Options {
-	fill := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	fill(&o.CameraTimeout, 5*time.Second)
-	fill(&o.RemoteTimeout, 10*time.Second)
-	fill(&o.OpenTimeout, 20*time.Second)
-	return o
-}
-
-// Set is the live tunnels. Its methods may be called by several goroutines.
-type Set struct {
-	o Options
-
-	mu      sync.Mutex
-	closing bool
-	ends    map[string]context.CancelCauseFunc // by tunnel id, from the first dial on
-	tunnels sync.WaitGroup                     // one for each entry of ends
-}
-
-// New returns an empty set. Shutdown ends it.
-func New(o Options) *Set {
-	return &Set{o: o.withDefaults(), ends: make(map[string]context.CancelCauseFunc)}
 }
 
 // Open opens a tunnel for r and returns when it is open; the tunnel outlives the
@@ -84,42 +64,42 @@ func New(o Options) *Set {
 // for tunnelopen.Response. One line is logged for the outcome, and one when the
 // tunnel ends.
 func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
-	begin := time.Now()
-	id := rand.Text()[:8]
-	log := s.o.Log.With().Str("tunnel", id).Int("localPort", r.LocalPort).Str("remote", host(r.RemoteEndpoint)).Logger()
-
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	if !s.enter(id, end) {
+	log := s.o.Log.With().Int("localPort", r.LocalPort).Str("remote", host(r.RemoteEndpoint)).Logger()
+	t, err := s.admit(r, end)
+	if err != nil {
 		end(nil)
-		return refused(log, tunnelopen.ShuttingDown())
+		return s.refused(log, err)
 	}
+	log = log.With().Str("tunnel", t.info.ID).Str("camera", t.camera.Name).Logger()
 	opened := false
 	defer func() {
 		if !opened { // also after a panic in a dial
-			s.leave(id)
+			s.leave(t, relay.Result{})
+			s.tunnels.Done()
 		}
 	}()
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
-	name, camera, remote, err := s.dial(life, r)
+	camera, remote, err := s.dial(life, t, r)
 	if stop(); err != nil {
-		if reason.Of(context.Cause(life)) == reason.ShuttingDown {
-			err = tunnelopen.ShuttingDown()
-		}
-		return refused(log, err)
+		return s.refused(log, err)
 	}
 	opened = true
-	log = log.With().Str("camera", name).Logger()
-	log.Info().Dur("durMs", time.Since(begin)).Msg("tunnel opened")
+	s.opened(t, remote)
+	log.Info().Dur("durMs", time.Since(t.info.Since)).Msg("tunnel opened")
 	go func() {
-		defer s.leave(id)
+		defer s.tunnels.Done()
 		opened := time.Now()
-		logEnd(log, relay.Run(life, camera, remote), time.Since(opened))
+		result := relay.Run(life, camera, remote)
+		logEnd(log, result, s.leave(t, result), time.Since(opened))
 	}()
 	return nil
 }
 
-// refused logs why a request was not fulfilled, once, and returns the error.
-func refused(log zerolog.Logger, err error) error {
+// refused counts and logs why a request was not fulfilled, once, and returns the
+// error.
+func (s *Set) refused(log zerolog.Logger, err error) error {
+	s.fail()
 	e, _ := errors.AsType[*tunnelopen.Error](err)
 	event := log.Warn().Err(err)
 	if e != nil {
@@ -130,28 +110,37 @@ func refused(log zerolog.Logger, err error) error {
 }
 
 // dial dials the camera, then the remote end, and hangs up on the first at once if
-// the second fails: cameras have few sessions.
-func (s *Set) dial(ctx context.Context, r tunnelopen.Request) (name string, camera, remote net.Conn, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.o.OpenTimeout)
-	defer cancel()
-	c, ok := s.o.Camera(r.LocalPort)
-	if !ok {
-		return "", nil, nil, tunnelopen.PortUnavailable(r.LocalPort)
+// the second fails: cameras have few sessions. If the tunnel was ended meanwhile, the
+// error says why.
+func (s *Set) dial(life context.Context, t *slot, r tunnelopen.Request) (camera, remote net.Conn, err error) {
+	camera, remote, err = s.dialBoth(life, t, r)
+	ended := interrupted(context.Cause(life), t, r)
+	if ended == nil {
+		return camera, remote, err
 	}
-	camera, err = within(ctx, s.o.CameraTimeout, c.Dial)
+	if err == nil {
+		relay.Run(life, camera, remote) // closes both, and says why
+	}
+	return nil, nil, ended
+}
+
+func (s *Set) dialBoth(ctx context.Context, t *slot, r tunnelopen.Request) (camera, remote net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, t.limits.OpenTimeout)
+	defer cancel()
+	camera, err = within(ctx, t.limits.CameraTimeout, t.camera.Dial)
 	if err != nil {
-		return "", nil, nil, tunnelopen.CameraUnreachable(c.Target, err)
+		return nil, nil, tunnelopen.CameraUnreachable(t.camera.Target, err)
 	}
 	defer func(camera net.Conn) {
 		if remote == nil { // also after a panic
 			_ = camera.Close()
 		}
 	}(camera)
-	remote, err = within(ctx, s.o.RemoteTimeout, func(ctx context.Context) (net.Conn, error) { return s.o.Remote(ctx, r) })
+	remote, err = within(ctx, t.limits.RemoteTimeout, func(ctx context.Context) (net.Conn, error) { return s.o.Remote(ctx, r) })
 	if err != nil {
-		return "", nil, nil, remoteError(r, err)
+		return nil, nil, remoteError(r, err)
 	}
-	return c.Name, camera, remote, nil
+	return camera, remote, nil
 }
 
 func within(ctx context.Context, limit time.Duration, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
@@ -160,7 +149,8 @@ func within(ctx context.Context, limit time.Duration, dial func(context.Context)
 	return dial(ctx)
 }
 
-// remoteError tells an answer of the remote end from no answer.
+// remoteError tells an answer of the remote end from no answer, and both from an
+// address that may not be dialled.
 func remoteError(r tunnelopen.Request, err error) error {
 	if answer, ok := errors.AsType[interface {
 		error
@@ -169,23 +159,31 @@ func remoteError(r tunnelopen.Request, err error) error {
 		status, phrase := answer.HTTPStatus()
 		return tunnelopen.RemoteAnswered(r, status, phrase, err)
 	}
+	if reason.Of(err) == reason.PolicyRemote {
+		return tunnelopen.RemoteForbidden(r.RemoteEndpoint, err)
+	}
 	return tunnelopen.RemoteUnreachable(r.RemoteEndpoint, err)
 }
 
-// logEnd writes the closing record.
-func logEnd(log zerolog.Logger, r relay.Result, lasted time.Duration) {
+// logEnd writes the closing record. reset: the remote end was not told, since it took
+// no bytes.
+func logEnd(log zerolog.Logger, r relay.Result, reset bool, lasted time.Duration) {
 	closedBy, why := "module", reason.Of(r.Err)
-	switch r.First {
-	case relay.A:
+	switch {
+	case r.First == relay.A:
 		closedBy = "camera"
-	case relay.B:
+	case r.First == relay.B:
 		closedBy = "remote"
-	case relay.Neither:
+	case why == reason.PolicyRemote:
+		closedBy = "policy"
 	}
 	if r.Err == nil && r.First == relay.A {
 		why = reason.CameraClosed
 	} else if r.Err == nil && r.First == relay.B {
 		why = reason.RemoteClosed
+	}
+	if reset {
+		log = log.With().Bool("reset", true).Logger()
 	}
 	log.Info().Str("closedBy", closedBy).Str("reason", string(why)).AnErr("cause", r.Err).
 		Int64("bytesUp", r.AtoB).Int64("bytesDown", r.BtoA).Dur("durMs", lasted).Msg("tunnel closed")

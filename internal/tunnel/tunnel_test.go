@@ -148,6 +148,10 @@ func TestOpen_errors(t *testing.T) {
 		change func(*tunnel.Options)
 		want   tunnelopen.Error
 	}{
+		{
+			"address not allowed", remote(reason.New(reason.PolicyRemote, errors.New("loopback"))),
+			tunnelopen.Error{Status: 403, Target: endpoint, Message: "Remote endpoint is not allowed", Reason: reason.PolicyRemote},
+		},
 		{"no such port", none, tunnelopen.Error{Status: 400, Target: "localhost:554", Message: "Local port is not available", Reason: reason.PortNotAllowed}},
 		{
 			"camera", camera(reason.New(reason.CameraRefused, errors.New("refused"))),
@@ -293,14 +297,14 @@ func TestOpen_isBounded(t *testing.T) {
 		return nil, reason.New(reason.CameraTimeout, ctx.Err())
 	}
 	s := newSite(t, func(o *tunnel.Options) {
-		o.CameraTimeout, o.OpenTimeout = 50*time.Millisecond, time.Hour
+		o.Limits = tunnel.Limits{Enabled: true, CameraTimeout: 50 * time.Millisecond, OpenTimeout: time.Hour}
 		o.Camera = func(int) (tunnel.Camera, bool) { return tunnel.Camera{Dial: hang}, true }
 	})
 	if err := s.Open(t.Context(), request()); err == nil {
 		t.Fatal("no error")
 	}
 	whole := newSite(t, func(o *tunnel.Options) {
-		o.CameraTimeout, o.OpenTimeout = time.Hour, 50*time.Millisecond
+		o.Limits = tunnel.Limits{Enabled: true, CameraTimeout: time.Hour, OpenTimeout: 50 * time.Millisecond}
 		o.Camera = func(int) (tunnel.Camera, bool) { return tunnel.Camera{Dial: hang}, true }
 	})
 	if err := whole.Open(t.Context(), request()); err == nil {
