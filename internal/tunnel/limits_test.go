@@ -220,6 +220,17 @@ func TestOpen_slotsComeBack(t *testing.T) {
 	}
 }
 
+// The one test of the caps that nobody set.
+func TestOpen_defaultCaps(t *testing.T) {
+	s := newSite(t, nil)
+	for range 64 {
+		if err := s.Open(t.Context(), request()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRefused(t, s.Open(t.Context(), request()), 429, reason.LimitTunnels, "10.0.0.21:554")
+}
+
 // What the tunnels carried is counted when they end.
 func TestTotals(t *testing.T) {
 	s := newSite(t, nil)
