@@ -198,3 +198,67 @@ func TestEnd_endsADial(t *testing.T) {
 		}
 	}
 }
+
+// The switch reaches every tunnel there is, each with its word to the remote end.
+func TestLimit_switchesOffManyAtOnce(t *testing.T) {
+	const many = 64
+	far, change := overWebSocket(t)
+	s := newSite(t, change)
+	var ends []*wsconn.Conn
+	for range many {
+		if err := s.Open(t.Context(), request()); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, <-far)
+	}
+	begin := time.Now()
+	s.Limit(tunnel.Limits{})
+	s.log.Await(t, `"reason":"DISABLED"`, many)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	for i, c := range ends {
+		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "close 1008 (policy violation): DISABLED") {
+			t.Errorf("remote end %d read %v", i, err)
+		}
+		c.Close()
+	}
+	wantRefused(t, s.Open(t.Context(), request()), 503, reason.Disabled, "tunnelOpen")
+	s.Limit(tunnel.DefaultLimits())
+	if err := s.Open(t.Context(), request()); err != nil {
+		t.Errorf("switched on again: %v", err)
+	}
+	(<-far).Close()
+}
+
+// An open that was allowed by the policy of before does not outlive End: End waits for
+// the answer, or the answer for End.
+func TestEnd_leavesNoneOfBefore(t *testing.T) {
+	asked, ended := make(chan struct{}), make(chan struct{})
+	s := newSite(t, func(o *tunnel.Options) {
+		o.Allow = func(tunnelopen.Request) error {
+			close(asked)
+			select {
+			case <-ended: // End was quicker than the slot
+			case <-time.After(300 * time.Millisecond):
+			}
+			return nil
+		}
+	})
+	go func() {
+		defer close(ended)
+		<-asked
+		s.End(all, reason.PolicyRemote)
+	}()
+	opened := s.Open(t.Context(), request())
+	<-ended
+	s.shutdown(t)
+	if opened != nil {
+		wantRefused(t, opened, 403, reason.PolicyRemote, request().RemoteEndpoint)
+	} else if strings.Contains(s.log.String(), string(reason.ShuttingDown)) {
+		t.Errorf("a tunnel outlived the change of the policy:\n%s", s.log)
+	}
+}
