@@ -33,10 +33,11 @@ func TestProtocol_dialsItsOwnPortAlone(t *testing.T) {
 				s.o.Address = other
 			}
 			stop := s.run(t)
-			for range 3 {
+			for n := range 3 {
 				if status, body := s.Invoke(t, "x", `"`+strings.Repeat("y", 100_000)+`"`); status != 299 || len(body) < 100_000 {
 					t.Errorf("answer %d %.100s", status, body)
 				}
+				s.log.Await(t, "connected to the hub", n+1) // told after the first calls are answered
 				s.Drop(s.ID.Device, s.ID.Module)
 			}
 			stop()
