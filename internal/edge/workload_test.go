@@ -25,7 +25,7 @@ func TestWorkload_failures(t *testing.T) {
 		"bundle 404":     {says(404, `{"message":"certificate not found"}`), nil, "workload API trust bundle: status 404 certificate not found"},
 		"bundle garbage": {says(200, `<html>`), nil, "workload API trust bundle: invalid character"},
 		"bundle empty":   {says(200, `{"certificate":""}`), nil, "no certificate in it"},
-		"bundle endless": {endless, nil, "workload API trust bundle:"},
+		"bundle endless": {endless(t), nil, "workload API trust bundle:"},
 		"sign 403":       {nil, says(403, `{"message":"caller not authorized"}`), "workload API sign: status 403 caller not authorized"},
 		"sign 500 mute":  {nil, says(500, ``), "workload API sign: status 500"},
 		"sign no digest": {nil, says(200, `{}`), "no digest in the answer"},
@@ -64,13 +64,17 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
-// endless sends as long as somebody reads, 64 MiB at most.
-func endless(w http.ResponseWriter, _ *http.Request) {
-	chunk := make([]byte, 1<<20)
-	for range 64 {
-		if _, err := w.Write(chunk); err != nil {
-			return
+// endless sends as long as somebody reads, and fails the test after 64 MiB.
+func endless(t *testing.T) http.HandlerFunc {
+	t.Helper()
+	return func(w http.ResponseWriter, _ *http.Request) {
+		chunk := make([]byte, 1<<20)
+		for range 64 {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
 		}
+		t.Error("all of an endless answer was read")
 	}
 }
 
