@@ -8,7 +8,6 @@ var mayImport = map[string][]string{
 	// The contract and the leaves.
 	"reason":     {},
 	"relay":      {}, // who the two connections are is nobody's business there
-	"twin":       {},
 	"config":     {},
 	"httpd":      {},            // an HTTP server that ends completely; the emulator and the gateway need the same
 	"wholefile":  {},            // keys and state that a crash must not leave half written
@@ -22,6 +21,12 @@ var mayImport = map[string][]string{
 	"proxy":      {"reason"},
 	"edge":       {"reason", "proxy"}, // proxy: a hub that is dialled directly may be behind the site's
 	"health":     {"httpd", "reason"}, // whose health it is is nobody's business there
+
+	// The schema that operators' tools read is the one that judges.
+	"modules/rtsptunnel": {},
+	"twin":               {"reason", "modules/rtsptunnel"},
+
+	"report": {"twin", "reason"}, // what is told is the configuration in force, and the module's state, which it is handed
 
 	// The middle.
 	"tunnel":  {"tunnelopen", "relay", "reason"},
@@ -43,7 +48,7 @@ var mayImport = map[string][]string{
 	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
-	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "reason", "health", "logqueue"},
+	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue"},
 	"demo":     {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
 	"hubctl":   {"hubclient"}, // an operator's verbs, for any hub: it must not know which
 	"archtest": {},
@@ -70,6 +75,8 @@ var onlyIn = map[string][]string{
 	"github.com/bluenviron/mediacommon":    {"rtsptest"},
 	"github.com/pion/rtp":                  {"rtsptest"},
 	"golang.org/x/time":                    {"hubemulator/throttle", "edge"}, // edge: how often a twin is read
+
+	"github.com/santhosh-tekuri/jsonschema": {"twin"},
 }
 
 // never is what a binary must not reach, however far away, because it would make
@@ -90,6 +97,7 @@ var pure = map[string][]string{
 	"reason":                nil,
 	"tunnelopen":            nil,
 	"twin":                  nil,
+	"report":                nil,
 	"hubemulator/faults":    nil,
 	"hubemulator/query":     nil,
 	"hubemulator/sas":       {"net"}, // to split host and port, which is text

@@ -3,12 +3,17 @@ package module
 import (
 	"rtsptunnel/internal/camera"
 	"rtsptunnel/internal/edge"
+	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/report"
 	"rtsptunnel/internal/twin"
 )
 
-// Twin applies the desired properties of the whole twin and returns the reported
-// properties that acknowledge them. A document that is no twin changes nothing, and a
-// panic costs the one document.
+// maxFaultLines is how many faults of one twin are logged each on a line of its own.
+const maxFaultLines = 32
+
+// Twin applies the desired properties of the whole twin and returns what the reported
+// ones lack. A document that is no twin changes nothing, and a panic costs the one
+// document.
 func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -23,19 +28,50 @@ func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	cameras, faults := t.Cameras(m.inForce)
-	m.inForce = cameras
-	list := make([]camera.Camera, len(cameras))
-	for i, c := range cameras {
-		list[i] = camera.Camera(c)
-	}
-	m.cameras.Replace(list)
-	for _, f := range faults {
-		m.log.Warn().Str("path", f.Path).Str("fault", f.Text).Msg("desired property not taken")
-	}
-	m.log.Info().Int64("version", t.Version).Int("cameras", len(cameras)).Msg("twin applied")
+	inForce, outcome := t.Apply(m.inForce)
+	m.inForce = &inForce
+	m.cameras.Replace(enabled(inForce.Cameras))
+	m.tell(inForce, outcome)
 	m.seen.applied.Store(true)
-	state := twin.State{Reasons: m.seen.degraded()}
-	state.Hub.Protocol = string(c.Protocol)
-	return t.Report(state, cameras, faults)
+	return report.Diff(t.Reported, report.Build(m.state(c, outcome), inForce, outcome))
+}
+
+// enabled are the cameras to which tunnels may be opened.
+func enabled(cameras []twin.Camera) []camera.Camera {
+	var list []camera.Camera
+	for _, c := range cameras {
+		if c.Enabled {
+			list = append(list, camera.Camera{Name: c.Name, Host: c.Host, Port: c.Port, LocalPort: c.LocalPort})
+		}
+	}
+	return list
+}
+
+// tell logs what became of a twin.
+func (m *module) tell(inForce twin.Settings, o twin.Outcome) {
+	for _, f := range o.Faults[:min(len(o.Faults), maxFaultLines)] {
+		m.log.Warn().Str("path", f.Path).Str("reason", string(f.Code)).Str("fault", f.Text).Str("inForce", f.InForce).Msg("desired property not taken")
+	}
+	if more := len(o.Faults) - maxFaultLines; more > 0 {
+		m.log.Warn().Int("more", more).Msg("desired properties not taken")
+	}
+	for _, w := range o.Warnings[:min(len(o.Warnings), maxFaultLines)] {
+		m.log.Warn().Str("path", w.Path).Msg("desired property " + w.Text)
+	}
+	if len(o.UnknownKeys) > 0 {
+		m.log.Warn().Strs("keys", o.UnknownKeys).Msg("desired properties unknown to this version")
+	}
+	m.log.Info().Int64("version", o.Version).Int("cameras", len(inForce.Cameras)).Msg("twin applied")
+}
+
+// state is what is reported beside the configuration.
+func (m *module) state(c edge.Connection, o twin.Outcome) report.State {
+	hub := m.seen.hub()
+	s := report.State{Version: Version, Reasons: o.Reasons(), Hub: report.Hub{
+		Protocol: string(c.Protocol), ConnectedSince: hub.Since, Reconnects: hub.Reconnects, TokenExpires: hub.TokenExpires,
+	}}
+	for _, code := range m.seen.degraded() {
+		s.Reasons = append(s.Reasons, reason.Code(code))
+	}
+	return s
 }

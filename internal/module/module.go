@@ -115,7 +115,7 @@ type module struct {
 	seen    *observer
 
 	mu      sync.Mutex
-	inForce []twin.Camera // what the last readable twin left in force
+	inForce *twin.Settings // what the last readable twin left in force; nil before
 }
 
 func newModule(log zerolog.Logger, remote wsconn.Dialer, seen *observer) *module {

@@ -102,6 +102,17 @@ const (
 	TwinNotApplied   Code = "TWIN_NOT_APPLIED"
 )
 
+// What is wrong with a value of the configuration.
+const (
+	ConfigType      Code = "CFG_TYPE"
+	ConfigRange     Code = "CFG_RANGE"
+	ConfigFormat    Code = "CFG_FORMAT"
+	ConfigMissing   Code = "CFG_MISSING"
+	ConfigDuplicate Code = "CFG_DUPLICATE"
+	ConfigSize      Code = "CFG_SIZE"
+	ConfigProxy     Code = "CFG_PROXY"
+)
+
 var texts = map[Code]string{
 	RequestJSON:     "the payload is not a JSON object",
 	RequestField:    "a member of the request is missing or empty",
@@ -168,6 +179,14 @@ var texts = map[Code]string{
 	HubNotConnected:  "there is no hub connection: the log says why, and when the next attempt is",
 	HubNotSubscribed: "the hub connection is there, direct methods are not yet subscribed",
 	TwinNotApplied:   "no configuration was applied: the hub gave no twin that can be read",
+
+	ConfigType:      "a value of the configuration has the wrong type",
+	ConfigRange:     "a value of the configuration is not one of those allowed",
+	ConfigFormat:    "a name or a text of the configuration is not written as it must be",
+	ConfigMissing:   "a value of the configuration is missing",
+	ConfigDuplicate: "the configuration has something twice that there may be once",
+	ConfigSize:      "the configuration is too large, too deep or has too many entries",
+	ConfigProxy:     "the configuration's proxy is not an http or https URL without a login",
 }
 
 // Text is the one-line text of the code for people, without a full stop. An

@@ -1,151 +1,92 @@
-// Package twin is the module twin as types: it parses desired properties, decides
-// what of them comes into force, and builds the reported properties that say so.
+// Package twin is the module twin's desired properties as types: it parses them,
+// decides what of them comes into force, and says what is wrong with the rest.
 //
 // The rules are:
+//   - what is allowed stands in modules/rtsptunnel/twin.schema.json and nowhere else,
+//     but for what a schema cannot say (two cameras with one local port);
 //   - cameras are a map by name, never an array, so that layered deployments merge
-//     them leaf by leaf;
-//   - a camera is taken whole or not at all: one with a fault leaves the last good
-//     one of its name in force, and the others alone;
-//   - a section that is not an object leaves all of it in force;
-//   - every fault is reported, with its path, in the acknowledgement.
+//     them leaf by leaf; null is as good as absent;
+//   - a camera, and each other section, is taken whole or not at all: with a fault
+//     the last good one stays in force, and everything else is applied;
+//   - what may not be opened stays closed: tunnels.enabled=false counts whatever else
+//     is wrong with its section, and remote endpoints with a fault and without a last
+//     good section are none;
+//   - numbers and booleans may be strings, and unknown keys do no harm: both are told;
+//   - a fault tells a path, a code and what is allowed, never the value. Of unknown
+//     keys the names are told, never the values.
 //
 // The package is pure: it does not know the transport, nor when or how often a twin
-// changes. A line belongs here when it reads or writes the twin's JSON.
+// changes; package report writes the reported properties. A line belongs here when it
+// reads the desired properties, or says what they may be.
 package twin
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 )
 
-// DefaultPort is a camera's port if the twin names none (RFC 2326, 3.2: rtsp).
-const DefaultPort = 554
-
-// Camera is one entry of the desired property cameras.
-type Camera struct {
-	Name      string
-	Host      string
-	Port      int // 1 to 65535
-	LocalPort int // 1 to 65535; the camera's port if the twin names none
-}
+// maxDocument is the size of a whole twin in bytes that is read at all: two sections
+// of 32 KiB as the hub counts, with the metadata of each of their values.
+const maxDocument = 4 << 20
 
 // Twin is one reading of a module's whole twin.
 type Twin struct {
 	Version  int64           // desired.$version
-	cameras  json.RawMessage // desired.cameras; nil if there is none
-	reported []string        // the names that stand in reported.cameras.value
+	Reported json.RawMessage // the reported section as the hub has it, with its $-keys; nil if there is none
+
+	desired  map[string]any // without nulls and $-keys
+	tooLarge bool           // then desired is not to be believed
 }
 
 // Parse reads the document that the hub gives for a twin: {"desired": {...},
 // "reported": {...}}. An error means that nothing in it can be believed.
 func Parse(doc []byte) (Twin, error) {
-	var t struct {
-		Desired *struct {
-			Version *int64          `json:"$version"`
-			Cameras json.RawMessage `json:"cameras"`
-		} `json:"desired"`
-		Reported struct {
-			Cameras json.RawMessage `json:"cameras"`
-		} `json:"reported"`
-	}
-	if err := json.Unmarshal(doc, &t); err != nil {
+	top, err := members(doc)
+	if err != nil {
 		return Twin{}, fmt.Errorf("parse twin: %w", err)
 	}
-	if t.Desired == nil || t.Desired.Version == nil {
+	t, err := parseDesired(top["desired"])
+	if err != nil {
+		return Twin{}, fmt.Errorf("parse twin: desired: %w", err)
+	}
+	if t.Version < 0 {
 		return Twin{}, errors.New("parse twin: no desired properties with a $version")
 	}
-	return Twin{
-		Version:  *t.Desired.Version,
-		cameras:  t.Desired.Cameras,
-		reported: reportedNames(t.Reported.Cameras),
-	}, nil
+	t.Reported = top["reported"]
+	return t, nil
 }
 
-// reportedNames are the cameras that an earlier acknowledgement named. Somebody
-// else's idea of reported.cameras has none.
-func reportedNames(ack json.RawMessage) []string {
-	var a struct {
-		Value map[string]json.RawMessage `json:"value"`
-	}
-	if json.Unmarshal(ack, &a) != nil {
-		return nil
-	}
-	names := make([]string, 0, len(a.Value))
-	for name := range a.Value {
-		names = append(names, name)
-	}
-	return names
-}
-
-// Fault is one value of the desired properties that was not taken.
-type Fault struct {
-	Path string // cameras/front/port
-	Text string // what is wrong and what is allowed
-}
-
-// String is path and text.
-func (f Fault) String() string { return f.Path + ": " + f.Text }
-
-// Cameras decides which cameras are in force, given those that were: sorted by
-// name, each local port once. The later of two names with one local port is the
-// fault.
-func (t Twin) Cameras(inForce []Camera) ([]Camera, []Fault) {
-	if t.cameras == nil {
-		return nil, nil
-	}
-	entries, err := members(t.cameras)
+// parseDesired reads a desired section. The version is negative if there is none.
+func parseDesired(section json.RawMessage) (Twin, error) {
+	values, err := members(section)
 	if err != nil {
-		return inForce, []Fault{{"cameras", "must be an object with a member for each camera"}}
+		return Twin{}, err
 	}
-	last := make(map[string]Camera, len(inForce))
-	for _, c := range inForce {
-		last[c.Name] = c
+	t := Twin{Version: -1}
+	if v, ok := values["$version"]; ok && json.Unmarshal(v, &t.Version) != nil {
+		return Twin{}, errors.New("$version is not an integer")
 	}
-	var cameras []Camera
-	var faults []Fault
-	owner := make(map[int]string)
-	for _, e := range entries {
-		c, faulty := parseCamera(e)
-		if other, taken := owner[c.LocalPort]; len(faulty) == 0 && taken {
-			faulty = []Fault{{"cameras/" + e.name + "/localPort", fmt.Sprintf("%d is camera %s's already", c.LocalPort, other)}}
-		}
-		faults = append(faults, faulty...)
-		if len(faulty) > 0 {
-			var had bool
-			if c, had = last[e.name]; !had || owner[c.LocalPort] != "" {
-				continue
-			}
-		}
-		owner[c.LocalPort] = c.Name
-		cameras = append(cameras, c)
-	}
-	return cameras, faults
+	t.desired, t.tooLarge = decode(section)
+	return t, nil
 }
 
-// member is one member of a JSON object.
-type member struct {
-	name  string
-	value json.RawMessage
-}
-
-// members are an object's members, sorted by name, without the hub's own ($...).
-func members(object json.RawMessage) ([]member, error) {
+// members are a JSON object's members. Their names count as they are written, unlike
+// those of a struct.
+func members(object []byte) (map[string]json.RawMessage, error) {
+	if len(object) == 0 {
+		return nil, errors.New("is missing")
+	}
+	if len(object) > maxDocument {
+		return nil, fmt.Errorf("has %d bytes, the most is %d", len(object), maxDocument)
+	}
 	var m map[string]json.RawMessage
-	if err := json.Unmarshal(object, &m); err != nil {
-		return nil, err
+	err := json.Unmarshal(object, &m)
+	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return nil, fmt.Errorf("is not JSON, at byte %d: %w", bad.Offset, err)
 	}
-	if m == nil {
-		return nil, errors.New("null")
+	if err != nil || m == nil {
+		return nil, errors.New("is not an object")
 	}
-	sorted := make([]member, 0, len(m))
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if !strings.HasPrefix(name, "$") {
-			sorted = append(sorted, member{name, m[name]})
-		}
-	}
-	return sorted, nil
+	return m, nil
 }
