@@ -29,7 +29,6 @@ func (a *applying) cameras(value any) {
 			faults = a.room(c, owner)
 		}
 		if len(faults) > 0 {
-			a.forget(c)
 			good, had := last[name]
 			if !had || len(a.room(good, owner)) > 0 {
 				a.faulty(faults, "there is no such camera")
@@ -73,11 +72,4 @@ func (a *applying) room(c Camera, owner map[int]string) []Fault {
 		return []Fault{{Path: path + "/localPort", Code: reason.ConfigDuplicate, Text: fmt.Sprintf("%d is camera %s's already", c.LocalPort, other)}}
 	}
 	return nil
-}
-
-// forget takes back that a camera's values are from the twin.
-func (a *applying) forget(c Camera) {
-	for _, f := range c.fields() {
-		delete(a.out.taken, camerasSection+"/"+c.Name+"/"+f.name)
-	}
 }

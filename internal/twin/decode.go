@@ -30,14 +30,15 @@ var (
 	tooBig  = unusable{reason.ConfigRange, "is a number that no property can have"}
 )
 
-// decode is valid JSON, an object, as a tree of map[string]any, []any, string, bool,
-// int64, float64 and unusable, without nulls and without members whose names begin
-// with $. It gives up when the tree would be larger than a hub would ever allow.
-func decode(object []byte) (tree map[string]any, tooLarge bool) {
-	d := decoder{json: json.NewDecoder(bytes.NewReader(object)), left: maxDesired}
+// decode is valid JSON as a tree of map[string]any, []any, string, bool, int64,
+// float64 and unusable, without nulls and without members whose names begin with $;
+// nil is null. It gives up when the tree is larger than left, which is how much a hub
+// would still allow, in its bytes; then what is left is negative.
+func decode(doc []byte, left int) (tree any, _ int) {
+	d := decoder{json: json.NewDecoder(bytes.NewReader(doc)), left: left}
 	d.json.UseNumber()
-	tree, _ = d.value(0).(map[string]any)
-	return tree, d.left < 0
+	tree = d.value(0)
+	return tree, d.left
 }
 
 type decoder struct {

@@ -67,7 +67,9 @@ func parseDesired(section json.RawMessage) (Twin, error) {
 	if v, ok := values["$version"]; ok && json.Unmarshal(v, &t.Version) != nil {
 		return Twin{}, errors.New("$version is not an integer")
 	}
-	t.desired, t.tooLarge = decode(section)
+	tree, left := decode(section, maxDesired)
+	t.desired, _ = tree.(map[string]any)
+	t.tooLarge = left < 0
 	return t, nil
 }
 
