@@ -27,6 +27,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, module.Main)) }
 
 // run runs the command that args name; without one, that is the module, by start.
 func run(args []string, stdout, stderr io.Writer, start func() int) int {
+	if len(args) > 0 && args[0] == "validate" {
+		return validate(args[1:], os.Stdin, stdout, stderr)
+	}
 	command := strings.Join(args, " ")
 	switch command {
 	case "", "run":
@@ -92,13 +95,17 @@ func usage() string {
 
   run             the edge module, until SIGTERM; so does no command at all
   healthcheck     ask the module that runs with the same environment whether it is alive
+  validate        judge the twin, desired section or deployment's module section on standard input,
+                  or with --env the environment; --explain tells all that would be in force,
+                  --json is for programs
   version         what this binary was made of; --json for programs
   help            this
 
 Exit codes:
 
-  0   run: ended in order by SIGTERM or SIGINT; healthcheck: alive, or RTSPTUNNEL_METRICS_LISTEN is off
-  1   healthcheck: not alive, or no answer within 5 s
+  0   run: ended in order by SIGTERM or SIGINT; healthcheck: alive, or RTSPTUNNEL_METRICS_LISTEN is off;
+      validate: no faults
+  1   healthcheck: not alive, or no answer within 5 s; validate: faults, or nothing that can be read
   2   run: no hub can be reached with this environment; or a command that does not exist
 
 Environment of the module (docs/RUNNING.md explains it):

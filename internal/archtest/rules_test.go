@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"logtest": {},
 	"hubtest": {"hubclient", "hubemulator"},
 
-	"cmd/rtsptunnel":  {"module", "config", "health"}, // the latter two for the commands that are not the module
+	"cmd/rtsptunnel":  {"module", "config", "health", "twin", "reason"}, // all but the first for the commands that are not the module
 	"cmd/hubemulator": {"hubemulator", "hubctl"},
 	"cmd/tunnelctl":   {"demo"},
 }

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/twin"
+)
+
+// maxInput is how much of a document is read; no twin is larger.
+const maxInput = 8 << 20
+
+// verdict is what validate finds.
+type verdict struct {
+	Faults      []finding  `json:"faults"`
+	Warnings    []finding  `json:"warnings"`
+	UnknownKeys []string   `json:"unknownKeys"`
+	NotYet      []string   `json:"notYet"`
+	Effective   []twin.Row `json:"effective,omitempty"` // with --explain
+}
+
+type finding struct {
+	Path    string      `json:"path"`
+	Code    reason.Code `json:"code,omitempty"`
+	Text    string      `json:"text"`
+	InForce string      `json:"inForce,omitempty"`
+}
+
+// validate judges the document on stdin, or with --env the environment, without a
+// hub. Its exit code tells whether there are faults.
+func validate(flags []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	for i, f := range flags {
+		if !slices.Contains([]string{"--json", "--explain", "--env"}, f) || slices.Contains(flags[:i], f) {
+			_, _ = fmt.Fprintf(stderr, "rtsptunnel: validate takes --json, --explain and --env, each once, not %.100q; rtsptunnel --help lists all\n", f)
+			return exitUsage
+		}
+	}
+	has := func(flag string) bool { return slices.Contains(flags, flag) }
+	var v verdict
+	var err error
+	if has("--env") {
+		v = judgeEnvironment()
+	} else if v, err = judgeTwin(stdin); err != nil {
+		_, _ = fmt.Fprintf(stderr, "rtsptunnel: %v\n", err)
+		return exitFailed
+	}
+	if !has("--explain") {
+		v.Effective = nil
+	}
+	code := 0
+	if has("--json") {
+		code = sayJSON(stdout, stderr, v)
+	} else {
+		code = say(stdout, stderr, v.String())
+	}
+	if code == 0 && len(v.Faults) > 0 {
+		code = exitFailed
+	}
+	return code
+}
+
+func judgeTwin(stdin io.Reader) (verdict, error) {
+	doc, err := io.ReadAll(io.LimitReader(stdin, maxInput))
+	if err != nil {
+		return verdict{}, fmt.Errorf("read standard input: %w", err)
+	}
+	inForce, outcome, err := twin.Check(doc)
+	if err != nil {
+		return verdict{}, err
+	}
+	v := newVerdict()
+	for _, f := range outcome.Faults {
+		v.Faults = append(v.Faults, finding(f))
+	}
+	for _, w := range outcome.Warnings {
+		v.Warnings = append(v.Warnings, finding{Path: w.Path, Text: w.Text})
+	}
+	v.UnknownKeys = append(v.UnknownKeys, outcome.UnknownKeys...)
+	v.NotYet = append(v.NotYet, outcome.NotYet...)
+	v.Effective = twin.Explain(inForce, outcome)
+	return v, nil
+}
+
+// judgeEnvironment judges this process's own. No value of it is told that config
+// hides.
+func judgeEnvironment() verdict {
+	v := newVerdict()
+	fault := func(path, text, inForce string) {
+		v.Faults = append(v.Faults, finding{path, reason.ConfigEnvironment, text, inForce})
+	}
+	cfg, err := config.Read()
+	if err != nil {
+		fault("environment", err.Error(), "no hub can be reached")
+		return v
+	}
+	for _, f := range cfg.Faults {
+		fault(f.Variable, f.Text, "its default is in force")
+	}
+	for _, line := range cfg.Ignored {
+		v.Warnings = append(v.Warnings, finding{Path: "environment", Text: line})
+	}
+	for _, s := range cfg.Settings() {
+		v.Effective = append(v.Effective, twin.Row{Path: s.Name, Value: s.Value, Origin: s.Origin})
+	}
+	return v
+}
+
+// newVerdict has empty lists, which are not null in JSON.
+func newVerdict() verdict {
+	return verdict{Faults: []finding{}, Warnings: []finding{}, UnknownKeys: []string{}, NotYet: []string{}}
+}
+
+// String is a line for each finding, and a last one that counts the faults.
+func (v verdict) String() string {
+	var text strings.Builder
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format+"\n", args...) }
+	for _, f := range v.Faults {
+		line("fault    %s  %s  %s; %s", f.Path, f.Code, f.Text, f.InForce)
+	}
+	for _, w := range v.Warnings {
+		line("warning  %s  %s", w.Path, w.Text)
+	}
+	for _, path := range v.UnknownKeys {
+		line("unknown  %s  is passed over", path)
+	}
+	for _, path := range v.NotYet {
+		line("not yet  %s  has no effect in this version", path)
+	}
+	for _, r := range v.Effective {
+		value, err := json.Marshal(r.Value)
+		if err != nil { // strings, numbers and booleans always marshal
+			continue
+		}
+		line("%-7s  %s = %s", r.Origin, r.Path, value)
+	}
+	line("faults: %d", len(v.Faults))
+	return text.String()
+}
