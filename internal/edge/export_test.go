@@ -1,9 +1,12 @@
 package edge
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"github.com/amenzhinsky/iothub/iotdevice/transport"
+	paho "github.com/eclipse/paho.mqtt.golang"
 	"golang.org/x/time/rate"
 )
 
@@ -100,3 +103,10 @@ func WaitAfter(c *Client, worked time.Duration) time.Duration {
 
 // WorkloadTimeout is how long each call of the workload API may take.
 func WorkloadTimeout(c *Client) time.Duration { return c.login.(*workload).http.Timeout }
+
+// Configure is what the MQTT library is told: options of its client, and credentials.
+func Configure(o Options) (*paho.ClientOptions, transport.Credentials) {
+	c, told := &Client{o: o, t: usualTimes()}, paho.NewClientOptions()
+	c.configure(context.Background(), &pipe{}, pass{}, nil)(told)
+	return told, credentials{o.Identity}
+}
