@@ -83,10 +83,10 @@ func (s *Server) listen(ctx context.Context) {
 		s.fail(err)
 		return
 	}
+	s.server = httpd.ServeLimited(ln, s.handler, s.log, limits) //nolint:contextcheck // it outlives ctx, which is for listening; Close ends it
+	s.up.Store(true)
 	s.log.Info().Str("address", ln.Addr().String()).Int("failedAttempts", s.failures).Msg("health is served")
 	s.failure, s.failures = "", 0
-	s.up.Store(true)
-	s.server = httpd.ServeLimited(ln, s.handler, s.log, limits) //nolint:contextcheck // it outlives ctx, which is for listening; Close ends it
 }
 
 // fail tells a failure once, and again when it is another, or for the 2nd, 4th, 8th
