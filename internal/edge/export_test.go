@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"net"
 	"slices"
 	"time"
 
@@ -109,4 +110,11 @@ func Configure(o Options) (*paho.ClientOptions, transport.Credentials) {
 	c, told := &Client{o: o, t: usualTimes()}, paho.NewClientOptions()
 	c.configure(context.Background(), &pipe{}, pass{}, nil)(told)
 	return told, credentials{o.Identity}
+}
+
+// Lost is what the guard of a connection that ends says of it.
+func Lost(conn net.Conn) (told error) {
+	g := &guard{Conn: conn, lost: func(err error) { told = err }}
+	_, _ = g.Read(make([]byte, 1))
+	return told
 }

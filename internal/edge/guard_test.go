@@ -82,3 +82,24 @@ func TestWatch_largest(t *testing.T) {
 		t.Error("one more byte is let through")
 	}
 }
+
+// A connection that the MQTT client gave up is told apart from one that the hub ended.
+func TestLost(t *testing.T) {
+	address := listen(t, func(net.Conn) {})
+	for name, c := range map[string]struct {
+		close bool
+		want  string
+	}{"client": {true, "did not answer a ping"}, "hub": {false, "EOF"}} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if c.close {
+			conn.Close()
+		}
+		if err := edge.Lost(conn); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("by the %s: %v", name, err)
+		}
+	}
+}

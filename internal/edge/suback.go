@@ -31,6 +31,7 @@ const (
 var (
 	errSubackRefused = reason.New(reason.HubSubscription, errors.New("the hub refused a subscription"))
 	errMalformed     = reason.New(reason.HubProtocol, errors.New("the hub sent a malformed MQTT packet, or one that no hub sends"))
+	errGivenUp       = errors.New("the hub did not answer a ping, or took no packet, in time")
 	errConnack       = reason.New(reason.HubProtocol, errors.New("the hub answered the login with a code that MQTT 3.1.1 does not have"))
 )
 
@@ -52,7 +53,10 @@ func (g *guard) Read(p []byte) (int, error) {
 	if bad := g.watch.next(p[:n]); bad != nil {
 		n, err = 0, bad
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, net.ErrClosed): // by the client, which tells why when requests have failed of it
+		g.lost(errGivenUp)
+	case err != nil:
 		g.lost(err)
 	}
 	return n, err
