@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"camera":     {"reason"},
 	"wsconn":     {"reason", "proxy"},
 	"proxy":      {"reason"},
+	"policy":     {"reason"},          // what is allowed, without resolving or dialling anything
 	"edge":       {"reason", "proxy"}, // proxy: a hub that is dialled directly may be behind the site's
 	"health":     {"httpd", "reason"}, // whose health it is is nobody's business there
 
@@ -70,6 +71,7 @@ var onlyIn = map[string][]string{
 	"github.com/gorilla/websocket":         {"wsconn", "edge", "hubemulator/mqttws"}, // the two others: MQTT's WebSocket has other rules than the tunnel's, and its ends know no tunnels
 	"github.com/kelseyhightower/envconfig": {"config"},
 	"golang.org/x/net/http/httpproxy":      {"config"},
+	"golang.org/x/net/idna":                {"policy"}, // hosts have one canonical form
 	"github.com/mochi-mqtt/server":         {"hubemulator/broker"},
 	"github.com/bluenviron/gortsplib":      {"rtsptest"},
 	"github.com/bluenviron/mediacommon":    {"rtsptest"},
@@ -98,6 +100,7 @@ var pure = map[string][]string{
 	"tunnelopen":            nil,
 	"twin":                  nil,
 	"report":                nil,
+	"policy":                {"net"}, // to join host and port, which is text
 	"hubemulator/faults":    nil,
 	"hubemulator/query":     nil,
 	"hubemulator/sas":       {"net"}, // to split host and port, which is text

@@ -113,6 +113,12 @@ const (
 	ConfigProxy     Code = "CFG_PROXY"
 )
 
+// Why the module is degraded: what a lab may do, and a site may not.
+const (
+	LabLoopback  Code = "LAB_LOOPBACK"
+	LabPlaintext Code = "LAB_PLAINTEXT"
+)
+
 var texts = map[Code]string{
 	RequestJSON:     "the payload is not a JSON object",
 	RequestField:    "a member of the request is missing or empty",
@@ -187,6 +193,9 @@ var texts = map[Code]string{
 	ConfigDuplicate: "the configuration has something twice that there may be once",
 	ConfigSize:      "the configuration is too large, too deep or has too many entries",
 	ConfigProxy:     "the configuration's proxy is not an http or https URL without a login",
+
+	LabLoopback:  "RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE is set: endpoints may lead back to this device",
+	LabPlaintext: "RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE is set: tokens and video may go out without TLS",
 }
 
 // Text is the one-line text of the code for people, without a full stop. An

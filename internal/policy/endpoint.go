@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Endpoint is a remote endpoint, taken apart.
+type Endpoint struct {
+	URL    string     // to be dialled: host in ASCII, lower case; path and query as they were
+	Host   string     // canonical: a name without its trailing dot, or an IP address without brackets
+	Addr   netip.Addr // valid if Host is an IP address
+	Port   int        // 1 to 65535
+	Secure bool       // wss, not ws
+}
+
+// ParseEndpoint takes a ws or wss URL apart. What is judged is what is dialled: the
+// URL of the result has the judged host and port in it. An error has
+// reason.PolicyRemote.
+func ParseEndpoint(text string) (Endpoint, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return Endpoint{}, refuse("not a URL") // err repeats it
+	}
+	e := Endpoint{Secure: u.Scheme == "wss", Port: 443}
+	if !e.Secure {
+		e.Port = 80
+	}
+	host, port := u.Hostname(), u.Port()
+	switch bracketed := strings.HasPrefix(u.Host, "["); {
+	case u.Scheme != "wss" && u.Scheme != "ws":
+		return Endpoint{}, refuse("the scheme is not wss")
+	case u.User != nil:
+		return Endpoint{}, refuse("userinfo is not allowed")
+	case strings.Contains(host, ":") != bracketed:
+		return Endpoint{}, refuse("the host %w", errName)
+	}
+	if e.Host, e.Addr, err = canonical(host); err != nil {
+		return Endpoint{}, refuse("the host %w", err)
+	}
+	if port != "" {
+		if e.Port, err = parsePort(port); err != nil {
+			return Endpoint{}, refuse("the port %w", err)
+		}
+	}
+	u.Host = e.authority(host, port != "")
+	e.URL = u.String()
+	return e, nil
+}
+
+// authority is host and port for a URL. A trailing dot stays: it keeps a resolver from
+// looking for the name elsewhere.
+func (e Endpoint) authority(written string, withPort bool) string {
+	host := e.Host
+	if name, err := ascii(written); err == nil && strings.HasSuffix(name, ".") {
+		host += "."
+	}
+	switch {
+	case withPort:
+		return net.JoinHostPort(host, strconv.Itoa(e.Port))
+	case e.Addr.Is6():
+		return "[" + host + "]"
+	}
+	return host
+}
