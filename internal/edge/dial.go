@@ -36,7 +36,7 @@ func (p *pipe) reach(ctx context.Context) (net.Conn, error) {
 	case p.way.err != nil:
 		return nil, reason.New(reason.ProxyDown, p.way.err)
 	case p.way.proxy != nil:
-		return proxy.Dial(ctx, p.way.proxy, p.way.address)
+		return proxy.Dial(ctx, p.way.proxy, p.way.address, p.tls.RootCAs)
 	}
 	dialer := &net.Dialer{Resolver: p.resolver}
 	conn, err := dialer.DialContext(ctx, "tcp", p.way.address)

@@ -3,13 +3,17 @@
 //
 // A line belongs here when it is about the talk with the proxy itself. What goes
 // through the connection afterwards, TLS most of all, is end to end and none of its
-// business: a proxy that meddles with it is found out there.
+// business, whether the proxy itself is reached by TLS or not: a proxy that meddles
+// with it is found out there.
 package proxy
 
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,21 +38,23 @@ func (e *StatusError) Error() string {
 }
 
 // Dial returns a connection to address (host:port), which the proxy opens and, if
-// it is a name, resolves. proxy is an http URL (a proxy that wants TLS itself is not
-// offered); a login in it goes to the proxy alone, as Basic (RFC 7617). ctx bounds the whole of it. The error has a
-// reason code: reason.ProxyLogin for a 407 or 401, reason.ProxyHTTP for another answer than
-// 2xx (both a *StatusError), reason.ProxyDown if there was no answer. No error holds
+// it is a name, resolves. proxy is an http URL, or an https URL for a proxy that is
+// itself reached by TLS 1.2 or newer; roots may sign its certificate, the system's if
+// nil. A login in it goes to the proxy alone, as Basic (RFC 7617). ctx bounds the whole
+// of it. The error has a reason code: reason.ProxyLogin for a 407 or 401,
+// reason.ProxyHTTP for another answer than 2xx (both a *StatusError), reason.ProxyDown
+// if there was no answer; it names the proxy and the step that failed, and never holds
 // the login. There is no way around a proxy that fails. The caller closes the
 // connection.
-func Dial(ctx context.Context, proxy *url.URL, address string) (net.Conn, error) {
-	conn, err := reach(ctx, proxy)
+func Dial(ctx context.Context, proxy *url.URL, address string, roots *x509.CertPool) (net.Conn, error) {
+	conn, err := reach(ctx, proxy, roots)
 	if err != nil {
-		return nil, reason.New(reason.ProxyDown, err)
+		return nil, down(proxy, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	opened, err := connect(conn, proxy, address)
 	if late := !stop(); late {
-		err = reason.New(reason.ProxyDown, fmt.Errorf("proxy %s: %w", proxy.Host, context.Cause(ctx)))
+		err = down(proxy, fmt.Errorf("no answer to CONNECT: %w", context.Cause(ctx)))
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -57,16 +63,31 @@ func Dial(ctx context.Context, proxy *url.URL, address string) (net.Conn, error)
 	return opened, nil
 }
 
+func down(proxy *url.URL, err error) error {
+	return reason.New(reason.ProxyDown, fmt.Errorf("proxy %s: %w", proxy.Host, err))
+}
+
 // reach connects to the proxy itself.
-func reach(ctx context.Context, proxy *url.URL) (net.Conn, error) {
-	if proxy.Scheme != "http" {
-		return nil, fmt.Errorf("the proxy's URL has scheme %q, want http", proxy.Scheme)
-	}
+func reach(ctx context.Context, proxy *url.URL, roots *x509.CertPool) (net.Conn, error) {
 	port := proxy.Port()
-	if port == "" {
+	switch {
+	case proxy.Scheme != "http" && proxy.Scheme != "https":
+		return nil, fmt.Errorf("its URL has scheme %q, want http or https", proxy.Scheme)
+	case port == "" && proxy.Scheme == "http":
 		port = "80"
+	case port == "":
+		port = "443"
 	}
-	return (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(proxy.Hostname(), port))
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(proxy.Hostname(), port))
+	if err != nil || proxy.Scheme == "http" {
+		return conn, err
+	}
+	secured := tls.Client(conn, &tls.Config{ServerName: proxy.Hostname(), RootCAs: roots, MinVersion: tls.VersionTLS12})
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return secured, nil
 }
 
 // connect asks for the connection and reads the answer's head, not a byte more.
@@ -83,13 +104,16 @@ func connect(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 		request.Header.Set("Proxy-Authorization", "Basic "+basic)
 	}
 	if err := request.Write(conn); err != nil {
-		return nil, reason.New(reason.ProxyDown, fmt.Errorf("proxy %s: %w", proxy.Host, err))
+		return nil, down(proxy, fmt.Errorf("asking to CONNECT: %w", err))
 	}
 	r := bufio.NewReader(&io.LimitedReader{R: conn, N: maxAnswer})
 	answer, err := http.ReadResponse(r, request) //nolint:bodyclose // closing it would read it, and it is the connection
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, down(proxy, errors.New("no whole answer to CONNECT"))
+	}
 	if err != nil {
 		// What net/http cannot read it quotes, so its words stay here.
-		return nil, reason.New(reason.ProxyDown, fmt.Errorf("proxy %s did not answer CONNECT in HTTP", proxy.Host))
+		return nil, down(proxy, errors.New("its answer to CONNECT is not HTTP"))
 	}
 	switch {
 	// tinyproxy answers 401 to a wrong login; nothing but the proxy can say so here.

@@ -24,10 +24,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // was read.
 func site(t *testing.T, talk func(*http.Request, net.Conn)) *url.URL {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return siteOn(t, listen(t, "127.0.0.1:0"), talk)
+}
+
+func listen(t *testing.T, address string) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+func siteOn(t *testing.T, ln net.Listener, talk func(*http.Request, net.Conn)) *url.URL {
+	t.Helper()
 	ended := make(chan struct{})
 	t.Cleanup(func() { ln.Close(); <-ended })
 	go func() {
@@ -61,7 +71,7 @@ func TestDial_asksAndHandsOver(t *testing.T) {
 		say(t, conn, "HTTP/1.1 200 \r\nX: y\r\n\r\nearly")
 		_, _ = io.Copy(conn, conn)
 	})
-	conn, err := proxy.Dial(t.Context(), u, "camera.invalid:443")
+	conn, err := proxy.Dial(t.Context(), u, "camera.invalid:443", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +100,7 @@ func TestDial_withoutALogin(t *testing.T) {
 		say(t, conn, "HTTP/1.1 200\r\n\r\n") // no reason phrase, no blank before it
 	})
 	u.User = nil
-	conn, err := proxy.Dial(t.Context(), u, "192.0.2.1:443")
+	conn, err := proxy.Dial(t.Context(), u, "192.0.2.1:443", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,12 +128,15 @@ func TestDial_refused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := site(t, func(_ *http.Request, conn net.Conn) { say(t, conn, c.answer) })
-			_, err := proxy.Dial(t.Context(), u, "192.0.2.1:443")
+			_, err := proxy.Dial(t.Context(), u, "192.0.2.1:443", nil)
 			if got := reason.Of(err); got != c.want {
 				t.Errorf("reason %s, want %s (%v)", got, c.want, err)
 			}
 			if e, ok := errors.AsType[*proxy.StatusError](err); ok != (c.status != 0) || ok && e.Status != c.status {
 				t.Errorf("status of %v, want %d", err, c.status)
+			}
+			if says := map[string]string{"not HTTP": "not HTTP", "broken off": "no whole answer", "nothing": "no whole answer"}[c.name]; !strings.Contains(err.Error(), says) {
+				t.Errorf("%q does not say %q", err, says)
 			}
 			if strings.Contains(err.Error(), "pass") {
 				t.Errorf("the login is in %q", err)
@@ -142,7 +155,7 @@ func TestDial_endlessAnswer(t *testing.T) {
 			}
 		}
 	})
-	_, err := proxy.Dial(t.Context(), u, "192.0.2.1:443")
+	_, err := proxy.Dial(t.Context(), u, "192.0.2.1:443", nil)
 	if reason.Of(err) != reason.ProxyDown {
 		t.Errorf("%v", err)
 	}
@@ -155,7 +168,7 @@ func TestDial_silence(t *testing.T) {
 		cancel()
 		_, _ = conn.Read(make([]byte, 1)) // until the dial is over
 	})
-	_, err := proxy.Dial(ctx, u, "192.0.2.1:443")
+	_, err := proxy.Dial(ctx, u, "192.0.2.1:443", nil)
 	if reason.Of(err) != reason.ProxyDown || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
@@ -169,12 +182,12 @@ func TestDial_notThere(t *testing.T) {
 	ln.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for _, u := range []string{"http://" + ln.Addr().String(), "https://127.0.0.1:1", "socks5://127.0.0.1:1"} {
+	for _, u := range []string{"http://" + ln.Addr().String(), "https://" + ln.Addr().String(), "HTTPS://user@127.0.0.1:1", "socks5://127.0.0.1:1"} {
 		parsed, err := url.Parse(u)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = proxy.Dial(ctx, parsed, "192.0.2.1:443"); reason.Of(err) != reason.ProxyDown {
+		if _, err = proxy.Dial(ctx, parsed, "192.0.2.1:443", nil); reason.Of(err) != reason.ProxyDown {
 			t.Errorf("%s: %v", u, err)
 		}
 	}

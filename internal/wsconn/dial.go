@@ -19,7 +19,7 @@ import (
 // Dialer opens WebSockets. Its zero value trusts the system's roots and uses no
 // proxy. It may be used by several goroutines.
 type Dialer struct {
-	Roots *x509.CertPool                   // the system's if nil
+	Roots *x509.CertPool                   // of endpoints and https proxies; the system's if nil
 	Proxy func(*url.URL) (*url.URL, error) // the HTTP proxy on the way to an https URL, nil for none; none at all if nil
 }
 
@@ -43,7 +43,7 @@ func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.sta
 // 599) is a *HandshakeError. No error holds a header's value. The caller closes the
 // connection.
 func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
-	var raw handshake
+	raw := handshake{roots: d.Roots}
 	var err error
 	if raw.proxy, err = d.proxyFor(endpoint); err != nil {
 		return nil, reason.New(reason.ProxyDown, err)

@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/url"
@@ -22,6 +23,7 @@ var errHandshakeSize = errors.New("the answer to the handshake does not end")
 // own CONNECT panics on a status line without a reason phrase.
 type handshake struct {
 	proxy *url.URL // none if nil
+	roots *x509.CertPool
 	conn  *boundedConn
 	stop  func() bool
 }
@@ -39,7 +41,7 @@ func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn
 
 func (h *handshake) reach(ctx context.Context, network, address string) (net.Conn, error) {
 	if h.proxy != nil {
-		return proxy.Dial(ctx, h.proxy, address)
+		return proxy.Dial(ctx, h.proxy, address, h.roots)
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
