@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -19,8 +20,16 @@ import (
 // Dialer opens WebSockets. Its zero value trusts the system's roots and uses no
 // proxy. It may be used by several goroutines.
 type Dialer struct {
-	Roots *x509.CertPool                   // of endpoints and https proxies; the system's if nil
-	Proxy func(*url.URL) (*url.URL, error) // the HTTP proxy on the way to an https URL, nil for none; none at all if nil
+	// Roots may sign the certificates of endpoints and of https proxies; the system's
+	// if nil.
+	Roots *x509.CertPool
+	// Proxy is the http or https proxy on the way to an https URL (http for a ws
+	// endpoint), nil for none; none at all if nil. One that fails is never gone around.
+	Proxy func(*url.URL) (*url.URL, error)
+	// Judge is asked for each address that an endpoint is about to be dialled at, and
+	// for the one in an endpoint that a proxy is to dial; never for a proxy's own. Its
+	// error ends the attempt, and should have a reason code. Any address is right if nil.
+	Judge func(netip.Addr) error
 }
 
 // HandshakeError is a server's HTTP answer that is not a WebSocket.
@@ -43,7 +52,7 @@ func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.sta
 // 599) is a *HandshakeError. No error holds a header's value. The caller closes the
 // connection.
 func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
-	raw := handshake{roots: d.Roots}
+	raw := handshake{roots: d.Roots, judge: d.Judge}
 	var err error
 	if raw.proxy, err = d.proxyFor(endpoint); err != nil {
 		return nil, reason.New(reason.ProxyDown, err)

@@ -138,7 +138,19 @@ func TestDial_silence(t *testing.T) {
 func proxy(t *testing.T) (*url.URL, <-chan *http.Request) {
 	t.Helper()
 	requests := make(chan *http.Request, 4)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewServer(connectProxy(t, requests))
+	t.Cleanup(srv.Close)
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("site", "pass")
+	return u, requests
+}
+
+func connectProxy(t *testing.T, requests chan<- *http.Request) http.Handler {
+	t.Helper()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests <- r
 		target, err := net.Dial("tcp", r.Host)
 		if err != nil {
@@ -155,14 +167,7 @@ func proxy(t *testing.T) (*url.URL, <-chan *http.Request) {
 		_, _ = client.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
 		go func() { _, _ = io.Copy(target, buffered); target.Close() }()
 		_, _ = io.Copy(client, target)
-	}))
-	t.Cleanup(srv.Close)
-	u, err := url.Parse(srv.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.User = url.UserPassword("site", "pass")
-	return u, requests
+	})
 }
 
 func always(u *url.URL) func(*url.URL) (*url.URL, error) {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"sync/atomic"
+	"syscall"
 
 	"rtsptunnel/internal/proxy"
 )
@@ -24,6 +27,7 @@ var errHandshakeSize = errors.New("the answer to the handshake does not end")
 type handshake struct {
 	proxy *url.URL // none if nil
 	roots *x509.CertPool
+	judge func(netip.Addr) error // any address is allowed if nil
 	conn  *boundedConn
 	stop  func() bool
 }
@@ -39,11 +43,31 @@ func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn
 	return h.conn, nil
 }
 
+// reach opens the TCP connection. Through a proxy nothing is resolved here, so that an
+// address is judged only if the endpoint itself has it.
 func (h *handshake) reach(ctx context.Context, network, address string) (net.Conn, error) {
-	if h.proxy != nil {
-		return proxy.Dial(ctx, h.proxy, address, h.roots)
+	if h.proxy == nil {
+		return (&net.Dialer{ControlContext: h.control}).DialContext(ctx, network, address)
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, address)
+	if literal, err := netip.ParseAddrPort(address); err == nil && h.judge != nil {
+		if err := h.judge(literal.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	return proxy.Dial(ctx, h.proxy, address, h.roots)
+}
+
+// control judges the address that is about to be connected to: whatever a name server
+// says at another time, there is no other. It is called for each address that is tried.
+func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawConn) error {
+	if h.judge == nil {
+		return nil
+	}
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("judge the address: %w", err)
+	}
+	return h.judge(to.Addr())
 }
 
 // over ends the handshake's rules. It tells whether ctx has closed the connection.
