@@ -32,6 +32,17 @@ type Module struct {
 	// Proxy is the site's HTTP proxy on the way to an https URL, nil for none; an error
 	// if the rules are no rules, and then there is no way. Nil if no proxy is set.
 	Proxy func(*url.URL) (*url.URL, error)
+	// RemoteProxy is the proxy on the way to remote endpoints, given the twin's proxy.url
+	// and proxy.noProxy, which may be empty. The way to the hub stays Proxy: a twin comes
+	// from the hub and must not cut the way to itself. An error says, as the rest of a
+	// sentence about proxy.url, why it cannot be used; it does not repeat it.
+	RemoteProxy func(address, noProxy string) (RemoteProxy, error)
+	// AllowLoopbackRemote and AllowPlaintextRemote are a lab's: remote endpoints may be
+	// this device itself, or have scheme ws.
+	AllowLoopbackRemote, AllowPlaintextRemote bool
+	// UserAgentSuffix is the device's make and model for remote endpoints, to stand after
+	// the program's own; may be empty.
+	UserAgentSuffix string
 	// CAFile is a PEM file of roots to trust beside the system's; may be empty.
 	CAFile string
 	// MetricsListen is the host:port on which metrics and health are served; empty for
@@ -42,8 +53,8 @@ type Module struct {
 	RuntimeLogLevel string
 	// InsideIoTEdge is set if edge agent started this process, whatever its identity.
 	InsideIoTEdge bool
-	// Ignored are variables that are set, and right, and without effect because the
-	// identity is another's: a line for each.
+	// Ignored are variables that are set, and right, and without effect, because the
+	// identity is another's or the effect is yet to come: a line for each.
 	Ignored []string
 	// Faults are variables whose default is in force although they are set.
 	Faults []Fault
@@ -67,6 +78,12 @@ type own struct {
 	HubWSAddress         string `split_words:"true"`
 	CAFile               string `split_words:"true"`
 	MetricsListen        string `split_words:"true"`
+	AllowLoopbackRemote  string `split_words:"true"`
+	AllowPlaintextRemote string `split_words:"true"`
+	ProxyUsername        Secret `split_words:"true"`
+	ProxyPassword        Secret `split_words:"true"`
+	UserAgentSuffix      string `split_words:"true"`
+	DataDir              string `split_words:"true"`
 }
 
 // injected is what edge agent sets for every module: IOTEDGE_ and the field's name
@@ -123,6 +140,9 @@ func Read() (Module, error) {
 	var err error
 	if m.Identity, m.Ignored, err = e.identity(); err != nil {
 		return m, withFaults(err, m.Faults)
+	}
+	if e.own.DataDir != "" {
+		m.Ignored = append(m.Ignored, "RTSPTUNNEL_DATA_DIR is reserved and has no effect yet")
 	}
 	return m, nil
 }

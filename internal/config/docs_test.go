@@ -20,7 +20,7 @@ import (
 )
 
 // What Go's packages read: httpproxy's rules and crypto/x509's roots.
-var standard = []string{"https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+var standard = []string{"https_proxy", "http_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 // Each variable that is read is in the list, from which --help and the first log
 // lines are made, and each that is in the list is read.

@@ -28,6 +28,9 @@ func TestRead_proxy(t *testing.T) {
 		"none":             {nil, "hub1", ""},
 		"http's alone":     {env{"http_proxy": proxy, "HTTP_PROXY": proxy}, "hub1", ""},
 		"https":            {env{"https_proxy": proxy}, "hub1", proxy},
+		"itself by TLS":    {env{"https_proxy": "https://proxy"}, "hub1", "https://proxy"},
+		"login apart":      {env{"https_proxy": "http://proxy:3128", "RTSPTUNNEL_PROXY_USERNAME": "site", "RTSPTUNNEL_PROXY_PASSWORD": "canary"}, "hub1", proxy},
+		"login twice":      {env{"https_proxy": proxy, "RTSPTUNNEL_PROXY_USERNAME": "other", "RTSPTUNNEL_PROXY_PASSWORD": "canary"}, "hub1", proxy},
 		"in capitals":      {env{"HTTPS_PROXY": proxy}, "hub1", proxy},
 		"host and port":    {env{"https_proxy": "proxy:3128"}, "hub1", "http://proxy:3128"},
 		"exception":        {env{"https_proxy": proxy, "no_proxy": "x,.azure-devices.net"}, "hub1.azure-devices.net:8883", ""},
@@ -67,7 +70,7 @@ func TestRead_proxy(t *testing.T) {
 
 // A proxy that cannot be used is no permission to go around it.
 func TestRead_unusableProxy(t *testing.T) {
-	for _, value := range []string{"http://site:can%ary@proxy", "https://proxy:3128", "socks5://proxy", "http://", "http://:3128", "http://proxy:canary", " "} {
+	for _, value := range []string{"http://site:can%ary@proxy", "http://proxy:0", "http://proxy:70000", "http://proxy/canary", "http://proxy?can=ary", "socks5://proxy", "http://", "http://:3128", "http://proxy:canary", " "} {
 		set(t, injected)
 		set(t, env{"https_proxy": value, "no_proxy": "exempt"})
 		m, err := config.Read()

@@ -223,7 +223,7 @@ func TestEnvironment_degraded(t *testing.T) {
 		"unknown":          {"RTSPTUNNEL_CAFILE", "x", "the nearest known name is RTSPTUNNEL_CA_FILE"},
 		"no regular file":  {"RTSPTUNNEL_CA_FILE", "/dev/null", "RTSPTUNNEL_CA_FILE is not used: cannot read the file: it is not a regular file"},
 		"no such protocol": {"RTSPTUNNEL_PROTOCOL", "amqp", "RTSPTUNNEL_PROTOCOL is not auto, mqtt or mqttws"},
-		"no such proxy":    {"https_proxy", "socks5://proxy", "https_proxy is not an http URL"},
+		"no such proxy":    {"https_proxy", "socks5://proxy", "https_proxy is not an http or https URL"},
 		"no such level":    {"RuntimeLogLevel", "loud", "RuntimeLogLevel is not a level"},
 	} {
 		t.Run(name, func(t *testing.T) {
