@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
-	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue"},
+	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue", "policy"},
 	"demo":     {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
 	"hubctl":   {"hubclient"}, // an operator's verbs, for any hub: it must not know which
 	"archtest": {},

@@ -29,7 +29,7 @@ func Module() int { return module.Main() }
 const restartTime = time.Second
 
 // startModule starts the edge module as edge agent would: a process with exactly
-// the injected variables, and the two that say where things are on this machine.
+// the injected variables, and those that say where things are on this machine.
 // Like edge agent it starts it again when it dies.
 func (d *demo) startModule(ctx context.Context) (string, error) {
 	generation, err := d.hub.AddModule(deviceID, moduleID) // is there already, and keeps its generation
@@ -52,7 +52,8 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 		"RuntimeLogLevel=info",
 		"RTSPTUNNEL_HUB_ADDRESS=" + d.hub.MQTTAddr(),
 		"RTSPTUNNEL_CA_FILE=" + d.caFile,
-		"RTSPTUNNEL_METRICS_LISTEN=off", // a second demo on this machine would find the port taken
+		"RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE=true", // the gateway is on this machine
+		"RTSPTUNNEL_METRICS_LISTEN=off",         // a second demo on this machine would find the port taken
 	}}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	first := make(chan error, 1)
@@ -62,7 +63,7 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 	if err := <-first; err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("process %d (kill -9 it, and it comes back)", d.module.pid()), nil
+	return fmt.Sprintf("process %d (kill -9 it, and it comes back); allowed, as in no real site, to open tunnels to this machine itself", d.module.pid()), nil
 }
 
 // process is the edge module's, started anew whenever it ends.

@@ -37,6 +37,9 @@ func tellEnvironment(log zerolog.Logger, cfg config.Module) {
 	for _, text := range cfg.Ignored {
 		log.Warn().Msg(text)
 	}
+	for _, code := range labReasons(cfg) {
+		log.Warn().Str("reason", code).Msg(reason.Code(code).Text() + "; this is for a lab")
+	}
 	for _, f := range cfg.Faults {
 		log.Error().Str("reason", string(reason.ConfigEnvironment)).Str("variable", f.Variable).Msg(f.String())
 	}

@@ -1,13 +1,17 @@
 package module
 
 import (
+	"net/netip"
+	"net/url"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/edge"
+	"rtsptunnel/internal/policy"
 	"rtsptunnel/internal/tunnelopen"
 )
 
@@ -38,3 +42,26 @@ func MethodOfBrokenModule(t *testing.T, payload []byte, log zerolog.Logger) (sta
 	t.Helper()
 	return (&module{log: log}).Method(t.Context(), tunnelopen.MethodName, payload)
 }
+
+// RemotePolicy is a remotePolicy for tests without a twin.
+type RemotePolicy struct{ p *remotePolicy }
+
+// NewRemotePolicy is one of this environment.
+func NewRemotePolicy(cfg config.Module) RemotePolicy { return RemotePolicy{newRemotePolicy(cfg)} }
+
+// SetRemotes is what a twin does.
+func (p RemotePolicy) SetRemotes(r policy.Remotes) { p.p.setRemotes(r) }
+
+// SetProxy is what a twin does.
+func (p RemotePolicy) SetProxy(address, noProxy string) (config.RemoteProxy, error) {
+	return p.p.setProxy(address, noProxy)
+}
+
+// Endpoint is the policy by name.
+func (p RemotePolicy) Endpoint(text string) error { _, err := p.p.endpoint(text); return err }
+
+// Judge is the policy by address.
+func (p RemotePolicy) Judge(addr netip.Addr) error { return p.p.judge(addr) }
+
+// Proxy is what its dialer asks.
+func (p RemotePolicy) Proxy(u *url.URL) (*url.URL, error) { return p.p.dialer(nil).Proxy(u) }

@@ -9,6 +9,7 @@ package module
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -80,9 +82,10 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 	if bad != nil {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used: " + bad.Error()})
 	}
-	m := newModule(log, wsconn.Dialer{Roots: roots, Proxy: cfg.Proxy}, newObserver(log, degraded(cfg.Faults)))
+	var m *module
 	var hub *edge.Client
 	if err == nil {
+		m = newModule(log, cfg, roots, newObserver(log, append(degraded(cfg.Faults), labReasons(cfg)...)))
 		hub, err = edge.New(edge.Options{
 			Identity: hubIdentity(cfg, log), Protocol: edge.Protocol(cfg.Protocol),
 			Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress, Proxy: cfg.Proxy,
@@ -101,25 +104,29 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// product is the User-Agent and the DeviceClientType.
+// product is the DeviceClientType, and with the environment's suffix the User-Agent.
 func product() string {
 	return fmt.Sprintf("rtsptunnel/%s (%s; %s)", Version, runtime.GOOS, runtime.GOARCH)
 }
 
 // module is the edge.Handler.
 type module struct {
-	log     zerolog.Logger
-	remote  wsconn.Dialer
-	cameras camera.List
-	tunnels *tunnel.Set
-	seen    *observer
+	log       zerolog.Logger
+	policy    *remotePolicy
+	remote    wsconn.Dialer
+	userAgent string // to remote endpoints
+	cameras   camera.List
+	tunnels   *tunnel.Set
+	seen      *observer
 
 	mu      sync.Mutex
 	inForce *twin.Settings // what the last readable twin left in force; nil before
 }
 
-func newModule(log zerolog.Logger, remote wsconn.Dialer, seen *observer) *module {
-	m := &module{log: log, seen: seen, remote: remote}
+func newModule(log zerolog.Logger, cfg config.Module, roots *x509.CertPool, seen *observer) *module {
+	m := &module{log: log, seen: seen, policy: newRemotePolicy(cfg)}
+	m.remote = m.policy.dialer(roots)
+	m.userAgent = strings.TrimSpace(product() + " " + cfg.UserAgentSuffix)
 	m.tunnels = tunnel.New(tunnel.Options{Camera: m.camera, Remote: m.dialRemote, Log: log})
 	return m
 }
@@ -184,7 +191,11 @@ func (m *module) camera(localPort int) (tunnel.Camera, bool) {
 }
 
 func (m *module) dialRemote(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
-	conn, err := m.remote.Dial(ctx, r.RemoteEndpoint, tunnelopen.Header(r.Token, product()))
+	endpoint, err := m.policy.endpoint(r.RemoteEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := m.remote.Dial(ctx, endpoint.URL, tunnelopen.Header(r.Token, m.userAgent))
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// trust gives the module roots for remote endpoints.
+// trust gives the module roots for remote endpoints, which are on loopback in tests.
 func (s *site) trust(t *testing.T, pem []byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
@@ -60,6 +60,7 @@ func (s *site) trust(t *testing.T, pem []byte) {
 		t.Fatal(err)
 	}
 	s.env["RTSPTUNNEL_CA_FILE"] = file
+	s.env["RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE"] = "true"
 }
 
 // run runs the module in this process; stop ends it in order and waits.

@@ -1,0 +1,194 @@
+package module_test
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/module"
+	"rtsptunnel/internal/policy"
+	"rtsptunnel/internal/reason"
+)
+
+// Without the lab's switch no endpoint leads back to the device, in whatever notation.
+func TestTunnelOpen_notToTheDeviceItself(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	delete(s.env, "RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE")
+	s.run(t)
+	s.desire(t, map[string]any{"front": at(cam, 554)})
+	_, port, err := net.SplitHostPort(r.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []string{"127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST.", "0.0.0.0"}
+	for _, host := range hosts {
+		if status, body := s.invoke(t, "tunnelOpen", payload("wss://"+host+":"+port+"/", "tok", 554)); status == 200 {
+			t.Errorf("%s: %d %v", host, status, body)
+		}
+	}
+	s.log.Await(t, "reason=POLICY_REMOTE", 1)
+	if len(r.tunnels) != 0 {
+		t.Errorf("%d tunnels were opened", len(r.tunnels))
+	}
+	if got, want := s.state(t), (state{"healthy", []string{}}); !cmp.Equal(got, want) {
+		t.Errorf("reported: %+v", got)
+	}
+}
+
+// A name that leads back to the device is found out when it is dialled.
+func TestTunnelOpen_notToANameOfTheDevice(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	delete(s.env, "RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE")
+	allNamesAre(t, [4]byte{127, 0, 0, 1})
+	s.run(t)
+	s.desire(t, map[string]any{"front": at(cam, 554)})
+	_, port, err := net.SplitHostPort(r.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := s.invoke(t, "tunnelOpen", payload("wss://gw.example:"+port+"/", "tok", 554)); status == 200 {
+		t.Errorf("%d %v", status, body)
+	}
+	s.log.Await(t, "reason=POLICY_REMOTE", 1)
+}
+
+// allNamesAre is a name server, over TCP as resolvers have it, that knows one address.
+func allNamesAre(t *testing.T, address [4]byte) {
+	t.Helper()
+	before := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = before })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		go func() {
+			defer server.Close()
+			for {
+				if err := answer(server, address); err != nil {
+					return
+				}
+			}
+		}()
+		return client, nil
+	}}
+}
+
+// answer answers one query; the length stands before each message.
+func answer(conn net.Conn, address [4]byte) error {
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return err
+	}
+	query := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(conn, query); err != nil {
+		return err
+	}
+	var m dnsmessage.Message
+	if err := m.Unpack(query); err != nil {
+		return err
+	}
+	m.Header, m.Additionals = dnsmessage.Header{ID: m.ID, Response: true, RecursionDesired: true, RecursionAvailable: true}, nil
+	if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}, Body: &dnsmessage.AResource{A: address}}}
+	}
+	packed, err := m.AppendPack(make([]byte, 2))
+	if err != nil {
+		return err
+	}
+	binary.BigEndian.PutUint16(packed, uint16(len(packed)-2))
+	_, err = conn.Write(packed)
+	return err
+}
+
+// What is a lab's is said in the log and reported as long as it is so.
+func TestLabSwitches_areReported(t *testing.T) {
+	s := newSite(t)
+	s.env["RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE"], s.env["RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE"] = "true", "true"
+	s.run(t)
+	s.desire(t, map[string]any{})
+	if got, want := s.state(t), (state{"degraded", []string{"LAB_LOOPBACK", "LAB_PLAINTEXT"}}); !cmp.Equal(got, want) {
+		t.Errorf("reported: %+v", got)
+	}
+	for _, code := range []string{"LAB_LOOPBACK", "LAB_PLAINTEXT"} {
+		s.log.Await(t, "reason="+code, 1)
+	}
+}
+
+func TestTunnelOpen_userAgentSuffix(t *testing.T) {
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.env["RTSPTUNNEL_USER_AGENT_SUFFIX"] = "Contoso/EdgeBox-3"
+	s.run(t)
+	s.desire(t, map[string]any{"front": at(cam, 554)})
+	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
+		t.Fatalf("%d %v", status, body)
+	}
+	far := <-r.tunnels
+	defer far.Close()
+	if ua := far.header.Get("User-Agent"); !strings.HasPrefix(ua, "rtsptunnel/") || !strings.HasSuffix(ua, ") Contoso/EdgeBox-3") {
+		t.Errorf("User-Agent %q", ua)
+	}
+}
+
+// A twin changes hosts and proxy at any time, and what cannot be used changes nothing.
+func TestRemotePolicy_changesLive(t *testing.T) {
+	t.Setenv("IotHubConnectionString", "HostName=h;DeviceId=d;SharedAccessKey=a2V5")
+	t.Setenv("https_proxy", "http://site:3128")
+	cfg, err := config.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := module.NewRemotePolicy(cfg)
+	via := func() string {
+		u, err := p.Proxy(&url.URL{Scheme: "https", Host: "gw.example"})
+		if err != nil || u == nil {
+			return ""
+		}
+		return u.Host
+	}
+	if err := p.Endpoint("wss://gw.example/"); err != nil || via() != "site:3128" {
+		t.Errorf("%v, via %s", err, via())
+	}
+	p.SetRemotes(policy.Remotes{})
+	if err := p.Endpoint("wss://gw.example/"); reason.Of(err) != reason.PolicyRemote {
+		t.Errorf("%v", err)
+	}
+	if in, err := p.SetProxy("http://twin:80", ""); err != nil || in.Origin != config.ProxyTwin || via() != "twin:80" {
+		t.Errorf("%+v, %v, via %s", in, err, via())
+	}
+	if in, err := p.SetProxy("http://u:canary@other", ""); err == nil || in.Host != "twin:80" || via() != "twin:80" || strings.Contains(err.Error(), "canary") {
+		t.Errorf("%+v, %v, via %s", in, err, via())
+	}
+	if in, err := p.SetProxy("", "gw.example"); err != nil || in.Origin != config.ProxyEnvironment || via() != "" {
+		t.Errorf("%+v, %v, via %s", in, err, via())
+	}
+}
+
+// The device's own addresses are those of its interfaces.
+func TestRemotePolicy_ownAddresses(t *testing.T) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil || len(addresses) == 0 {
+		t.Skip("no interfaces here: ", err)
+	}
+	for _, lab := range []bool{false, true} {
+		p := module.NewRemotePolicy(config.Module{RemoteProxy: func(string, string) (config.RemoteProxy, error) { return config.RemoteProxy{}, nil }, AllowLoopbackRemote: lab})
+		for _, a := range addresses {
+			own := netip.MustParsePrefix(a.String()).Addr()
+			if err := p.Judge(own); (err == nil) != (lab && !own.IsLinkLocalUnicast()) {
+				t.Errorf("%s, in a lab %t: %v", own, lab, err)
+			}
+		}
+		if err := p.Judge(netip.MustParseAddr("192.0.2.1")); err != nil {
+			t.Errorf("a foreign address: %v", err)
+		}
+	}
+}
