@@ -19,17 +19,7 @@ func (h hint) Dispatch([]byte) {
 	}
 }
 
-// methods is the library's dispatcher of direct methods. With the library's own an
-// unknown method gets no answer and a payload that is no object never arrives.
-type methods func(name string, payload []byte) (status int, body []byte)
-
-// Dispatch never returns an error: the library would drop the call unanswered.
-func (m methods) Dispatch(name string, payload []byte) (status int, body []byte, err error) {
-	status, body = m(name, payload)
-	return status, body, nil
-}
-
-// logger is the library's logger. Its debug lines are dropped: the transport's say
+// logger is the library's logger, and ours for what nobody can read. Its debug lines are dropped: the transport's say
 // what session says better, and other parts of the library log whole payloads. The
 // others are about what a hub sent, as long and as often as it likes.
 type logger struct{ log zerolog.Logger }

@@ -15,9 +15,10 @@
 //   - before the token expires, make the next connection ready and change to it.
 //
 // Waits and looks between two sessions are in backoff.go and look.go, how long
-// everything takes in times.go, a session from its subscriptions on in serve.go.
+// everything takes in times.go, a session from its subscriptions on in serve.go, direct
+// methods in methods.go.
 //
-// The MQTT transport is amenzhinsky/iothub's; every workaround for it is in this
+// The MQTT transport is amenzhinsky/iothub's, but for methods; every workaround for it is in this
 // package, each with its reason. The package does not know what a method or a
 // property means: it delivers a name and bytes, and takes a status and bytes back.
 package edge
@@ -57,7 +58,8 @@ func (id Identity) server() string {
 // Handler is what a module does with what arrives.
 type Handler interface {
 	// Method answers a direct method: any integer status and a JSON body. It is
-	// called in a goroutine of its own for each call; ctx ends with Run.
+	// called in a goroutine of its own for each call; ctx ends with Run. A call that is
+	// delivered again on its connection inside a minute gets the same answer, without it.
 	Method(ctx context.Context, name string, payload []byte) (status int, body []byte)
 	// Twin is given the whole twin after each connect and after each change, one
 	// call at a time, and returns a merge patch for the reported properties, or nil
@@ -107,6 +109,7 @@ type Client struct {
 	loopback sync.Once // told that the gateway is looked for on this machine
 	state    state
 	requests sync.WaitGroup // of the library, those included that nobody waits for any more
+	garbage  logger         // told of what a hub sent and nobody can read
 
 	// Run's own.
 	route    route
@@ -139,7 +142,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		o: o, login: l, route: route{ways: o.ways()}, t: usualTimes(), refresh: make(hint, 1),
+		o: o, login: l, garbage: newLogger(o.Log), route: route{ways: o.ways()}, t: usualTimes(), refresh: make(hint, 1),
 		reads: rate.NewLimiter(rate.Every(readEvery), readsAtOnce), reports: rate.NewLimiter(rate.Every(reportEvery), reportsAtOnce),
 	}, nil
 }

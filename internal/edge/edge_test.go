@@ -170,7 +170,8 @@ func TestMethod_outlivesItsSession(t *testing.T) {
 		t.Errorf("the call's context ended with the session: %v", ctx.Err())
 	}
 	close(h.release)
-	hangUp() // the answer went to the session that is over
+	s.log.Await(t, `"answerLost":true,"method":"x","code":299,`, 1) // it was for the session that is over
+	hangUp()
 	call.Wait()
 }
 

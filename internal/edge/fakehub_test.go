@@ -18,7 +18,7 @@ import (
 // fakeHub is a hub that says what a test wants and a real one says seldom. It lets
 // everybody in.
 type fakeHub struct {
-	answers chan string // topics of method answers
+	answers chan methodAnswer
 
 	mu       sync.Mutex
 	twin     string
@@ -29,6 +29,9 @@ type fakeHub struct {
 	logins   int
 	conn     net.Conn
 }
+
+// methodAnswer is one as it arrived.
+type methodAnswer struct{ topic, payload string }
 
 // newFakeHub takes the place of the site's hub; the site's module logs in by a key.
 func newFakeHub(t *testing.T, s *site, twin string) *fakeHub {
@@ -41,7 +44,7 @@ func newFakeHub(t *testing.T, s *site, twin string) *fakeHub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &fakeHub{twin: twin, status: 204, suback: "\x90\x03XX\x01", answers: make(chan string, 1024)}
+	h := &fakeHub{twin: twin, status: 204, suback: "\x90\x03XX\x01", answers: make(chan methodAnswer, 1024)}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -103,7 +106,7 @@ func (h *fakeHub) published(c net.Conn, p *packets.PublishPacket) {
 		h.reported = append(h.reported, string(p.Payload))
 		publish(c, fmt.Sprintf("$iothub/twin/res/%d/?%s&$version=2", h.status, rid), "")
 	case strings.HasPrefix(topic, "$iothub/methods/res/"):
-		h.answers <- p.TopicName
+		h.answers <- methodAnswer{p.TopicName, string(p.Payload)}
 	}
 }
 

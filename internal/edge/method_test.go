@@ -77,11 +77,11 @@ func TestMethod_requestIDs(t *testing.T) {
 	}
 	for range 300 {
 		select {
-		case topic := <-h.answers:
-			if !want[topic] {
-				t.Errorf("answered to %s", topic)
+		case got := <-h.answers:
+			if !want[got.topic] {
+				t.Errorf("answered to %s", got.topic)
 			}
-			delete(want, topic)
+			delete(want, got.topic)
 		case <-time.After(patience):
 			t.Fatalf("%d calls have no answer:\n%s", len(want), s.log)
 		}

@@ -50,7 +50,7 @@ func (c *Client) configure(
 		p.lost = func(err error) { lost(because(reason.HubLost, fmt.Errorf("connection lost: %w", err))) }
 		// The client forgets the handler of a topic as soon as it asks to unsubscribe; the
 		// calls that are on their way then come here.
-		o.SetDefaultPublishHandler(func(client paho.Client, m paho.Message) { p.late.answer(client, m) })
+		o.SetDefaultPublishHandler(p.late)
 		o.SetConnectionLostHandler(func(_ paho.Client, err error) { p.lost(err) })
 	}
 }
@@ -89,8 +89,8 @@ type pipe struct {
 	atLoopback func()        // told when the gateway is looked for on this machine
 	lost       func(error)   // told when the connection ends
 
-	ready net.Conn // opened already, if not nil
-	late  methods  // called after the unsubscription
+	ready net.Conn            // opened already, if not nil
+	late  paho.MessageHandler // of what arrives without a subscription
 
 	// Set while the library connects, and read when it has.
 	client paho.Client

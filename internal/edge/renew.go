@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"time"
-
-	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"rtsptunnel/internal/reason"
 )
@@ -72,7 +69,6 @@ type prepared struct {
 }
 
 const (
-	methodTopic     = "$iothub/methods/POST/" // and name, and /?$rid=
 	unsubscribeTime = time.Second
 	// lateTime is for calls that the hub sent before it knew of the unsubscription and
 	// that come after its acknowledgement.
@@ -84,15 +80,4 @@ const (
 func (l *link) unsubscribe() {
 	l.client.Unsubscribe(methodTopic + "#").WaitTimeout(unsubscribeTime)
 	<-time.After(lateTime)
-}
-
-// answer does for a call without a handler what the library does for others.
-func (m methods) answer(client paho.Client, message paho.Message) {
-	call, ok := strings.CutPrefix(message.Topic(), methodTopic)
-	name, rid, found := strings.Cut(call, "/?$rid=")
-	if !ok || !found {
-		return
-	}
-	status, body := m(name, message.Payload())
-	client.Publish(fmt.Sprintf("$iothub/methods/res/%d/?$rid=%s", status, rid), 1, false, body)
 }

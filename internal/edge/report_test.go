@@ -88,12 +88,12 @@ func TestLog_ofGarbageIsShort(t *testing.T) {
 	c := s.start(t, quick)
 	awaitState(t, s, c, "subscribed", ready)
 	for range 200 {
-		h.publish("$iothub/methods/POST/"+strings.Repeat("x", 10_000)+"%zz/?$rid=1", "{}")
+		h.publish("$iothub/methods/POST/"+strings.Repeat("x", 10_000)+"%zz/$rid=1", "{}")
 		h.publish("$iothub/methods/POST/x", "{}")
 		h.publish("$iothub/twin/res/200/?$rid=77", "{}")
 	}
 	h.publish("$iothub/methods/POST/x/?$rid=last", "{}")
-	if got := <-h.answers; got != "$iothub/methods/res/299/?$rid=last" {
+	if got := <-h.answers; got.topic != "$iothub/methods/res/299/?$rid=last" {
 		t.Error(got)
 	}
 	if n := strings.Count(s.log.String(), "mqtt: "); n == 0 || n > 5 || len(s.log.String()) > 20_000 {

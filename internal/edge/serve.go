@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/amenzhinsky/iothub/iotdevice/transport"
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/reason"
@@ -26,7 +25,7 @@ const (
 // looks after the token. Its zero times are never.
 type service struct {
 	*Client
-	tr      transport.Transport
+	link    *link
 	changed hint
 
 	readAt     time.Time
@@ -46,8 +45,8 @@ type service struct {
 	preparing  bool
 }
 
-func (c *Client) service(tr transport.Transport) *service {
-	return &service{Client: c, tr: tr, changed: make(hint, 1), prepared: make(chan prepared, 1)}
+func (c *Client) service(l *link) *service {
+	return &service{Client: c, link: l, changed: make(hint, 1), prepared: make(chan prepared, 1)}
 }
 
 // serve goes on until the connection or ctx ends, which is an error, or there is a
@@ -146,7 +145,7 @@ func (s *service) hint() {
 // that nobody knows whether methods arrive, whatever pings say.
 func (s *service) read(ctx context.Context) error {
 	s.hinted = false
-	doc, err := s.readTwin(ctx, s.tr)
+	doc, err := s.readTwin(ctx, s.link.tr)
 	switch {
 	case errors.Is(err, errRefused):
 		wait := s.readWaits.next(s.t.FirstWait, s.t.LastWait, s.t.LastWait)
@@ -200,7 +199,7 @@ func (s *service) want(patch []byte) {
 // themselves the same properties do not heal.
 func (s *service) report(ctx context.Context) {
 	patch := s.wanted
-	err := s.writeReported(ctx, s.tr, patch)
+	err := s.writeReported(ctx, s.link.tr, patch)
 	if err == nil {
 		s.written, s.reportWait, s.refusals = patch, backoff{}, 0
 		return

@@ -38,7 +38,7 @@ func (c *Client) session(ctx context.Context, in *entrance) (next *entrance, err
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 
-	answer := func(name string, payload []byte) (int, []byte) { return c.answer(ctx, name, payload) }
+	answer := c.methods(ctx, life)
 	in.pipe.late = answer
 	link, err := c.connect(ctx, end, in)
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *Client) session(ctx context.Context, in *entrance) (next *entrance, err
 	defer patience.Stop()
 	stop := context.AfterFunc(ctx, func() { end(errOver) })
 	defer stop()
-	s := c.service(link.tr)
+	s := c.service(link)
 	err = s.subscribe(life, answer)
 	c.route.result(c.way, err == nil)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *Client) session(ctx context.Context, in *entrance) (next *entrance, err
 		link.unsubscribe()
 	}
 	if next != nil || ctx.Err() != nil {
-		c.calls.settle() // while the session can still carry their answers
+		c.calls.awaitIdle(life, settleTime) // while the session can still carry their answers
 	}
 	return next, err
 }
@@ -141,7 +141,7 @@ func (c *Client) connect(ctx context.Context, lost context.CancelCauseFunc, in *
 // transport is the library's for this kind of identity; only topics for messages
 // differ.
 func (c *Client) transport(configure func(*paho.ClientOptions)) transport.Transport {
-	options := []mqtt.TransportOption{mqtt.WithLogger(newLogger(c.o.Log)), mqtt.WithClientOptionsConfig(configure)}
+	options := []mqtt.TransportOption{mqtt.WithLogger(c.garbage), mqtt.WithClientOptionsConfig(configure)}
 	if c.o.Identity.ModuleID == "" {
 		return mqtt.New(options...)
 	}
@@ -152,7 +152,7 @@ func (c *Client) transport(configure func(*paho.ClientOptions)) transport.Transp
 // nobody waits longer than he must; only the very first twin comes before them, so that
 // no call finds the cameras of nobody. A twin that comes back after all of it is the
 // proof: an acknowledged subscription alone has been seen to carry nothing.
-func (s *service) subscribe(life context.Context, answer methods) error {
+func (s *service) subscribe(life context.Context, answer paho.MessageHandler) error {
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error { return s.subscribeMethods(ctx, answer) }, s.subscribeDesired, s.read,
 	}
@@ -168,16 +168,8 @@ func (s *service) subscribe(life context.Context, answer methods) error {
 	return nil
 }
 
-func (s *service) subscribeMethods(life context.Context, answer methods) error {
-	err := s.await(life, func() error { return s.tr.RegisterDirectMethods(life, answer) })
-	if err != nil {
-		return fmt.Errorf("subscribe to direct methods: %w", err)
-	}
-	return nil
-}
-
 func (s *service) subscribeDesired(life context.Context) error {
-	err := s.await(life, func() error { return s.tr.SubscribeTwinUpdates(life, s.changed) })
+	err := s.await(life, func() error { return s.link.tr.SubscribeTwinUpdates(life, s.changed) })
 	if err != nil {
 		return fmt.Errorf("subscribe to desired properties: %w", err)
 	}
@@ -186,7 +178,7 @@ func (s *service) subscribeDesired(life context.Context) error {
 
 // readFirst is read for the very first twin, without which there is nothing to serve.
 func (s *service) readFirst(life context.Context) error {
-	doc, err := s.readTwin(life, s.tr)
+	doc, err := s.readTwin(life, s.link.tr)
 	if err != nil {
 		return err
 	}

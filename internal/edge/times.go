@@ -23,6 +23,8 @@ type times struct {
 	Doubt time.Duration // until a twin that is not believed is read again
 	Watch time.Duration // half of it to all of it after one reading of the twin comes the next
 
+	Repeat time.Duration // that an answer is kept for a call that is delivered again
+
 	Renew float64       // part of its life after which a token is replaced; up to a tenth of its life is added
 	Quiet time.Duration // that a planned reconnect waits for a moment without calls
 }
@@ -34,6 +36,6 @@ func usualTimes() times {
 		FirstWait: time.Second, LastWait: time.Minute, LostWait: 30 * time.Second, Healthy: time.Minute,
 		Look: time.Second, LookVia: 3 * time.Second, LookTime: 2 * time.Second, LookRest: 500 * time.Millisecond,
 		Connect: 15 * time.Second, Request: 30 * time.Second, Subscribe: time.Minute, Turn: 10 * time.Second,
-		Doubt: 10 * time.Second, Watch: 5 * time.Minute, Renew: 0.8, Quiet: 25 * time.Second,
+		Doubt: 10 * time.Second, Watch: 5 * time.Minute, Repeat: time.Minute, Renew: 0.8, Quiet: 25 * time.Second,
 	}
 }
