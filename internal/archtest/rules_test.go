@@ -76,7 +76,7 @@ var onlyIn = map[string][]string{
 	"github.com/bluenviron/gortsplib":      {"rtsptest"},
 	"github.com/bluenviron/mediacommon":    {"rtsptest"},
 	"github.com/pion/rtp":                  {"rtsptest"},
-	"golang.org/x/time":                    {"hubemulator/throttle", "edge"}, // edge: how often a twin is read
+	"golang.org/x/time":                    {"hubemulator/throttle"},
 
 	"github.com/santhosh-tekuri/jsonschema": {"twin"},
 }

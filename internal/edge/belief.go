@@ -50,6 +50,11 @@ func (b *belief) take(doc []byte, now time.Time, confirm time.Duration) error {
 	return nil
 }
 
+// isNew tells whether b is of a version of which before was not.
+func (b *belief) isNew(before belief) bool {
+	return b.seen && (!before.seen || b.version != before.version)
+}
+
 // desired is the version of a twin's desired properties, and whether there are none
 // but the hub's own.
 func desired(doc []byte) (version int64, empty, ok bool) {

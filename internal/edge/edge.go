@@ -33,7 +33,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/time/rate"
 
 	"rtsptunnel/internal/reason"
 )
@@ -62,8 +61,10 @@ type Handler interface {
 	// delivered again on its connection inside a minute gets the same answer, without it.
 	Method(ctx context.Context, name string, payload []byte) (status int, body []byte)
 	// Twin is given the whole twin after each connect and after each change, one
-	// call at a time, and returns a merge patch for the reported properties, or nil
-	// for none.
+	// call at a time and at most one a second, and returns a merge patch for the
+	// reported properties, or nil if those in doc are as they should be. A patch that
+	// waits for its time is forgotten for what is returned next: it is made of the twin
+	// alone, not of what was returned before.
 	Twin(doc []byte, c Connection) (reported []byte)
 }
 
@@ -121,10 +122,9 @@ type Client struct {
 	short    int       // sessions that worked and ended soon, since the last that lasted
 
 	// What one session leaves to the next.
-	belief         belief
-	handed         bool   // a twin, to the handler
-	lastReport     []byte // of the handler; nil if none
-	reads, reports *rate.Limiter
+	belief   belief
+	handed   bool      // a twin, to the handler
+	sentLast time.Time // when reported properties went out last
 }
 
 // New returns a client that does nothing until Run. It fails for an identity that
@@ -143,14 +143,13 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		o: o, login: l, garbage: newLogger(o.Log), route: route{ways: o.ways()}, t: usualTimes(), refresh: make(hint, 1),
-		reads: rate.NewLimiter(rate.Every(readEvery), readsAtOnce), reports: rate.NewLimiter(rate.Every(reportEvery), reportsAtOnce),
 	}, nil
 }
 
 // Refresh has Handler.Twin called again soon with the whole twin, though that may not
 // have changed: what the handler reports did. Without a connection the next one does it
 // anyway. It may be called at any time, by anybody, and as often as one likes: the twin
-// is read at most once a second, and reported as rarely as ever.
+// is read at most once a second, and a patch is written at most once in ten.
 func (c *Client) Refresh() { c.refresh.Dispatch(nil) }
 
 // Run keeps the identity connected until ctx is done; nothing else ends it. Calls

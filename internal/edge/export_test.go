@@ -8,7 +8,6 @@ import (
 
 	"github.com/amenzhinsky/iothub/iotdevice/transport"
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"golang.org/x/time/rate"
 )
 
 // UserName is the CONNECT's user name.
@@ -33,9 +32,6 @@ func AtLoopback(c *Client, address string) {
 		c.route.ways[i].loopback = address
 	}
 }
-
-// ReadAtOnce lets the twin be read for every change, however many there are.
-func ReadAtOnce(c *Client) { c.reads = rate.NewLimiter(rate.Inf, 0) }
 
 // Told is which of so many identical failures have a line.
 func Told(n int) []int {

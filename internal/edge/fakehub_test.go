@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
@@ -25,7 +26,9 @@ type fakeHub struct {
 	status   int    // of the answers to reported properties
 	suback   string // the packet id's two bytes in the place of XX
 	reads    int
-	reported []string
+	reported []string    // all that was sent, taken or not
+	sent     []time.Time // when each came
+	held     string      // the reported properties, as the last that were taken
 	logins   int
 	conn     net.Conn
 }
@@ -44,7 +47,7 @@ func newFakeHub(t *testing.T, s *site, twin string) *fakeHub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &fakeHub{twin: twin, status: 204, suback: "\x90\x03XX\x01", answers: make(chan methodAnswer, 1024)}
+	h := &fakeHub{twin: twin, held: noneReported, status: 204, suback: "\x90\x03XX\x01", answers: make(chan methodAnswer, 1024)}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -101,9 +104,12 @@ func (h *fakeHub) published(c net.Conn, p *packets.PublishPacket) {
 	switch {
 	case topic == "$iothub/twin/GET":
 		h.reads++
-		publish(c, "$iothub/twin/res/200/?"+rid, h.twin)
+		publish(c, "$iothub/twin/res/200/?"+rid, strings.Replace(h.twin, noneReported, h.held, 1))
 	case topic == "$iothub/twin/PATCH/properties/reported":
-		h.reported = append(h.reported, string(p.Payload))
+		h.reported, h.sent = append(h.reported, string(p.Payload)), append(h.sent, time.Now())
+		if h.status == 204 {
+			h.held = `"reported":` + string(p.Payload)
+		}
 		publish(c, fmt.Sprintf("$iothub/twin/res/%d/?%s&$version=2", h.status, rid), "")
 	case strings.HasPrefix(topic, "$iothub/methods/res/"):
 		h.answers <- methodAnswer{p.TopicName, string(p.Payload)}
@@ -139,6 +145,13 @@ func (h *fakeHub) cut() {
 	}
 }
 
+// forget loses the reported properties.
+func (h *fakeHub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = noneReported
+}
+
 // seen is how often the twin was read and what was reported.
 func (h *fakeHub) seen() (reads int, reported []string) {
 	h.mu.Lock()
@@ -159,6 +172,9 @@ func (h *fakeHub) refuse(status int) {
 	h.status = status
 }
 
+// noneReported are the reported properties of a hub that was told nothing.
+const noneReported = `"reported":{"$version":1}`
+
 func twinDoc(version int, members string) string {
-	return fmt.Sprintf(`{"desired":{%s"$version":%d},"reported":{"$version":1}}`, members, version)
+	return fmt.Sprintf(`{"desired":{%s"$version":%d},%s}`, members, version, noneReported)
 }

@@ -13,14 +13,6 @@ import (
 	"rtsptunnel/internal/reason"
 )
 
-// How often a twin that does not come to rest is read, and reported properties
-// written; the first few of a row at once. The hub's limits are for all its devices
-// together.
-const (
-	readEvery, readsAtOnce     = time.Second, 3
-	reportEvery, reportsAtOnce = 10 * time.Second, 6
-)
-
 // service is a session from its subscriptions on: it follows the twin, reports, and
 // looks after the token. Its zero times are never.
 type service struct {
@@ -28,14 +20,17 @@ type service struct {
 	link    *link
 	changed hint
 
+	readLast   time.Time // when the twin was read last, and handed over
 	readAt     time.Time
-	hinted     bool     // readAt is for a change
-	readWaits  backoff  // after refusals in a row
-	noTwin     failures // since the last twin that was taken
+	hinted     bool      // readAt is for a change
+	changedAt  time.Time // since when there has been something to read; zero if nobody knows of anything
+	readWaits  backoff   // after refusals in a row
+	noTwin     failures  // since the last twin that was taken
 	lastDoc    []byte
-	wanted     []byte // reported properties
-	written    []byte // those that the hub has taken on this connection, or will never take
+	wanted     []byte // reported properties that wait for reportAt; nil if none
+	never      []byte // those that the hub will not take, on this connection
 	reportAt   time.Time
+	ackBy      time.Time // by when they go out, for they answer new desired properties
 	reportWait backoff
 	refusals   int       // of reported properties, in a row
 	expires    time.Time // the token, by a clock that nobody sets
@@ -134,7 +129,10 @@ func (s *service) hint() {
 		return
 	}
 	s.hinted = true
-	at := time.Now().Add(s.reads.Reserve().Delay())
+	if s.changedAt.IsZero() {
+		s.changedAt = time.Now()
+	}
+	at := s.readLast.Add(s.t.Read)
 	if s.readAt.IsZero() || at.Before(s.readAt) {
 		s.readAt = at
 	}
@@ -145,6 +143,7 @@ func (s *service) hint() {
 // that nobody knows whether methods arrive, whatever pings say.
 func (s *service) read(ctx context.Context) error {
 	s.hinted = false
+	defer func() { s.readLast = time.Now() }()
 	doc, err := s.readTwin(ctx, s.link.tr)
 	switch {
 	case errors.Is(err, errRefused):
@@ -163,6 +162,8 @@ func (s *service) read(ctx context.Context) error {
 
 // take hands the twin over if it is believed and new to this session.
 func (s *service) take(doc []byte) {
+	before, changed := s.belief, s.changedAt
+	s.changedAt = time.Time{}
 	if bytes.Equal(doc, s.lastDoc) {
 		return
 	}
@@ -172,25 +173,32 @@ func (s *service) take(doc []byte) {
 		return
 	}
 	s.noTwin = failures{}
+	if s.ackBy.IsZero() && s.belief.isNew(before) {
+		s.ackBy = changed.Add(s.t.Acknowledge) // at once, if nobody knows since when
+	}
 	s.lastDoc = doc
 	s.handed = true
-	if reported := s.o.Handler.Twin(doc, Connection{Protocol: s.way.protocol}); reported != nil {
-		s.lastReport = reported
-	}
-	s.want(s.lastReport)
+	s.want(s.o.Handler.Twin(doc, Connection{Protocol: s.way.protocol}))
 }
 
-// want makes reported properties be written, unless the hub has them.
+// want makes a patch of the reported properties go out in its time, in the place of one
+// that still waits; nil is none.
 func (s *service) want(patch []byte) {
+	if bytes.Equal(patch, s.never) {
+		patch = nil
+	}
 	s.wanted = patch
-	if patch == nil || bytes.Equal(patch, s.written) || !s.reportAt.IsZero() {
+	if patch == nil {
+		s.reportAt, s.ackBy = time.Time{}, time.Time{}
 		return
 	}
-	if s.written == nil {
-		s.reportAt = time.Now() // the first on a connection
-		return
+	at := s.sentLast.Add(s.t.Report)
+	if !s.ackBy.IsZero() && s.ackBy.Before(at) {
+		at = s.ackBy
 	}
-	s.reportAt = time.Now().Add(s.reports.Reserve().Delay())
+	if s.reportAt.IsZero() || at.Before(s.reportAt) {
+		s.reportAt = at
+	}
 }
 
 // report writes reported properties. A hub that refuses them is no reason to give
@@ -199,16 +207,17 @@ func (s *service) want(patch []byte) {
 // themselves the same properties do not heal.
 func (s *service) report(ctx context.Context) {
 	patch := s.wanted
+	s.sentLast, s.ackBy = time.Now(), time.Time{}
 	err := s.writeReported(ctx, s.link.tr, patch)
 	if err == nil {
-		s.written, s.reportWait, s.refusals = patch, backoff{}, 0
+		s.wanted, s.reportWait, s.refusals = nil, backoff{}, 0
 		return
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	if errors.Is(err, errNever) {
-		s.written, s.reportWait, s.refusals = patch, backoff{}, 0
+		s.wanted, s.never, s.reportWait, s.refusals = nil, patch, backoff{}, 0
 		s.o.Log.Warn().Str("reason", string(reason.HubReport)).Err(err).Int("bytes", len(patch)).
 			Msg("reported properties not written, and not sent again until they change or the connection does")
 		return

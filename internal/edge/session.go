@@ -164,7 +164,6 @@ func (s *service) subscribe(life context.Context, answer paho.MessageHandler) er
 			return err
 		}
 	}
-	s.want(s.lastReport) // a new connection gets all of it, whatever became of the twin
 	return nil
 }
 

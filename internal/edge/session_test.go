@@ -27,6 +27,7 @@ func (s *site) start(t *testing.T, change func(*edge.Times)) *edge.Client {
 // quick times make an attempt cost a test little.
 func quick(ts *edge.Times) {
 	ts.FirstWait, ts.LastWait, ts.LostWait = 20*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	ts.Read, ts.Report, ts.Acknowledge = 20*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
 }
 
 // patient times make every wait last longer than any test: what happens all the same

@@ -25,6 +25,13 @@ type times struct {
 
 	Repeat time.Duration // that an answer is kept for a call that is delivered again
 
+	// How often a twin that does not come to rest is read, and reported properties are
+	// sent. The hub's limits are for all its devices together.
+	Read, Report time.Duration
+	// Acknowledge is from a change of the desired properties to the report of it, whatever
+	// was sent before; it leaves a second of the ten that this may take.
+	Acknowledge time.Duration
+
 	Renew float64       // part of its life after which a token is replaced; up to a tenth of its life is added
 	Quiet time.Duration // that a planned reconnect waits for a moment without calls
 }
@@ -36,6 +43,7 @@ func usualTimes() times {
 		FirstWait: time.Second, LastWait: time.Minute, LostWait: 30 * time.Second, Healthy: time.Minute,
 		Look: time.Second, LookVia: 3 * time.Second, LookTime: 2 * time.Second, LookRest: 500 * time.Millisecond,
 		Connect: 15 * time.Second, Request: 30 * time.Second, Subscribe: time.Minute, Turn: 10 * time.Second,
-		Doubt: 10 * time.Second, Watch: 5 * time.Minute, Repeat: time.Minute, Renew: 0.8, Quiet: 25 * time.Second,
+		Doubt: 10 * time.Second, Watch: 5 * time.Minute, Repeat: time.Minute,
+		Read: time.Second, Report: 10 * time.Second, Acknowledge: 9 * time.Second, Renew: 0.8, Quiet: 25 * time.Second,
 	}
 }
