@@ -74,12 +74,16 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		}
 		return nil, classify(ctx, answer, err)
 	}
-	if answer.Header.Get("Sec-WebSocket-Extensions") != "" || answer.Header.Get("Sec-WebSocket-Protocol") != "" {
+	if chosen(answer.Header, "Sec-WebSocket-Extensions") || chosen(answer.Header, "Sec-WebSocket-Protocol") {
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteUpgrade, errors.New("the server chose what was not offered"))
 	}
 	return newConn(ws), nil
 }
+
+// chosen tells whether any line of a field says something: gorilla reads them all, and
+// would inflate messages that nobody offered to.
+func chosen(h http.Header, field string) bool { return strings.Join(h.Values(field), "") != "" }
 
 // proxyFor is the proxy on the way to endpoint, nil for none. The rules know http
 // and https only. They and the endpoint may hold secrets, so that no word of an

@@ -79,6 +79,7 @@ func TestDial_answersThatAreNoWebSocket(t *testing.T) {
 		"200":                          "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
 		"wrong accept key":             upgrade + "Sec-WebSocket-Accept: x\r\n\r\n",
 		"an extension nobody offered":  acceptable + "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
+		"one after an empty one":       acceptable + "Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
 		"a subprotocol nobody offered": acceptable + "Sec-WebSocket-Protocol: mqtt\r\n\r\n",
 		"garbage":                      "SSH-2.0-OpenSSH\r\n",
 		"nothing":                      "",
