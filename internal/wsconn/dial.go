@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -63,7 +64,7 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		ReadBufferSize:  bufferSize,
 		WriteBufferSize: bufferSize,
 	}
-	ws, answer, err := dialer.DialContext(ctx, endpoint, header)
+	ws, answer, err := dialer.DialContext(raw.watched(ctx), endpoint, header)
 	if late := raw.over(); err == nil && late {
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteTimeout, ctx.Err())
@@ -72,13 +73,18 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		if answer != nil && answer.Body != nil {
 			_ = answer.Body.Close()
 		}
+		if raw.asked && answer == nil {
+			err = unquoted(err)
+		}
 		return nil, classify(ctx, answer, err)
 	}
 	if chosen(answer.Header, "Sec-WebSocket-Extensions") || chosen(answer.Header, "Sec-WebSocket-Protocol") {
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteUpgrade, errors.New("the server chose what was not offered"))
 	}
-	return newConn(ws), nil
+	c := newConn(ws)
+	c.wordless = true
+	return c, nil
 }
 
 // chosen tells whether any line of a field says something: gorilla reads them all, and
@@ -117,6 +123,15 @@ func classify(ctx context.Context, answer *http.Response, err error) error {
 		return reason.New(reason.RemoteHTTP, &HandshakeError{status: answer.StatusCode, phrase: phrase})
 	}
 	return reason.New(cause(ctx, err), err)
+}
+
+// unquoted is an error of reading the answer without the far end's words: net/http
+// quotes what it cannot read, and the far end may repeat the header there.
+func unquoted(err error) error {
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errHandshakeSize) {
+		return err
+	}
+	return errors.New("the answer to the handshake is not HTTP")
 }
 
 // cause is the reason for a dial that got no HTTP answer. Time first: a name server

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/wsconn"
 )
@@ -310,13 +312,45 @@ func TestDial_oldTLS(t *testing.T) {
 	}
 }
 
+// A far end that repeats the header, in whatever place, does not get it into an error,
+// and the error says what is wrong all the same.
 func TestDial_errorsHoldNoHeader(t *testing.T) {
-	srv := raw(t, "HTTP/1.1 403 canary-token\r\nX: canary-token\r\nContent-Length: 0\r\n\r\n")
-	defer srv.Close()
-	header := http.Header{"Authorization": {"Bearer canary-token"}}
-	_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), header)
-	if out := fmt.Sprintf("%v %+v", err, err); strings.Contains(out, "canary") {
-		t.Errorf("the error tells the token: %s", out)
+	const unreadable = "WS_BAD_UPGRADE: the answer to the handshake is not HTTP"
+	for answer, want := range map[string]string{
+		"HTTP/1.1 403 canary-token\r\nX: canary-token\r\nContent-Length: 0\r\n\r\n": "WS_HTTP: websocket handshake answered with status 403",
+		"HTTP/1.1 600 canary-token\r\nContent-Length: 0\r\n\r\n":                    "WS_BAD_UPGRADE: websocket handshake answered with status 600",
+		"canary-token\r\n\r\n":                                      unreadable,
+		"HTTP/1.1 canary-token\r\n\r\n":                             unreadable,
+		"HTTP/canary-token 401 x\r\n\r\n":                           unreadable,
+		"HTTP/1.1 401 x\r\ncanary-token\r\n\r\n":                    unreadable,
+		"HTTP/1.1 401 x\r\nContent-Length: canary-token\r\n\r\n":    unreadable,
+		"HTTP/1.1 401 x\r\nTransfer-Encoding: canary-token\r\n\r\n": unreadable,
+		"HTTP/1.1 401 " + strings.Repeat("canary-token", 100_000):   "WS_BAD_UPGRADE: the answer to the handshake does not end",
+		"HTTP/1.1 401 canary-token":                                 "WS_BAD_UPGRADE: unexpected EOF",
+	} {
+		srv := raw(t, answer)
+		header := http.Header{"Authorization": {"Bearer canary-token"}}
+		_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), header)
+		srv.Close()
+		if out := fmt.Sprintf("%v", err); out != want {
+			t.Errorf("%.80q: %s, want %s", answer, out, want)
+		}
+		if out := fmt.Sprintf("%+v %#v", err, err); strings.Contains(out, "canary") && !strings.HasPrefix(want, "WS_HTTP") {
+			t.Errorf("%.80q: the error holds the token: %s", answer, out)
+		}
+	}
+}
+
+// Nor does it by its Close: the code alone is told.
+func TestRead_errorsHoldNoWordsOfThePeer(t *testing.T) {
+	c, f := dial(t)
+	text := websocket.FormatCloseMessage(websocket.CloseInternalServerErr, "Bearer canary-token")
+	if err := f.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := io.ReadAll(c)
+	if want := "WS_LOST: websocket: close 1011 (internal server error)"; fmt.Sprint(err) != want {
+		t.Errorf("read %v, want %s", err, want)
 	}
 }
 

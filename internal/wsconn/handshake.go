@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"sync/atomic"
@@ -30,6 +31,14 @@ type handshake struct {
 	judge func(netip.Addr) error // any address is allowed if nil
 	conn  *boundedConn
 	stop  func() bool
+	asked bool // the header went out, so that the far end may repeat it
+}
+
+// watched is ctx with an ear for when the header goes out.
+func (h *handshake) watched(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { h.asked = true },
+	})
 }
 
 func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -47,6 +47,10 @@ type Conn struct {
 	wmu  sync.Mutex             // held while a frame is written
 	pong atomic.Pointer[string] // the newest ping's data, until its pong is out
 
+	// wordless: the text of the peer's Close is in no error. The peer was sent a
+	// header that is secret, and could write it there.
+	wordless bool
+
 	peerClosed atomic.Bool
 	closeOnce  sync.Once // the Close frame goes out once
 	closeErr   error
@@ -77,7 +81,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if c.message == nil {
 			_, r, err := c.ws.NextReader()
 			if err != nil {
-				return 0, ended(err)
+				return 0, c.ended(err)
 			}
 			c.message = r
 		}
@@ -86,7 +90,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 			c.message, err = nil, nil
 		}
 		if n > 0 || err != nil {
-			return n, ended(err)
+			return n, c.ended(err)
 		}
 	}
 }
@@ -193,12 +197,16 @@ func inOrder(code int) bool {
 }
 
 // ended turns the peer's Close in order into io.EOF and names every other end.
-func ended(err error) error {
+func (c *Conn) ended(err error) error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*websocket.CloseError](err); ok && inOrder(e.Code) {
+	e, told := errors.AsType[*websocket.CloseError](err)
+	switch {
+	case told && inOrder(e.Code):
 		return io.EOF
+	case told && c.wordless && e.Code != websocket.CloseAbnormalClosure: // that one is gorilla's own
+		err = &websocket.CloseError{Code: e.Code}
 	}
 	return reason.New(reason.RemoteLost, err)
 }
