@@ -7,9 +7,12 @@ import (
 	"rtsptunnel/internal/tunnelopen"
 )
 
-// endTime is how long a tunnel that was ended may take to tell its remote end. One
-// whose peer takes no bytes is reset then.
-const endTime = 2 * time.Second
+// How long a tunnel that was ended may take to tell its remote end. One whose peer
+// takes no bytes is reset then.
+const (
+	endTime      = 2 * time.Second
+	shutdownTime = 4 * time.Second // more for a slow link, well inside the container's grace period
+)
 
 // End ends the tunnels that which names, and tells their remote ends why: wsconn has
 // the close codes. Those that are being opened end too, and their callers get the
@@ -24,20 +27,21 @@ func (s *Set) End(which func(Info) bool, why reason.Code) int {
 	defer s.mu.Unlock()
 	ended := 0
 	for t := range s.slots {
-		if which(t.info) && s.end(t, why) {
+		if which(t.info) && s.end(t, why, endTime) {
 			ended++
 		}
 	}
 	return ended
 }
 
-// end ends one tunnel, unless it was ended before. The caller holds mu.
-func (s *Set) end(t *slot, why reason.Code) (first bool) {
+// end ends one tunnel, unless it was ended before, and resets it after limit. The caller
+// holds mu.
+func (s *Set) end(t *slot, why reason.Code, limit time.Duration) (first bool) {
 	if t.forced != nil {
 		return false
 	}
 	t.end(reason.New(why, nil))
-	t.forced = time.AfterFunc(endTime, func() { s.reset(t) })
+	t.forced = time.AfterFunc(limit, func() { s.reset(t) })
 	return true
 }
 

@@ -118,37 +118,51 @@ func TestEnd_endsWhatIsNamed(t *testing.T) {
 	}
 }
 
-// A remote end that takes no bytes cannot be told, and cannot keep its tunnel.
+// A remote end that takes no bytes cannot be told, and cannot keep its tunnel, nor the
+// module from ending in time.
 func TestEnd_resetsWhatIsBlocked(t *testing.T) {
-	far, change := overWebSocket(t)
-	s := newSite(t, change)
-	if err := s.Open(t.Context(), request()); err != nil {
-		t.Fatal(err)
+	for why, end := range map[reason.Code]func(*site){
+		reason.Disabled:     func(s *site) { s.Limit(tunnel.Limits{}) },
+		reason.ShuttingDown: func(*site) {},
+	} {
+		t.Run(string(why), func(t *testing.T) {
+			far, change := overWebSocket(t)
+			s := newSite(t, change)
+			if err := s.Open(t.Context(), request()); err != nil {
+				t.Fatal(err)
+			}
+			camera, remote := accept(t, s.camera), <-far
+			defer remote.Close()
+			fill(t, camera)
+			begin := time.Now()
+			end(s)
+			s.shutdown(t)
+			if took := time.Since(begin); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if want := `"camera":"front","reset":true,"closedBy":"module","reason":"` + string(why); !strings.Contains(s.log.String(), want) {
+				t.Errorf("the closing record does not tell of the reset:\n%s", s.log)
+			}
+			if _, err := io.Copy(io.Discard, remote); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the remote end read %v, want a reset", err)
+			}
+		})
 	}
-	camera, remote := accept(t, s.camera), <-far
-	for { // until nothing between the two takes a byte more
+}
+
+// fill writes until nothing between a camera and its remote end takes a byte more.
+func fill(t *testing.T, camera net.Conn) {
+	t.Helper()
+	for {
 		if err := camera.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := camera.Write(make([]byte, 64<<10)); errors.Is(err, os.ErrDeadlineExceeded) {
-			break
+			return
 		} else if err != nil {
 			t.Fatal(err)
 		}
 	}
-	begin := time.Now()
-	s.Limit(tunnel.Limits{})
-	s.shutdown(t)
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	if want := `"camera":"front","reset":true,"closedBy":"module","reason":"DISABLED"`; !strings.Contains(s.log.String(), want) {
-		t.Errorf("the closing record does not tell of the reset:\n%s", s.log)
-	}
-	if _, err := io.Copy(io.Discard, remote); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the remote end read %v, want a reset", err)
-	}
-	remote.Close()
 }
 
 // An open that is ended while it dials is answered as if it came now.

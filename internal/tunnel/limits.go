@@ -45,6 +45,6 @@ func (s *Set) Limit(l Limits) {
 		return
 	}
 	for t := range s.slots {
-		s.end(t, reason.Disabled)
+		s.end(t, reason.Disabled, endTime)
 	}
 }
