@@ -43,7 +43,7 @@ func ParseEndpoint(text string) (Endpoint, error) {
 	}
 	if port != "" {
 		if e.Port, err = parsePort(port); err != nil {
-			return Endpoint{}, refuse("the port %w", err)
+			return Endpoint{}, refuse("the endpoint %w", err)
 		}
 	}
 	u.Host = e.authority(host, port != "")

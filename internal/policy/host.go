@@ -11,6 +11,8 @@ import (
 const (
 	maxName  = 253 // characters (RFC 1035, 2.3.4, as text)
 	maxLabel = 63
+
+	maxWritten = 4 * maxName // bytes of a name before IDNA, whose time grows with their square
 )
 
 var (
@@ -63,6 +65,9 @@ func canonical(host string) (string, netip.Addr, error) {
 func ascii(host string) (string, error) {
 	for _, c := range []byte(host) {
 		if c >= 0x80 {
+			if len(host) > maxWritten {
+				return "", errName
+			}
 			name, err := names.ToASCII(host)
 			if err != nil {
 				return "", errName // err repeats the host, as the caller wrote it

@@ -55,6 +55,7 @@ func TestEndpoint_byName(t *testing.T) {
 		"wss://[::10.0.0.7]/", "wss://[64:ff9b::a00:7]/", "wss://[2001:db8::7]/", "wss://[2001:db8::7%25eth0]:444/", "wss://2001:db8::7:444/", "wss://[2001:db8::8]:444", "wss://[::ffff:10.0.0.7%25lo]",
 		"ws://a.example.com/", "ws://a.example.com:443/", "https://a.example.com/", "//a.example.com", "a.example.com", "", "wss:a.example.com",
 		"wss://" + strings.Repeat("a.", 130) + "example.com", "wss://" + strings.Repeat("a", 64) + ".example.com", "wss://" + strings.Repeat("ä", 60) + ".example.com",
+		"wss://a." + strings.Repeat("\u00ad", 600) + "example.com", // too long to be looked at, although nothing would be left of it
 	} {
 		if e, err := rules.Endpoint(refused); reason.Of(err) != reason.PolicyRemote {
 			t.Errorf("%s is dialled as %s (%v)", refused, e.URL, err)
