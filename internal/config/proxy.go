@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -160,7 +161,7 @@ func exempting(noProxy string, https, http way) func(*url.URL) (*url.URL, error)
 	const some = "http://some.invalid"
 	rules := (&httpproxy.Config{HTTPSProxy: some, HTTPProxy: some, NoProxy: noProxy}).ProxyFunc()
 	return func(u *url.URL) (*url.URL, error) {
-		if proxy, err := rules(u); proxy == nil {
+		if proxy, err := rules(withoutDot(u)); proxy == nil {
 			return nil, err
 		}
 		if u.Scheme == "http" {
@@ -168,4 +169,11 @@ func exempting(noProxy string, https, http way) func(*url.URL) (*url.URL, error)
 		}
 		return https.url, https.err
 	}
+}
+
+// withoutDot is u without the dot that may end a full name: noProxy has names without.
+func withoutDot(u *url.URL) *url.URL {
+	named := *u
+	named.Host = net.JoinHostPort(strings.TrimSuffix(u.Hostname(), "."), u.Port())
+	return &named
 }

@@ -84,6 +84,7 @@ func TestRemoteProxy(t *testing.T) {
 		"the twin's exceptions":   {env{"https_proxy": site, "no_proxy": "gw"}, "", "other", "https://gw", site, "environment", "proxy:3128", true},
 		"exempt by the twin":      {env{"https_proxy": site}, "", "10.0.0.0/8,.gw", "https://a.gw", "", "environment", "proxy:3128", true},
 		"exempt by both sides":    {env{"no_proxy": "gw"}, "http://twin", "", "https://gw", "", "twin", "twin:80", false},
+		"exempt by a full name":   {env{"https_proxy": site, "no_proxy": ".gw:8443,10.0.0.0/8"}, "", "", "https://a.gw.:8443", "", "environment", "proxy:3128", true},
 		"heals the environment":   {env{"https_proxy": "socks5://proxy"}, "http://twin", "", "https://gw", "http://twin", "twin", "twin:80", false},
 		"loopback":                {env{"https_proxy": site}, "http://twin", "", "https://127.0.0.1:8443", "", "twin", "twin:80", false},
 	} {
