@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -74,7 +73,7 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 			_ = answer.Body.Close()
 		}
 		if raw.asked && answer == nil {
-			err = unquoted(err)
+			err = raw.unquoted(err)
 		}
 		return nil, classify(ctx, answer, err)
 	}
@@ -123,15 +122,6 @@ func classify(ctx context.Context, answer *http.Response, err error) error {
 		return reason.New(reason.RemoteHTTP, &HandshakeError{status: answer.StatusCode, phrase: phrase})
 	}
 	return reason.New(cause(ctx, err), err)
-}
-
-// unquoted is an error of reading the answer without the far end's words: net/http
-// quotes what it cannot read, and the far end may repeat the header there.
-func unquoted(err error) error {
-	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errHandshakeSize) {
-		return err
-	}
-	return errors.New("the answer to the handshake is not HTTP")
 }
 
 // cause is the reason for a dial that got no HTTP answer. Time first: a name server

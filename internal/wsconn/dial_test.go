@@ -137,6 +137,29 @@ func TestDial_silence(t *testing.T) {
 	}
 }
 
+// One that stops in the middle of its status line is late, too: what there is of the
+// line is not the fault.
+func TestDial_halfALine(t *testing.T) {
+	release := make(chan struct{})
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			defer c.Close()
+			_, _ = io.WriteString(c, "HTTP/1.1 40")
+			<-release
+		}
+	}))
+	defer srv.Close()
+	defer close(release)
+	for range 20 { // gorilla's deadline and the context's pass at the same time
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(ctx, wss(srv), nil)
+		cancel()
+		if reason.Of(err) != reason.RemoteTimeout || strings.Contains(err.Error(), "HTTP") {
+			t.Errorf("reason %s (%v)", reason.Of(err), err)
+		}
+	}
+}
+
 // proxy is a small CONNECT proxy; it hands out each request that it gets.
 func proxy(t *testing.T) (*url.URL, <-chan *http.Request) {
 	t.Helper()

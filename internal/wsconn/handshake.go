@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http/httptrace"
 	"net/netip"
@@ -79,6 +80,19 @@ func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawC
 	return h.judge(to.Addr())
 }
 
+// unquoted is an error of reading the answer without the far end's words: net/http
+// quotes what it cannot read, and the far end may repeat the header there. That also
+// goes for half a line, whatever the reason why no more of it came.
+func (h *handshake) unquoted(err error) error {
+	if h.conn.failed != nil {
+		return h.conn.failed
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return errors.New("the answer to the handshake is not HTTP")
+}
+
 // over ends the handshake's rules. It tells whether ctx has closed the connection.
 func (h *handshake) over() (late bool) {
 	if h.conn == nil {
@@ -91,14 +105,19 @@ func (h *handshake) over() (late bool) {
 // boundedConn lets so many bytes in until it is open.
 type boundedConn struct {
 	net.Conn
-	open atomic.Bool
-	left atomic.Int64
+	open   atomic.Bool
+	left   atomic.Int64
+	failed error // why no more bytes came until then
 }
 
 func (c *boundedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if !c.open.Load() && c.left.Add(int64(-n)) < 0 {
-		return 0, errHandshakeSize
+	if c.open.Load() {
+		return n, err
 	}
+	if c.left.Add(int64(-n)) < 0 {
+		n, err = 0, errHandshakeSize
+	}
+	c.failed = err
 	return n, err
 }
