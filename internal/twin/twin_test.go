@@ -164,6 +164,10 @@ func TestApply_cameraFaults(t *testing.T) {
 		{"host number", `{"front":{"host":7}}`, "cameras/front/host", reason.ConfigType, last},
 		{"host with a path", `{"front":{"host":"h/x"}}`, "cameras/front/host", reason.ConfigFormat, last},
 		{"host with a login", `{"front":{"host":"u:p@h"}}`, "cameras/front/host", reason.ConfigFormat, last},
+		{"host with a port", `{"front":{"host":"10.0.0.21:554"}}`, "cameras/front/host", reason.ConfigFormat, last},
+		{"login alone", `{"front":{"host":"admin:canary"}}`, "cameras/front/host", reason.ConfigFormat, last},
+		{"address in brackets", `{"front":{"host":"[2001:db8::1]"}}`, "cameras/front/host", reason.ConfigFormat, last},
+		{"zone without an address", `{"front":{"host":"h%eth0"}}`, "cameras/front/host", reason.ConfigFormat, last},
 		{"host with a line end", `{"front":{"host":"h\n"}}`, "cameras/front/host", reason.ConfigFormat, last},
 		{"lone surrogate", `{"front":{"host":"\ud800"}}`, "cameras/front/host", reason.ConfigFormat, last},
 		{"port zero", `{"front":{"host":"h","port":0}}`, "cameras/front/port", reason.ConfigRange, last},
@@ -209,6 +213,17 @@ func TestApply_cameraFaults(t *testing.T) {
 				t.Errorf("faults %+v, want %s at %s", out.Faults, c.code, c.path)
 			}
 		})
+	}
+}
+
+func TestApply_hosts(t *testing.T) {
+	for _, host := range []string{
+		"10.0.0.21", "cam", "cam_1.yard.example.com.", strings.Repeat("h", 253), "::1", "2001:db8::1", "2001:db8:1:2:3:4:5:6", "fe80::1%eth0", "::ffff:10.0.0.21",
+	} {
+		got, out := parse(t, cameras(`{"front":{"host":"`+host+`"}}`)).Apply(nil)
+		if len(out.Faults) > 0 || got.Cameras[0].Host != host {
+			t.Errorf("%s: %+v", host, out.Faults)
+		}
 	}
 }
 
