@@ -15,8 +15,8 @@ const (
 	goodSize = 8 << 10 // bytes of JSON
 	maxSize  = 24 << 10
 
-	maxDescription = 1024 // bytes of ad; the hub allows 4 KB a string
-	maxFaults      = 8    // named in ad; the rest is counted
+	maxDescription = 1024 // bytes of ad, but for the number of those left out; the hub allows 4 KB a string
+	maxTexts       = 512  // bytes of it in which faults say what is wrong
 )
 
 // detail is how much is told.
@@ -116,16 +116,24 @@ func (d detail) value(inForce twin.Settings, name string) map[string]any {
 	return value
 }
 
-// describe is for the operator who reads the twin in a portal.
+// describe is for the operator who reads the twin in a portal: faults as whole texts as
+// long as there is room, then their paths, so that most are named, then their number.
+// All of it is ASCII, as faults are.
 func describe(faults []twin.Fault) string {
-	texts := make([]string, 0, maxFaults+1)
+	var text strings.Builder
 	for i, f := range faults {
-		if i == maxFaults {
-			texts = append(texts, fmt.Sprintf("and %d more", len(faults)-i))
+		part := f.String()
+		if text.Len()+len(part) > maxTexts {
+			part = f.Path
+		}
+		if text.Len()+len(part) > maxDescription {
+			_, _ = fmt.Fprintf(&text, "; and %d more", len(faults)-i)
 			break
 		}
-		texts = append(texts, f.String())
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		text.WriteString(part)
 	}
-	text := strings.Join(texts, "; ")
-	return text[:min(len(text), maxDescription)] // which is ASCII, as faults are
+	return text.String()
 }

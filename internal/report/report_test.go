@@ -188,15 +188,22 @@ func TestBuild_neverTooLarge(t *testing.T) {
 	}
 }
 
-func TestBuild_descriptionIsBounded(t *testing.T) {
-	var entries []string
-	for i := range 10 {
-		entries = append(entries, fmt.Sprintf(`"c%d":{"host":"h","port":0}`, i))
-	}
-	inForce, outcome := apply(t, `"cameras":{`+strings.Join(entries, ",")+`}`, nil)
-	ack := object(t, report.Build(report.State{}, inForce, outcome))["cameras"].(map[string]any)
-	if ad := ack["ad"].(string); !strings.HasSuffix(ad, "c7/port: must be an integer from 1 to 65535; and 2 more") {
-		t.Errorf("ad is %s", ad)
+// The description names what was rejected: with the reason as long as there is room.
+func TestBuild_describes(t *testing.T) {
+	for _, c := range []struct {
+		cameras, texts, named int
+		more                  string
+	}{{3, 3, 3, ""}, {9, 9, 9, ""}, {30, 9, 30, ""}, {200, 9, 37, "; and 163 more"}} {
+		var entries []string
+		for i := range c.cameras {
+			entries = append(entries, fmt.Sprintf(`"c%03d":{"host":"h","port":0}`, i))
+		}
+		inForce, outcome := apply(t, `"cameras":{`+strings.Join(entries, ",")+`}`, nil)
+		ad := object(t, report.Build(report.State{}, inForce, outcome))["cameras"].(map[string]any)["ad"].(string)
+		texts, named := strings.Count(ad, "must be an integer from 1 to 65535"), strings.Count(ad, "/port")
+		if len(ad) > 1100 || texts != c.texts || named != c.named || !strings.HasSuffix(ad, c.more) {
+			t.Errorf("%d cameras: %d texts, %d names: %s", c.cameras, texts, named, ad)
+		}
 	}
 }
 
