@@ -33,8 +33,12 @@ var details = []detail{
 	{size: goodSize, entries: 512, list: 32},
 	{size: maxSize, entries: 512, list: 32, compact: true},
 	{size: maxSize, entries: 256, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 192, list: 16, compact: true, truncated: true},
 	{size: maxSize, entries: 128, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 96, list: 16, compact: true, truncated: true},
 	{size: maxSize, entries: 64, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 48, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 32, list: 16, compact: true, truncated: true},
 	{size: maxSize, entries: 16, list: 16, compact: true, truncated: true},
 	{size: maxSize, entries: 1, list: 8, compact: true, truncated: true},
 }

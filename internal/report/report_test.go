@@ -142,6 +142,24 @@ func TestBuild_sizes(t *testing.T) {
 	}
 }
 
+// What does not fit is left out, and not much more.
+func TestBuild_truncatedTellsMuch(t *testing.T) {
+	for _, n := range []int{80, 100, 120, 150} {
+		var entries []string
+		for i := range n {
+			entries = append(entries, fmt.Sprintf(`"%064d":{"host":"%0100d","localPort":%d}`, i, i, i+1))
+		}
+		inForce, outcome := apply(t, `"cameras":{`+strings.Join(entries, ",")+`}`+all, nil)
+		state := fullState()
+		for _, c := range inForce.Cameras {
+			state.Cameras[c.Name] = report.Camera{State: "unreachable", Since: noon, LastReason: "CAM_UNREACHABLE"}
+		}
+		if doc := report.Build(state, inForce, outcome); len(doc) < 12<<10 || len(doc) > 24<<10 {
+			t.Errorf("%d cameras: %d bytes", n, len(doc))
+		}
+	}
+}
+
 // Of too many cameras those are told with tunnels or trouble.
 func TestBuild_truncatedTellsWhatMatters(t *testing.T) {
 	members, state := many(512)
