@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ const deployed = "properties.desired"
 // Check applies desired properties that no hub has yet, as a module would that has
 // nothing in force. doc is a whole twin, as the hub or its tools give it; a desired
 // section; or what a deployment has for a module, a layer too. An error means that it
-// is none of these.
+// is none of these, or not in UTF-8, which may begin with a byte order mark.
 //
 // What a layer leaves out may be in another one: a camera without a host is no fault
 // there, but a warning.
@@ -47,6 +48,10 @@ func (o *Outcome) forgive() {
 }
 
 func parseAny(doc []byte) (t Twin, layer bool, err error) {
+	doc = bytes.TrimPrefix(doc, []byte("\ufeff"))
+	if bytes.HasPrefix(doc, []byte("\xff\xfe")) || bytes.HasPrefix(doc, []byte("\xfe\xff")) {
+		return Twin{}, false, errors.New("the document is in UTF-16: give it in UTF-8")
+	}
 	top, err := members(doc)
 	if err != nil {
 		return Twin{}, false, fmt.Errorf("the document %w", err)
@@ -58,7 +63,7 @@ func parseAny(doc []byte) (t Twin, layer bool, err error) {
 	switch {
 	case top["desired"] != nil:
 		doc = top["desired"]
-	case top["modulesContent"] != nil || top["content"] != nil:
+	case top["modulesContent"] != nil || top["content"] != nil || ofModules(top):
 		return Twin{}, false, errors.New("the document is a whole deployment: give what it has for this module")
 	case slices.ContainsFunc(slices.Collect(maps.Keys(top)), isDeployed):
 		return parseDeployed(top)
@@ -68,6 +73,17 @@ func parseAny(doc []byte) (t Twin, layer bool, err error) {
 		return Twin{}, false, fmt.Errorf("the desired section %w", err)
 	}
 	return t, false, nil
+}
+
+// ofModules tells of what a deployment has for modules by their names.
+func ofModules(top map[string]json.RawMessage) bool {
+	for _, value := range top {
+		module, _ := members(value)
+		if slices.ContainsFunc(slices.Collect(maps.Keys(module)), isDeployed) {
+			return true
+		}
+	}
+	return false
 }
 
 func isDeployed(name string) bool {

@@ -19,6 +19,7 @@ func TestCheck_shapes(t *testing.T) {
 		"from the hub's tools":  `{"deviceId":"d","properties":{"desired":` + section + `,"reported":{}}}`,
 		"desired section":       section,
 		"deployment":            `{"properties.desired":` + section + `,"settings":{}}`,
+		"byte order mark":       "\ufeff" + section,
 		"layer":                 `{"properties.desired.cameras.front":{"host":"10.0.0.21","localPort":8554}}`,
 		"layer of leaves":       `{"properties.desired.cameras.front.localPort":8554,"properties.desired.cameras.front.host":"10.0.0.21"}`,
 		"layer over the whole":  `{"properties.desired.cameras.gone":null,"properties.desired":{"cameras":{"front":{"host":"10.0.0.21","localPort":8554},"gone":{"host":"x"}}}}`,
@@ -37,11 +38,13 @@ func TestCheck_noShape(t *testing.T) {
 	for doc, want := range map[string]string{
 		``: "is missing", `7`: "is not an object", `{"a":`: "is not JSON, at byte 5", `{"desired":[]}`: "is not an object",
 		`{"modulesContent":{}}`: "whole deployment", `{"content":{"modulesContent":{}}}`: "whole deployment",
+		`{"$edgeHub":{"properties.desired":{}}}`: "whole deployment", `{"rtsptunnel":{"properties.desired.tunnels.max":0}}`: "whole deployment",
+		"\xff\xfe{\x00}\x00": "UTF-16", "\xfe\xff\x00{\x00}": "UTF-16", `{"x":"` + strings.Repeat("x", 4<<20) + `"}`: "has more than 4194304 bytes",
 		`{"properties.desired":[]}`: "properties.desired is not an object", `{"properties.desired":{"log":7},"properties.desired.log.level":"info"}`: "properties.desired.log.level is not",
 		`{"desired":{"$version":"x"}}`: "$version",
 	} {
 		if _, _, err := twin.Check([]byte(doc)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", doc, err, want)
+			t.Errorf("%.100s: %v, want %s", doc, err, want)
 		}
 	}
 }

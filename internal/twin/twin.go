@@ -80,7 +80,7 @@ func members(object []byte) (map[string]json.RawMessage, error) {
 		return nil, errors.New("is missing")
 	}
 	if len(object) > maxDocument {
-		return nil, fmt.Errorf("has %d bytes, the most is %d", len(object), maxDocument)
+		return nil, fmt.Errorf("has more than %d bytes", maxDocument)
 	}
 	var m map[string]json.RawMessage
 	err := json.Unmarshal(object, &m)
