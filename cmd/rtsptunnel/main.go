@@ -106,7 +106,7 @@ Exit codes:
   0   run: ended in order by SIGTERM or SIGINT; healthcheck: alive, or RTSPTUNNEL_METRICS_LISTEN is off;
       validate: no faults
   1   healthcheck: not alive, or no answer within 5 s; validate: faults, or nothing that can be read
-  2   run: no hub can be reached with this environment; or a command that does not exist
+  2   run: no hub can be reached with this environment; or a command or a flag that does not exist
 
 Environment of the module (docs/RUNNING.md explains it):
 

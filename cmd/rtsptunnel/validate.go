@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/mattn/go-isatty"
 
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/reason"
@@ -36,18 +39,21 @@ type finding struct {
 func validate(flags []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	for i, f := range flags {
 		if !slices.Contains([]string{"--json", "--explain", "--env"}, f) || slices.Contains(flags[:i], f) {
-			_, _ = fmt.Fprintf(stderr, "rtsptunnel: validate takes --json, --explain and --env, each once, not %.100q; rtsptunnel --help lists all\n", f)
+			_, _ = fmt.Fprintf(stderr, "rtsptunnel: validate takes --json, --explain and --env, each once, not %.100q; the document is on standard input; rtsptunnel --help lists all\n", f)
 			return exitUsage
 		}
 	}
 	has := func(flag string) bool { return slices.Contains(flags, flag) }
 	var v verdict
-	var err error
 	if has("--env") {
 		v = judgeEnvironment()
-	} else if v, err = judgeTwin(stdin); err != nil {
-		_, _ = fmt.Fprintf(stderr, "rtsptunnel: %v\n", err)
-		return exitFailed
+	} else {
+		hint(stdin, stderr)
+		var err error
+		if v, err = judgeTwin(stdin); err != nil && !has("--json") {
+			_, _ = fmt.Fprintf(stderr, "rtsptunnel: %v\n", err)
+			return exitFailed
+		}
 	}
 	if !has("--explain") {
 		v.Effective = nil
@@ -64,16 +70,29 @@ func validate(flags []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return code
 }
 
+// hint tells whoever started validate by hand what it waits for.
+func hint(stdin io.Reader, stderr io.Writer) {
+	if f, ok := stdin.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		_, _ = fmt.Fprintln(stderr, "rtsptunnel: reads the document from this terminal until Ctrl-D; from a file with: rtsptunnel validate < FILE")
+	}
+}
+
+// judgeTwin fails if the document cannot be read, which then is the one fault too.
 func judgeTwin(stdin io.Reader) (verdict, error) {
+	v := newVerdict()
 	doc, err := io.ReadAll(io.LimitReader(stdin, maxInput))
 	if err != nil {
-		return verdict{}, fmt.Errorf("read standard input: %w", err)
+		err = fmt.Errorf("read standard input: %w", err)
 	}
-	inForce, outcome, err := twin.Check(doc)
+	var inForce twin.Settings
+	var outcome twin.Outcome
+	if err == nil {
+		inForce, outcome, err = twin.Check(doc)
+	}
 	if err != nil {
-		return verdict{}, err
+		v.Faults = append(v.Faults, finding{"document", reason.ConfigFormat, err.Error(), "nothing of it"})
+		return v, err
 	}
-	v := newVerdict()
 	for _, f := range outcome.Faults {
 		v.Faults = append(v.Faults, finding(f))
 	}

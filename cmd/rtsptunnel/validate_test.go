@@ -37,6 +37,9 @@ faults: 1
 			`"warnings":[{"path":"cameras/a/port","text":"is a string; its meaning was taken"}],"unknownKeys":["foo"],"notYet":["tunnels/pingSeconds"]}` + "\n", ""}},
 		{"nothing wrong, for programs", `{}`, []string{"--json"}, result{0, `{"faults":[],"warnings":[],"unknownKeys":[],"notYet":[]}` + "\n", ""}},
 		{"no document", `{"canary":`, nil, result{1, "", "rtsptunnel: the document is not JSON, at byte 10: unexpected end of JSON input\n"}},
+		{"no document, for programs", `{"canary":`, []string{"--json", "--explain"}, result{1, `{"faults":[{"path":"document","code":"CFG_FORMAT",` +
+			`"text":"the document is not JSON, at byte 10: unexpected end of JSON input","inForce":"nothing of it"}],"warnings":[],"unknownKeys":[],"notYet":[]}` + "\n", ""}},
+		{"nothing", ``, nil, result{1, "", "rtsptunnel: the document is missing\n"}},
 		{"no twin", `["canary"]`, nil, result{1, "", "rtsptunnel: the document is not an object\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
