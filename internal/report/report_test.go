@@ -99,11 +99,18 @@ func TestBuild(t *testing.T) {
 func TestBuild_allRejected(t *testing.T) {
 	last, _ := apply(t, `"log":{"level":"error"}`, nil)
 	last.Version = 5
-	inForce, outcome := apply(t, `"x":"`+strings.Repeat("x", 33000)+`"`, &last)
-	got := object(t, report.Build(report.State{}, inForce, outcome))["config"]
-	want := map[string]any{"applied": 5., "rejected": 9., "errors": []any{map[string]any{"path": "desired", "code": "CFG_SIZE"}}}
-	if d := cmp.Diff(any(want), got); d != "" {
-		t.Error(d)
+	inForce, outcome := apply(t, `"health":null,"x":"`+strings.Repeat("x", 33000)+`","log":{"level":"info"}`, &last)
+	got := object(t, report.Build(report.State{}, inForce, outcome))
+	const ad = "desired: the desired properties must have at most 32768 bytes, as the hub counts them"
+	want := map[string]any{
+		"config": map[string]any{"applied": 5., "rejected": 9., "errors": []any{map[string]any{"path": "desired", "code": "CFG_SIZE"}}},
+		"log":    map[string]any{"value": map[string]any{"level": "error"}, "ac": 400., "av": 9., "ad": ad},
+		"health": nil,
+	}
+	for name := range want {
+		if d := cmp.Diff(want[name], got[name]); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 

@@ -70,6 +70,11 @@ func (a *applying) lastGood() (_ Settings, text string) {
 
 func (a *applying) tooLarge() (Settings, Outcome) {
 	s, text := a.lastGood()
+	for _, section := range sections {
+		if _, ok := a.twin.desired[section]; ok {
+			a.out.Sections = append(a.out.Sections, section)
+		}
+	}
 	a.out.Faults = []Fault{{
 		Path: wholeSection, Code: reason.ConfigSize, InForce: text,
 		Text: "the desired properties must have at most 32768 bytes, as the hub counts them",

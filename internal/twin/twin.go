@@ -36,7 +36,7 @@ type Twin struct {
 	Reported json.RawMessage // the reported section as the hub has it, with its $-keys; nil if there is none
 
 	desired  map[string]any // without nulls and $-keys
-	tooLarge bool           // then desired is not to be believed
+	tooLarge bool           // then of desired only the names count
 }
 
 // Parse reads the document that the hub gives for a twin: {"desired": {...},
@@ -69,8 +69,22 @@ func parseDesired(section json.RawMessage) (Twin, error) {
 	}
 	tree, left := decode(section, maxDesired)
 	t.desired, _ = tree.(map[string]any)
-	t.tooLarge = left < 0
+	if left < 0 {
+		t.tooLarge = true
+		t.desired = present(values)
+	}
 	return t, nil
+}
+
+// present are the names of what is not null.
+func present(values map[string]json.RawMessage) map[string]any {
+	names := make(map[string]any)
+	for name, value := range values {
+		if string(value) != "null" {
+			names[name] = nil
+		}
+	}
+	return names
 }
 
 // members are a JSON object's members. Their names count as they are written, unlike
