@@ -54,7 +54,7 @@ func (a *applying) camera(name string, value any) (Camera, []Fault) {
 		return Camera{Name: name}, faults
 	}
 	c := Camera{Name: name}
-	set(c.fields(), theSchema().defaults("camera"))
+	set(c.fields(), theSchema().defaults["camera"])
 	set(c.fields(), values)
 	if c.LocalPort == 0 {
 		c.LocalPort = c.Port

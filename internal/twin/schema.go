@@ -23,6 +23,8 @@ type schema struct {
 	parts map[string]*jsonschema.Schema // by their name in $defs
 	nodes map[string]*jsonschema.Schema // by where they stand
 	texts map[string]string             // patternErrorMessage, by where it stands
+
+	defaults map[string]map[string]any // by part and name; only to be read
 }
 
 // theSchema panics if the file that this program was built with is not a schema,
@@ -32,13 +34,14 @@ var theSchema = sync.OnceValue(func() schema {
 	must(err)
 	compiler := jsonschema.NewCompiler()
 	must(compiler.AddResource(schemaURL, raw))
-	s := schema{map[string]*jsonschema.Schema{}, map[string]*jsonschema.Schema{}, map[string]string{}}
+	s := schema{map[string]*jsonschema.Schema{}, map[string]*jsonschema.Schema{}, map[string]string{}, map[string]map[string]any{}}
 	document, _ := raw.(map[string]any)
 	parts, _ := document["$defs"].(map[string]any)
 	for name := range parts {
 		part, err := compiler.Compile(schemaURL + "#/$defs/" + name)
 		must(err)
 		s.parts[name] = part
+		s.defaults[name] = defaults(part)
 		s.note(part)
 	}
 	s.noteTexts(schemaURL+"#", raw)
@@ -194,9 +197,9 @@ func (s schema) unknown(part string, object map[string]any) []string {
 }
 
 // defaults are the values that the schema gives to what is absent.
-func (s schema) defaults(part string) map[string]any {
+func defaults(part *jsonschema.Schema) map[string]any {
 	values := make(map[string]any)
-	for name, node := range s.parts[part].Properties {
+	for name, node := range part.Properties {
 		if node.Default == nil {
 			continue
 		}

@@ -80,7 +80,7 @@ type Settings struct {
 func Defaults() Settings {
 	s := Settings{Remotes: Remotes{Any: true}}
 	for _, section := range sections {
-		set(s.fields(section), theSchema().defaults(section))
+		set(s.fields(section), theSchema().defaults[section])
 	}
 	return s
 }
@@ -210,7 +210,7 @@ func (s Settings) Section(name string, compact bool) map[string]any {
 	}
 	values := get(s.fields(name))
 	if compact {
-		leaveOut(values, theSchema().defaults(name))
+		leaveOut(values, theSchema().defaults[name])
 	}
 	return values
 }
@@ -218,7 +218,7 @@ func (s Settings) Section(name string, compact bool) map[string]any {
 func (c Camera) value(compact bool) map[string]any {
 	values := get(c.fields())
 	if compact {
-		leaveOut(values, theSchema().defaults("camera"))
+		leaveOut(values, theSchema().defaults["camera"])
 	}
 	return values
 }
