@@ -15,6 +15,9 @@ const maxCameras = 512
 // wholeSection is the path of a fault of all desired properties.
 const wholeSection = "desired"
 
+// openTimeoutPath is where timeouts that do not fit together are told.
+const openTimeoutPath = "tunnels/openTimeoutSeconds"
+
 // Apply decides what is in force from now on: what the twin wants, and where it has
 // faults what was in force last. last is nil before the first readable twin; then the
 // defaults stand in, and for remote endpoints with faults none.
@@ -146,7 +149,7 @@ func (s *Settings) together(section string) []Fault {
 	t := s.Tunnels
 	if least := t.CameraTimeout + t.RemoteTimeout; section == "tunnels" && t.OpenTimeout < least {
 		return []Fault{{
-			Path: "tunnels/openTimeoutSeconds", Code: reason.ConfigRange,
+			Path: openTimeoutPath, Code: reason.ConfigRange,
 			Text: fmt.Sprintf("must be at least cameraTimeoutSeconds and remoteTimeoutSeconds together, which is %d, and at most 25", least/time.Second),
 		}}
 	}

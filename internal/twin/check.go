@@ -22,7 +22,7 @@ const deployed = "properties.desired"
 // is none of these, or not in UTF-8, which may begin with a byte order mark.
 //
 // What a layer leaves out may be in another one: a camera without a host is no fault
-// there, but a warning.
+// there, but a warning, and so are timeouts without the one that must be longer.
 func Check(doc []byte) (Settings, Outcome, error) {
 	t, layer, err := parseAny(doc)
 	if err != nil {
@@ -31,15 +31,17 @@ func Check(doc []byte) (Settings, Outcome, error) {
 	t.Version = max(t.Version, 0)
 	inForce, outcome := t.Apply(nil)
 	if layer {
-		outcome.forgive()
+		outcome.forgive(t.desired)
 	}
 	return inForce, outcome, nil
 }
 
-// forgive makes warnings of what is missing.
-func (o *Outcome) forgive() {
+// forgive makes warnings of what is missing in a layer.
+func (o *Outcome) forgive(layer map[string]any) {
+	tunnels, _ := layer["tunnels"].(map[string]any)
 	o.Faults = slices.DeleteFunc(o.Faults, func(f Fault) bool {
-		if f.Code != reason.ConfigMissing {
+		tooShort := f.Path == openTimeoutPath && tunnels["openTimeoutSeconds"] == nil
+		if f.Code != reason.ConfigMissing && !tooShort {
 			return false
 		}
 		o.Warnings = append(o.Warnings, Warning{f.Path, "is missing in this layer: another one must have it"})

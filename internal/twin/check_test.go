@@ -61,6 +61,16 @@ func TestCheck_layer(t *testing.T) {
 	if _, out, _ := twin.Check([]byte(`{"properties.desired":{"cameras":{"front":{}}}}`)); len(out.Faults) != 1 {
 		t.Errorf("not a layer: %+v", out)
 	}
+	for doc, faults := range map[string]int{
+		`{"properties.desired.tunnels.cameraTimeoutSeconds":11}`:                                                    0,
+		`{"properties.desired.tunnels.cameraTimeoutSeconds":11,"properties.desired.tunnels.openTimeoutSeconds":20}`: 1,
+		`{"properties.desired.tunnels.openTimeoutSeconds":26}`:                                                      1,
+		`{"properties.desired":{"tunnels":{"cameraTimeoutSeconds":11}}}`:                                            1,
+	} {
+		if _, out, err := twin.Check([]byte(doc)); err != nil || len(out.Faults) != faults || len(out.Faults)+len(out.Warnings) != 1 {
+			t.Errorf("%s: %v %+v", doc, err, out)
+		}
+	}
 	parts := make([]string, 40)
 	for i := range parts {
 		parts[i] = fmt.Sprintf(`"properties.desired.x.k%d":%q`, i, strings.Repeat("x", 1000))
