@@ -118,7 +118,7 @@ func judgeEnvironment() verdict {
 		return v
 	}
 	for _, f := range cfg.Faults {
-		fault(f.Variable, f.Text, "its default is in force")
+		fault(f.Variable, f.Text, "") // the text says what is in force
 	}
 	for _, line := range cfg.Ignored {
 		v.Warnings = append(v.Warnings, finding{Path: "environment", Text: line})
@@ -139,7 +139,7 @@ func (v verdict) String() string {
 	var text strings.Builder
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format+"\n", args...) }
 	for _, f := range v.Faults {
-		line("fault    %s  %s  %s; %s", f.Path, f.Code, f.Text, f.InForce)
+		line("fault    %s  %s  %s", f.Path, f.Code, strings.TrimSuffix(f.Text+"; "+f.InForce, "; "))
 	}
 	for _, w := range v.Warnings {
 		line("warning  %s  %s", w.Path, w.Text)

@@ -97,6 +97,10 @@ func TestValidate_process(t *testing.T) {
 	if strings.Contains(r.stdout, "Y2FuYXJ5") || strings.Contains(r.stdout, "pigeon") {
 		t.Errorf("a value is told: %s", r.stdout)
 	}
+	r = runs(t, []string{login, "https_proxy=canary:canary"}, "validate", "--env")
+	if d := cmp.Diff(result{1, "fault    https_proxy  CFG_ENV  is not an http or https URL, host:port at least; nothing that it is for can be reached\nfaults: 1\n", ""}, r, cmp.AllowUnexported(result{})); d != "" {
+		t.Error(d)
+	}
 	r = runs(t, nil, "validate", "--env", "--json")
 	var v verdict
 	if err := json.Unmarshal([]byte(r.stdout), &v); err != nil || r.code != 1 || len(v.Faults) != 1 || v.Faults[0].Code != reason.ConfigEnvironment {
