@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 
 	// The schema that operators' tools read is the one that judges.
 	"modules/rtsptunnel": {},
-	"twin":               {"reason", "modules/rtsptunnel"},
+	"twin":               {"reason", "policy", "modules/rtsptunnel"}, // policy: a remote endpoint that it cannot compare is a fault of the twin
 
 	"report": {"twin", "reason"}, // what is told is the configuration in force, and the module's state, which it is handed
 

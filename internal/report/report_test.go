@@ -197,7 +197,7 @@ func TestBuild_neverTooLarge(t *testing.T) {
 		var entries, labels []string
 		for i := range c.n {
 			entries = append(entries, c.entry(i))
-			labels = append(labels, fmt.Sprintf(`"%064d":"%s.example.com"`, i, strings.Repeat("é", 3600/c.n)))
+			labels = append(labels, fmt.Sprintf(`"%064d":"%sexample.com"`, i, strings.Repeat(strings.Repeat("é", 40)+".", max(1, 80/c.n))))
 		}
 		members := `"cameras":{` + strings.Join(entries, ",") + `},"remoteEndpoints":{` + strings.Join(labels, ",") + `},"tunnels":7,"health":7,"log":7,"proxy":{"url":"http://` + strings.Repeat("p", 250) + `","noProxy":"` + strings.Repeat("h,", 510) + `"}`
 		inForce, outcome := apply(t, members, nil)

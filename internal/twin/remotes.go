@@ -3,16 +3,17 @@ package twin
 import (
 	"net/url"
 	"strconv"
-	"strings"
+
+	"rtsptunnel/internal/policy"
 )
 
-// checkRemotes tells by label what is wrong with patterns that the schema admits.
+// checkRemotes tells by label what is wrong with patterns that the schema admits: what
+// could never be compared with an endpoint.
 func checkRemotes(patterns map[string]string) map[string]string {
-	faults := make(map[string]string)
-	for label, pattern := range patterns {
-		if !validPort(afterHost(strings.TrimPrefix(pattern, "*."))) {
-			faults[label] = "the port must be from 1 to 65535"
-		}
+	_, errs := policy.ParseRemotes(patterns)
+	faults := make(map[string]string, len(errs))
+	for label, err := range errs {
+		faults[label] = err.Error()
 	}
 	return faults
 }
@@ -24,15 +25,6 @@ func checkProxy(address string) (text string) {
 		return "must be a URL whose port is from 1 to 65535"
 	}
 	return ""
-}
-
-// afterHost is the port of host:port, which may be missing.
-func afterHost(pattern string) string {
-	if end := strings.LastIndexByte(pattern, ']'); end >= 0 {
-		pattern = pattern[end:]
-	}
-	_, port, _ := strings.Cut(pattern, ":")
-	return port
 }
 
 func validPort(port string) bool {
