@@ -28,7 +28,7 @@ func (d *demo) desired() (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		cameras[s.name] = map[string]any{"host": host, "port": number, "localPort": s.localPort}
+		cameras[s.name] = map[string]any{"host": host, "port": number, "localPort": s.localPort, "maxTunnels": 64}
 	}
 	return json.Marshal(map[string]any{"cameras": cameras})
 }
