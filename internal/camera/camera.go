@@ -23,6 +23,8 @@ type Camera struct {
 	Host      string // name or address
 	Port      int    // of its RTSP server
 	LocalPort int    // by which callers name it; unique in a List
+
+	MaxTunnels int // at once; for who opens them
 }
 
 // Target is how the contract names the camera in an error: its host, and the local

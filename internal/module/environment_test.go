@@ -70,6 +70,14 @@ var environment sync.Mutex
 // may run side by side.
 func (s *site) reads(t *testing.T, start func()) {
 	t.Helper()
+	const begun = "rtsptunnel starts"
+	times := strings.Count(s.log.String(), begun)
+	s.readsUntil(t, start, func() { s.log.Await(t, begun, times+1) })
+}
+
+// readsUntil is reads, where the module has read it when await returns.
+func (s *site) readsUntil(t *testing.T, start, await func()) {
+	t.Helper()
 	environment.Lock()
 	defer environment.Unlock()
 	set := func(name, value string) {
@@ -85,8 +93,6 @@ func (s *site) reads(t *testing.T, start func()) {
 		}
 		set(name, value)
 	}
-	const begun = "rtsptunnel starts"
-	times := strings.Count(s.log.String(), begun)
 	start()
-	s.log.Await(t, begun, times+1)
+	await()
 }

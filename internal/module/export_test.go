@@ -12,6 +12,7 @@ import (
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/edge"
 	"rtsptunnel/internal/policy"
+	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/tunnelopen"
 )
 
@@ -41,6 +42,27 @@ func OwnStdout() *os.File { return ownStdout() }
 func MethodOfBrokenModule(t *testing.T, payload []byte, log zerolog.Logger) (status int, body []byte) {
 	t.Helper()
 	return (&module{log: log}).Method(t.Context(), tunnelopen.MethodName, payload)
+}
+
+// MethodBeforeTwin is the answer of a module that has had no twin yet.
+func MethodBeforeTwin(t *testing.T, payload []byte, log zerolog.Logger) (status int, body []byte) {
+	t.Helper()
+	noProxy := func(string, string) (config.RemoteProxy, error) { return config.RemoteProxy{}, nil }
+	level, _ := newLiveLevel("")
+	m := newModule(log, level, config.Module{RemoteProxy: noProxy}, nil, newObserver(log, nil))
+	return m.Method(t.Context(), tunnelopen.MethodName, payload)
+}
+
+// Due tells whether the hub hears of these signs at now, if it heard at told of none.
+func Due(told, now time.Time, tunnels int, looks, opened, failed, bytesUp int64) bool {
+	n := notices{at: told}
+	return n.due(signs{tunnels, looks, tunnel.Totals{Opened: opened, Failed: failed, BytesUp: bytesUp}}, now)
+}
+
+// Told tells whether the hub is told this at now, if it was told of counters at told.
+func Told(told, now time.Time, patch []byte) bool {
+	m := &module{totalsAt: told}
+	return m.withoutFreshTotals(patch, now) != nil
 }
 
 // RemotePolicy is a remotePolicy for tests without a twin.

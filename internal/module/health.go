@@ -29,6 +29,7 @@ type observer struct {
 	log     zerolog.Logger
 	hub     func() edge.State
 	report  func() // makes the hub hear of the state soon
+	signs   func() signs
 	started time.Time
 
 	applied  atomic.Bool               // a twin came into force
@@ -112,11 +113,12 @@ func (o *observer) serve(ctx context.Context, address string) (end func()) {
 }
 
 // watch logs when the module becomes ready, when it is not any more, and when a loop
-// stands still or turns again; and it has changes of the reported state told.
+// stands still or turns again; and it has the hub told of what changes by itself.
 func (o *observer) watch(ctx context.Context) {
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
 	told := told{reasons: o.degraded()}
+	var notices notices
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,6 +126,9 @@ func (o *observer) watch(ctx context.Context) {
 		case now := <-tick.C:
 			o.turned.Store(&now)
 			told = o.tell(told)
+			if notices.due(o.signs(), now) {
+				o.report()
+			}
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package module wires the edge module: configuration, hub connection, cameras,
 // tunnels. It is the whole program behind cmd/rtsptunnel, and the only place where
-// edge, twin and tunnel meet: direct methods become tunnels here, and desired
-// properties become cameras.
+// edge, twin and tunnel meet: direct methods become tunnels here, desired properties
+// come into force, and what became of both is reported.
 //
 // A line belongs here when it joins two of those packages. What one of them can do
 // by itself stands there.
@@ -28,6 +28,7 @@ import (
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/edge"
 	"rtsptunnel/internal/logqueue"
+	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/tunnelopen"
 	"rtsptunnel/internal/twin"
@@ -70,11 +71,11 @@ func Main() int {
 // it is one line on stderr that says what to set, and nothing on stdout.
 func Run(ctx context.Context, stdout, stderr io.Writer) error {
 	cfg, err := config.Read()
-	level, known := logLevel(cfg.RuntimeLogLevel)
+	level, known := newLiveLevel(cfg.RuntimeLogLevel)
 	if !known {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RuntimeLogLevel", Text: "is not a level; info is in force"})
 	}
-	log := newLogger(stdout, cfg.InsideIoTEdge, level)
+	log := newLogger(stdout, cfg.InsideIoTEdge, zerolog.TraceLevel).Sample(level)
 	if q, ok := stdout.(*logqueue.Queue); ok {
 		q.OnDrop(dropNote(cfg.InsideIoTEdge))
 	}
@@ -85,7 +86,7 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 	var m *module
 	var hub *edge.Client
 	if err == nil {
-		m = newModule(log, cfg, roots, newObserver(log, append(degraded(cfg.Faults), labReasons(cfg)...)))
+		m = newModule(log, level, cfg, roots, newObserver(log, append(degraded(cfg.Faults), labReasons(cfg)...)))
 		hub, err = edge.New(edge.Options{
 			Identity: hubIdentity(cfg, log), Protocol: edge.Protocol(cfg.Protocol),
 			Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress, Proxy: cfg.Proxy,
@@ -112,22 +113,36 @@ func product() string {
 // module is the edge.Handler.
 type module struct {
 	log       zerolog.Logger
+	level     *liveLevel // of log
+	decoder   tunnelopen.Decoder
 	policy    *remotePolicy
 	remote    wsconn.Dialer
 	userAgent string // to remote endpoints
 	cameras   camera.List
+	looks     looks
 	tunnels   *tunnel.Set
 	seen      *observer
 
-	mu      sync.Mutex
-	inForce *twin.Settings // what the last readable twin left in force; nil before
+	// Of Twin alone.
+	mu       sync.Mutex
+	inForce  *twin.Settings // what the last readable twin left in force; nil before
+	outcome  twin.Outcome   // of that twin
+	reasons  []reason.Code  // as reported last, since then
+	since    time.Time
+	totalsAt time.Time // when the hub was told of counters
 }
 
-func newModule(log zerolog.Logger, cfg config.Module, roots *x509.CertPool, seen *observer) *module {
-	m := &module{log: log, seen: seen, policy: newRemotePolicy(cfg)}
+// newModule opens nothing until there is a twin: it may say that nothing is to be opened.
+func newModule(log zerolog.Logger, level *liveLevel, cfg config.Module, roots *x509.CertPool, seen *observer) *module {
+	m := &module{log: log, level: level, seen: seen, policy: newRemotePolicy(cfg)}
+	m.decoder.Plaintext = cfg.AllowPlaintextRemote
 	m.remote = m.policy.dialer(roots)
 	m.userAgent = strings.TrimSpace(product() + " " + cfg.UserAgentSuffix)
-	m.tunnels = tunnel.New(tunnel.Options{Camera: m.camera, Remote: m.dialRemote, Log: log})
+	m.tunnels = tunnel.New(tunnel.Options{
+		Camera: m.camera, Allow: m.allow, Remote: m.dialRemote, Log: log,
+		Limits: tunnel.Limits{Enabled: false, Max: 1}, // no limits at all would be the defaults
+	})
+	seen.signs = m.signs
 	return m
 }
 
@@ -168,7 +183,7 @@ func (m *module) call(ctx context.Context, name string, payload []byte) error {
 	if name != tunnelopen.MethodName {
 		return m.refuse(tunnelopen.UnknownMethod(name))
 	}
-	r, err := tunnelopen.Decode(payload)
+	r, err := m.decoder.Decode(payload)
 	if err != nil {
 		return m.refuse(err)
 	}
@@ -185,10 +200,7 @@ func (m *module) refuse(err error) error {
 	return err
 }
 
-func (m *module) camera(localPort int) (tunnel.Camera, bool) {
-	c, ok := m.cameras.Find(localPort)
-	return tunnel.Camera{Name: c.Name, Target: c.Target(), Dial: c.Dial}, ok
-}
+func (m *module) allow(r tunnelopen.Request) error { return m.policy.allows(r.RemoteEndpoint) }
 
 func (m *module) dialRemote(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
 	endpoint, err := m.policy.endpoint(r.RemoteEndpoint)

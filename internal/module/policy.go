@@ -59,6 +59,12 @@ func (p *remotePolicy) endpoint(text string) (policy.Endpoint, error) {
 	return policy.Rules{Remotes: *p.remotes.Load(), Addresses: p.addresses, Plaintext: p.plaintext}.Endpoint(text)
 }
 
+// allows is the policy by name: an error tells what is wrong with the endpoint.
+func (p *remotePolicy) allows(text string) error {
+	_, err := p.endpoint(text)
+	return err
+}
+
 // judge is the policy by address, for wsconn.Dialer. The device's own addresses are read
 // each time: they change.
 func (p *remotePolicy) judge(addr netip.Addr) error {

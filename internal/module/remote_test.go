@@ -37,7 +37,7 @@ func newRemote(t *testing.T) *remote {
 	if r.ca, err = localca.New("test remote CA"); err != nil {
 		t.Fatal(err)
 	}
-	cert, err := r.ca.Issue("127.0.0.1")
+	cert, err := r.ca.Issue("127.0.0.1", "gw.example")
 	if err != nil {
 		t.Fatal(err)
 	}

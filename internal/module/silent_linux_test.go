@@ -32,7 +32,7 @@ func silent(t *testing.T, localPort int) camera {
 	for range 16 {
 		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
 		if err != nil {
-			return camera{"127.0.0.1", port, localPort} // the backlog is full: this is silence
+			return camera{"127.0.0.1", port, localPort, enough} // the backlog is full: this is silence
 		}
 		t.Cleanup(func() { c.Close() })
 	}

@@ -86,14 +86,18 @@ func (s *site) run(t *testing.T) (stop func()) {
 
 // camera is one desired camera.
 type camera struct {
-	Host      string `json:"host"`
-	Port      int    `json:"port"`
-	LocalPort int    `json:"localPort"`
+	Host       string `json:"host"`
+	Port       int    `json:"port"`
+	LocalPort  int    `json:"localPort"`
+	MaxTunnels int    `json:"maxTunnels"`
 }
+
+// enough is a cap that no test reaches but one that is about it.
+const enough = 64
 
 // at is the camera that ln is.
 func at(ln net.Listener, localPort int) camera {
-	return camera{"127.0.0.1", ln.Addr().(*net.TCPAddr).Port, localPort}
+	return camera{"127.0.0.1", ln.Addr().(*net.TCPAddr).Port, localPort, enough}
 }
 
 // desire writes desired properties and waits for their acknowledgement.

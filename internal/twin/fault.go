@@ -43,6 +43,10 @@ type Outcome struct {
 	taken map[string]bool // paths whose values in force are from these properties
 }
 
+// IsTaken tells whether the value in force of a property (log/level, cameras/front/port)
+// is from these desired properties: neither a default nor what was in force before.
+func (o Outcome) IsTaken(path string) bool { return o.taken[path] }
+
 // In are the faults of one section.
 func (o Outcome) In(section string) []Fault {
 	var faults []Fault

@@ -1,9 +1,10 @@
 package module
 
 import (
-	"rtsptunnel/internal/camera"
+	"reflect"
+	"time"
+
 	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/report"
 	"rtsptunnel/internal/twin"
 )
@@ -11,9 +12,9 @@ import (
 // maxFaultLines is how many faults of one twin are logged each on a line of its own.
 const maxFaultLines = 32
 
-// Twin applies the desired properties of the whole twin and returns what the reported
-// ones lack. A document that is no twin changes nothing, and a panic costs the one
-// document.
+// Twin applies the desired properties of the whole twin, if they are others than before,
+// and returns what the reported ones lack. A document that is no twin changes nothing,
+// and a panic costs the one document.
 func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -29,22 +30,15 @@ func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	inForce, outcome := t.Apply(m.inForce)
-	m.inForce = &inForce
-	m.cameras.Replace(enabled(inForce.Cameras))
-	m.tell(inForce, outcome)
-	m.seen.applied.Store(true)
-	return report.Diff(t.Reported, report.Build(m.state(c, outcome), inForce, outcome))
-}
-
-// enabled are the cameras to which tunnels may be opened.
-func enabled(cameras []twin.Camera) []camera.Camera {
-	var list []camera.Camera
-	for _, c := range cameras {
-		if c.Enabled {
-			list = append(list, camera.Camera{Name: c.Name, Host: c.Host, Port: c.Port, LocalPort: c.LocalPort})
-		}
+	inForce.Log.Level = m.logLevel(inForce, outcome)
+	if m.inForce == nil || !reflect.DeepEqual(*m.inForce, inForce) || !reflect.DeepEqual(m.outcome, outcome) {
+		m.apply(inForce)
+		m.tell(inForce, outcome)
 	}
-	return list
+	m.inForce, m.outcome = &inForce, outcome
+	m.seen.applied.Store(true)
+	want := report.Build(m.state(c, inForce, outcome), inForce, outcome)
+	return m.withoutFreshTotals(report.Diff(t.Reported, want), time.Now())
 }
 
 // tell logs what became of a twin.
@@ -62,16 +56,4 @@ func (m *module) tell(inForce twin.Settings, o twin.Outcome) {
 		m.log.Warn().Strs("keys", o.UnknownKeys).Msg("desired properties unknown to this version")
 	}
 	m.log.Info().Int64("version", o.Version).Int("cameras", len(inForce.Cameras)).Msg("twin applied")
-}
-
-// state is what is reported beside the configuration.
-func (m *module) state(c edge.Connection, o twin.Outcome) report.State {
-	hub := m.seen.hub()
-	s := report.State{Version: Version, Reasons: o.Reasons(), Hub: report.Hub{
-		Protocol: string(c.Protocol), ConnectedSince: hub.Since, Reconnects: hub.Reconnects, TokenExpires: hub.TokenExpires,
-	}}
-	for _, code := range m.seen.degraded() {
-		s.Reasons = append(s.Reasons, reason.Code(code))
-	}
-	return s
 }

@@ -1,0 +1,86 @@
+package module
+
+import (
+	"reflect"
+
+	"rtsptunnel/internal/camera"
+	"rtsptunnel/internal/policy"
+	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/tunnel"
+	"rtsptunnel/internal/twin"
+)
+
+// apply puts settings in force and ends the tunnels that they forbid, and no others.
+// What a new tunnel is judged by changes first, so that none of before slips through;
+// and the switch comes after all that, so that at the first twin nothing is opened by
+// half of it.
+func (m *module) apply(next twin.Settings) {
+	var last twin.Settings
+	if m.inForce != nil {
+		last = *m.inForce
+	}
+	m.level.set(next.Log.Level)
+	m.policy.setRemotes(remotes(next.Remotes))
+	if _, err := m.policy.setProxy(next.Proxy.URL, next.Proxy.NoProxy); err != nil { // twin admits no such proxy
+		m.log.Error().Err(err).Str("reason", string(reason.ConfigProxy)).Msg("proxy not changed")
+	}
+	m.cameras.Replace(enabled(next.Cameras))
+	m.looks.forget(next.Cameras)
+	m.tunnels.Limit(limits(next.Tunnels))
+
+	changes := changed(last.Cameras, next.Cameras)
+	for _, why := range []reason.Code{reason.CameraRemoved, reason.CameraChanged, reason.CameraDisabled} {
+		m.tunnels.End(func(t tunnel.Info) bool { return changes[t.Camera] == why }, why)
+	}
+	if !reflect.DeepEqual(last.Remotes, next.Remotes) {
+		m.tunnels.End(func(t tunnel.Info) bool { return m.policy.allows(t.RemoteEndpoint) != nil }, reason.PolicyRemote)
+	}
+}
+
+func limits(t twin.Tunnels) tunnel.Limits {
+	return tunnel.Limits{
+		Enabled: t.Enabled, Max: t.Max,
+		CameraTimeout: t.CameraTimeout, RemoteTimeout: t.RemoteTimeout, OpenTimeout: t.OpenTimeout,
+	}
+}
+
+// remotes are none if a pattern cannot be read, which twin does not admit.
+func remotes(r twin.Remotes) policy.Remotes {
+	if r.Any {
+		return policy.Any()
+	}
+	parsed, _ := policy.ParseRemotes(r.Patterns)
+	return parsed
+}
+
+// enabled are the cameras to which tunnels may be opened.
+func enabled(cameras []twin.Camera) []camera.Camera {
+	var list []camera.Camera
+	for _, c := range cameras {
+		if c.Enabled {
+			list = append(list, camera.Camera{Name: c.Name, Host: c.Host, Port: c.Port, LocalPort: c.LocalPort, MaxTunnels: c.MaxTunnels})
+		}
+	}
+	return list
+}
+
+// changed tells by name why tunnels to a camera cannot stay: it is reached in another
+// way than before, or not at all. What holds for new tunnels alone changes nothing.
+func changed(last, next []twin.Camera) map[string]reason.Code {
+	now := make(map[string]twin.Camera, len(next))
+	for _, c := range next {
+		now[c.Name] = c
+	}
+	why := make(map[string]reason.Code)
+	for _, before := range last {
+		switch c, there := now[before.Name]; {
+		case !there:
+			why[before.Name] = reason.CameraRemoved
+		case !c.Enabled:
+			why[before.Name] = reason.CameraDisabled
+		case c.Host != before.Host || c.Port != before.Port || c.LocalPort != before.LocalPort:
+			why[before.Name] = reason.CameraChanged
+		}
+	}
+	return why
+}

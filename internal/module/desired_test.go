@@ -1,0 +1,152 @@
+package module_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
+
+	"rtsptunnel/internal/reason"
+)
+
+// patch writes desired properties and returns their version.
+func (s *site) patch(t *testing.T, desired any) int64 {
+	t.Helper()
+	text, err := json.Marshal(desired)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tw, err := s.Client.PatchDesired(t.Context(), s.ID, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var version struct {
+		Version int64 `json:"$version"`
+	}
+	if err := json.Unmarshal(tw.Properties.Desired, &version); err != nil {
+		t.Fatal(err)
+	}
+	return version.Version
+}
+
+// apply writes desired properties and waits until they are in force.
+func (s *site) apply(t *testing.T, desired any) {
+	t.Helper()
+	s.log.Await(t, fmt.Sprintf("version=%d\n", s.patch(t, desired)), 1)
+}
+
+// report is what the tests read of the reported properties.
+type report struct {
+	Version int64 `json:"$version"`
+	State   string
+	Reasons []string
+	Config  struct {
+		Applied, Rejected   int64
+		UnknownKeys, NotYet []string
+		Errors              []struct{ Path, Code string }
+	}
+	EffectiveProxy *struct {
+		Origin, Host string
+		Auth         bool
+	}
+	Policy       string
+	CameraStatus map[string]struct {
+		LocalPort  int
+		State      string
+		Since      time.Time
+		Open       int
+		LastReason string
+	}
+	Totals  struct{ Opened, Failed, BytesUp, BytesDown int64 }
+	Cameras ack
+	Tunnels struct {
+		Value map[string]any
+		AC    int
+		AV    int64
+	}
+	Log struct {
+		Value struct{ Level string }
+		AC    int
+	}
+	Proxy struct {
+		Value map[string]any
+		AC    int
+		AD    string
+	}
+	RemoteEndpoints struct{ AC int }
+}
+
+// reported waits until the reported properties are as wanted.
+func (s *site) reported(t *testing.T, want func(report) bool) (r report, text string) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(3 * patience)
+	for {
+		tw, err := s.Client.Twin(t.Context(), s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = report{}
+		if err := json.Unmarshal(tw.Properties.Reported, &r); err != nil {
+			t.Fatalf("%v in %s", err, tw.Properties.Reported)
+		}
+		if want(r) {
+			return r, string(tw.Properties.Reported)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("reported: %s\nthe log:\n%s", tw.Properties.Reported, s.log)
+		}
+	}
+}
+
+func applied(version int64) func(report) bool {
+	return func(r report) bool { return r.Config.Applied >= version }
+}
+
+// open opens a tunnel and returns its far end.
+func (s *site) open(t *testing.T, r *remote, localPort int) tunnel {
+	t.Helper()
+	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", localPort)); status != 200 {
+		t.Fatalf("port %d: answer %d %v; the log:\n%s", localPort, status, body, s.log)
+	}
+	far := <-r.tunnels
+	t.Cleanup(func() { far.Close() })
+	return far
+}
+
+// refused expects this answer to an open.
+func (s *site) refused(t *testing.T, endpoint string, localPort, status int, target, message string) {
+	t.Helper()
+	got, body := s.invoke(t, "tunnelOpen", payload(endpoint, "tok", localPort))
+	want := map[string]any{"code": fmt.Sprint(status), "target": target, "message": message}
+	if d := cmp.Diff(want, body); d != "" || got != status {
+		t.Errorf("port %d: answer %d, %s", localPort, got, d)
+	}
+}
+
+// isOpen proves that a tunnel to an echoing camera lives.
+func (far tunnel) isOpen(t *testing.T) {
+	t.Helper()
+	_ = far.SetReadDeadline(time.Now().Add(patience))
+	if err := far.WriteMessage(websocket.BinaryMessage, []byte("still here")); err != nil {
+		t.Fatal(err)
+	}
+	if _, data, err := far.ReadMessage(); string(data) != "still here" {
+		t.Fatalf("the tunnel says %q, %v", data, err)
+	}
+}
+
+// isForbidden waits for the Close of a tunnel that the operator does not want any more.
+func (far tunnel) isForbidden(t *testing.T, why reason.Code) {
+	t.Helper()
+	_ = far.SetReadDeadline(time.Now().Add(patience))
+	if _, data, err := far.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+		t.Fatalf("%s: the far end read %q, %v, want Close 1008", why, data, err)
+	}
+}

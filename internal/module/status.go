@@ -1,0 +1,110 @@
+package module
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/edge"
+	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/report"
+	"rtsptunnel/internal/tunnel"
+	"rtsptunnel/internal/twin"
+)
+
+// The hub hears of tunnels and cameras at most once in reportTime; of counters alone,
+// which change all the time, once in totalsTime.
+const (
+	reportTime = 10 * time.Second
+	totalsTime = 15 * time.Minute
+)
+
+// state is what is reported beside the configuration. The caller holds mu.
+func (m *module) state(c edge.Connection, inForce twin.Settings, o twin.Outcome) report.State {
+	reasons := o.Reasons()
+	for _, code := range m.seen.degraded() {
+		reasons = append(reasons, reason.Code(code))
+	}
+	if m.since.IsZero() || !slices.Equal(reasons, m.reasons) {
+		m.reasons, m.since = reasons, time.Now()
+	}
+	hub, totals := m.seen.hub(), report.Totals(m.tunnels.Totals())
+	return report.State{
+		Version: Version, Reasons: reasons, Since: m.since, Stopped: m.seen.draining.Load() != nil,
+		Hub: report.Hub{
+			Protocol: string(c.Protocol), ConnectedSince: hub.Since, Reconnects: hub.Reconnects, TokenExpires: hub.TokenExpires,
+		},
+		Proxy: effective(*m.policy.proxy.Load()), Cameras: m.cameraStates(inForce), Totals: &totals,
+	}
+}
+
+func effective(p config.RemoteProxy) *report.Proxy {
+	if p.Origin == config.ProxyNone {
+		return nil
+	}
+	return &report.Proxy{Origin: p.Origin, Host: p.Host, Auth: p.Auth}
+}
+
+func (m *module) cameraStates(inForce twin.Settings) map[string]report.Camera {
+	open := make(map[string]int)
+	for _, t := range m.tunnels.Tunnels() {
+		if t.Open {
+			open[t.Camera]++
+		}
+	}
+	states := make(map[string]report.Camera, len(inForce.Cameras))
+	for _, c := range inForce.Cameras {
+		s := m.looks.at(c)
+		s.Open = open[c.Name]
+		states[c.Name] = s
+	}
+	return states
+}
+
+// withoutFreshTotals is the patch, but nothing if it tells of counters alone too soon
+// after they were told. The caller holds mu.
+func (m *module) withoutFreshTotals(patch []byte, now time.Time) []byte {
+	var sections map[string]json.RawMessage
+	if json.Unmarshal(patch, &sections) != nil || sections["totals"] == nil {
+		return patch
+	}
+	if len(sections) == 1 && now.Sub(m.totalsAt) < totalsTime {
+		return nil
+	}
+	m.totalsAt = now
+	return patch
+}
+
+// signs differ when what the hub is told of tunnels and cameras does.
+type signs struct {
+	tunnels int // open or being opened
+	looks   int64
+	totals  tunnel.Totals
+}
+
+func (m *module) signs() signs {
+	return signs{m.tunnels.Len(), m.looks.count(), m.tunnels.Totals()}
+}
+
+// notices is what the hub was told of signs, and when. Its zero value is nothing yet.
+type notices struct {
+	told signs
+	at   time.Time
+}
+
+// due tells whether it is time that the hub hears of these signs, and takes it that it
+// does then.
+func (n *notices) due(s signs, now time.Time) bool {
+	counters := n.told
+	counters.totals.Failed, counters.totals.BytesUp, counters.totals.BytesDown = s.totals.Failed, s.totals.BytesUp, s.totals.BytesDown
+	wait := reportTime
+	if s == counters {
+		wait = totalsTime
+	}
+	if s == n.told || now.Sub(n.at) < wait {
+		return false
+	}
+	*n = notices{s, now}
+	return true
+}
