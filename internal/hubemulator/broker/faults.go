@@ -38,6 +38,18 @@ func (b *Broker) loseRequest(s *session) bool {
 	return lost
 }
 
+// deliver sends a method call, and again if a fault says so. It reports whether the
+// session took it.
+func (b *Broker) deliver(s *session, call message) bool {
+	if !s.send(filterMethods, call) {
+		return false
+	}
+	if b.faults.MethodDeliveredTwice(s.id.String()) {
+		s.log.Info().Bool("taken", s.send(filterMethods, call)).Msg("method call delivered twice on demand")
+	}
+	return true
+}
+
 // cutOnDemand cuts the connection when a fault says so; it returns at the end
 // of the connection.
 func (s *session) cutOnDemand() {

@@ -275,6 +275,27 @@ func TestFaults_methodsLost(t *testing.T) {
 	mustInvoke(t, e, module)
 }
 
+func TestFaults_methodsTwice(t *testing.T) {
+	e := start(t)
+	client := connect(t, e.options(t, module))
+	delivered := make(chan string, 10)
+	answerMethods(t, client, func(topic string, payload []byte) (string, []byte) {
+		delivered <- topic
+		return echo(200)(topic, payload)
+	})
+	e.putFaults(t, faults.Rules{Methods: &faults.Methods{DeliverTwice: true}})
+	mustInvoke(t, e, module)
+	if first, second := next(t, delivered), next(t, delivered); first != second {
+		t.Errorf("delivered as %s and %s", first, second)
+	}
+	e.faults.Clear()
+	mustInvoke(t, e, module)
+	next(t, delivered)
+	if len(delivered) > 0 {
+		t.Error("a call is still delivered twice")
+	}
+}
+
 func TestThrottle_twin(t *testing.T) {
 	hourly := throttle.Rate{PerSecond: 1.0 / 3600, Burst: 1}
 	e := start(t)

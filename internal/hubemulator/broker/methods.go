@@ -74,7 +74,7 @@ func (b *Broker) sendCall(ctx context.Context, id store.ID, rid string, call Cal
 	defer timer.Stop()
 	for {
 		s, changed := b.subscribed(id, filterMethods)
-		if s != nil && (b.loseRequest(s) || s.send(filterMethods, message{topic: topic, payload: call.Payload})) {
+		if s != nil && (b.loseRequest(s) || b.deliver(s, message{topic: topic, payload: call.Payload})) {
 			return nil
 		}
 		if call.ConnectTimeout <= 0 {

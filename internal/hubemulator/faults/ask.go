@@ -94,6 +94,13 @@ func (s *Set) MethodAnswerLost(identity string) bool {
 	return s.methods(identity).LoseAnswers
 }
 
+// MethodDeliveredTwice reports whether method calls shall be delivered again.
+func (s *Set) MethodDeliveredTwice(identity string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.methods(identity).DeliverTwice
+}
+
 // TakeThrottled reports whether a request to the service side shall get
 // status 429, and what its Retry-After says. It counts throttleNext down.
 func (s *Set) TakeThrottled() (retryAfter time.Duration, throttled bool) {

@@ -21,6 +21,7 @@
 //	                                  and then go out in their order
 //	methods        loseRequests       bool: calls are not delivered, and so time out
 //	               loseAnswers        bool: the device's answers are dropped, and so calls time out
+//	               deliverTwice       bool: each call is delivered again at once, as MQTT may
 //	rest           throttle           bool: every request gets status 429
 //	               throttleNext       0 to 1000000: as many requests get status 429; counts down
 //	               retryAfterSeconds  whole number: what the 429 says in Retry-After; 0 is 10
@@ -87,6 +88,7 @@ type Twin struct {
 type Methods struct {
 	LoseRequests bool `json:"loseRequests,omitempty"`
 	LoseAnswers  bool `json:"loseAnswers,omitempty"`
+	DeliverTwice bool `json:"deliverTwice,omitempty"`
 }
 
 // REST are the faults of the service side.

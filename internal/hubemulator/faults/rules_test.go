@@ -15,7 +15,7 @@ import (
 const everything = `{"logins":{"refuse":true,"cutAfterSeconds":0.5},` +
 	`"subscriptions":{"refuse":true},` +
 	`"twin":{"status":503,"delaySeconds":2,"hold":true},` +
-	`"methods":{"loseRequests":true,"loseAnswers":true},` +
+	`"methods":{"loseRequests":true,"loseAnswers":true,"deliverTwice":true},` +
 	`"rest":{"throttle":true,"throttleNext":3,"retryAfterSeconds":7},` +
 	`"workload":{"down":true,"status":403,"delaySeconds":86400}}`
 
