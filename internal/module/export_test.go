@@ -1,6 +1,8 @@
 package module
 
 import (
+	"context"
+	"crypto/x509"
 	"net/netip"
 	"net/url"
 	"os"
@@ -63,6 +65,23 @@ func Due(told, now time.Time, tunnels int, looks, opened, failed, bytesUp int64)
 func Told(told, now time.Time, patch []byte) bool {
 	m := &module{totalsAt: told}
 	return m.withoutFreshTotals(patch, now) != nil
+}
+
+// MethodOf is tunnelOpen of a module that has this twin and no hub.
+func MethodOf(t *testing.T, roots *x509.CertPool, doc string) func(payload string) (status int, body string) {
+	t.Helper()
+	cfg := config.Module{AllowLoopbackRemote: true, RemoteProxy: func(string, string) (config.RemoteProxy, error) {
+		return config.RemoteProxy{For: func(*url.URL) (*url.URL, error) { return nil, nil }}, nil
+	}}
+	level, _ := newLiveLevel("")
+	m := newModule(zerolog.Nop(), level, cfg, roots, newObserver(zerolog.Nop(), nil))
+	m.seen.hub, m.seen.report = func() edge.State { return edge.State{} }, func() {}
+	m.Twin([]byte(doc), edge.Connection{})
+	t.Cleanup(func() { _ = m.tunnels.Shutdown(context.Background()) })
+	return func(payload string) (int, string) {
+		status, body := m.Method(t.Context(), tunnelopen.MethodName, []byte(payload))
+		return status, string(body)
+	}
 }
 
 // RemotePolicy is a remotePolicy for tests without a twin.
