@@ -171,8 +171,8 @@ func (m *module) run(ctx context.Context, hub *edge.Client, metricsListen string
 func (m *module) Method(ctx context.Context, name string, payload []byte) (status int, body []byte) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.log.Error().Interface("panic", p).Str("method", name).Msg("internal error")
 			status, body = tunnelopen.Response(errors.New("panic"))
+			m.log.Error().Interface("panic", p).Str("method", name).Str("reason", string(reason.Internal)).Int("code", status).Msg("internal error")
 		}
 	}()
 	m.log.Debug().Str("method", name).Int("bytes", len(payload)).Msg("direct method received")

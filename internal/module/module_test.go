@@ -5,10 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"net"
 	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,62 +86,6 @@ func bytesIn(b []byte, n int) func(func([]byte) bool) {
 			}
 			b = b[k:]
 		}
-	}
-}
-
-// Every failure is answered through the hub with exactly three members and a method
-// status that is the code's number.
-func TestTunnelOpen_errors(t *testing.T) {
-	t.Parallel()
-	s, r, cam := newSite(t), newRemote(t), echo(t)
-	s.trust(t, r.ca.CertPEM())
-	s.run(t)
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
-	s.desire(t, map[string]camera{"front": at(cam, 554), "gone": at(gone, 1554)})
-
-	type answer struct{ code, target, message string }
-	endpoint := r.endpoint()
-	nobody := "wss://" + gone.Addr().String() + "/"
-	for _, c := range []struct {
-		name, payload string
-		refuse        int
-		want          answer
-	}{
-		{"not an object", `[1]`, 0, answer{"400", "tunnelOpen", "Invalid request: payload"}},
-		{"null", `null`, 0, answer{"400", "tunnelOpen", "Invalid request: payload"}},
-		{"a string", `"x"`, 0, answer{"400", "tunnelOpen", "Invalid request: payload"}},
-		{"nothing in it", `{}`, 0, answer{"400", "tunnelOpen", "Invalid request: remoteEndpoint"}},
-		{"port of another type", `{"remoteEndpoint":"wss://h/","remoteAuthorizationToken":"t","localPort":"554"}`, 0, answer{"400", "tunnelOpen", "Invalid request: localPort"}},
-		{"port of nobody", payload(endpoint, "tok", 555), 0, answer{"400", "localhost:555", "Local port is not available"}},
-		{"port 70000", payload(endpoint, "tok", 70000), 0, answer{"400", "localhost:70000", "Local port is not available"}},
-		{"camera is off", payload(endpoint, "tok", 1554), 0, answer{"400", "127.0.0.1:1554", "Could not connect to RTSP endpoint"}},
-		{"remote says 401", payload(endpoint, "tok", 554), 401, answer{"401", endpoint, "Unauthorized"}},
-		{"remote says 302", payload(endpoint, "tok", 554), 302, answer{"302", endpoint, "Found"}},
-		{"remote says 503", payload(endpoint, "tok", 554), 503, answer{"503", endpoint, "Service Unavailable"}},
-		{"remote says 200", payload(endpoint, "tok", 554), 200, answer{"502", endpoint, "Could not connect to remote endpoint"}},
-		{"remote is off", payload(nobody, "tok", 554), 0, answer{"502", nobody, "Could not connect to remote endpoint"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r.refuse(c.refuse)
-			status, body := s.invoke(t, "tunnelOpen", c.payload)
-			want := map[string]any{"code": c.want.code, "target": c.want.target, "message": c.want.message}
-			if d := cmp.Diff(want, body); d != "" {
-				t.Error(d)
-			}
-			if code := strconv.Itoa(status); code != c.want.code {
-				t.Errorf("status %s, code %s", code, c.want.code)
-			}
-		})
-	}
-	if status, body := s.invoke(t, "reboot", `{}`); status != 404 || len(body) != 3 {
-		t.Errorf("an unknown method is answered %d %v", status, body)
-	}
-	if len(r.tunnels) != 0 {
-		t.Error("a tunnel was opened")
 	}
 }
 

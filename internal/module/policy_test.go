@@ -1,9 +1,6 @@
 package module_test
 
 import (
-	"context"
-	"encoding/binary"
-	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -11,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/net/dns/dnsmessage"
 
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/module"
@@ -50,7 +46,7 @@ func TestTunnelOpen_notToANameOfTheDevice(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	delete(s.env, "RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE")
-	allNamesAre(t, [4]byte{127, 0, 0, 1})
+	resolve(t, map[string][4]byte{"gw.example.": {127, 0, 0, 1}})
 	s.run(t)
 	s.desire(t, map[string]any{"front": at(cam, 554)})
 	_, port, err := net.SplitHostPort(r.Listener.Addr().String())
@@ -61,52 +57,6 @@ func TestTunnelOpen_notToANameOfTheDevice(t *testing.T) {
 		t.Errorf("%d %v", status, body)
 	}
 	s.log.Await(t, "reason=POLICY_REMOTE", 1)
-}
-
-// allNamesAre is a name server, over TCP as resolvers have it, that knows one address.
-func allNamesAre(t *testing.T, address [4]byte) {
-	t.Helper()
-	before := net.DefaultResolver
-	t.Cleanup(func() { net.DefaultResolver = before })
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe()
-		go func() {
-			defer server.Close()
-			for {
-				if err := answer(server, address); err != nil {
-					return
-				}
-			}
-		}()
-		return client, nil
-	}}
-}
-
-// answer answers one query; the length stands before each message.
-func answer(conn net.Conn, address [4]byte) error {
-	var size [2]byte
-	if _, err := io.ReadFull(conn, size[:]); err != nil {
-		return err
-	}
-	query := make([]byte, binary.BigEndian.Uint16(size[:]))
-	if _, err := io.ReadFull(conn, query); err != nil {
-		return err
-	}
-	var m dnsmessage.Message
-	if err := m.Unpack(query); err != nil {
-		return err
-	}
-	m.Header, m.Additionals = dnsmessage.Header{ID: m.ID, Response: true, RecursionDesired: true, RecursionAvailable: true}, nil
-	if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
-		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}, Body: &dnsmessage.AResource{A: address}}}
-	}
-	packed, err := m.AppendPack(make([]byte, 2))
-	if err != nil {
-		return err
-	}
-	binary.BigEndian.PutUint16(packed, uint16(len(packed)-2))
-	_, err = conn.Write(packed)
-	return err
 }
 
 // What is a lab's is said in the log and reported as long as it is so.

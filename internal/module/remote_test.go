@@ -21,7 +21,8 @@ type remote struct {
 	tunnels chan tunnel
 
 	mu     sync.Mutex
-	answer int // HTTP status instead of a WebSocket, if not 0
+	answer int               // HTTP status instead of a WebSocket, if not 0
+	tamper func(http.Header) // what becomes of a request before it is answered, if not nil
 }
 
 // tunnel is the far end of one WebSocket.
@@ -50,15 +51,22 @@ func newRemote(t *testing.T) *remote {
 
 func (r *remote) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
-	answer := r.answer
+	answer, tamper := r.answer, r.tamper
 	r.mu.Unlock()
 	if answer != 0 {
 		w.Header().Set("Location", "https://127.0.0.1:1/elsewhere")
 		w.WriteHeader(answer)
 		return
 	}
-	ws, err := (&websocket.Upgrader{}).Upgrade(w, req, nil)
+	if tamper != nil {
+		tamper(req.Header)
+	}
+	ws, err := (&websocket.Upgrader{EnableCompression: true}).Upgrade(w, req, nil)
 	if err != nil {
+		return
+	}
+	if tamper != nil {
+		ws.Close()
 		return
 	}
 	r.tunnels <- tunnel{ws, req.Header}
@@ -68,6 +76,13 @@ func (r *remote) refuse(status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = status
+}
+
+// misread lets the remote end answer another WebSocket than was asked for.
+func (r *remote) misread(tamper func(http.Header)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tamper = tamper
 }
 
 func (r *remote) endpoint() string { return "wss" + strings.TrimPrefix(r.URL, "https") + "/tunnel/1" }

@@ -1,0 +1,69 @@
+package module_test
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"slices"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// resolve has this process ask a name server, over TCP as resolvers have it, that knows
+// these addresses; about the silent names it says nothing at all. Names end with a dot.
+// It is not for parallel tests.
+func resolve(t *testing.T, addresses map[string][4]byte, silent ...string) {
+	t.Helper()
+	before := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = before })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		client, server := net.Pipe()
+		context.AfterFunc(ctx, func() { server.Close() }) // a resolver alone waits for its own time
+		go func() {
+			defer server.Close()
+			for {
+				if err := answer(server, addresses, silent); err != nil {
+					return
+				}
+			}
+		}()
+		return client, nil
+	}}
+}
+
+// answer answers one query; the length stands before each message.
+func answer(conn net.Conn, addresses map[string][4]byte, silent []string) error {
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return err
+	}
+	query := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(conn, query); err != nil {
+		return err
+	}
+	var m dnsmessage.Message
+	if err := m.Unpack(query); err != nil {
+		return err
+	}
+	q := m.Questions[0]
+	address, known := addresses[q.Name.String()]
+	if slices.Contains(silent, q.Name.String()) {
+		return nil
+	}
+	m.Header, m.Additionals = dnsmessage.Header{ID: m.ID, Response: true, RecursionDesired: true, RecursionAvailable: true}, nil
+	switch {
+	case !known:
+		m.RCode = dnsmessage.RCodeNameError
+	case q.Type == dnsmessage.TypeA:
+		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}, Body: &dnsmessage.AResource{A: address}}}
+	}
+	packed, err := m.AppendPack(make([]byte, 2))
+	if err != nil {
+		return err
+	}
+	binary.BigEndian.PutUint16(packed, uint16(len(packed)-2))
+	_, err = conn.Write(packed)
+	return err
+}
