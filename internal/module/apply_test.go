@@ -199,9 +199,9 @@ func TestLimits_areTheTwins(t *testing.T) {
 }
 
 // Of many opens at once as many are fulfilled as may be, and the camera sees no more.
-func TestLimits_thousandAtOnce(t *testing.T) {
+func TestLimits_manyAtOnce(t *testing.T) {
 	t.Parallel()
-	const calls, most = 1000, 64
+	const calls, most = 200, 16
 	s, r := newSite(t), newRemote(t)
 	cam, accepted := counting(t)
 	s.trust(t, r.ca.CertPEM())
@@ -217,7 +217,7 @@ func TestLimits_thousandAtOnce(t *testing.T) {
 	for range calls {
 		all.Go(func() {
 			status, _, err := s.Client.Invoke(t.Context(), s.ID, hubclient.Method{
-				Name: "tunnelOpen", Payload: []byte(payload(r.endpoint(), "tok", 554)), ResponseTimeout: 2 * time.Minute,
+				Name: "tunnelOpen", Payload: []byte(payload(r.endpoint(), "tok", 554)), ConnectTimeout: 20 * time.Second, ResponseTimeout: 2 * time.Minute,
 			})
 			if err != nil {
 				t.Error(err)
@@ -227,10 +227,10 @@ func TestLimits_thousandAtOnce(t *testing.T) {
 			answers[status]++
 		})
 	}
-	for range most {
+	all.Wait()
+	for range answers[200] {
 		far = append(far, <-r.tunnels)
 	}
-	all.Wait()
 	for _, f := range far {
 		f.isOpen(t) // by now the camera's program has accepted it, too
 	}
