@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"rtsptunnel/internal/config"
@@ -27,6 +28,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, module.Main)) }
 
 // run runs the command that args name; without one, that is the module, by start.
 func run(args []string, stdout, stderr io.Writer, start func() int) int {
+	if asksForHelp(args) {
+		return say(stdout, stderr, usage())
+	}
 	if len(args) > 0 && args[0] == "validate" {
 		return validate(args[1:], os.Stdin, stdout, stderr)
 	}
@@ -40,11 +44,21 @@ func run(args []string, stdout, stderr io.Writer, start func() int) int {
 		return say(stdout, stderr, module.ThisBuild().String()+"\n")
 	case "version --json":
 		return sayJSON(stdout, stderr, module.ThisBuild())
-	case "help", "--help", "-h":
-		return say(stdout, stderr, usage())
 	}
 	_, _ = fmt.Fprintf(stderr, "rtsptunnel: unknown command %.100q; rtsptunnel --help lists all\n", command)
 	return exitUsage
+}
+
+// asksForHelp tells whether args are the command help, alone, or a known command, or
+// none, with nothing but --help or -h.
+func asksForHelp(args []string) bool {
+	if len(args) == 1 && args[0] == "help" {
+		return true
+	}
+	if len(args) == 2 && slices.Contains([]string{"run", "healthcheck", "validate", "version"}, args[0]) {
+		args = args[1:]
+	}
+	return len(args) == 1 && (args[0] == "--help" || args[0] == "-h")
 }
 
 // healthcheck asks the module that runs with the same environment. One that was told

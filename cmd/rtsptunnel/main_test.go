@@ -74,8 +74,8 @@ func TestUnknownCommand(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, arg := range []string{"help", "--help", "-h"} {
-		r := runs(t, nil, arg)
+	for _, arg := range []string{"help", "--help", "-h", "run --help", "validate --help", "validate -h", "version --help", "healthcheck -h"} {
+		r := runs(t, nil, strings.Fields(arg)...)
 		if r.code != 0 || r.stderr != "" {
 			t.Errorf("%s: %+v", arg, r)
 		}

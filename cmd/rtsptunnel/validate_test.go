@@ -67,7 +67,7 @@ func TestValidate_explain(t *testing.T) {
 }
 
 func TestValidate_flags(t *testing.T) {
-	for _, flags := range [][]string{{"twin.json"}, {"--jsn"}, {"--json", "--json"}, {"--explain="}, {"-h"}, {"\n"}} {
+	for _, flags := range [][]string{{"twin.json"}, {"--jsn"}, {"--json", "--json"}, {"--explain="}, {"\n"}} {
 		if r := judged(`{}`, flags...); r.code != exitUsage || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "--help") {
 			t.Errorf("%q: %+v", flags, r)
 		}
