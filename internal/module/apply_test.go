@@ -88,6 +88,7 @@ func TestSwitch_endsAllAndSurvivesARestart(t *testing.T) {
 	s.refused(t, r.endpoint(), 554, 503, "tunnelOpen", "Tunnels are disabled")
 	stop()
 	s.run(t)
+	s.log.Await(t, "connected to the hub", 2) // until then the hub may take the old connection for a live one
 	s.refused(t, r.endpoint(), 554, 503, "tunnelOpen", "Tunnels are disabled")
 	s.apply(t, map[string]any{"tunnels": nil})
 	s.open(t, r, 554).isOpen(t)
