@@ -21,11 +21,14 @@ const (
 	prefix = "rtsptunnel/"
 )
 
+// tops are the folders with packages.
+var tops = []string{"bench", "cmd", "internal", "modules"}
+
 // imports maps each of our packages to what its non-test files import.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
-	for _, top := range []string{"cmd", "internal", "modules"} {
+	for _, top := range tops {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") {
 				return err
@@ -205,7 +208,7 @@ func TestPackageComments(t *testing.T) {
 	for pkg := range imports(t) {
 		comments[pkg] = 0
 	}
-	for _, top := range []string{"cmd", "internal", "modules"} {
+	for _, top := range tops {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") {
 				return err

@@ -58,6 +58,12 @@ var mayImport = map[string][]string{
 	"logtest": {},
 	"hubtest": {"hubclient", "hubemulator"},
 
+	// What the product costs is measured from outside, by a program that is not part
+	// of it: it knows the module by its contract and its hub alone.
+	"bench/ends":     {"bench/socket", "httpd"},
+	"bench/baseline": {"bench/socket"}, // nothing of the product: it is what that is compared with
+	"bench/socket":   {},
+
 	"cmd/rtsptunnel":  {"module", "config", "health", "twin", "reason"}, // all but the first for the commands that are not the module
 	"cmd/hubemulator": {"hubemulator", "hubctl"},
 	"cmd/tunnelctl":   {"demo"},
@@ -68,7 +74,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/amenzhinsky/iothub":        {"edge"},
 	"github.com/eclipse/paho.mqtt.golang":  {"edge"},
-	"github.com/gorilla/websocket":         {"wsconn", "edge", "hubemulator/mqttws"}, // the two others: MQTT's WebSocket has other rules than the tunnel's, and its ends know no tunnels
+	"github.com/gorilla/websocket":         {"wsconn", "edge", "hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"}, // edge, mqttws: MQTT's WebSocket has other rules than the tunnel's, and its ends know no tunnels; bench: what measures wsconn must not change with it
 	"github.com/kelseyhightower/envconfig": {"config"},
 	"golang.org/x/net/http/httpproxy":      {"config"},
 	"golang.org/x/net/idna":                {"policy"}, // hosts have one canonical form
