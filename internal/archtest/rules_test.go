@@ -63,6 +63,7 @@ var mayImport = map[string][]string{
 	"bench/ends":     {"bench/socket", "httpd"},
 	"bench/baseline": {"bench/socket"}, // nothing of the product: it is what that is compared with
 	"bench/socket":   {},
+	"bench/figures":  {},
 
 	"cmd/rtsptunnel":  {"module", "config", "health", "twin", "reason"}, // all but the first for the commands that are not the module
 	"cmd/hubemulator": {"hubemulator", "hubctl"},
@@ -107,6 +108,7 @@ var pure = map[string][]string{
 	"twin":                  nil,
 	"report":                nil,
 	"policy":                {"net"}, // to join host and port, which is text
+	"bench/figures":         nil,
 	"hubemulator/faults":    nil,
 	"hubemulator/query":     nil,
 	"hubemulator/sas":       {"net"}, // to split host and port, which is text

@@ -1,0 +1,78 @@
+package figures
+
+import "fmt"
+
+// Line is one line of the bar: a figure, and what it must be at most and should be.
+type Line struct {
+	Figure string
+	Must   float64
+	Record float64
+	Unit   string // stands after each number
+	Digits int
+	of     func(*Results) Stat
+}
+
+// bar is what the module has to hold, and whom it is held against.
+func bar(module, base string) []Line {
+	ratio := func(phase, metric string) func(*Results) Stat {
+		return func(r *Results) Stat { return r.Ratio(phase, metric, module, base) }
+	}
+	value := func(phase, metric string) func(*Results) Stat {
+		return func(r *Results) Stat { return r.Value(phase, metric, module) }
+	}
+	above := func(phase, metric string) func(*Results) Stat {
+		return func(r *Results) Stat { return r.Above(phase, metric, module, base) }
+	}
+	return []Line{
+		{"bulk, 16 tunnels: CPU per GiB, × " + base, 1.15, 0.95, "", 2, ratio("bulk-16", CPUPerGiB)},
+		{"bulk, 1 tunnel: CPU per GiB, × " + base, 1.25, 1.0, "", 2, ratio("bulk-1", CPUPerGiB)},
+		{"video, 50 tunnels: CPU, × " + base, 1.2, 0.8, "", 2, ratio("video-50", CPUPercent)},
+		{"an idle tunnel at 5000, TLS included", 27, 20, " KiB", 1, value("idle", "kib_5000")},
+		{"RSS with 0 tunnels, connected to the hub", 20, 14, " MiB", 1, value("idle", "rss_mib_0")},
+		{"round trip of 200 bytes, p50, above " + base, 100, 40, " µs", 0, above("rtt-200", P50Micros)},
+		{"round trip of 1400 bytes, p50, above " + base, 100, 40, " µs", 0, above("rtt-1400", P50Micros)},
+		{"open to first byte, p50, above " + base, 0.5, 0.2, " ms", 2, above("open", P50Millis)},
+	}
+}
+
+// Metrics that the bar is about.
+const (
+	CPUPerGiB  = "cpu_s_per_gib"
+	CPUPercent = "cpu_percent"
+	P50Micros  = "p50_us"
+	P50Millis  = "p50_ms"
+)
+
+// Judged is a line of the bar with what was measured.
+type Judged struct {
+	Figure   string  `json:"figure"`
+	Must     float64 `json:"must"`
+	Record   float64 `json:"record"`
+	Measured Stat    `json:"measured"`
+	Verdict  string  `json:"verdict"` // "record", "met", "missed" or "not measured"
+
+	line Line
+}
+
+// Judge holds the medians of module against the bar; base is the TCP to TLS copy.
+func (r *Results) Judge(module, base string) []Judged {
+	var all []Judged
+	for _, l := range bar(module, base) {
+		j := Judged{Figure: l.Figure, Must: l.Must, Record: l.Record, Measured: l.of(r), line: l}
+		switch {
+		case j.Measured.N == 0:
+			j.Verdict = "not measured"
+		case j.Measured.Median <= l.Record:
+			j.Verdict = "record"
+		case j.Measured.Median <= l.Must:
+			j.Verdict = "met"
+		default:
+			j.Verdict = "missed"
+		}
+		all = append(all, j)
+	}
+	return all
+}
+
+// number writes v as the line has its numbers.
+func (l Line) number(v float64) string { return fmt.Sprintf("%.*f%s", l.Digits, v, l.Unit) }
