@@ -4,6 +4,7 @@ SHELL := bash
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 20s
+BENCH := CGO_ENABLED=0 go build -trimpath -o bin/bench ./bench && exec bin/bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +33,13 @@ race: ## all tests under the race detector, in random order
 once: build ## the demo without people: 100 frames of each camera
 	bin/tunnelctl demo --once --port 0
 
-check: lint race once ## what a commit needs
+bench: build ## what the module costs as a relay, against others; ARGS=--help says more
+	@$(BENCH) $(ARGS)
+
+bench-smoke: build ## the same in seconds: shows that it runs
+	@$(BENCH) --smoke
+
+check: lint race once bench-smoke ## what a commit needs
 
 judges: build sdk-test proxy-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy
 	.ci/judges
@@ -52,4 +59,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## make check runs before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once check judges sdk-test proxy-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges sdk-test proxy-test ci fuzz hooks

@@ -60,6 +60,9 @@ var mayImport = map[string][]string{
 
 	// What the product costs is measured from outside, by a program that is not part
 	// of it: it knows the module by its contract and its hub alone.
+	"bench":          {"bench/measure"},
+	"bench/measure":  {"bench/baseline", "bench/ends", "bench/figures", "bench/relays"},
+	"bench/relays":   {"bench/baseline", "bench/ends", "hubclient", "hubemulator", "localca", "tunnelopen"},
 	"bench/ends":     {"bench/socket", "httpd"},
 	"bench/baseline": {"bench/socket"}, // nothing of the product: it is what that is compared with
 	"bench/socket":   {},
@@ -94,7 +97,7 @@ var never = map[string][]string{
 	"cmd/rtsptunnel": {
 		"github.com/bluenviron", "github.com/mochi-mqtt",
 		"rtsptunnel/internal/hubemulator", "rtsptunnel/internal/gateway", "rtsptunnel/internal/rtsptest",
-		"rtsptunnel/internal/demo", "rtsptunnel/internal/localca",
+		"rtsptunnel/internal/demo", "rtsptunnel/internal/localca", "rtsptunnel/bench",
 	},
 }
 
@@ -107,8 +110,8 @@ var pure = map[string][]string{
 	"tunnelopen":            nil,
 	"twin":                  nil,
 	"report":                nil,
-	"policy":                {"net"}, // to join host and port, which is text
 	"bench/figures":         nil,
+	"policy":                {"net"}, // to join host and port, which is text
 	"hubemulator/faults":    nil,
 	"hubemulator/query":     nil,
 	"hubemulator/sas":       {"net"}, // to split host and port, which is text

@@ -1,0 +1,19 @@
+// Command bench is what make bench runs: it measures the shipped module against
+// other relays. See package measure.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"rtsptunnel/bench/measure"
+)
+
+func main() {
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away must not keep it from ending in order
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
+	os.Exit(measure.Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

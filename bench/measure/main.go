@@ -1,0 +1,164 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"rtsptunnel/bench/baseline"
+	"rtsptunnel/bench/figures"
+	"rtsptunnel/bench/relays"
+)
+
+const usage = `Usage: bench [flags]
+
+Measures what the module costs as a relay, against other relays in the same run, on
+this machine's loopback. The tables go to standard output, progress to standard error.
+Ctrl-C ends it and every process that it started.
+
+  --module FILE   the module's binary (bin/rtsptunnel)
+  --rounds N      rounds; in each, each relay is measured in each phase (3)
+  --seconds S     length of each window of bulk, round trips and video (1.5)
+  --phases LIST   only these, with commas between: bulk rtt video open idle, or
+                  one of their tables as in bulk-16
+  --relays LIST   only these: module raw tlsraw gorilla haproxy
+  --json FILE     write all samples, ratios and the bar
+  --svg FILE      draw the ratios to tlsraw
+  --smoke         show in seconds that everything runs; its figures mean nothing
+
+Exit code 1 if something could not be measured; haproxy is left out where it is not
+installed.
+`
+
+// Exit codes of Main.
+const (
+	exitOK    = 0
+	exitFault = 1
+	exitUsage = 2
+)
+
+// Main is the program, until it is done or ctx is; args are without its name. It
+// returns the exit code.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == relays.BaselineCommand { // started by itself
+		return exitCode(baseline.Main(ctx, args[1:], stdin, stderr), stderr)
+	}
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(stdout, usage)
+		return exitOK
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "bench: %v\n\n%s", err, usage)
+		return exitUsage
+	}
+	if runtime.GOOS != "linux" {
+		return exitCode(relays.ErrLinux, stderr)
+	}
+	return exitCode(o.run(ctx, "make bench ARGS='"+strings.Join(args, " ")+"'", stdout, stderr), stderr)
+}
+
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
+	return exitFault
+}
+
+type options struct {
+	module    string
+	rounds    int
+	plan      plan
+	phases    []phase
+	relays    []relays.Relay
+	json, svg string
+}
+
+const (
+	mostRounds  = 100
+	mostSeconds = 60
+)
+
+func parse(args []string) (options, error) {
+	var o options
+	var seconds float64
+	var phases, chosen string
+	var quick bool
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.module, "module", "bin/rtsptunnel", "")
+	flags.IntVar(&o.rounds, "rounds", 3, "")
+	flags.Float64Var(&seconds, "seconds", 1.5, "")
+	flags.StringVar(&phases, "phases", "", "")
+	flags.StringVar(&chosen, "relays", "", "")
+	flags.StringVar(&o.json, "json", "", "")
+	flags.StringVar(&o.svg, "svg", "", "")
+	flags.BoolVar(&quick, "smoke", false, "")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.rounds < 1 || o.rounds > mostRounds:
+		return options{}, fmt.Errorf("--rounds %d: want 1 to %d", o.rounds, mostRounds)
+	case !(seconds >= 0.05 && seconds <= mostSeconds): // NaN is neither
+		return options{}, fmt.Errorf("--seconds %g: want 0.05 to %d", seconds, mostSeconds)
+	}
+	o.plan = full(time.Duration(seconds * float64(time.Second)))
+	if quick {
+		o.plan, o.rounds = smoke(), 1
+	}
+	var err, err2 error
+	o.phases, err = choose("phase", phases, o.plan.phases(), func(p phase) string { return p.Name })
+	o.relays, err2 = choose("relay", chosen, relays.All, func(r relays.Relay) string { return r.Name })
+	return o, errors.Join(err, err2)
+}
+
+// run measures, and writes what came out, also after an error.
+func (o options) run(ctx context.Context, command string, stdout, stderr io.Writer) error {
+	if _, err := os.Stat(o.module); err != nil {
+		return fmt.Errorf("the module's binary (make build makes it): %w", err)
+	}
+	lab, err := relays.NewLab(o.module)
+	if err != nil {
+		return err
+	}
+	defer lab.Close()
+	r := &run{lab: lab, relays: o.relays, phases: o.phases, rounds: o.rounds, out: &progress{
+		w: stderr, start: time.Now(), total: o.rounds * len(o.phases) * len(o.relays), rounds: o.rounds,
+	}}
+	r.describe(ctx, o.module, command)
+	err = r.all(ctx)
+	r.results.Seconds = time.Since(r.results.Begin).Seconds()
+	return errors.Join(err, o.write(r.results, stdout))
+}
+
+// write writes tables, and the files that are wanted.
+func (o options) write(results *figures.Results, stdout io.Writer) error {
+	err := results.WriteTables(stdout, relays.Module, base)
+	for _, f := range []struct {
+		path  string
+		write func(io.Writer, string, string) error
+	}{{o.json, results.WriteJSON}, {o.svg, results.WriteSVG}} {
+		if f.path != "" {
+			err = errors.Join(err, writeFile(f.path, f.write))
+		}
+	}
+	return err
+}
+
+func writeFile(path string, write func(io.Writer, string, string) error) error {
+	f, err := os.Create(path) //nolint:gosec // G304: the flag names it
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f, relays.Module, base), f.Close())
+}

@@ -1,0 +1,101 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rtsptunnel/bench/figures"
+	"rtsptunnel/bench/relays"
+)
+
+// phase is one kind of measurement.
+type phase struct {
+	figures.Phase
+	measure func(context.Context, *relayed) (map[string]float64, error)
+}
+
+// relayed is a running relay with what phases have to know of it.
+type relayed struct {
+	*relays.Instance
+	descriptors int // of files, a tunnel
+}
+
+// plan is how much is measured.
+type plan struct {
+	window    time.Duration // of bulk, video and round trips
+	warm      time.Duration // before each window
+	opens     int           // of the phase open
+	idle      []int         // numbers of idle tunnels, growing
+	settle    time.Duration // before memory is read
+	videos    []int         // numbers of tunnels with video
+	exchanges int           // most, of the round trips
+}
+
+// full is what the bar speaks of.
+func full(window time.Duration) plan {
+	return plan{
+		window: window, warm: 300 * time.Millisecond, opens: 50, exchanges: 20000,
+		idle: []int{0, 100, 1000, 5000}, settle: time.Second, videos: []int{50, 200},
+	}
+}
+
+// smoke shows that everything runs, in seconds. Its figures mean nothing.
+func smoke() plan {
+	return plan{
+		window: 50 * time.Millisecond, warm: 10 * time.Millisecond, opens: 3, exchanges: 100,
+		idle: []int{0, 10}, settle: 20 * time.Millisecond, videos: []int{5},
+	}
+}
+
+// phases are all, in their order.
+func (p plan) phases() []phase {
+	cpu := figures.Metric{Key: figures.CPUPerGiB, Title: "CPU s/GiB", Digits: 2}
+	speed := figures.Metric{Key: "mb_per_s", Title: "MB/s", Digits: 0}
+	var all []phase
+	add := func(name, text string, measure func(context.Context, *relayed) (map[string]float64, error), metrics ...figures.Metric) {
+		all = append(all, phase{figures.Phase{Name: name, Text: text, Metrics: metrics}, measure})
+	}
+	add("bulk-1", "one camera sends as fast as it can", p.bulk(1), cpu, speed)
+	add("bulk-16", "16 cameras send as fast as they can", p.bulk(16), cpu, speed)
+	for _, n := range []int{200, 1400} {
+		add(fmt.Sprintf("rtt-%d", n), fmt.Sprintf("round trips of %d bytes, cloud to camera and back", n), p.roundTrips(n),
+			figures.Metric{Key: figures.P50Micros, Title: "p50 µs"}, figures.Metric{Key: "p99_us", Title: "p99 µs"})
+	}
+	for _, n := range p.videos {
+		add(fmt.Sprintf("video-%d", n), fmt.Sprintf("%d cameras of 4 Mbit/s, 25 frames/s in writes of 1400 bytes", n), p.video(n),
+			figures.Metric{Key: figures.CPUPercent, Title: "CPU % of a core", Digits: 1}, cpu, figures.Metric{Key: "late_ms", Title: "latest frame, ms late", Digits: 0})
+	}
+	add("open", "from the command to the camera's first byte in the cloud", p.open,
+		figures.Metric{Key: figures.P50Millis, Title: "p50 ms", Digits: 2}, figures.Metric{Key: "p99_ms", Title: "p99 ms", Digits: 2},
+		figures.Metric{Key: "way_ms", Title: "of it taken off, ms", Digits: 2})
+	add("idle", "memory of tunnels that have carried 200 bytes each way", p.idling, p.idleMetrics()...)
+	return all
+}
+
+// idleMetrics are, the largest number of tunnels first, KiB a tunnel, then RSS.
+func (p plan) idleMetrics() []figures.Metric {
+	var metrics []figures.Metric
+	for i := len(p.idle) - 1; i > 0 && i >= len(p.idle)-2; i-- {
+		metrics = append(metrics, figures.Metric{Key: kibKey(p.idle[i]), Title: fmt.Sprintf("KiB a tunnel at %d", p.idle[i]), Digits: 1})
+	}
+	for _, n := range p.idle {
+		metrics = append(metrics, figures.Metric{Key: rssKey(n), Title: fmt.Sprintf("RSS MiB at %d", n), Digits: 1})
+	}
+	return metrics
+}
+
+func kibKey(tunnels int) string { return fmt.Sprintf("kib_%d", tunnels) }
+func rssKey(tunnels int) string { return fmt.Sprintf("rss_mib_%d", tunnels) }
+
+// wait waits for d, or for less if ctx is done.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

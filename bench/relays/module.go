@@ -1,0 +1,199 @@
+package relays
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rtsptunnel/bench/ends"
+	"rtsptunnel/internal/hubclient"
+	"rtsptunnel/internal/hubemulator"
+	"rtsptunnel/internal/tunnelopen"
+)
+
+// The names in the module's deployment; the hosts are reserved for tests (RFC 6761, 6.2).
+const (
+	hubName     = "hub.rtsptunnel.test"
+	gatewayName = "edge.rtsptunnel.test"
+	deviceID    = "edge1"
+	moduleID    = "rtsptunnel"
+)
+
+const (
+	localPort = 554 // by which the camera is asked for
+	noPort    = 1   // by which no camera is
+	most      = 10000
+
+	readyWithin = 30 * time.Second // for the module to connect; it takes well under one
+	askEvery    = 20 * time.Millisecond
+)
+
+// hub is the hub emulator, and a service that calls the module through it.
+type hub struct {
+	emulator   *hubemulator.Hub
+	client     *hubclient.Client
+	generation string // of the module's identity
+}
+
+func (h *hub) close() {
+	h.client.Close()
+	_ = h.emulator.Close()
+}
+
+func identity() hubclient.Identity { return hubclient.Identity{Device: deviceID, Module: moduleID} }
+
+// startHub starts the hub when the first module is.
+func (l *Lab) startHub() (err error) {
+	if l.hub != nil {
+		return nil
+	}
+	h := &hub{}
+	h.emulator, err = hubemulator.Start(hubemulator.Options{
+		HostName: hubName, GatewayName: gatewayName, EdgeDevice: deviceID,
+		Dir: filepath.Join(l.dir, "hub"), Log: zerolog.Nop(),
+	})
+	if err != nil {
+		return err
+	}
+	if h.client, err = hubclient.New(h.emulator.OwnerConnectionString(), hubclient.Options{Roots: h.emulator.CA().Pool()}); err != nil {
+		_ = h.emulator.Close()
+		return err
+	}
+	if h.generation, err = h.emulator.AddModule(deviceID, moduleID); err != nil {
+		h.close()
+		return err
+	}
+	l.hub = h
+	return nil
+}
+
+// startModule starts the module as edge agent would and waits until it has
+// acknowledged its camera.
+func startModule(ctx context.Context, l *Lab, e *ends.Ends) (*Instance, error) {
+	if err := l.startHub(); err != nil { //nolint:contextcheck // the hub lives until the lab is closed
+		return nil, fmt.Errorf("hub emulator: %w", err)
+	}
+	desired, err := twin(e.CameraAddr())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.hub.client.PatchDesired(ctx, identity(), desired); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(l.binary) //nolint:gosec,noctx // G204: the caller of NewLab names it; the instance ends it
+	cmd.Env = l.environment()
+	p, err := start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	i := &Instance{process: p, ask: l.asker(e, localPort, 200), refused: l.asker(e, noPort, 400)}
+	if err := l.await(ctx, p); err != nil {
+		err = i.explain(err)
+		p.kill()
+		return nil, err
+	}
+	return i, nil
+}
+
+// twin names the camera, and lets as many tunnels be open as may be.
+func twin(camera string) (json.RawMessage, error) {
+	host, port, err := net.SplitHostPort(camera)
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{
+		"cameras": map[string]any{"bench": map[string]any{
+			"host": host, "port": number, "localPort": localPort, "maxTunnels": most,
+		}},
+		"tunnels": map[string]any{"max": most},
+	})
+}
+
+// environment is what edge agent injects, and what says where things are on this
+// machine.
+func (l *Lab) environment() []string {
+	return []string{
+		"IOTEDGE_WORKLOADURI=" + l.hub.emulator.WorkloadURI(),
+		"IOTEDGE_AUTHSCHEME=sasToken",
+		"IOTEDGE_MODULEGENERATIONID=" + l.hub.generation,
+		"IOTEDGE_IOTHUBHOSTNAME=" + hubName,
+		"IOTEDGE_GATEWAYHOSTNAME=" + gatewayName,
+		"IOTEDGE_DEVICEID=" + deviceID,
+		"IOTEDGE_MODULEID=" + moduleID,
+		"IOTEDGE_APIVERSION=2021-12-07",
+		"RuntimeLogLevel=info",
+		"RTSPTUNNEL_HUB_ADDRESS=" + l.hub.emulator.MQTTAddr(),
+		"RTSPTUNNEL_CA_FILE=" + l.caFile,
+		"RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE=true",
+		"RTSPTUNNEL_METRICS_LISTEN=off",
+	}
+}
+
+// asker calls tunnelOpen through the hub for the camera with that local port, and
+// wants that status.
+func (l *Lab) asker(e *ends.Ends, port, want int) func(context.Context) error {
+	return func(ctx context.Context) error {
+		payload, err := tunnelopen.Encode(tunnelopen.Request{
+			RemoteEndpoint: "wss://" + e.CloudAddr() + "/", Token: "bench", LocalPort: port,
+		})
+		if err != nil {
+			return err
+		}
+		method := hubclient.Method{Name: tunnelopen.MethodName, Payload: payload}
+		status, body, err := l.hub.client.Invoke(ctx, identity(), method)
+		if err == nil && status != want {
+			err = fmt.Errorf("%s for local port %d: status %d, want %d: %s", tunnelopen.MethodName, port, status, want, body)
+		}
+		return err
+	}
+}
+
+// await waits until the module reports that the desired properties are in force,
+// which it does when it answers methods.
+func (l *Lab) await(ctx context.Context, p *process) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		t, err := l.hub.client.Twin(ctx, identity())
+		if err == nil && acknowledged(t) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the module does not acknowledge its camera: %w", ctx.Err())
+		case <-p.ended:
+			return fmt.Errorf("%s ended", l.binary)
+		case <-tick.C:
+		}
+	}
+}
+
+// acknowledged tells whether the cameras of the desired version are in force.
+func acknowledged(t hubclient.Twin) bool {
+	var desired struct {
+		Version int64 `json:"$version"`
+	}
+	var reported struct {
+		Cameras struct {
+			Code    int   `json:"ac"`
+			Version int64 `json:"av"`
+		} `json:"cameras"`
+	}
+	if json.Unmarshal(t.Properties.Desired, &desired) != nil || json.Unmarshal(t.Properties.Reported, &reported) != nil {
+		return false
+	}
+	return reported.Cameras.Code == 200 && reported.Cameras.Version == desired.Version
+}
