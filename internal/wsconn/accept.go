@@ -1,7 +1,9 @@
 package wsconn
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -17,13 +19,30 @@ const acceptTime = 10 * time.Second // for the peer to take the answer to its ha
 func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout: acceptTime,
-		ReadBufferSize:   bufferSize,
-		WriteBufferSize:  bufferSize,
+		ReadBufferSize:   readBuffer,
+		WriteBufferPool:  noBuffers,
 		CheckOrigin:      func(*http.Request) bool { return true },
 	}
-	ws, err := upgrader.Upgrade(w, r, nil)
+	under := &hijacker{ResponseWriter: w}
+	ws, err := upgrader.Upgrade(under, r, nil)
 	if err != nil {
 		return nil, fmt.Errorf("accept websocket: %w", err)
 	}
-	return newConn(ws), nil
+	return newConn(ws, under.taken, server), nil
+}
+
+// hijacker puts a transport between gorilla and the connection that it takes over.
+type hijacker struct {
+	http.ResponseWriter
+	taken *transport
+}
+
+// Hijack is http.Hijacker's.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over the connection: %w", err)
+	}
+	h.taken = &transport{Conn: conn}
+	return h.taken, buffered, nil
 }

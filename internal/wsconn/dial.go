@@ -58,10 +58,10 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		return nil, reason.New(reason.ProxyDown, err)
 	}
 	dialer := websocket.Dialer{
-		NetDialContext:  raw.dial,
-		TLSClientConfig: &tls.Config{RootCAs: d.Roots, MinVersion: tls.VersionTLS12},
-		ReadBufferSize:  bufferSize,
-		WriteBufferSize: bufferSize,
+		NetDialContext:    raw.dial,
+		NetDialTLSContext: raw.dialTLS,
+		ReadBufferSize:    readBuffer,
+		WriteBufferPool:   noBuffers,
 	}
 	ws, answer, err := dialer.DialContext(raw.watched(ctx), endpoint, header)
 	if late := raw.over(); err == nil && late {
@@ -81,7 +81,7 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteUpgrade, errors.New("the server chose what was not offered"))
 	}
-	c := newConn(ws)
+	c := newConn(ws, raw.under, client)
 	c.wordless = true
 	return c, nil
 }

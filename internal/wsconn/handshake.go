@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type handshake struct {
 	roots *x509.CertPool
 	judge func(netip.Addr) error // any address is allowed if nil
 	conn  *boundedConn
+	under *transport
 	stop  func() bool
 	asked bool // the header went out, so that the far end may repeat it
 }
@@ -50,7 +52,27 @@ func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn
 	h.conn = &boundedConn{Conn: conn}
 	h.conn.left.Store(maxHandshake)
 	h.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return h.conn, nil
+	h.under = &transport{Conn: h.conn}
+	return h.under, nil
+}
+
+func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("split host and port: %w", err)
+	}
+	if _, err := h.dial(ctx, network, address); err != nil {
+		return nil, err
+	}
+	conn := tls.Client(h.conn, &tls.Config{
+		RootCAs: h.roots, ServerName: host, MinVersion: tls.VersionTLS12,
+	})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	h.under = &transport{Conn: conn}
+	return h.under, nil
 }
 
 // reach opens the TCP connection. Through a proxy nothing is resolved here, so that an

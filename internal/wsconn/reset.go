@@ -6,17 +6,21 @@ import "net"
 // still to be sent: the peer's TCP is told by a reset. It ends a Write or a Close
 // that waits for a peer that takes no bytes.
 func (c *Conn) Reset() error {
-	conn := c.ws.NetConn()
+	conn := bottom(c.under)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	return conn.Close()
+}
+
+// bottom is the connection under all layers: TLS, and what is ours.
+func bottom(conn net.Conn) net.Conn {
 	for {
-		switch layer := conn.(type) {
-		case *net.TCPConn:
-			_ = layer.SetLinger(0)
-			return layer.Close()
-		case interface{ NetConn() net.Conn }: // TLS, and what is ours
-			conn = layer.NetConn()
-		default:
-			return conn.Close()
+		layer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
 		}
+		conn = layer.NetConn()
 	}
 }
 

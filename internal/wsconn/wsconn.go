@@ -14,6 +14,7 @@ package wsconn
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -26,26 +27,31 @@ import (
 )
 
 const (
-	maxFrame   = 64 << 10        // bytes of payload; larger ones would hold up control frames
-	bufferSize = 32 << 10        // bytes, for reading and for writing
+	readBuffer = 1 << 10         // bytes; a read of more goes past it
 	closeTime  = 5 * time.Second // to get a Close frame out to a peer that reads slowly
 )
 
+// noBuffers keeps gorilla from having a buffer for writing: it writes nothing.
+var noBuffers = &sync.Pool{}
+
+// frames are buffers for Write, each of a *[maxFrame]byte.
+var frames = sync.Pool{New: func() any { return new([maxFrame]byte) }}
+
 // Conn is a WebSocket as a net.Conn. One goroutine may read and any number may
-// write at a time; the Close methods may be called at any time, the write deadline
-// only between writes. A Read is needed for pings to be answered and for the peer's
-// Close to be noticed.
+// write at a time; the Close methods may be called at any time. A Read is needed for
+// pings to be answered and for the peer's Close to be noticed.
 //
 // A peer that closes with 1000 or 1001, or without a code, ends in order: Read then
 // returns io.EOF and Write io.ErrClosedPipe. Every other end of the WebSocket is an
 // error with reason.RemoteLost.
 type Conn struct {
-	ws *websocket.Conn
+	ws    *websocket.Conn // for reading alone
+	under *transport
+	out   writer
 
-	message io.Reader // owned by Read: what is left of the current message
-
-	wmu  sync.Mutex             // held while a frame is written
-	pong atomic.Pointer[string] // the newest ping's data, until its pong is out
+	// Owned by Read.
+	message io.Reader // what is left of the current message
+	readErr error     // for good
 
 	// wordless: the text of the peer's Close is in no error. The peer was sent a
 	// header that is secret, and could write it there.
@@ -58,10 +64,19 @@ type Conn struct {
 
 var _ net.Conn = (*Conn)(nil)
 
-func newConn(ws *websocket.Conn) *Conn {
-	c := &Conn{ws: ws}
+// role is which end of a WebSocket a Conn is.
+type role bool
+
+const (
+	client role = true
+	server role = false
+)
+
+func newConn(ws *websocket.Conn, under *transport, end role) *Conn {
+	under.open.Store(true)
+	c := &Conn{ws: ws, under: under, out: writer{conn: under.Conn, masked: end == client}}
 	ws.SetReadLimit(0) // messages are streamed and never collected, so their size is no matter
-	ws.SetPingHandler(c.owePong)
+	ws.SetPingHandler(func(data string) error { c.out.owe(data); return nil })
 	ws.SetPongHandler(func(string) error { return nil })
 	ws.SetCloseHandler(func(code int, _ string) error {
 		if inOrder(code) {
@@ -77,75 +92,78 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for {
+	if err := c.Await(); err != nil {
+		return 0, err
+	}
+	n, err := c.message.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.readErr = c.ended(err)
+		if n == 0 {
+			return 0, c.readErr
+		}
+	}
+	return n, nil
+}
+
+// Await waits until a Read has bytes, or an error. It is for who wants to wait
+// without a buffer.
+func (c *Conn) Await() error {
+	for c.readErr == nil {
 		if c.message == nil {
 			_, r, err := c.ws.NextReader()
 			if err != nil {
-				return 0, c.ended(err)
+				c.readErr = c.ended(err)
+				break
 			}
 			c.message = r
 		}
-		n, err := c.message.Read(p)
-		if errors.Is(err, io.EOF) {
-			c.message, err = nil, nil
+		_, err := c.message.Read(nil) // waits for a frame that is not empty
+		if err == nil {
+			return nil
 		}
-		if n > 0 || err != nil {
-			return n, c.ended(err)
+		c.message = nil
+		if !errors.Is(err, io.EOF) {
+			c.readErr = c.ended(err)
 		}
 	}
+	return c.readErr
 }
 
-// Write sends p as binary messages of at most 64 KiB each. It blocks while the peer
-// does not read: that is the tunnel's back-pressure.
+// Write sends p as binary messages of less than 64 KiB each. It blocks while the
+// peer does not read: that is the tunnel's back-pressure.
 func (c *Conn) Write(p []byte) (int, error) {
+	buf := frames.Get().(*[maxFrame]byte) //nolint:forcetypeassert // nothing else is put in
+	defer frames.Put(buf)
 	written := 0
 	for len(p) > 0 {
-		frame := p[:min(len(p), maxFrame)]
-		if err := c.writeFrame(frame); err != nil {
-			if c.peerClosed.Load() {
-				return written, io.ErrClosedPipe
-			}
-			return written, reason.New(reason.RemoteLost, err)
+		n := copy(buf[headroom:], p)
+		took, err := c.WriteInPlace(buf[:headroom+n])
+		written += took
+		if err != nil {
+			return written, err
 		}
-		written += len(frame)
-		p = p[len(frame):]
+		p = p[n:]
 	}
 	return written, nil
 }
 
-func (c *Conn) writeFrame(frame []byte) error {
-	c.wmu.Lock()
-	defer c.flushPong()
-	defer c.wmu.Unlock()
+// Headroom is how many bytes WriteInPlace needs before those that it sends.
+func (*Conn) Headroom() int { return headroom }
+
+// WriteInPlace is Write(buf[Headroom():]) without a copy, for a buf of at most
+// 64 KiB: all of it is overwritten.
+func (c *Conn) WriteInPlace(buf []byte) (int, error) {
 	if c.peerClosed.Load() {
-		return io.ErrClosedPipe
+		return 0, io.ErrClosedPipe
 	}
-	return c.ws.WriteMessage(websocket.BinaryMessage, frame)
-}
-
-// owePong answers a ping. It does not wait for a writer that is blocked, since it
-// is called by the reader: then the pong, the newest alone, goes out right after
-// the frame that is being written. It can wait for the peer when nobody writes and
-// the send buffer is full, which takes a peer that pings and does not read.
-func (c *Conn) owePong(data string) error {
-	c.pong.Store(&data)
-	c.flushPong()
-	return nil // a connection that is broken says so to Read and Write
-}
-
-// flushPong sends the pong that is owed, if nobody is writing; a writer calls it
-// when its frame is out. There is no deadline: one that passes would end a TLS
-// connection for good (crypto/tls, Conn.SetWriteDeadline).
-func (c *Conn) flushPong() {
-	for c.pong.Load() != nil {
-		if !c.wmu.TryLock() {
-			return
-		}
-		if data := c.pong.Swap(nil); data != nil {
-			_ = c.ws.WriteControl(websocket.PongMessage, []byte(*data), time.Time{})
-		}
-		c.wmu.Unlock()
+	n, err := c.out.data(buf)
+	if err == nil {
+		return n, nil
 	}
+	if c.peerClosed.Load() {
+		return n, io.ErrClosedPipe
+	}
+	return n, reason.New(reason.RemoteLost, err)
 }
 
 // CloseWrite sends Close with code 1000: all bytes of this side have been sent. The
@@ -158,27 +176,28 @@ func (c *Conn) Close() error { return c.CloseCause(nil) }
 
 // CloseCause sends Close, unless one was sent, and closes the connection without
 // waiting for the peer. The code tells the peer whether what it has is the whole:
-// 1000 for a nil error, 1001 when the module shuts down, 1008 when its operator does
-// not want the tunnel any more, else 1011.
+// 1000 for a nil error, 1001 when the module shuts down, 1002 after bytes that are no
+// WebSocket's, 1008 when its operator does not want the tunnel any more, else 1011.
 func (c *Conn) CloseCause(err error) error {
 	code, text := closeCode(err)
 	_ = c.sendClose(code, text) // an end that cannot be said is still an end
-	return c.ws.Close()
+	err = c.under.Close()
+	c.out.stop()
+	return err
 }
 
 // sendClose waits for a frame that is being written, but not longer than closeTime.
-// Here a deadline is right: the connection is at its end.
 func (c *Conn) sendClose(code int, text string) error {
-	c.closeOnce.Do(func() {
-		deadline := time.Now().Add(closeTime)
-		c.closeErr = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), deadline)
-	})
+	c.closeOnce.Do(func() { c.closeErr = c.out.close(code, text, closeTime) })
 	return c.closeErr
 }
 
 // closeCode maps the cause of an end to RFC 6455, 7.4.1. The text is a reason code,
 // which says no more to the peer than that.
 func closeCode(err error) (code int, text string) {
+	if errors.Is(err, errProtocol) {
+		return websocket.CloseProtocolError, ""
+	}
 	switch why := reason.Of(err); why {
 	case "":
 		return websocket.CloseNormalClosure, ""
@@ -196,17 +215,20 @@ func inOrder(code int) bool {
 		code == websocket.CloseNoStatusReceived
 }
 
-// ended turns the peer's Close in order into io.EOF and names every other end.
+// errProtocol marks what the peer sent and RFC 6455 does not allow.
+var errProtocol = errors.New("not a WebSocket's bytes")
+
+// ended turns the peer's Close in order into io.EOF and names every other end. What
+// gorilla says of a connection that has not failed is about the bytes on it.
 func (c *Conn) ended(err error) error {
-	if err == nil {
-		return nil
-	}
 	e, told := errors.AsType[*websocket.CloseError](err)
 	switch {
 	case told && inOrder(e.Code):
 		return io.EOF
 	case told && c.wordless && e.Code != websocket.CloseAbnormalClosure: // that one is gorilla's own
 		err = &websocket.CloseError{Code: e.Code}
+	case !told && !c.under.broke.Load():
+		err = fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	return reason.New(reason.RemoteLost, err)
 }
@@ -226,6 +248,5 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // SetReadDeadline bounds Read. A deadline that passes ends reading for good.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.ws.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds the Writes after it; it does not wake one that runs, and
-// must not be called while one does. A deadline that passes ends writing for good.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.ws.SetWriteDeadline(t) }
+// SetWriteDeadline bounds Write. A deadline that passes ends writing for good.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.under.Conn.SetWriteDeadline(t) }

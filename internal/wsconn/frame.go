@@ -1,0 +1,61 @@
+package wsconn
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+)
+
+// The opcodes that are sent (RFC 6455, 5.2), each with its FIN bit.
+const (
+	binaryFrame = 0x80 | 2
+	closeFrame  = 0x80 | 8
+	pongFrame   = 0x80 | 10
+)
+
+const (
+	headroom   = 8                   // of the longest header that is sent: 2, length 2, mask 4
+	maxFrame   = 64 << 10            // bytes on the wire: four full TLS records, and no long wait for control frames
+	maxPayload = maxFrame - headroom // fits into a length of 16 bits
+	maxControl = 125                 // bytes of payload
+)
+
+// seal makes a frame of buf, whose payload begins at headroom, without moving it:
+// the header is put before it, and the payload is masked in place. The frame is the
+// slice of buf that is returned.
+func seal(opcode byte, buf []byte, masked bool) []byte {
+	payload := buf[headroom:]
+	at := headroom
+	var maskBit byte
+	if masked {
+		at -= 4
+		maskBit = 0x80
+		key := buf[at:headroom]
+		_, _ = rand.Read(key) // never fails (crypto/rand)
+		mask(payload, [4]byte(key))
+	}
+	if len(payload) < 126 {
+		at--
+		buf[at] = maskBit | byte(len(payload)) //nolint:gosec // less than 126
+	} else {
+		at -= 3
+		buf[at] = maskBit | 126
+		binary.BigEndian.PutUint16(buf[at+1:], uint16(len(payload))) //nolint:gosec // at most maxPayload
+	}
+	at--
+	buf[at] = opcode
+	return buf[at:]
+}
+
+// mask applies a frame's key to its payload.
+func mask(payload []byte, key [4]byte) {
+	var keys [256]byte // a multiple of the key's length; long enough for vector instructions
+	filled := copy(keys[:], key[:])
+	for filled < min(len(payload), len(keys)) {
+		filled += copy(keys[filled:], keys[:filled])
+	}
+	for len(payload) > 0 {
+		n := subtle.XORBytes(payload, payload, keys[:])
+		payload = payload[n:]
+	}
+}
