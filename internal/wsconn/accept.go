@@ -28,7 +28,7 @@ func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accept websocket: %w", err)
 	}
-	return newConn(ws, under.taken, server), nil
+	return newConn(ws, under.taken, server, Liveness{}), nil
 }
 
 // hijacker puts a transport between gorilla and the connection that it takes over.

@@ -30,6 +30,8 @@ type Dialer struct {
 	// for the one in an endpoint that a proxy is to dial; never for a proxy's own. Its
 	// error ends the attempt, and should have a reason code. Any address is right if nil.
 	Judge func(netip.Addr) error
+	// Liveness is how the endpoints that are dialled are watched.
+	Liveness Liveness
 }
 
 // HandshakeError is a server's HTTP answer that is not a WebSocket.
@@ -81,7 +83,7 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteUpgrade, errors.New("the server chose what was not offered"))
 	}
-	c := newConn(ws, raw.under, client)
+	c := newConn(ws, raw.under, client, d.Liveness)
 	c.wordless = true
 	return c, nil
 }

@@ -10,6 +10,7 @@ import (
 const (
 	binaryFrame = 0x80 | 2
 	closeFrame  = 0x80 | 8
+	pingFrame   = 0x80 | 9
 	pongFrame   = 0x80 | 10
 )
 

@@ -23,7 +23,7 @@ import (
 )
 
 // dialRaw opens a WebSocket to a TLS server that leaves the frames to the test.
-func dialRaw(t *testing.T) (*wsconn.Conn, net.Conn) {
+func dialRaw(t *testing.T, limits wsconn.Liveness) (*wsconn.Conn, net.Conn) {
 	t.Helper()
 	ends := make(chan net.Conn, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +38,7 @@ func dialRaw(t *testing.T) (*wsconn.Conn, net.Conn) {
 		ends <- c
 	}))
 	t.Cleanup(srv.Close)
-	c, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), nil)
+	c, err := wsconn.Dialer{Roots: roots(srv), Liveness: limits}.Dial(t.Context(), wss(srv), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestRead_protocolErrors(t *testing.T) {
 		"close 1005":          "\x88\x02\x03\xed",
 		"close in no UTF-8":   "\x88\x04\x03\xe8\xff\xfe",
 	} {
-		c, f := dialRaw(t)
+		c, f := dialRaw(t, wsconn.Liveness{})
 		if _, err := io.WriteString(f, "\x82\x06prefix"+bad); err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestRead_protocolErrors(t *testing.T) {
 
 // What RFC 6455 frowns upon and no byte is lost by is forwarded.
 func TestRead_tolerates(t *testing.T) {
-	c, f := dialRaw(t)
+	c, f := dialRaw(t, wsconn.Liveness{})
 	if _, err := io.WriteString(f, "\x82\x7e\x00\x02ab"+ // 126 for 2 bytes
 		"\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x02cd"+ // 127 for 2 bytes
 		"\x81\x02\xff\xfe"+ // text that is not UTF-8
@@ -168,7 +168,7 @@ func TestRead_floods(t *testing.T) {
 		"pings":           {"\x82\x01a", "\x89\x04ping", 100_000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, f := dialRaw(t)
+			c, f := dialRaw(t, wsconn.Liveness{})
 			go func() { _, _ = io.Copy(io.Discard, f) }()
 			heap := liveHeap()
 			sent := make(chan error, 1)
@@ -209,7 +209,7 @@ func liveHeap() int64 {
 // Frames are as RFC 6455 has them: no larger than 64 KiB on the wire, whole messages,
 // each with a mask of its own, and what the caller wrote is not touched.
 func TestWrite_frames(t *testing.T) {
-	c, f := dialRaw(t)
+	c, f := dialRaw(t, wsconn.Liveness{})
 	keys := make(map[[4]byte]bool)
 	for _, size := range []int{1, 2, 7, 125, 126, 127, 255, 256, 257, 1400, 65526, 65527, 65528} {
 		data := bytes.Repeat([]byte("\x00\x01\x02\x03\x04\x05\x06"), size/7+1)[:size]
@@ -232,7 +232,7 @@ func TestWrite_frames(t *testing.T) {
 // Of many pings that came while a write was blocked the newest is answered, once, and
 // before any more data. What came after them was read meanwhile.
 func TestRead_owesTheNewestPong(t *testing.T) {
-	c, f := dialRaw(t)
+	c, f := dialRaw(t, wsconn.Liveness{})
 	progress, written := make(chan struct{}), make(chan error, 1)
 	stop := make(chan struct{})
 	go func() {
@@ -297,7 +297,7 @@ func untilBlocked(progress <-chan struct{}) {
 
 // A peer that pings and never reads does not hold up what it says.
 func TestRead_waitsForNoPong(t *testing.T) {
-	c, f := dialRaw(t)
+	c, f := dialRaw(t, wsconn.Liveness{})
 	sent := make(chan error, 1)
 	go func() {
 		pings := bytes.Repeat([]byte("\x89\x7d"+strings.Repeat("p", 125)), 100)

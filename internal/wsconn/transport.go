@@ -14,11 +14,16 @@ type transport struct {
 	net.Conn
 	open atomic.Bool // the handshake is over
 
-	broke atomic.Bool // a Read has failed, so that what gorilla says is the connection's error
+	received atomic.Int64
+	reading  atomic.Bool // a Read waits
+	broke    atomic.Bool // a Read has failed, so that what gorilla says is the connection's error
 }
 
 func (t *transport) Read(p []byte) (int, error) {
+	t.reading.Store(true)
 	n, err := t.Conn.Read(p)
+	t.reading.Store(false)
+	t.received.Add(int64(n))
 	if err != nil {
 		t.broke.Store(true)
 	}

@@ -8,19 +8,27 @@ import (
 	"time"
 )
 
-var errClosed = errors.New("the connection is closed")
+var (
+	errClosed = errors.New("the connection is closed")
+	errBusy   = errors.New("not sent: another frame is being written")
+)
 
 // writer sends all frames of a WebSocket, those of control too: each by one Write,
 // one at a time. There is no deadline while the tunnel lives: one that passes would
 // end a TLS connection for good (crypto/tls, Conn.SetWriteDeadline).
 //
 // Data blocks while the peer does not read. A control frame never waits for data:
-// a pong is owed until the next frame is due.
+// a ping is not sent then, and a pong is owed until the next frame is due.
 type writer struct {
 	conn   net.Conn
 	masked bool // frames of a client are (RFC 6455, 5.3)
 
 	owed atomic.Pointer[string] // the newest ping's data, until its pong is out
+
+	// What liveness wants to know.
+	writing atomic.Bool  // a frame is being written
+	wrote   atomic.Bool  // data was written since it has looked
+	sent    atomic.Int64 // bytes that conn took
 
 	mu      sync.Mutex     // held while a frame is written
 	err     error          // with mu: why nothing can be sent any more
@@ -45,7 +53,13 @@ func (w *writer) frame(opcode byte, buf []byte) (int, error) {
 	}
 	payload := len(buf) - headroom
 	frame := seal(opcode, buf, w.masked)
+	w.writing.Store(true)
 	n, err := w.conn.Write(frame)
+	w.sent.Add(int64(n))
+	if opcode == binaryFrame {
+		w.wrote.Store(true)
+	}
+	w.writing.Store(false)
 	w.err = err
 	return max(0, n-(len(frame)-payload)), err
 }
@@ -56,6 +70,16 @@ func (w *writer) control(opcode byte, payload string) error {
 	n := copy(buf[headroom:], payload)
 	_, err := w.frame(opcode, buf[:headroom+n])
 	return err
+}
+
+// ping sends a ping, unless another frame is being written.
+func (w *writer) ping() error {
+	if !w.mu.TryLock() {
+		return errBusy
+	}
+	defer w.settle()
+	defer w.mu.Unlock()
+	return w.control(pingFrame, "")
 }
 
 // owe answers a ping. It is called by the reader and waits for nobody: whoever is
@@ -102,6 +126,17 @@ func (w *writer) close(code int, text string, within time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lastWord(code, text)
+}
+
+// tryClose is close for a connection that is to be reset: it does not wait for a
+// frame that is being written.
+func (w *writer) tryClose(code int, text string, within time.Duration) {
+	if !w.mu.TryLock() {
+		return
+	}
+	defer w.mu.Unlock()
+	_ = w.conn.SetWriteDeadline(time.Now().Add(within))
+	_ = w.lastWord(code, text)
 }
 
 // lastWord sends Close. The caller holds mu.

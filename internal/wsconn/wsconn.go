@@ -43,11 +43,12 @@ var frames = sync.Pool{New: func() any { return new([maxFrame]byte) }}
 //
 // A peer that closes with 1000 or 1001, or without a code, ends in order: Read then
 // returns io.EOF and Write io.ErrClosedPipe. Every other end of the WebSocket is an
-// error with reason.RemoteLost.
+// error with reason.RemoteLost; so is one that Liveness brings about.
 type Conn struct {
 	ws    *websocket.Conn // for reading alone
 	under *transport
 	out   writer
+	alive *liveness
 
 	// Owned by Read.
 	message io.Reader // what is left of the current message
@@ -72,7 +73,7 @@ const (
 	server role = false
 )
 
-func newConn(ws *websocket.Conn, under *transport, end role) *Conn {
+func newConn(ws *websocket.Conn, under *transport, end role, limits Liveness) *Conn {
 	under.open.Store(true)
 	c := &Conn{ws: ws, under: under, out: writer{conn: under.Conn, masked: end == client}}
 	ws.SetReadLimit(0) // messages are streamed and never collected, so their size is no matter
@@ -84,6 +85,7 @@ func newConn(ws *websocket.Conn, under *transport, end role) *Conn {
 		}
 		return nil // the owner answers, by closing
 	})
+	c.alive = watch(c, limits)
 	return c
 }
 
@@ -163,7 +165,7 @@ func (c *Conn) WriteInPlace(buf []byte) (int, error) {
 	if c.peerClosed.Load() {
 		return n, io.ErrClosedPipe
 	}
-	return n, reason.New(reason.RemoteLost, err)
+	return n, reason.New(reason.RemoteLost, c.alive.because(err))
 }
 
 // CloseWrite sends Close with code 1000: all bytes of this side have been sent. The
@@ -179,10 +181,12 @@ func (c *Conn) Close() error { return c.CloseCause(nil) }
 // 1000 for a nil error, 1001 when the module shuts down, 1002 after bytes that are no
 // WebSocket's, 1008 when its operator does not want the tunnel any more, else 1011.
 func (c *Conn) CloseCause(err error) error {
+	c.alive.stop()
 	code, text := closeCode(err)
 	_ = c.sendClose(code, text) // an end that cannot be said is still an end
 	err = c.under.Close()
 	c.out.stop()
+	c.alive.wait()
 	return err
 }
 
@@ -229,6 +233,8 @@ func (c *Conn) ended(err error) error {
 		err = &websocket.CloseError{Code: e.Code}
 	case !told && !c.under.broke.Load():
 		err = fmt.Errorf("%w: %w", errProtocol, err)
+	default:
+		err = c.alive.because(err)
 	}
 	return reason.New(reason.RemoteLost, err)
 }

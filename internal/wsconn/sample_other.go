@@ -1,0 +1,9 @@
+//go:build !linux
+
+package wsconn
+
+import "net"
+
+func tuneSocket(net.Conn) {}
+
+func take(c *Conn) sample { return ownSample(c) }
