@@ -77,6 +77,9 @@ func (l *link) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ i
 // ReadFrom is WriteTo's counterpart.
 func (l *link) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{l}, r) }
 
+// ReadError names what a read of the descriptor says.
+func (*link) ReadError(err error) error { return lost(err) }
+
 func lost(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err

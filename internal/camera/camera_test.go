@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +98,10 @@ func TestRead_resetIsNamed(t *testing.T) {
 	far.Close()
 	if _, err := io.Copy(io.Discard, c); reason.Of(err) != reason.CameraLost || errors.Is(err, io.EOF) {
 		t.Errorf("read ended with %v", err)
+	}
+	reader := c.(interface{ ReadError(err error) error }) // for who reads the descriptor
+	if err := reader.ReadError(syscall.ECONNRESET); reason.Of(err) != reason.CameraLost || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a descriptor's error is named %v", err)
 	}
 }
 

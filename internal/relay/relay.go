@@ -11,6 +11,11 @@
 //     it and could cost the peer bytes that it has not read yet;
 //   - any other end that comes first is passed on as what it is, with its cause, so
 //     that nobody takes a cut for the whole.
+//
+// What is read is written before more is read, so that a side that takes no bytes
+// holds up the other, and nothing queues. Buffers are shared by all relays; a
+// direction holds one only while it has bytes, so that an idle relay costs little
+// more than its two goroutines.
 package relay
 
 import (
@@ -19,6 +24,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,11 +51,21 @@ type Result struct {
 	Err        error // nil if First ended in order, else the cause
 }
 
-// Run copies in both directions until one side ends or ctx is done, then closes
+// Counts are the bytes that were delivered so far, readable at any time.
+type Counts struct{ AtoB, BtoA atomic.Int64 }
+
+// Run is RunCounted for who wants to know the counts at the end alone.
+func Run(ctx context.Context, a, b net.Conn) Result { return RunCounted(ctx, a, b, &Counts{}) }
+
+// RunCounted copies in both directions until one side ends or ctx is done, then closes
 // both connections, a first, and returns when both copies have stopped. A
 // connection that has a method CloseCause(error) is closed by it and learns why:
 // nil for an end in order, else the error that ended the relay, or ctx's cause.
-func Run(ctx context.Context, a, b net.Conn) Result {
+//
+// One that has the methods of [InPlace] or [Awaiter] has them called. One that is a
+// syscall.Conn is read by its descriptor, and its method ReadError(error) error, if it
+// has one, makes the error of a failed Read of what the descriptor said.
+func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts) Result {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &run{a: a, b: b, cancel: cancel}
@@ -59,18 +75,17 @@ func Run(ctx context.Context, a, b net.Conn) Result {
 		r.close(context.Cause(ctx))
 	})
 
-	toA, toB := &counter{w: a}, &counter{w: b}
-	var copies sync.WaitGroup
-	copies.Go(func() { r.copy(toB, a, A) })
-	copies.Go(func() { r.copy(toA, b, B) })
-	copies.Wait()
+	var other sync.WaitGroup
+	other.Go(func() { r.copy(a, b, B, &counts.BtoA) })
+	r.copy(b, a, A, &counts.AtoB)
+	other.Wait()
 
 	if stop() {
 		r.close(nil)
 	} else {
 		<-closing
 	}
-	return Result{AtoB: toB.n, BtoA: toA.n, First: r.first, Err: r.err}
+	return Result{AtoB: counts.AtoB.Load(), BtoA: counts.BtoA.Load(), First: r.first, Err: r.err}
 }
 
 // run is one relay's state of ending.
@@ -88,10 +103,10 @@ type run struct {
 	lost   error       // why dead takes none; nil if it had ended in order
 }
 
-// copy delivers from's bytes to w until from ends, and then passes the end on.
-func (r *run) copy(w *counter, from net.Conn, side Side) {
-	_, err := io.Copy(w, from)
-	if w.failed {
+// copy delivers from's bytes to to until from ends, and then passes the end on.
+func (r *run) copy(to, from net.Conn, side Side, count *atomic.Int64) {
+	err, refused := deliver(to, from, count)
+	if refused {
 		r.undeliverable(A+B-side, err)
 		_, _ = io.Copy(io.Discard, from)
 		return
@@ -104,8 +119,35 @@ func (r *run) copy(w *counter, from net.Conn, side Side) {
 		r.cancel(err)
 		return
 	}
-	if half, ok := w.w.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+	if half, ok := to.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		r.cancel(nil)
+	}
+}
+
+// deliver copies until from ends, with nil if that is in order, or until to refuses
+// bytes.
+func deliver(to, from net.Conn, count *atomic.Int64) (err error, refused bool) {
+	write, room := to.Write, 0
+	if in, ok := to.(InPlace); ok {
+		write, room = in.WriteInPlace, in.Headroom()
+	}
+	src := newSource(from, room)
+	for {
+		buf, n, err := src.next()
+		if n > 0 {
+			took, failed := write(buf[:room+n])
+			buffers.Put(buf)
+			count.Add(int64(took))
+			if failed != nil {
+				return failed, true
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, false
+		case err != nil:
+			return err, false
+		}
 	}
 }
 
@@ -200,20 +242,4 @@ func (r *run) close(cause error) {
 		}
 		_ = c.Close()
 	}
-}
-
-// counter counts the bytes that w took and remembers whether a write failed, which
-// io.Copy's error alone does not tell from a failed read. One goroutine writes, and
-// reads the fields when it is done.
-type counter struct {
-	w      net.Conn
-	n      int64
-	failed bool
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	c.failed = c.failed || err != nil
-	return n, err
 }

@@ -1,0 +1,122 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// bufferSize is how many bytes go from one side to the other at once at most, what
+// InPlace needs before them included.
+const bufferSize = 64 << 10
+
+type buffer [bufferSize]byte
+
+// buffers are shared by all relays: each direction holds one while it has bytes.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+func getBuffer() *buffer { return buffers.Get().(*buffer) } //nolint:forcetypeassert // nothing else is put in
+
+// InPlace is a connection that sends bytes from where they were read to.
+type InPlace interface {
+	// Headroom is how many bytes WriteInPlace needs before those that it sends.
+	Headroom() int
+	// WriteInPlace is Write(buf[Headroom():]) and overwrites all of buf.
+	WriteInPlace(buf []byte) (int, error)
+}
+
+// Awaiter is a connection that can wait for bytes without a buffer: a Read after an
+// Await does not wait long.
+type Awaiter interface{ Await() error }
+
+// source reads one side's bytes, and holds a buffer only while there are some. A TCP
+// connection is asked without waiting, and has its goroutine parked if there are
+// none; any other is waited for with a buffer, unless it is an Awaiter.
+type source struct {
+	conn  net.Conn
+	room  int // to leave free at the buffer's beginning
+	await Awaiter
+	raw   syscall.RawConn
+
+	// What try leaves.
+	buf *buffer
+	n   int
+	err error
+}
+
+func newSource(conn net.Conn, room int) *source {
+	s := &source{conn: conn, room: room}
+	if await, ok := conn.(Awaiter); ok {
+		s.await = await
+	} else if socket, ok := conn.(syscall.Conn); ok && canTry {
+		if raw, err := socket.SyscallConn(); err == nil {
+			s.raw = raw
+		}
+	}
+	return s
+}
+
+// next returns the next bytes, buf[room:room+n]; whoever gets a buffer puts it back.
+// There are bytes or there is an error.
+func (s *source) next() (buf *buffer, n int, err error) {
+	if s.raw != nil {
+		return s.readSocket()
+	}
+	if s.await != nil {
+		if err := s.await.Await(); err != nil {
+			return nil, 0, err
+		}
+	}
+	buf = getBuffer()
+	n, err = s.conn.Read(buf[s.room:])
+	if n == 0 {
+		buffers.Put(buf)
+		return nil, 0, err
+	}
+	return buf, n, err
+}
+
+func (s *source) readSocket() (*buffer, int, error) {
+	s.buf, s.n, s.err = nil, 0, nil
+	if err := s.raw.Read(s.try); err != nil {
+		return nil, 0, s.named(err)
+	}
+	if s.err != nil {
+		return nil, 0, s.named(s.err)
+	}
+	return s.buf, s.n, nil
+}
+
+// try reads what is there. It returns false if that is nothing, and is called again
+// when the socket is readable.
+func (s *source) try(fd uintptr) (done bool) {
+	buf := getBuffer()
+	n, err := readNow(fd, buf[s.room:])
+	if n > 0 {
+		s.buf, s.n = buf, n
+		return true
+	}
+	buffers.Put(buf)
+	if errors.Is(err, errNothing) {
+		return false
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	s.err = err
+	return true
+}
+
+// named lets the connection say its own words for an error of its socket.
+func (s *source) named(err error) error {
+	names, ok := s.conn.(interface{ ReadError(err error) error })
+	if ok && !errors.Is(err, io.EOF) {
+		return names.ReadError(err)
+	}
+	return err
+}
+
+// errNothing: there are no bytes just now.
+var errNothing = errors.New("nothing to read")
