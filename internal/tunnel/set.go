@@ -33,6 +33,7 @@ type slot struct {
 	camera Camera
 	limits Limits // when it was admitted
 	end    context.CancelCauseFunc
+	bytes  relay.Counts // delivered so far: up is from A to B
 
 	// With the Set's mu.
 	info   Info
@@ -49,12 +50,14 @@ type Info struct {
 	RemoteEndpoint string    // as it was asked for: its query may be secret
 	Since          time.Time // when it was asked for
 	Open           bool      // false while it is being opened
+	// Delivered so far: to the remote end, to the camera.
+	BytesUp, BytesDown int64
 }
 
 // Totals counts since a Set was made.
 type Totals struct {
 	Opened, Failed     int64 // tunnels opened; requests that were not fulfilled
-	BytesUp, BytesDown int64 // delivered by tunnels that have ended: to the remote end, to the camera
+	BytesUp, BytesDown int64 // delivered: to remote ends, to cameras
 }
 
 // New returns an empty set. Shutdown ends it.
@@ -122,15 +125,15 @@ func (s *Set) fail() {
 
 // leave gives the slot of a tunnel back, of which no connection is left. It tells
 // whether the remote end was reset.
-func (s *Set) leave(t *slot, r relay.Result) (reset bool) {
+func (s *Set) leave(t *slot) (reset bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.slots, t)
 	if s.byCamera[t.info.Camera]--; s.byCamera[t.info.Camera] == 0 {
 		delete(s.byCamera, t.info.Camera)
 	}
-	s.totals.BytesUp += r.AtoB
-	s.totals.BytesDown += r.BtoA
+	s.totals.BytesUp += t.bytes.AtoB.Load()
+	s.totals.BytesDown += t.bytes.BtoA.Load()
 	if t.forced != nil {
 		t.forced.Stop()
 	}
@@ -158,7 +161,9 @@ func (s *Set) Tunnels() []Info {
 	defer s.mu.Unlock()
 	all := make([]Info, 0, len(s.slots))
 	for t := range s.slots {
-		all = append(all, t.info)
+		info := t.info
+		info.BytesUp, info.BytesDown = t.bytes.AtoB.Load(), t.bytes.BtoA.Load()
+		all = append(all, info)
 	}
 	slices.SortFunc(all, func(a, b Info) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
@@ -166,11 +171,16 @@ func (s *Set) Tunnels() []Info {
 	return all
 }
 
-// Totals counts since the set was made.
+// Totals counts since the set was made, live tunnels included.
 func (s *Set) Totals() Totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.totals
+	totals := s.totals
+	for t := range s.slots {
+		totals.BytesUp += t.bytes.AtoB.Load()
+		totals.BytesDown += t.bytes.BtoA.Load()
+	}
+	return totals
 }
 
 // Shutdown opens nothing any more, tells every tunnel's remote end that the module

@@ -75,7 +75,7 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	opened := false
 	defer func() {
 		if !opened { // also after a panic in a dial
-			s.leave(t, relay.Result{})
+			s.leave(t)
 			s.tunnels.Done()
 		}
 	}()
@@ -90,8 +90,8 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	go func() {
 		defer s.tunnels.Done()
 		opened := time.Now()
-		result := relay.Run(life, camera, remote)
-		logEnd(log, result, s.leave(t, result), time.Since(opened))
+		result := relay.RunCounted(life, camera, remote, &t.bytes)
+		logEnd(log, result, s.leave(t), time.Since(opened))
 	}()
 	return nil
 }
