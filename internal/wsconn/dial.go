@@ -30,6 +30,8 @@ type Dialer struct {
 	// for the one in an endpoint that a proxy is to dial; never for a proxy's own. Its
 	// error ends the attempt, and should have a reason code. Any address is right if nil.
 	Judge func(netip.Addr) error
+	// Sessions are resumed, and kept; none if nil.
+	Sessions *Sessions
 	// Liveness is how the endpoints that are dialled are watched.
 	Liveness Liveness
 }
@@ -54,7 +56,7 @@ func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.sta
 // 599) is a *HandshakeError. No error holds a header's value. The caller closes the
 // connection.
 func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
-	raw := handshake{roots: d.Roots, judge: d.Judge}
+	raw := handshake{roots: d.Roots, judge: d.Judge, sessions: d.Sessions}
 	var err error
 	if raw.proxy, err = d.proxyFor(endpoint); err != nil {
 		return nil, reason.New(reason.ProxyDown, err)

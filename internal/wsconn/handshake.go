@@ -28,13 +28,14 @@ var errHandshakeSize = errors.New("the answer to the handshake does not end")
 // it connects, bounds what the far end may send, and asks a proxy itself: gorilla's
 // own CONNECT panics on a status line without a reason phrase.
 type handshake struct {
-	proxy *url.URL // none if nil
-	roots *x509.CertPool
-	judge func(netip.Addr) error // any address is allowed if nil
-	conn  *boundedConn
-	under *transport
-	stop  func() bool
-	asked bool // the header went out, so that the far end may repeat it
+	proxy    *url.URL // none if nil
+	roots    *x509.CertPool
+	judge    func(netip.Addr) error // any address is allowed if nil
+	sessions *Sessions              // none if nil
+	conn     *boundedConn
+	under    *transport
+	stop     func() bool
+	asked    bool // the header went out, so that the far end may repeat it
 }
 
 // watched is ctx with an ear for when the header goes out.
@@ -65,7 +66,7 @@ func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.C
 		return nil, err
 	}
 	conn := tls.Client(h.conn, &tls.Config{
-		RootCAs: h.roots, ServerName: host, MinVersion: tls.VersionTLS12,
+		RootCAs: h.roots, ServerName: host, MinVersion: tls.VersionTLS12, ClientSessionCache: h.sessions.of(address),
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
