@@ -125,12 +125,14 @@ func TestRead_protocolErrors(t *testing.T) {
 		if err == nil || reason.Of(err) != reason.RemoteLost {
 			t.Errorf("%s: error %v", name, err)
 		}
-		if _, again := c.Read(make([]byte, 1)); again == nil {
-			t.Errorf("%s: reading goes on", name)
+		for range 2000 { // gorilla panics when it is asked too often
+			if _, again := c.Read(make([]byte, 1)); again == nil {
+				t.Errorf("%s: reading goes on", name)
+			}
 		}
 		_ = c.CloseCause(err)
 		last := readFrame(t, f)
-		if last.opcode != 0x88 || !bytes.HasPrefix(last.payload, []byte{0x03, 0xea}) {
+		if last.opcode != 0x88 || string(last.payload) != "\x03\xea" {
 			t.Errorf("%s: the peer read frame %#x %q, want Close 1002", name, last.opcode, last.payload)
 		}
 		f.Close()
