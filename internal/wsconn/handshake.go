@@ -65,14 +65,15 @@ func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.C
 	if _, err := h.dial(ctx, network, address); err != nil {
 		return nil, err
 	}
-	conn := tls.Client(h.conn, &tls.Config{
+	records := &cork{Conn: h.conn}
+	conn := tls.Client(records, &tls.Config{
 		RootCAs: h.roots, ServerName: host, MinVersion: tls.VersionTLS12, ClientSessionCache: h.sessions.of(address),
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	h.under = &transport{Conn: conn}
+	h.under = &transport{Conn: conn, cork: records}
 	return h.under, nil
 }
 

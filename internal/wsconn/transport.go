@@ -12,6 +12,7 @@ import (
 // that on a connection that others write to, go nowhere: Conn says all that itself.
 type transport struct {
 	net.Conn
+	cork *cork       // under TLS; nil if there is none
 	open atomic.Bool // the handshake is over
 
 	received atomic.Int64

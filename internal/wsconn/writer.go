@@ -21,7 +21,8 @@ var (
 // a ping is not sent then, and a pong is owed until the next frame is due.
 type writer struct {
 	conn   net.Conn
-	masked bool // frames of a client are (RFC 6455, 5.3)
+	cork   *cork // under conn; nil if there is no TLS, or not ours
+	masked bool  // frames of a client are (RFC 6455, 5.3)
 
 	owed atomic.Pointer[string] // the newest ping's data, until its pong is out
 
@@ -54,7 +55,7 @@ func (w *writer) frame(opcode byte, buf []byte) (int, error) {
 	payload := len(buf) - headroom
 	frame := seal(opcode, buf, w.masked)
 	w.writing.Store(true)
-	n, err := w.conn.Write(frame)
+	n, err := w.write(frame)
 	w.sent.Add(int64(n))
 	if opcode == binaryFrame {
 		w.wrote.Store(true)
@@ -62,6 +63,21 @@ func (w *writer) frame(opcode byte, buf []byte) (int, error) {
 	w.writing.Store(false)
 	w.err = err
 	return max(0, n-(len(frame)-payload)), err
+}
+
+// write writes a frame by one system call. If that fails, how many of its bytes went out
+// is as good a guess as TLS allows.
+func (w *writer) write(frame []byte) (int, error) {
+	if w.cork == nil || len(frame) <= recordSize {
+		return w.conn.Write(frame)
+	}
+	w.cork.hold()
+	n, err := w.conn.Write(frame)
+	share, failed := w.cork.release()
+	if err == nil {
+		err = failed
+	}
+	return int(float64(n) * share), err
 }
 
 // control writes one control frame. The caller holds mu.

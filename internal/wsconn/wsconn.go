@@ -75,7 +75,7 @@ const (
 
 func newConn(ws *websocket.Conn, under *transport, end role, limits Liveness) *Conn {
 	under.open.Store(true)
-	c := &Conn{ws: ws, under: under, out: writer{conn: under.Conn, masked: end == client}}
+	c := &Conn{ws: ws, under: under, out: writer{conn: under.Conn, cork: under.cork, masked: end == client}}
 	ws.SetReadLimit(0) // messages are streamed and never collected, so their size is no matter
 	ws.SetPingHandler(func(data string) error { c.out.owe(data); return nil })
 	ws.SetPongHandler(func(string) error { return nil })
