@@ -9,6 +9,7 @@ var mayImport = map[string][]string{
 	"reason":     {},
 	"relay":      {}, // who the two connections are is nobody's business there
 	"config":     {},
+	"container":  {},            // what the operating system gives the program is nobody's business there
 	"httpd":      {},            // an HTTP server that ends completely; the emulator and the gateway need the same
 	"wholefile":  {},            // keys and state that a crash must not leave half written
 	"localca":    {"wholefile"}, // certificates for loopback: the emulator, the demo
@@ -49,7 +50,7 @@ var mayImport = map[string][]string{
 	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
-	"module":   {"config", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue", "policy"},
+	"module":   {"config", "container", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue", "policy"},
 	"demo":     {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
 	"hubctl":   {"hubclient"}, // an operator's verbs, for any hub: it must not know which
 	"archtest": {},

@@ -26,6 +26,7 @@ import (
 
 	"rtsptunnel/internal/camera"
 	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/container"
 	"rtsptunnel/internal/edge"
 	"rtsptunnel/internal/logqueue"
 	"rtsptunnel/internal/reason"
@@ -54,6 +55,7 @@ const exitEnvironment = 2
 // and nobody waits for who reads them there, or dies with them.
 func Main() int {
 	signal.Ignore(syscall.SIGPIPE)
+	container.FitMemory(os.DirFS("/"))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
