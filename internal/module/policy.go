@@ -21,8 +21,9 @@ type remotePolicy struct {
 	plaintext bool
 	proxies   func(address, noProxy string) (config.RemoteProxy, error)
 
-	remotes atomic.Pointer[policy.Remotes]
-	proxy   atomic.Pointer[config.RemoteProxy]
+	remotes  atomic.Pointer[policy.Remotes]
+	sessions *wsconn.Sessions
+	proxy    atomic.Pointer[config.RemoteProxy]
 }
 
 // newRemotePolicy allows any host, through the environment's proxy, until a twin says
@@ -32,6 +33,7 @@ func newRemotePolicy(cfg config.Module) *remotePolicy {
 		addresses: policy.Addresses{Loopback: cfg.AllowLoopbackRemote},
 		plaintext: cfg.AllowPlaintextRemote,
 		proxies:   cfg.RemoteProxy,
+		sessions:  wsconn.NewSessions(),
 	}
 	p.setRemotes(policy.Any())
 	p.proxy.Store(&config.RemoteProxy{})
@@ -40,7 +42,10 @@ func newRemotePolicy(cfg config.Module) *remotePolicy {
 }
 
 // setRemotes replaces the allowed hosts, for all endpoints that are dialled from now on.
-func (p *remotePolicy) setRemotes(r policy.Remotes) { p.remotes.Store(&r) }
+func (p *remotePolicy) setRemotes(r policy.Remotes) {
+	p.remotes.Store(&r)
+	p.sessions.Forget()
+}
 
 // setProxy takes the twin's proxy.url and proxy.noProxy, either of which may be empty,
 // for all endpoints that are dialled from now on, and tells which proxy is in force: on
@@ -51,6 +56,7 @@ func (p *remotePolicy) setProxy(address, noProxy string) (config.RemoteProxy, er
 		return *p.proxy.Load(), fmt.Errorf("proxy.url %w", err)
 	}
 	p.proxy.Store(&next)
+	p.sessions.Forget()
 	return next, nil
 }
 
@@ -92,7 +98,7 @@ func ownAddresses() ([]netip.Addr, error) {
 // dialer dials remote endpoints by this policy.
 func (p *remotePolicy) dialer(roots *x509.CertPool) wsconn.Dialer {
 	way := func(u *url.URL) (*url.URL, error) { return p.proxy.Load().For(u) }
-	return wsconn.Dialer{Roots: roots, Proxy: way, Judge: p.judge}
+	return wsconn.Dialer{Roots: roots, Proxy: way, Judge: p.judge, Sessions: p.sessions}
 }
 
 // labReasons are the switches that no module in a site has, as reasons for its being
