@@ -13,6 +13,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"rtsptunnel/internal/reason"
 )
@@ -31,11 +32,14 @@ type Camera struct {
 // port that the caller asked for.
 func (c Camera) Target() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.LocalPort)) }
 
+// keepAlive finds out within 45 s that an idle camera has lost its power.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 6 * time.Second, Count: 5}
+
 // Dial connects to the camera's RTSP port; ctx bounds it. The name is resolved anew
 // each time, both address families are tried. The error has a reason code. The
 // caller closes the connection, whose errors carry reason.CameraLost.
 func (c Camera) Dial(ctx context.Context) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	conn, err := (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
 		return nil, reason.New(cause(ctx, err), err)
 	}
