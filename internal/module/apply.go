@@ -8,6 +8,7 @@ import (
 	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/wsconn"
 )
 
 // apply puts settings in force and ends the tunnels that they forbid, and no others.
@@ -26,6 +27,8 @@ func (m *module) apply(next twin.Settings) {
 	}
 	m.cameras.Replace(enabled(next.Cameras))
 	m.looks.forget(next.Cameras)
+	live := liveness(next.Tunnels)
+	m.liveness.Store(&live)
 	m.tunnels.Limit(limits(next.Tunnels))
 
 	changes := changed(last.Cameras, next.Cameras)
@@ -42,6 +45,16 @@ func limits(t twin.Tunnels) tunnel.Limits {
 		Enabled: t.Enabled, Max: t.Max,
 		CameraTimeout: t.CameraTimeout, RemoteTimeout: t.RemoteTimeout, OpenTimeout: t.OpenTimeout,
 	}
+}
+
+// liveness is how a new tunnel's remote end is found out to be gone. In the twin zero
+// is never to stall.
+func liveness(t twin.Tunnels) wsconn.Liveness {
+	stall := t.StallTimeout
+	if stall == 0 {
+		stall = -1
+	}
+	return wsconn.Liveness{Ping: t.Ping, Stall: stall}
 }
 
 // remotes are none if a pattern cannot be read, which twin does not admit.

@@ -16,6 +16,8 @@ import (
 	"rtsptunnel/internal/policy"
 	"rtsptunnel/internal/tunnel"
 	"rtsptunnel/internal/tunnelopen"
+	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/wsconn"
 )
 
 // SetTokenLifetime shortens the life of each token for the hub until the test ends.
@@ -36,6 +38,11 @@ func HubTurns(t *testing.T, d time.Duration) {
 
 // TwinOfNobody gives doc to a module that was never wired, which panics with it.
 func TwinOfNobody(doc []byte) (reported []byte) { return new(module).Twin(doc, edge.Connection{}) }
+
+// Liveness is how a remote end is found out to be gone with these properties.
+func Liveness(ping, stall time.Duration) wsconn.Liveness {
+	return liveness(twin.Tunnels{Ping: ping, StallTimeout: stall})
+}
 
 // OwnStdout takes standard output away from everybody else.
 func OwnStdout() *os.File { return ownStdout() }

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -123,6 +124,7 @@ type module struct {
 	cameras   camera.List
 	looks     looks
 	tunnels   *tunnel.Set
+	liveness  atomic.Pointer[wsconn.Liveness] // of remote ends; nil before the first twin
 	seen      *observer
 
 	// Of Twin alone.
@@ -209,7 +211,11 @@ func (m *module) dialRemote(ctx context.Context, r tunnelopen.Request) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	conn, err := m.remote.Dial(ctx, endpoint.URL, tunnelopen.Header(r.Token, m.userAgent))
+	remote := m.remote
+	if l := m.liveness.Load(); l != nil {
+		remote.Liveness = *l
+	}
+	conn, err := remote.Dial(ctx, endpoint.URL, tunnelopen.Header(r.Token, m.userAgent))
 	if err != nil {
 		return nil, err
 	}

@@ -63,10 +63,10 @@ func TestBuild(t *testing.T) {
 		},
 		{
 			"much to tell",
-			`"cameras":{"dock":{"host":"10.0.0.21"},"x":{"host":"h","port":0}},"log":{"level":"debug"},"remoteEndpoints":{"a":"*.example.com"},"foo":1,"tunnels":{"pingSeconds":30}`,
+			`"cameras":{"dock":{"host":"10.0.0.21"},"x":{"host":"h","port":0}},"log":{"level":"debug"},"remoteEndpoints":{"a":"*.example.com"},"foo":1,"tunnels":{"maxAgeSeconds":30}`,
 			fullState(),
 			`{"schema":1,"version":"1.4.0","state":"degraded","since":"2026-11-22T11:00:00Z","reasons":["CFG_RANGE"],
-			"config":{"applied":9,"rejected":9,"errors":[{"path":"cameras/x/port","code":"CFG_RANGE"}],"unknownKeys":["foo"],"notYet":["tunnels/pingSeconds"]},
+			"config":{"applied":9,"rejected":9,"errors":[{"path":"cameras/x/port","code":"CFG_RANGE"}],"unknownKeys":["foo"],"notYet":["tunnels/maxAgeSeconds"]},
 			"hub":{"protocol":"mqttws","connectedSince":"2026-11-22T11:00:00Z","reconnects":3,"tokenExpires":"2026-11-22T12:00:00Z"},
 			"clock":{"skewMs":120,"suspect":false},"effectiveProxy":{"origin":"twin","host":"proxy.site:3128","auth":true},"policy":"list",
 			"cameraStatus":{"dock":{"localPort":554,"state":"unreachable","since":"2026-11-22T11:00:00Z","open":1,"lastReason":"CAM_REFUSED"}},
@@ -74,8 +74,8 @@ func TestBuild(t *testing.T) {
 			"cameras":{"value":{"dock":{"host":"10.0.0.21","port":554,"localPort":554,"maxTunnels":4,"enabled":true,"maxBitsPerSecond":0,"expectedOffline":false}},
 				"ac":400,"av":9,"ad":"cameras/x/port: must be an integer from 1 to 65535"},
 			"remoteEndpoints":{"value":{"a":"*.example.com"},"ac":200,"av":9,"ad":""},
-			"tunnels":{"value":{"enabled":true,"max":64,"cameraTimeoutSeconds":5,"remoteTimeoutSeconds":10,"openTimeoutSeconds":20,"pingSeconds":30,
-				"idleTimeoutSeconds":0,"stallTimeoutSeconds":60,"maxAgeSeconds":0,"maxBitsPerSecond":0},"ac":200,"av":9,"ad":""},
+			"tunnels":{"value":{"enabled":true,"max":64,"cameraTimeoutSeconds":5,"remoteTimeoutSeconds":10,"openTimeoutSeconds":20,"pingSeconds":20,
+				"idleTimeoutSeconds":0,"stallTimeoutSeconds":60,"maxAgeSeconds":30,"maxBitsPerSecond":0},"ac":200,"av":9,"ad":""},
 			"log":{"value":{"level":"debug"},"ac":200,"av":9,"ad":""}}`,
 		},
 		{

@@ -102,8 +102,6 @@ var withoutEffect = []string{
 	"tunnels/idleTimeoutSeconds",
 	"tunnels/maxAgeSeconds",
 	"tunnels/maxBitsPerSecond",
-	"tunnels/pingSeconds",
-	"tunnels/stallTimeoutSeconds",
 	reserved,
 }
 

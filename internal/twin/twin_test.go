@@ -109,7 +109,7 @@ func TestApply_all(t *testing.T) {
 		Sections: []string{"cameras", "remoteEndpoints", "tunnels", "health", "proxy", "telemetry", "log"},
 		NotYet: []string{
 			"cameras/*/expectedOffline", "cameras/*/maxBitsPerSecond",
-			"tunnels/idleTimeoutSeconds", "tunnels/maxAgeSeconds", "tunnels/maxBitsPerSecond", "tunnels/pingSeconds", "tunnels/stallTimeoutSeconds",
+			"tunnels/idleTimeoutSeconds", "tunnels/maxAgeSeconds", "tunnels/maxBitsPerSecond",
 			"health/enabled", "health/intervalSeconds", "health/probeBeforeOpen", "telemetry/enabled", "telemetry/intervalSeconds", "edgeService",
 		},
 	}
