@@ -28,6 +28,8 @@ var mayImport = map[string][]string{
 	"modules/rtsptunnel": {},
 	"twin":               {"reason", "policy", "modules/rtsptunnel"}, // policy: a remote endpoint that it cannot compare is a fault of the twin
 
+	"jsontree": {}, // any JSON document
+
 	"report": {"twin", "reason"}, // what is told is the configuration in force, and the module's state, which it is handed
 
 	// The middle.
@@ -113,6 +115,7 @@ var pure = map[string][]string{
 	"report":                nil,
 	"bench/figures":         nil,
 	"policy":                {"net"}, // to join host and port, which is text
+	"jsontree":              nil,
 	"hubemulator/faults":    nil,
 	"hubemulator/query":     nil,
 	"hubemulator/sas":       {"net"}, // to split host and port, which is text
