@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"modules/rtsptunnel": {},
 	"twin":               {"reason", "policy", "modules/rtsptunnel"}, // policy: a remote endpoint that it cannot compare is a fault of the twin
 
-	"jsontree": {}, // any JSON document
+	"jsontree": {},                             // any JSON document
+	"manifest": {"jsontree", "reason", "twin"}, // what IoT Edge deploys, for any modules; twin: ours are judged by their schema
 
 	"report": {"twin", "reason"}, // what is told is the configuration in force, and the module's state, which it is handed
 

@@ -1,0 +1,111 @@
+package manifest
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// An .env file as python-dotenv reads it, which iotedgedev uses: NAME=VALUE on each
+// line, "export" before it if you like; a value in double quotes with the escapes of a
+// shell's $'...', in single quotes as it is but for \' and \\, both over several lines
+// if need be, or bare up to a blank and #. ${OTHER} and ${OTHER:-default} in a value
+// stand for what the environment, or the file further up, has.
+
+var (
+	dotenvName   = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?(?:'([^'\n]+)'|([^=#\s']+))[ \t]*`)
+	dotenvDouble = regexp.MustCompile(`^"((?:\\.|[^"\\])*)"`)
+	dotenvSingle = regexp.MustCompile(`^'((?:\\.|[^'\\])*)'`)
+	dotenvRest   = regexp.MustCompile(`^[ \t]*(?:#[^\n]*)?(?:\n|$)`)
+	dotenvRemark = regexp.MustCompile(`[ \t]+#.*`)
+	dotenvOther  = regexp.MustCompile(`\$\{([^}:]*)(?::-([^}]*))?\}`)
+)
+
+var (
+	doubleEscapes = strings.NewReplacer(`\\`, `\`, `\'`, `'`, `\"`, `"`, `\a`, "\a", `\b`, "\b", `\f`, "\f", `\n`, "\n", `\r`, "\r", `\t`, "\t", `\v`, "\v")
+	singleEscapes = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
+)
+
+// dotenv reads an .env file. lookup is the environment, which has the last word on
+// names in values.
+func (r *report) dotenv(doc []byte, lookup func(string) (string, bool)) map[string]string {
+	doc = bytes.TrimPrefix(doc, []byte("\ufeff"))
+	values := make(map[string]string)
+	if !utf8.Valid(doc) || bytes.IndexByte(doc, 0) >= 0 {
+		r.fault(place{}, "is not in UTF-8", "save it as UTF-8")
+		return values
+	}
+	text := strings.ReplaceAll(string(doc), "\r\n", "\n")
+	for line := 1; text != ""; {
+		statement, value, has, ok := r.statement(text)
+		if !ok {
+			r.fault(place{line: line}, "is not NAME=VALUE", "write it so, with quotes around a value that has quotes in it, or begin the line with #")
+			statement, _, _ = strings.Cut(text, "\n")
+			statement += "\n"
+		} else if has {
+			name := dotenvName.FindStringSubmatch(statement)
+			values[name[1]+name[2]] = interpolate(value, values, lookup)
+		}
+		line += strings.Count(statement, "\n")
+		text = text[min(len(statement), len(text)):]
+	}
+	return values
+}
+
+// statement is what text begins with, up to the end of its line, and its value, if it
+// has one.
+func (r *report) statement(text string) (statement, value string, has, ok bool) {
+	if blank := dotenvRest.FindString(text); blank != "" {
+		return blank, "", false, true
+	}
+	end := len(dotenvName.FindString(text))
+	if end == 0 {
+		return "", "", false, false
+	}
+	if rest := dotenvRest.FindString(text[end:]); rest != "" || end == len(text) {
+		return text[:end+len(rest)], "", false, true // a name alone says nothing
+	}
+	if text[end] != '=' {
+		return "", "", false, false
+	}
+	end++
+	end += len(text[end:]) - len(strings.TrimLeft(text[end:], " \t"))
+	rest := text[end:]
+	switch {
+	case strings.HasPrefix(rest, `"`), strings.HasPrefix(rest, `'`):
+		pattern, escapes := dotenvDouble, doubleEscapes
+		if rest[0] == '\'' {
+			pattern, escapes = dotenvSingle, singleEscapes
+		}
+		quoted := pattern.FindStringSubmatch(rest)
+		if quoted == nil {
+			return "", "", false, false
+		}
+		value = escapes.Replace(quoted[1])
+		end += len(quoted[0])
+	default:
+		bare, _, _ := strings.Cut(rest, "\n")
+		value = strings.TrimRight(dotenvRemark.ReplaceAllString(bare, ""), " \t")
+		end += len(bare)
+	}
+	after := dotenvRest.FindString(text[end:])
+	if after == "" && end < len(text) {
+		return "", "", false, false
+	}
+	return text[:end+len(after)], value, true, true
+}
+
+// interpolate puts values of other variables into a value.
+func interpolate(value string, above map[string]string, lookup func(string) (string, bool)) string {
+	return dotenvOther.ReplaceAllStringFunc(value, func(name string) string {
+		parts := dotenvOther.FindStringSubmatch(name)
+		if v, ok := lookup(parts[1]); ok {
+			return v
+		}
+		if v, ok := above[parts[1]]; ok {
+			return v
+		}
+		return parts[2]
+	})
+}
