@@ -59,8 +59,9 @@ var mayImport = map[string][]string{
 	"archtest": {},
 
 	// What tests share. Only tests import these.
-	"logtest": {},
-	"hubtest": {"hubclient", "hubemulator"},
+	"logtest":    {},
+	"schematest": {}, // public schemas, which judge what is not ours alone
+	"hubtest":    {"hubclient", "hubemulator"},
 
 	// What the product costs is measured from outside, by a program that is not part
 	// of it: it knows the module by its contract and its hub alone.
@@ -92,7 +93,7 @@ var onlyIn = map[string][]string{
 	"github.com/pion/rtp":                  {"rtsptest"},
 	"golang.org/x/time":                    {"hubemulator/throttle"},
 
-	"github.com/santhosh-tekuri/jsonschema": {"twin"},
+	"github.com/santhosh-tekuri/jsonschema": {"twin", "schematest"},
 }
 
 // never is what a binary must not reach, however far away, because it would make
@@ -106,7 +107,7 @@ var never = map[string][]string{
 }
 
 // forTests are packages that no program may contain.
-var forTests = []string{"logtest", "hubtest", "archtest"}
+var forTests = []string{"logtest", "hubtest", "schematest", "archtest"}
 
 // pure packages import no network, no file and no process; with the exceptions.
 var pure = map[string][]string{

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"rtsptunnel/internal/jsontree"
 )
@@ -36,7 +37,7 @@ var (
 	credentialsShape = mapOf(`^[^.$# ]+$`, "a registry's label has no blank and none of . $ #", object(
 		field{"username", true, textShape},
 		field{"password", true, textShape},
-		field{"address", true, textShape}))
+		field{"address", true, &shape{kinds: textShape.kinds, check: checkAddress}}))
 
 	agentShape = object(
 		field{"schemaVersion", true, words("1.0", "1.1")},
@@ -67,12 +68,26 @@ var (
 
 	settingsShape = func() *shape {
 		s := object(field{"image", true, &shape{kinds: textShape.kinds, check: checkImage}})
-		for i := range maxPieces {
+		first := &shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Object}, check: checkFirstPiece}
+		s.fields = append(s.fields, field{createOptions, false, first})
+		for i := 1; i < maxPieces; i++ {
 			s.fields = append(s.fields, field{pieceName(i), false, textShape})
 		}
 		return s
 	}()
 )
+
+func checkFirstPiece(c *checker, v *jsontree.Value, at place) {
+	if v.Is(jsontree.Object) {
+		c.fault(at, "must be a string in a manifest", "it is an object, as in a template: have tunnelctl manifest expand make a manifest of it")
+	}
+}
+
+func checkAddress(c *checker, v *jsontree.Value, at place) {
+	if v.Text == "" || strings.ContainsFunc(v.Text, unicode.IsSpace) {
+		c.fault(at, "is empty or has a blank in it", "write the registry's host, as registry.example")
+	}
+}
 
 func checkRestart(c *checker, v *jsontree.Value, at place) {
 	if strings.HasPrefix(v.Text, "on-") {

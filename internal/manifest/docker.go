@@ -63,10 +63,7 @@ func (c *checker) checkPieces(s settings) bool {
 		case v == nil:
 			continue
 		case !v.Is(jsontree.String):
-			if i == 0 && v.Is(jsontree.Object) {
-				c.fault(s.of(createOptions), "must be a string in a manifest", "it is an object, as in a template: have tunnelctl manifest expand make a manifest of it")
-			}
-			return false // otherwise told by its shape
+			return false // told by its shape
 		case i != last+1:
 			c.fault(s.of(pieceName(i)), "has no piece before it", "add "+pieceName(i-1)+", or call this one so")
 			ok = false

@@ -71,6 +71,9 @@ func (c *checker) agent() {
 	switch {
 	case section == nil && c.layered:
 		c.fault(c.m.at.of(c.m.at.line, agentName), "is missing", `add "$edgeAgent": {} to a layer that has no modules; a full deployment needs all of it`)
+	case !c.layered && section.At(desiredName, "runtime") == nil && section.At(desiredName, "systemModules") == nil:
+		c.fault(c.m.at.of(section.Line, agentName, desiredName), "has neither runtime nor systemModules, which a full deployment needs, and cannot stand in a layer",
+			"for a layer, write names with dots, as properties.desired.modules.NAME; for a full deployment, add both")
 	case !c.layered:
 		c.whole(agentName, agentShape)
 	case section.Is(jsontree.Object):
@@ -208,8 +211,12 @@ func (c *checker) allowed(p part, s *shape) bool {
 // holds is not written anywhere.
 func (c *checker) overlaps(module string) {
 	parts := c.m.parts(module)
+	system := module == agentName || module == hubName
 	for _, inner := range parts {
 		for _, outer := range parts {
+			if system && len(outer.names) == 0 {
+				continue // that cannot stand there at all
+			}
 			if len(outer.names) < len(inner.names) && slices.Equal(outer.names, inner.names[:len(outer.names)]) {
 				c.fault(inner.at, "is inside of "+printable(outer.key)+", which this section has, too", "put it in there")
 			}
