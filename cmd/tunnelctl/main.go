@@ -1,4 +1,5 @@
-// Command tunnelctl is the operator's tool. So far it has one command: demo.
+// Command tunnelctl is the operator's tool: the demo, and deployment manifests. See
+// tunnelctl --help.
 package main
 
 import (
@@ -10,11 +11,13 @@ import (
 	"syscall"
 
 	"rtsptunnel/internal/demo"
+	"rtsptunnel/internal/manifestctl"
 )
 
 const usage = `Usage: tunnelctl COMMAND [flags]
 
-  demo    the whole product on this machine: watch two cameras through tunnels
+  demo       the whole product on this machine: watch two cameras through tunnels
+  manifest   make deployment manifests from templates, judge them, put layers together
 
 tunnelctl COMMAND --help says more.
 `
@@ -34,6 +37,9 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "demo" {
 		return demo.Main(ctx, args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == "manifest" {
+		return manifestctl.Main(args[1:], stdout, stderr, os.LookupEnv) //nolint:forbidigo // package config is the edge module's; templates have variables of any name
 	}
 	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
 		_, _ = io.WriteString(stdout, usage)

@@ -53,10 +53,11 @@ var mayImport = map[string][]string{
 	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
-	"module":   {"config", "container", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue", "policy"},
-	"demo":     {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
-	"hubctl":   {"hubclient"}, // an operator's verbs, for any hub: it must not know which
-	"archtest": {},
+	"module":      {"config", "container", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue", "policy"},
+	"demo":        {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
+	"hubctl":      {"hubclient"},             // an operator's verbs, for any hub: it must not know which
+	"manifestctl": {"manifest", "wholefile"}, // an operator's verbs, for files; wholefile: a result is there whole or not at all
+	"archtest":    {},
 
 	// What tests share. Only tests import these.
 	"logtest":    {},
@@ -75,7 +76,7 @@ var mayImport = map[string][]string{
 
 	"cmd/rtsptunnel":  {"module", "config", "health", "twin", "reason"}, // all but the first for the commands that are not the module
 	"cmd/hubemulator": {"hubemulator", "hubctl"},
-	"cmd/tunnelctl":   {"demo"},
+	"cmd/tunnelctl":   {"demo", "manifestctl"},
 }
 
 // onlyIn is where a library may be imported: each has one home, which hides its
