@@ -80,7 +80,7 @@ func TestValidate_documents(t *testing.T) {
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x": {"type": "docker", "status": "running", "restartPolicy": "always",
 			"settings": {"image": "${MODULES.x}", "createOptions": {}}}}}}`: {
 			"modulesContent/$edgeAgent/properties.desired.modules.x/settings/createOptions: must be a string in a manifest",
-			"modulesContent/$edgeAgent/properties.desired.modules.x/settings/image: has a placeholder for an image where none is expanded",
+			"modulesContent/$edgeAgent/properties.desired.modules.x/settings/image: has a placeholder in it, which nobody expands any more",
 		},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x.settings.createOptions": "[]", "properties.desired.modules.x.settings.createOptions02": "x"}}}`: {
 			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions02: has no piece before it",

@@ -119,21 +119,25 @@ func compact(value string) []byte {
 	return out.Bytes()
 }
 
-// leftovers tells of every placeholder that is still in a document, and where. named
-// tells whether a text is a placeholder that somebody else tells of.
-func (x *expansion) leftovers(r *report, v *jsontree.Value, at place) {
-	switch {
-	case v.Is(jsontree.String):
-		x.leftover(r, v.Text, at)
-	case v.Is(jsontree.Array):
+// leftovers tells of every placeholder that is still in a document, and where.
+func (x *expansion) leftovers(r *report, root *jsontree.Value) {
+	eachText(root, place{}, func(text string, at place) { x.leftover(r, text, at) })
+}
+
+// eachText visits every string in v and every name of a member.
+func eachText(v *jsontree.Value, at place, visit func(text string, at place)) {
+	switch v.Kind {
+	case jsontree.String:
+		visit(v.Text, at)
+	case jsontree.Array:
 		for i, item := range v.Items {
-			x.leftovers(r, item, at.of(item.Line, index(i)))
+			eachText(item, at.of(item.Line, index(i)), visit)
 		}
-	case v.Is(jsontree.Object):
+	case jsontree.Object:
 		for _, m := range v.Members {
 			below := at.of(m.Value.Line, m.Name)
-			x.leftover(r, m.Name, below)
-			x.leftovers(r, m.Value, below)
+			visit(m.Name, below)
+			eachText(m.Value, below, visit)
 		}
 	}
 }

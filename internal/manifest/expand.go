@@ -87,7 +87,7 @@ func expandDocument(r *report, env *environment, platform string, doc []byte) *M
 		i.expand(r, s)
 		r.cutOptions(s)
 	}
-	x.leftovers(r, m.root, place{})
+	x.leftovers(r, m.root)
 	return m
 }
 

@@ -142,7 +142,7 @@ func (i *images) readModule(file string) *module {
 	if root == nil {
 		return m
 	}
-	x.leftovers(r, root, place{})
+	x.leftovers(r, root)
 	repository, version, platforms := root.At("image", "repository"), root.At("image", "tag", "version"), root.At("image", "tag", "platforms")
 	if !repository.Is(jsontree.String) || repository.Text == "" {
 		r.fault(place{path: []string{"image", "repository"}}, "is missing", "write the image's name there, with its registry and without a tag")

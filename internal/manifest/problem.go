@@ -17,7 +17,7 @@ type Problem struct {
 	Warning bool   `json:"-"`
 }
 
-// String is FILE:LINE: PATH: what is wrong; what to do.
+// String is FILE:LINE: PATH: what is wrong; what to do. A warning says so before PATH.
 func (p Problem) String() string {
 	place := p.File
 	if p.Line > 0 {
@@ -26,6 +26,9 @@ func (p Problem) String() string {
 	text := p.Text
 	if p.Remedy != "" {
 		text += "; " + p.Remedy
+	}
+	if p.Warning {
+		place += ": warning"
 	}
 	for _, part := range []string{p.Path, text} {
 		if part != "" {

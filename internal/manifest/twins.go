@@ -142,15 +142,12 @@ func (c *checker) tunnel(module string) {
 	doc := c.m.Twin(module)
 	_, outcome, err := twin.Check(doc)
 	if err != nil {
-		c.fault(c.m.at.of(c.m.content.Get(module).Line, module), "is no twin of rtsptunnel: "+err.Error(), "see the twin's schema")
+		c.fault(c.m.at.of(c.m.content.Get(module).Line, module), "is no twin of rtsptunnel: "+err.Error(), "mend it: docs/TWIN.md has all properties")
 		return
 	}
 	for _, f := range outcome.Faults {
 		at := c.inTwin(module, f.Path)
-		remedy := "see the twin's schema; of this, the module would say: " + f.InForce
-		if f.InForce == "" {
-			remedy = "see the twin's schema"
-		}
+		remedy := "mend it: docs/TWIN.md has all properties"
 		text := f.Text
 		if other := c.sameLocalPort(module, f); other != "" {
 			text += ", at " + other
@@ -159,7 +156,7 @@ func (c *checker) tunnel(module string) {
 		c.fault(at, text, remedy)
 	}
 	for _, w := range outcome.Warnings {
-		c.warn(c.inTwin(module, w.Path), w.Text, "write it as the schema has it")
+		c.warn(c.inTwin(module, w.Path), w.Text, "docs/TWIN.md has all properties")
 	}
 	for _, name := range outcome.UnknownKeys {
 		c.warn(c.inTwin(module, name), "is not known to rtsptunnel", "check its spelling")

@@ -28,9 +28,17 @@ func Validate(m *Manifest, o Options) Problems {
 	}
 	c.checkRuntime()
 	c.twins(o.Tunnels)
-	x := &expansion{env: &environment{file: "an .env file"}}
-	x.leftovers(&c.report, m.root, place{})
+	c.placeholders(m.root, place{})
 	return c.list
+}
+
+// placeholders tells of every one that is left in a manifest.
+func (c *checker) placeholders(v *jsontree.Value, at place) {
+	eachText(v, at, func(text string, at place) {
+		if strings.Contains(text, "${") {
+			c.fault(at, "has a placeholder in it, which nobody expands any more", "have tunnelctl manifest expand make the manifest from its template")
+		}
+	})
 }
 
 type checker struct {

@@ -67,9 +67,9 @@ func TestValidate_wrong(t *testing.T) {
 
 		// Twins.
 		{name: "two cameras on one local port", old: `"cameras": {`, new: `"cameras": {"yard": {"host": "192.0.2.12", "port": 8554}, `, path: "modulesContent/rtsptunnel/properties.desired/cameras/yard/localPort", text: "8554 is camera front's already, at modulesContent/rtsptunnel/properties.desired/cameras/front/localPort", remedy: "localPort of its own"},
-		{name: "a camera without a host", old: `"host": "192.0.2.10", `, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/host", text: "is missing", remedy: "schema"},
+		{name: "a camera without a host", old: `"host": "192.0.2.10", `, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/host", text: "is missing", remedy: "docs/TWIN.md"},
 		{name: "an unknown key", old: `"localPort": 8554`, new: `"localport": 8554`, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/localport", text: "not known to rtsptunnel", remedy: "spelling", warning: true},
-		{name: "a number as text", old: `"localPort": 8554`, new: `"localPort": "8554"`, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/localPort", text: "", remedy: "schema", warning: true},
+		{name: "a number as text", old: `"localPort": 8554`, new: `"localPort": "8554"`, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/localPort", text: "", remedy: "docs/TWIN.md", warning: true},
 		{name: "a twin for nobody", old: `    "rtsptunnel": {` + "\n" + `      "properties.desired"`, new: `"rtspTunnel": {"properties.desired"`, path: "modulesContent/rtspTunnel", text: "does not define", remedy: "upper and lower case", warning: true},
 		{name: "a wrong name beside", old: `    "rtsptunnel": {` + "\n" + `      "properties.desired"`, new: `"filter": {"properties": {}}, "rtsptunnel": {"properties.desired"`, path: "modulesContent/filter/properties", text: "is not known here", remedy: "properties.desired"},
 		{name: "a long string", old: `    "rtsptunnel": {` + "\n" + `      "properties.desired"`, new: `"filter": {"properties.desired": {"a": "` + strings.Repeat("x", 4097) + `"}}, "rtsptunnel": {"properties.desired"`, path: "modulesContent/filter/properties.desired/a", text: "more than 4096 bytes", remedy: "shorten"},
@@ -83,7 +83,7 @@ func TestValidate_wrong(t *testing.T) {
 		{name: "a part of a module", file: layered, old: `"$edgeAgent": {`, new: `"$edgeAgent": {"properties.desired.modules.filter.env.A": {"value": "1"}, `, path: "content/modulesContent/$edgeAgent/properties.desired.modules.filter.env.A", text: "is a part of a module", remedy: "repeat the whole", warning: true},
 		{name: "another part", file: layered, old: `"$edgeHub": {`, new: `"$edgeHub": {"properties.desired.storeAndForwardConfiguration.timeToLiveSecs": 7, `, path: "content/modulesContent/$edgeHub/properties.desired.storeAndForwardConfiguration.timeToLiveSecs", text: "not among what the documents have", remedy: "full deployment", warning: true},
 		{name: "a part in a part", file: layered, old: `"properties.desired.cameras.back"`, new: `"properties.desired.cameras": {}, "properties.desired.cameras.back"`, path: "content/modulesContent/rtsptunnel/properties.desired.cameras.back", text: "is inside of properties.desired.cameras", remedy: "in there"},
-		{name: "a camera of a layer", file: layered, old: `"localPort": 8555`, new: `"localPort": 70000`, path: "content/modulesContent/rtsptunnel/properties.desired.cameras.back/localPort", text: "must be an integer from 1 to 65535", remedy: "schema"},
+		{name: "a camera of a layer", file: layered, old: `"localPort": 8555`, new: `"localPort": 70000`, path: "content/modulesContent/rtsptunnel/properties.desired.cameras.back/localPort", text: "must be an integer from 1 to 65535", remedy: "docs/TWIN.md"},
 		{name: "a module of a layer", file: layered, old: `"status": "running"`, new: `"status": 1`, path: layerPath + "/status", text: "must be a string", remedy: "number"},
 	} {
 		t.Run(w.name, w.test)

@@ -3,6 +3,7 @@ package manifestctl
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -67,14 +68,13 @@ func (s *session) judge(m *manifest.Manifest) manifest.Problems {
 // tell writes problems to standard error, and fails if they are reason to.
 func (s *session) tell(problems manifest.Problems) error {
 	for _, p := range problems {
-		kind := "error: "
-		if p.Warning {
-			kind = "warning: "
-		}
-		_, _ = io.WriteString(s.stderr, kind+p.String()+"\n")
+		_, _ = io.WriteString(s.stderr, p.String()+"\n")
 	}
-	if problems.Err() != nil || s.strict && len(problems) > 0 {
+	switch {
+	case problems.Err() != nil:
 		return errTold
+	case s.strict && len(problems) > 0:
+		return errors.New("there are warnings, which --strict takes for errors")
 	}
 	return nil
 }

@@ -9,8 +9,9 @@ import (
 
 var validateVerb = verb{
 	name: "validate", args: "FILE", least: 1, most: 1, brief: "judge a manifest or a template, full or layered",
-	detail: `A template is expanded before, and not written. Each finding is a line: error or
-warning, FILE:LINE, the path in the document, what is wrong, and what to do.
+	detail: `A template is expanded before, and not written. Each finding is a line on standard
+error: FILE:LINE, warning if it is no more than that, the path in the document, what is
+wrong, and what to do. A twin of rtsptunnel is judged by its schema.
 `,
 	define: defineValidate,
 }
