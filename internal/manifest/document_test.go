@@ -109,6 +109,32 @@ func TestValidate_documents(t *testing.T) {
 	}
 }
 
+// Pieces that nobody cut, in a manifest that is not from here.
+func TestValidate_pieces(t *testing.T) {
+	// padded is an object that is n bytes long, as a JSON string.
+	padded := func(n int, text string) string {
+		return `"{\"Labels\":{\"a\":\"` + text + strings.Repeat("x", n-len(`{"Labels":{"a":""}}`)-len(text)) + `\"}}"`
+	}
+	for options, want := range map[string][]string{
+		padded(512, ""):  {},
+		padded(513, ""):  {"createOptions: is longer than 512 characters, which the tools do not like"},
+		padded(4096, ""): {"createOptions: is longer than 512 characters, which the tools do not like"},
+		padded(4097, ""): {"createOptions: is 4097 characters long; at most 4096 go into a manifest", "createOptions: is a string of more than 4096 bytes, which IoT Hub does not take", "createOptions: is longer than 512 characters, which the tools do not like"},
+		padded(99, "é"):  {"createOptions: has characters that are not ASCII"},
+		`" "`:            {},
+	} {
+		doc := `{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x": {"type": "docker", "status": "running", "restartPolicy": "always",
+			"settings": {"image": "example/x:1", "createOptions": ` + options + `}}}}}`
+		got := lines(manifest.Validate(parse(t, "x", doc), manifest.Options{}))
+		for i := range got {
+			got[i] = strings.TrimPrefix(got[i], "modulesContent/$edgeAgent/properties.desired.modules.x/settings/")
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%.30s: %s", options, diff)
+		}
+	}
+}
+
 // Our module is known by its image, by its name if there is no image, or by being
 // named.
 func TestValidate_tunnels(t *testing.T) {

@@ -163,7 +163,7 @@ func TestExpand_dottedSettings(t *testing.T) {
 		"l.template.json": `{"content": {"modulesContent": {"$edgeAgent": {
 			"properties.desired.modules.x.settings.image": "${MODULES.my.mod.amd64}",
 			"properties.desired.modules.x.settings.createOptions": {"Labels": {"a": "` + strings.Repeat("x", 600) + `"}},
-			"properties.desired.modules.y.settings": {"image": "${MODULEDIR<../` + "x" + `>}"}}}}}`,
+			"properties.desired.modules.y.settings": {"image": "${MODULEDIR<..\\x>}"}}}}}`,
 		"modules/my.mod/module.json": `{"image": {"repository": "example/x", "tag": {"version": "1", "platforms": {"amd64": "d"}}}}`,
 	})
 	outside := filepath.Join(filepath.Dir(dir), "x")

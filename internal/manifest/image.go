@@ -67,7 +67,8 @@ const unresolved = "unresolved"
 // platform.
 func (i *images) resolve(placeholder string) (folder, suffix string, ok bool) {
 	if match := inFolder.FindStringSubmatch(placeholder); match != nil {
-		return filepath.Join(i.folder, filepath.FromSlash(match[1])), match[2], true
+		// On Windows, people write backslashes, which stand twice in JSON.
+		return filepath.Join(i.folder, filepath.FromSlash(strings.ReplaceAll(match[1], `\`, "/"))), match[2], true
 	}
 	match := inModules.FindStringSubmatch(placeholder)
 	if match == nil || strings.ContainsAny(match[1], `/\`) {
