@@ -163,6 +163,25 @@ func TestValidate_tunnels(t *testing.T) {
 	}
 }
 
+func TestParse_wrong(t *testing.T) {
+	for doc, want := range map[string]string{
+		`{"modulesContent": []}`:               "modulesContent: must be an object",
+		`{"content": {"modulesContent": "x"}}`: "content/modulesContent: must be an object",
+		`[]`:                                   ": is no deployment",
+		`{"content": []}`:                      ": is no deployment",
+	} {
+		m, problems := manifest.Parse("x", []byte(doc))
+		if m != nil || len(problems) != 1 || !strings.HasPrefix(lines(problems)[0], want) {
+			t.Errorf("%s: got %v, %v, want %s", doc, m, problems, want)
+		}
+	}
+	dir := folder(t, map[string]string{"large.json": `{"modulesContent": {}}` + strings.Repeat(" ", 8<<20)})
+	m, problems := manifest.Load(manifest.Source{File: filepath.Join(dir, "large.json")})
+	if m != nil || len(problems) != 1 || !strings.Contains(problems[0].Text, "larger than 8 MB") {
+		t.Errorf("a large file: %v, %v", m, problems)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"a.template.json": `{"modulesContent": {"x": "$NAME"}}`,
