@@ -96,6 +96,16 @@ func TestValidate_documents(t *testing.T) {
 			"modulesContent/x/properties.desired/a?[31m: has a name that IoT Hub does not take in a twin",
 			"modulesContent/x/properties.desired/list/0/b.c: has a name that IoT Hub does not take in a twin",
 		},
+		`{"modulesContent": {"$edgeAgent": {"properties.desired.schemaVersion": "1.1"}}}`: {
+			"modulesContent/$edgeAgent/properties.desired.schemaVersion: is not among what the documents have in layers",
+		},
+		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.log": 1, "properties.desired.log.level": "info"}}}`: {
+			"modulesContent/rtsptunnel/properties.desired.log.level: is inside of properties.desired.log, which this section has, too",
+			"modulesContent/rtsptunnel: is no twin of rtsptunnel: properties.desired.log.level is not an object, or not in one",
+		},
+		`{"modulesContent": {"$edgeAgent": {}, "x": {"properties.desired": {"a": [` + strings.Repeat(`"`+strings.Repeat("x", 4000)+`",`, 9) + `1000]}}}}`: {
+			"modulesContent/x/properties.desired: is 36039 bytes of JSON; IoT Hub takes about 32768 of all desired properties together",
+		},
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired": {"cameras": 7}}}}`: {"modulesContent/rtsptunnel/properties.desired/cameras: must be an object"},
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.tunnels.max": 0, "properties.desired.cameras.a.port": 1}}}`: {
 			"modulesContent/rtsptunnel/properties.desired.tunnels.max: must be an integer from 1 to 10000",
@@ -104,7 +114,7 @@ func TestValidate_documents(t *testing.T) {
 	} {
 		got := lines(manifest.Validate(parse(t, "x", doc), manifest.Options{}))
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s:\n%s", doc, diff)
+			t.Errorf("%.300s:\n%.1000s", doc, diff)
 		}
 	}
 }

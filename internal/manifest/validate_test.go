@@ -118,6 +118,9 @@ func TestValidate_several(t *testing.T) {
 		{name: "no edge hub", old: `"$edgeHub"`, new: `"edgeHub"`, want: []string{
 			"modulesContent/$edgeHub: is missing", "modulesContent/edgeHub: is for a module that this deployment does not define",
 		}},
+		{name: "more in a full one", old: `"$edgeHub": {`, new: `"$edgeHub": {"routes": {},`, want: []string{
+			"modulesContent/$edgeHub/routes: is not known here",
+		}},
 		{name: "a layer without dots", file: layered, old: `desired.modules.rtsptunnel": {`, new: `desired": {"modules": {}},
 "properties.desired.modules.rtsptunnel": {`, want: []string{
 			"$edgeAgent/properties.desired: has neither runtime nor systemModules", "$edgeHub/properties.desired: is missing",
