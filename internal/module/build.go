@@ -7,14 +7,18 @@ import (
 	"runtime/debug"
 )
 
-// Version is the program's, set by -ldflags in an image.
-var Version = "dev"
+// What the linker sets in an image, by -X: its sources have no repository to ask.
+var (
+	Version = "dev"
+	Commit  string
+	Date    string
+)
 
 // Build is what this binary was made of.
 type Build struct {
 	Version string `json:"version"`
-	Commit  string `json:"commit"` // unknown if it was not built in its repository
-	Date    string `json:"date"`   // of the commit, since the same sources make the same binary
+	Commit  string `json:"commit"` // unknown if it was built outside its repository, and not told
+	Date    string `json:"date"`   // of the commit, since the same sources make the same binary; or as told
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
@@ -29,10 +33,10 @@ func ThisBuild() Build {
 		}
 	}
 	b := Build{
-		Version: Version, Commit: cmp.Or(vcs["vcs.revision"], "unknown"), Date: cmp.Or(vcs["vcs.time"], "unknown"),
+		Version: Version, Commit: cmp.Or(Commit, vcs["vcs.revision"], "unknown"), Date: cmp.Or(Date, vcs["vcs.time"], "unknown"),
 		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 	}
-	if vcs["vcs.modified"] == "true" {
+	if vcs["vcs.modified"] == "true" && Commit == "" {
 		b.Commit += "-modified"
 	}
 	if b.Arch == "arm" {
