@@ -22,7 +22,7 @@ const (
 )
 
 // tops are the folders with packages.
-var tops = []string{"bench", "cmd", "internal", "modules"}
+var tops = []string{"bench", "cmd", "images", "internal", "modules"}
 
 // imports maps each of our packages to what its non-test files import.
 func imports(t *testing.T) map[string][]string {

@@ -59,6 +59,9 @@ var mayImport = map[string][]string{
 	"manifestctl": {"manifest", "wholefile"}, // an operator's verbs, for files; wholefile: a result is there whole or not at all
 	"archtest":    {},
 
+	// What is in the images is told from outside, by a program that is in none.
+	"images/sbom": {},
+
 	// What tests share. Only tests import these.
 	"logtest":    {},
 	"schematest": {}, // public schemas, which judge what is not ours alone
@@ -82,6 +85,7 @@ var mayImport = map[string][]string{
 // onlyIn is where a library may be imported: each has one home, which hides its
 // traps.
 var onlyIn = map[string][]string{
+	"github.com/CycloneDX/cyclonedx-go":    {"images/sbom"},
 	"github.com/amenzhinsky/iothub":        {"edge"},
 	"github.com/eclipse/paho.mqtt.golang":  {"edge"},
 	"github.com/gorilla/websocket":         {"wsconn", "edge", "hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"}, // edge, mqttws: MQTT's WebSocket has other rules than the tunnel's, and its ends know no tunnels; bench: what measures wsconn must not change with it
@@ -103,7 +107,7 @@ var never = map[string][]string{
 	"cmd/rtsptunnel": {
 		"github.com/bluenviron", "github.com/mochi-mqtt",
 		"rtsptunnel/internal/hubemulator", "rtsptunnel/internal/gateway", "rtsptunnel/internal/rtsptest",
-		"rtsptunnel/internal/demo", "rtsptunnel/internal/localca", "rtsptunnel/bench",
+		"rtsptunnel/internal/demo", "rtsptunnel/internal/localca", "rtsptunnel/bench", "rtsptunnel/images", "github.com/CycloneDX",
 	},
 }
 
