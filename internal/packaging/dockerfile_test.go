@@ -1,0 +1,406 @@
+package packaging_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"rtsptunnel/internal/config"
+)
+
+const top = "../.." // of the repository
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(top, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// platforms are the platforms' names, each with docker's and with the line that names it
+// to Go.
+var platforms = map[string][2]string{
+	"amd64":   {"linux/amd64", "ENV GOARCH=amd64"},
+	"arm64v8": {"linux/arm64", "ENV GOARCH=arm64"},
+	"arm32v7": {"linux/arm/v7", "ENV GOARCH=arm GOARM=7"},
+}
+
+func TestDockerfiles_keepTheRules(t *testing.T) {
+	for platform := range platforms {
+		for _, c := range complaints(t, read(t, "Dockerfile."+platform)) {
+			t.Errorf("Dockerfile.%s: %s", platform, c)
+		}
+	}
+}
+
+// The Dockerfiles are one text with two places for the platform.
+func TestDockerfiles_differOnlyWhereTheyMust(t *testing.T) {
+	want := forPlatform(t, "amd64")
+	for platform := range platforms {
+		if got := forPlatform(t, platform); got != want {
+			t.Errorf("Dockerfile.%s is another text than Dockerfile.amd64:\n%s", platform, firstDifference(want, got))
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(top, "Dockerfile*"))
+	if err != nil || len(files) != len(platforms) {
+		t.Errorf("there are %q, %v, and the platforms %v", files, err, platforms)
+	}
+}
+
+// forPlatform is the Dockerfile with its platform taken out.
+func forPlatform(t *testing.T, platform string) string {
+	t.Helper()
+	text := read(t, "Dockerfile."+platform)
+	names := platforms[platform]
+	for _, where := range []string{
+		"\n" + names[1] + "\n",
+		fmt.Sprintf("docker build --platform %s -f Dockerfile.%s -t rtsptunnel .", names[0], platform),
+	} {
+		if strings.Count(text, where) != 1 {
+			t.Errorf("Dockerfile.%s has %q %d times", platform, where, strings.Count(text, where))
+		}
+		text = strings.Replace(text, where, "PLATFORM", 1)
+	}
+	return text
+}
+
+func firstDifference(a, b string) string {
+	lines := strings.Split(b, "\n")
+	for n, line := range strings.Split(a, "\n") {
+		if n >= len(lines) || lines[n] != line {
+			return fmt.Sprintf("line %d\n- %s\n+ %s", n+1, line, strings.Join(lines[min(n, len(lines)):min(n+1, len(lines))], ""))
+		}
+	}
+	return "one is longer"
+}
+
+// Each rule is broken once, and told.
+func TestDockerfiles_brokenRules(t *testing.T) {
+	text := read(t, "Dockerfile.amd64")
+	if got := complaints(t, text); len(got) > 0 {
+		t.Fatal(got)
+	}
+	for _, c := range []struct{ old, broken, want string }{
+		{"# The module's image.", "# syntax=docker/dockerfile:1", "directive"},
+		{"${BUILDPLATFORM:-linux/amd64}", "$BUILDPLATFORM", "FROM --platform"},
+		{"FROM scratch", "FROM --platform=linux/amd64 scratch", "FROM --platform"},
+		{"FROM scratch", "FROM alpine", "scratch"},
+		{"golang:${GO_VERSION}", "golang:1.26", "GO_VERSION"},
+		{"ARG GO_VERSION=1.26", "ARG GO_VERSION=1.25", "go.mod"},
+		{"RUN go mod", "RUN --mount=type=cache,target=/go/pkg/mod go mod", "RUN --mount"},
+		{"COPY --from=build", "COPY --chmod=755 --from=build", "COPY --chmod"},
+		{"COPY . .", "ADD . .", "ADD"},
+		{"COPY . .", "COPY . .\nRUN git describe", "git"},
+		{"RUN go mod download", "RUN go mod download && apt-get install -y upx", "apt-get"},
+		{"RUN go mod download", "RUN go mod download; [[ -d /src ]]", "[["},
+		{"RUN go mod download", `RUN ["go", "mod", "download"]`, "shell form"},
+		{"RUN go mod download", "RUN <<EOF\ngo mod download\nEOF", "here-document"},
+		{"COPY go.mod go.sum ./\n", "", "go.sum"},
+		{"COPY go.mod go.sum ./\nRUN go mod download\nCOPY . .", "COPY . .\nCOPY go.mod go.sum ./\nRUN go mod download", "before"},
+		{"GOTOOLCHAIN=local ", "", "GOTOOLCHAIN=local"},
+		{"CGO_ENABLED=0 ", "", "CGO_ENABLED=0"},
+		{" -trimpath", "", "-trimpath"},
+		{" -buildvcs=false", "", "-buildvcs=false"},
+		{`"-s -w `, `"`, "-s -w"},
+		{"module.Commit=", "module.Revision=", "no variable Revision"},
+		{"COPY . .\nARG VERSION\n", "COPY . .\n", "${VERSION}"},
+		{"FROM scratch\nARG VERSION\n", "FROM scratch\n", "${VERSION}"},
+		{"ARG VERSION=0.1.0", "ARG VERSION=0.1.1", "module.json"},
+		{"image.revision", "image.commit", "org.opencontainers.image.revision"},
+		{"USER 65532:65532", "USER nonroot", "USER"},
+		{"USER 65532:65532\n", "", "USER"},
+		{"nonroot:x:65532:65532:", "nonroot:x:1000:1000:", "/etc/passwd"},
+		{" && chmod 1777 /out/root/tmp \\\n", "", "/tmp"},
+		{" && cp /etc/ssl/certs/ca-certificates.crt /out/root/etc/ssl/certs/ \\\n", "", "ca-certificates"},
+		{`CMD ["/rtsptunnel", "healthcheck"]`, "CMD /rtsptunnel healthcheck", "HEALTHCHECK"},
+		{"--timeout=10s", "--timeout=3s", "HEALTHCHECK"},
+		{`ENTRYPOINT ["/rtsptunnel"]`, "ENTRYPOINT /rtsptunnel", "ENTRYPOINT"},
+		{"USER 65532:65532", "RUN /rtsptunnel version\nUSER 65532:65532", "in the image's own stage"},
+		{"USER 65532:65532", "ENV RTSPTUNNEL_METRIC_LISTEN=off\nUSER 65532:65532", "RTSPTUNNEL_METRIC_LISTEN"},
+		{"USER 65532:65532", "EXPOSE 9600\nUSER 65532:65532", "EXPOSE"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			if !strings.Contains(text, c.old) {
+				t.Fatalf("no %q to break", c.old)
+			}
+			got := complaints(t, strings.ReplaceAll(text, c.old, c.broken))
+			if !slices.ContainsFunc(got, func(complaint string) bool { return strings.Contains(complaint, c.want) }) {
+				t.Errorf("%q for %q is complained about by %q", c.broken, c.old, got)
+			}
+		})
+	}
+}
+
+// complaints are the rules that a Dockerfile of ours breaks.
+func complaints(t *testing.T, text string) []string {
+	t.Helper()
+	d := readDockerfile(t, text)
+	var all []string
+	complain := func(format string, a ...any) { all = append(all, fmt.Sprintf(format, a...)) }
+	for _, rule := range []func(*testing.T, dockerfile, func(string, ...any)){
+		threeBuilders, plainShell, goBuild, arguments, labels, root, identity, healthcheck, environment,
+	} {
+		rule(t, d, complain)
+	}
+	if regexp.MustCompile(`(?i)^\s*#\s*(syntax|escape|check)\s*=`).MatchString(text) {
+		complain("a parser directive; BuildKit fetches what syntax= names")
+	}
+	return all
+}
+
+// threeBuilders: what classic docker build, BuildKit without a network and buildah 1.28
+// have in common.
+func threeBuilders(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+	for _, s := range d.stages {
+		for _, f := range s.from.flags {
+			if f != "--platform=${BUILDPLATFORM:-linux/amd64}" || strings.HasPrefix(s.from.rest, "scratch") {
+				complain("%s: FROM %s is not understood alike", s.from, f)
+			}
+		}
+	}
+	allowed := map[string]string{"COPY": "--from=", "HEALTHCHECK": "--"}
+	known := []string{"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "LABEL", "USER", "HEALTHCHECK", "ENTRYPOINT"}
+	for _, i := range d.every() {
+		if !slices.Contains(known, i.word) {
+			complain("%s: %s is not needed here", i, i.word)
+		}
+		if strings.Contains(i.rest, "<<") {
+			complain("%s: a here-document", i)
+		}
+		for _, f := range i.flags {
+			if prefix := allowed[i.word]; i.word != "FROM" && (prefix == "" || !strings.HasPrefix(f, prefix)) {
+				complain("%s: %s %s is not known to all builders", i, i.word, f)
+			}
+		}
+	}
+	if d.last().from.rest != "scratch" {
+		complain("%s: the image is made from scratch", d.last().from)
+	}
+	for _, i := range d.last().all("RUN") {
+		complain("%s: RUN in the image's own stage, which is of another architecture and has no shell", i)
+	}
+}
+
+// plainShell: RUN lines need a POSIX shell, Go and what busybox has, too.
+func plainShell(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+	known := []string{"go", "mkdir", "chmod", "cp", "echo"}
+	separator := regexp.MustCompile(`&&|\|\||[;|&\n]`)
+	quoted := regexp.MustCompile(`"[^"]*"|'[^']*'`)
+	for _, i := range d.every() {
+		if i.word != "RUN" {
+			continue
+		}
+		if strings.HasPrefix(i.rest, "[") {
+			complain("%s: RUN has the shell form here, as everywhere", i)
+			continue
+		}
+		for _, command := range separator.Split(quoted.ReplaceAllString(i.rest, "''"), -1) {
+			words := strings.Fields(command)
+			if len(words) == 0 || !slices.Contains(known, words[0]) {
+				complain("%s: a command that is not one of %q: %q", i, known, command)
+			}
+		}
+	}
+}
+
+// goBuild: one static binary, the same each time, by the toolchain of go.mod.
+func goBuild(t *testing.T, d dockerfile, complain func(string, ...any)) {
+	t.Helper()
+	build := d.stages[0]
+	if build.from.rest != "golang:${GO_VERSION} AS build" {
+		complain("%s: want golang:${GO_VERSION} AS build", build.from)
+	}
+	modules, sources, compiles := -1, -1, ""
+	var environment string
+	for n, i := range build.instructions {
+		switch {
+		case i.word == "ENV":
+			environment += " " + i.rest
+		case i.word == "COPY" && i.rest == "go.mod go.sum ./":
+			modules = n
+		case i.word == "COPY":
+			sources = n
+		case i.word == "RUN" && strings.HasPrefix(i.rest, "go build"):
+			compiles = i.rest
+		}
+	}
+	if modules < 0 || sources < modules {
+		complain("go.mod and go.sum are copied before the sources, or each change of those fetches all modules again")
+	}
+	for _, want := range []string{"GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOOS=linux"} {
+		if !strings.Contains(environment+" ", " "+want+" ") {
+			complain("no ENV %s", want)
+		}
+	}
+	for _, want := range []string{" -trimpath ", " -buildvcs=false ", `"-s -w `, " ./cmd/rtsptunnel"} {
+		if !strings.Contains(compiles, want) {
+			complain("go build is without %s", want)
+		}
+	}
+	variables := variablesOf(t, "internal/module/build.go")
+	for _, m := range regexp.MustCompile(`-X rtsptunnel/internal/module\.(\w+)=`).FindAllStringSubmatch(compiles, -1) {
+		if !slices.Contains(variables, m[1]) {
+			complain("package module has no variable %s for -X", m[1])
+		}
+	}
+}
+
+// variablesOf are the variables of strings that the linker can set in a Go file.
+func variablesOf(t *testing.T, path string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(top, path), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range f.Decls {
+		group, ok := d.(*ast.GenDecl)
+		if !ok || group.Tok != token.VAR {
+			continue
+		}
+		for _, s := range group.Specs {
+			for _, name := range s.(*ast.ValueSpec).Names {
+				names = append(names, name.Name)
+			}
+		}
+	}
+	return names
+}
+
+var reference = regexp.MustCompile(`\$\{?(\w+)`)
+
+// arguments: what a stage refers to it has declared, else it is silently empty; and the
+// defaults are those of go.mod and module.json.
+func arguments(t *testing.T, d dockerfile, complain func(string, ...any)) {
+	t.Helper()
+	defaults := map[string]string{}
+	for _, i := range d.global.all("ARG") {
+		name, value, _ := strings.Cut(i.rest, "=")
+		defaults[name] = value
+	}
+	for _, s := range d.stages {
+		for _, m := range reference.FindAllStringSubmatch(s.from.rest, -1) {
+			if _, ok := defaults[m[1]]; !ok {
+				complain("%s: ${%s} is not declared before the first FROM", s.from, m[1])
+			}
+		}
+		declared := map[string]bool{}
+		for _, i := range s.instructions {
+			for _, m := range reference.FindAllStringSubmatch(i.rest, -1) {
+				if !declared[m[1]] {
+					complain("%s: ${%s} is not declared in this stage", i, m[1])
+				}
+			}
+			if name, _, _ := strings.Cut(i.rest, "="); i.word == "ARG" {
+				declared[name] = true
+			}
+		}
+	}
+	if version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod")); version[1] != defaults["GO_VERSION"] {
+		complain("GO_VERSION is %s, and go.mod's %s", defaults["GO_VERSION"], version[1])
+	}
+	if version := readModule(t).Image.Tag.Version; version != defaults["VERSION"] {
+		complain("VERSION is %s, and module.json's %s", defaults["VERSION"], version)
+	}
+}
+
+// labels: only what is true; there is no licence and no address of the sources to name.
+func labels(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+	var text string
+	for _, i := range d.last().all("LABEL") {
+		text += " " + i.rest
+	}
+	const prefix = "org.opencontainers.image."
+	for _, want := range []string{
+		`title="rtsptunnel"`, `description="`, `version="${VERSION}"`, `revision="${COMMIT}"`, `created="${BUILD_DATE}"`,
+	} {
+		if strings.Count(text, " "+prefix+want) != 1 {
+			complain("no label %s%s", prefix, want)
+		}
+	}
+	if n := strings.Count(text, prefix); n != 5 {
+		complain("%d labels, want 5", n)
+	}
+}
+
+// root: the files of the image.
+func root(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+	var made string
+	for _, i := range d.stages[0].all("RUN") {
+		made += " " + i.rest
+	}
+	for what, command := range map[string]string{
+		"/etc/passwd for the user": "'nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin' >/out/root/etc/passwd",
+		"/etc/group for its group": "'nonroot:x:65532:' >/out/root/etc/group",
+		"a /tmp for all":           "chmod 1777 /out/root/tmp",
+		"ca-certificates":          "cp /etc/ssl/certs/ca-certificates.crt /out/root/etc/ssl/certs/",
+	} {
+		if !strings.Contains(made, command) {
+			complain("no %s: no %s", what, command)
+		}
+	}
+	copies := d.last().all("COPY")
+	if len(copies) != 1 || copies[0].rest != "/out/root/ /" || !slices.Equal(copies[0].flags, []string{"--from=build"}) {
+		complain("the image is one COPY --from=build /out/root/ /, not %v", copies)
+	}
+}
+
+// identity: a number, which a runtime can hold to be no root's; and no shell to start.
+func identity(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+	if users := d.last().all("USER"); len(users) != 1 || users[0].rest != "65532:65532" {
+		complain("USER is %v, want 65532:65532", users)
+	}
+	if entries := d.last().all("ENTRYPOINT"); len(entries) != 1 || entries[0].rest != `["/rtsptunnel"]` {
+		complain(`ENTRYPOINT is %v, want ["/rtsptunnel"]`, entries)
+	}
+}
+
+// healthcheck: in exec form, for want of a shell; the command gives up by itself after 5 s.
+func healthcheck(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+	checks := d.last().all("HEALTHCHECK")
+	if len(checks) != 1 || checks[0].rest != `CMD ["/rtsptunnel", "healthcheck"]` || !slices.Contains(checks[0].flags, "--timeout=10s") {
+		complain(`HEALTHCHECK is %v, want one with --timeout=10s CMD ["/rtsptunnel", "healthcheck"]`, checks)
+	}
+}
+
+// environment: a variable that nobody reads would be a default that nobody gets.
+func environment(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+	known := func(name string) bool {
+		return slices.ContainsFunc(config.Variables, func(v config.Variable) bool { return v.Name == name })
+	}
+	for _, i := range d.last().all("ENV") {
+		for _, m := range regexp.MustCompile(`(\w+)=`).FindAllStringSubmatch(i.rest, -1) {
+			if !known(m[1]) {
+				complain("%s: package config has no %s", i, m[1])
+			}
+		}
+	}
+}
+
+// An allow-list: whatever else lies in the folder is in no image and no cache of a
+// builder.
+func TestDockerignore(t *testing.T) {
+	var patterns []string
+	for line := range strings.Lines(read(t, ".dockerignore")) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			patterns = append(patterns, line)
+		}
+	}
+	if patterns[0] != "*" {
+		t.Errorf("begins with %q, want *", patterns[0])
+	}
+	for _, p := range patterns[1:] {
+		if name, back := strings.CutPrefix(p, "!"); back && !slices.Contains([]string{"go.mod", "go.sum", "cmd", "internal", "modules"}, name) {
+			t.Errorf("%s comes into the build: what for?", name)
+		}
+	}
+}
