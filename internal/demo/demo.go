@@ -59,7 +59,8 @@ func (s *site) url() string { return "rtsp://" + s.listener.Addr().String() + "/
 // demo is the running whole. Its parts are closed in the reverse order of their
 // start.
 type demo struct {
-	port    int // of the first RTSP listener; the others follow; 0 for free ports
+	port    int    // of the first RTSP listener; the others follow; 0 for free ports
+	program string // the edge module; empty for this very binary
 	out     *printer
 	logs    io.Writer // takes the log lines of all parts
 	log     zerolog.Logger

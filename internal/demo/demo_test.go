@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -211,6 +212,70 @@ func TestOnce_interrupted(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 	noProcess(t, out.String())
+}
+
+// Another program is the module: it gets what edge agent would give it, and no more, and
+// is started again when it ends in order, too.
+func TestDemo_anotherModule(t *testing.T) {
+	tempDir(t)
+	dir := t.TempDir()
+	script := "#!/bin/sh\nenv >" + dir + "/env.$$\nexec '" + os.Args[0] + "' rtsptunnel\n"
+	program := filepath.Join(dir, "module")
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out := logtest.New()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	code := make(chan int, 1)
+	go func() { code <- demo.Main(ctx, []string{"--port", "0", "--module", program}, out, io.Discard) }()
+	out.Await(t, "Ctrl-C ends everything.", 1)
+	pid, err := strconv.Atoi(processID.FindStringSubmatch(out.String())[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	out.Await(t, "ended by itself (exit status 0)", 1)
+	out.Await(t, "started again", 1)
+	if got, err := rtsptest.Pull(ctx, rtspURL.FindString(out.String()), 5); err != nil || got.Frames < 5 {
+		t.Errorf("%d frames, %v\n%s", got.Frames, err, out)
+	}
+	interrupt()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d:\n%s", got, out)
+	}
+	noProcess(t, out.String())
+	written, err := filepath.Glob(filepath.Join(dir, "env.*"))
+	if err != nil || len(written) != 2 {
+		t.Fatalf("the program ran %d times, %v", len(written), err)
+	}
+	env, err := os.ReadFile(written[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(env)) {
+		name, _, _ := strings.Cut(line, "=")
+		if !strings.HasPrefix(name, "IOTEDGE_") && !strings.HasPrefix(name, "RTSPTUNNEL_") && name != "RuntimeLogLevel" &&
+			!slices.Contains([]string{"PWD", "OLDPWD", "_", "SHLVL"}, name) { // a shell's own
+			t.Errorf("it gets %s", name)
+		}
+	}
+	if !strings.Contains(string(env), "IOTEDGE_WORKLOADURI=unix:///") {
+		t.Errorf("it gets:\n%s", env)
+	}
+}
+
+func TestDemo_noSuchModule(t *testing.T) {
+	tempDir(t)
+	var stdout, stderr bytes.Buffer
+	if code := demo.Main(t.Context(), []string{"--once", "--port", "0", "--module", "/nonexistent"}, &stdout, &stderr); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if said := stderr.String(); !strings.Contains(said, "edge module: ") || !strings.Contains(said, "/nonexistent") {
+		t.Errorf("it said: %s", said)
+	}
 }
 
 // Ctrl-C in the middle of the start, after each step: a clear line, exit code 0,

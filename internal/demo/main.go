@@ -12,7 +12,8 @@ import (
 	"rtsptunnel/internal/gateway"
 )
 
-const usage = `Usage: tunnelctl demo [--port N] [--once [--json]] [--verbose]
+const usage = `Usage: tunnelctl demo [--port N] [--once [--json]] [--module PROGRAM]
+                      [--verbose]
 
 Starts a hub emulator, two cameras, a gateway and the edge module on this machine's
 loopback and shows how to watch the cameras through tunnels. Ctrl-C ends it all.
@@ -22,6 +23,8 @@ loopback and shows how to watch the cameras through tunnels. Ctrl-C ends it all.
   --once      watch 100 frames of each camera, print how it went, and end; exit
               code 1 if a camera could not be watched
   --json      with --once: print one JSON object and nothing else on standard output
+  --module P  run this program as the edge module, with the module's environment alone, in
+              the place of the one that is in here: another build, or what runs an image
   --verbose   also write the log lines of all parts to standard error
 `
 
@@ -55,6 +58,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type options struct {
 	port                int
 	once, json, verbose bool
+	module              string // a program; empty for this very binary
 }
 
 func parse(args []string) (options, error) {
@@ -65,6 +69,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.once, "once", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.BoolVar(&o.verbose, "verbose", false, "")
+	flags.StringVar(&o.module, "module", "", "")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -89,7 +94,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	defer end()
 	out, events, logs := newPrinter(human, end), newTape(), o.logs(stderr)
 	d := &demo{
-		port: o.port, out: out, sites: sites(), logs: logs, log: zerolog.New(logs).With().Timestamp().Logger(),
+		port: o.port, program: o.module, out: out, sites: sites(), logs: logs, log: zerolog.New(logs).With().Timestamp().Logger(),
 		observe: func(e gateway.Event) { events.record(e); out.event(e) },
 	}
 	defer d.close()

@@ -36,11 +36,15 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	binary, err := os.Executable()
-	if err != nil {
-		return "", err
+	command := []string{d.program}
+	if d.program == "" {
+		binary, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		command = []string{binary, moduleCommand}
 	}
-	d.module = &process{out: d.out, logs: d.logs, binary: binary, env: []string{
+	d.module = &process{out: d.out, logs: d.logs, command: command, env: []string{
 		"IOTEDGE_WORKLOADURI=" + d.hub.WorkloadURI(),
 		"IOTEDGE_AUTHSCHEME=sasToken",
 		"IOTEDGE_MODULEGENERATIONID=" + generation,
@@ -68,10 +72,10 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 
 // process is the edge module's, started anew whenever it ends.
 type process struct {
-	out    *printer
-	logs   io.Writer
-	binary string
-	env    []string
+	out     *printer
+	logs    io.Writer
+	command []string // program and arguments
+	env     []string
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -100,7 +104,11 @@ func (p *process) supervise(ctx context.Context, first chan<- error) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.out.step("edge module", fmt.Sprintf("ended by itself (%v)", err))
+		how := "exit status 0"
+		if err != nil {
+			how = err.Error()
+		}
+		p.out.step("edge module", "ended by itself ("+how+")")
 		select {
 		case <-ctx.Done():
 			return
@@ -110,7 +118,7 @@ func (p *process) supervise(ctx context.Context, first chan<- error) {
 }
 
 func (p *process) start(ctx context.Context) (*exec.Cmd, error) {
-	cmd := exec.CommandContext(ctx, p.binary, moduleCommand) //nolint:gosec // G204: this very binary
+	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...) //nolint:gosec // G204: this very binary, or whom the operator named
 	cmd.Env = p.env
 	cmd.Stdout, cmd.Stderr = p, p
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
