@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 BENCH := CGO_ENABLED=0 go build -trimpath -o bin/bench ./bench && exec bin/bench
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## the binaries, into bin/
 	@mkdir -p bin
@@ -41,7 +41,7 @@ bench-smoke: build ## the same in seconds: shows that it runs
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build sdk-test proxy-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy
+judges: build sdk-test proxy-test image-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy, a container runtime
 	.ci/judges
 
 sdk-test: build ## Microsoft's SDKs, unchanged, at the hub emulator; that of services calls the module, too
@@ -49,6 +49,12 @@ sdk-test: build ## Microsoft's SDKs, unchanged, at the hub emulator; that of ser
 
 proxy-test: build ## the module behind tinyproxy and squid, with a login, refusing, dying
 	.ci/proxy
+
+image: ## the module's images and their bills of materials, into bin/images; BASE=local: without a registry
+	@.ci/image
+
+image-test: build ## the images, built, compared, run in containers as IoT Edge would, with video
+	.ci/image-test
 
 ci: ## what .ci/run runs, each step with its seconds
 	@.ci/steps check judges
@@ -59,4 +65,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## make check runs before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once bench bench-smoke check judges sdk-test proxy-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges sdk-test proxy-test image image-test ci fuzz hooks
