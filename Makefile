@@ -41,7 +41,7 @@ bench-smoke: build ## the same in seconds: shows that it runs
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build sdk-test proxy-test image-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy, a container runtime
+judges: build sdk-test proxy-test image-test arm64-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy, a container runtime
 	.ci/judges
 
 sdk-test: build ## Microsoft's SDKs, unchanged, at the hub emulator; that of services calls the module, too
@@ -56,6 +56,9 @@ image: ## the module's images and their bills of materials, into bin/images; BAS
 image-test: build ## the images, built, compared, run in containers as IoT Edge would, with video
 	.ci/image-test
 
+arm64-test: ## the packages with system calls, as arm64 binaries under qemu
+	.ci/arm64
+
 ci: ## what .ci/run runs, each step with its seconds
 	@.ci/steps check judges
 
@@ -65,4 +68,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## make check runs before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once bench bench-smoke check judges sdk-test proxy-test image image-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges sdk-test proxy-test image image-test arm64-test ci fuzz hooks
