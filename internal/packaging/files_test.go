@@ -1,0 +1,50 @@
+package packaging_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"rtsptunnel/internal/schematest"
+)
+
+// content is read's, for who wants bytes.
+func content(t *testing.T, path string) []byte {
+	t.Helper()
+	return []byte(read(t, path))
+}
+
+func asJSON(t *testing.T, doc []byte, v any) {
+	t.Helper()
+	if err := json.Unmarshal(doc, v); err != nil {
+		t.Fatalf("%v: %s", err, doc)
+	}
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	doc, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// checkPublic judges a document by a public schema.
+func checkPublic(t *testing.T, schema string, doc []byte) {
+	t.Helper()
+	if err := schematest.Load(t).Check(schema, doc); err != nil {
+		t.Errorf("%s: %v", schema, err)
+	}
+}
+
+// cannot ends a test that needs what this machine has not: a skip that says so, and a
+// failure in CI, which has it.
+func cannot(t *testing.T, why string) {
+	t.Helper()
+	if ci := strings.ToLower(os.Getenv("CI")); ci != "" && ci != "false" && ci != "0" {
+		t.Fatalf("in CI this must run, but %s", why)
+	}
+	t.Skip(why)
+}
