@@ -1,0 +1,302 @@
+package packaging_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rtsptunnel/internal/hubemulator/query"
+	"rtsptunnel/internal/manifest"
+	"rtsptunnel/internal/manifestctl"
+	"rtsptunnel/internal/schematest"
+)
+
+const rolloutText = "deploy/README.md"
+
+// samples are the deployments in deploy, by their ids, which are the names of their files.
+func samples(t *testing.T) map[string]deployment {
+	t.Helper()
+	files, err := fs.Glob(os.DirFS(top), "deploy/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	found := map[string]deployment{}
+	for _, file := range files {
+		d := load(t, content(t, file))
+		if id := strings.TrimSuffix(filepath.Base(file), ".json"); d.ID != id || id != strings.ToLower(id) {
+			t.Errorf("%s has the id %q", file, d.ID)
+		}
+		found[d.ID] = d
+	}
+	return found
+}
+
+func sampleFile(id string) string { return "deploy/" + id + ".json" }
+
+// parse reads a sample; nothing may be wrong with it.
+func parse(t *testing.T, id string) *manifest.Manifest {
+	t.Helper()
+	m, problems := manifest.Parse(sampleFile(id), content(t, sampleFile(id)))
+	return good(t, m, problems)
+}
+
+func TestSamples_eachAlone(t *testing.T) {
+	for id, d := range samples(t) {
+		t.Run(id, func(t *testing.T) {
+			if layered := parse(t, id).Layered(); layered != (id != "base") {
+				t.Errorf("layered is %t", layered)
+			}
+			if condition := regexp.MustCompile(`^tags\.\w+='\w+'( AND tags\.\w+='\w+')*$`); !condition.MatchString(d.TargetCondition) {
+				t.Errorf("the condition %q is none that IoT Hub reads", d.TargetCondition)
+			}
+			for name, m := range d.modules(t) {
+				checkDefinition(t, name, m)
+			}
+			if section := d.twin(t); section != nil {
+				checkTwin(t, section)
+			}
+		})
+	}
+}
+
+func TestSamples_publicSchema(t *testing.T) {
+	checkPublic(t, schematest.Manifest, parse(t, "base").Content())
+}
+
+// A module's layer for each platform is the layered template's module, expanded; the one
+// without the host network differs by that alone.
+func TestSamples_modulesAreTheTemplates(t *testing.T) {
+	all := samples(t)
+	for _, platform := range platformNames(t) {
+		want := load(t, expand(t, "deployment.layered.template.json", platform).JSON())
+		got, there := all[ourModule+"-"+platform]
+		if !there {
+			t.Errorf("there is no layer for %s", platform)
+			continue
+		}
+		if d := cmp.Diff(want.module(t), got.module(t)); d != "" {
+			t.Errorf("the layered template (-) and the layer for %s (+):\n%s", platform, d)
+		}
+		if d := cmp.Diff(jsonOf(t, want.ModulesContent["$edgeHub"]), jsonOf(t, got.ModulesContent["$edgeHub"])); d != "" {
+			t.Errorf("routes of the layered template (-) and of the layer for %s (+):\n%s", platform, d)
+		}
+		checkHostNetwork(t, got.module(t).CreateOptions)
+		if want := "tags.fleet='cameras' AND tags.arch='" + platform + "'"; got.TargetCondition != want {
+			t.Errorf("the layer for %s is for %s", platform, got.TargetCondition)
+		}
+	}
+	host, bridge := all["rtsptunnel-amd64"].module(t), all["bridge-amd64"].module(t)
+	delete(host.CreateOptions, "NetworkingConfig")
+	delete(host.CreateOptions["HostConfig"].(map[string]any), "NetworkMode")
+	if d := cmp.Diff(host, bridge); d != "" {
+		t.Errorf("the layer for amd64 without the host network (-) and the bridge's (+):\n%s", d)
+	}
+	for id := range all {
+		if platform, is := strings.CutPrefix(id, ourModule+"-"); is && !slices.Contains(platformNames(t), platform) {
+			t.Errorf("%s is for a platform that has no image", id)
+		}
+	}
+}
+
+func jsonOf(t *testing.T, v any) (plain any) {
+	t.Helper()
+	asJSON(t, mustJSON(t, v), &plain)
+	return plain
+}
+
+// devices are the sets of samples that one device can have, without the base.
+func devices(t *testing.T) map[string][]string {
+	t.Helper()
+	sets := map[string][]string{
+		"without host network": {"fleet", "rtsptunnel-amd64", "bridge-amd64", "site1-cameras"},
+		"switched off":         {"fleet", "rtsptunnel-amd64", "site1-cameras", "kill-switch"},
+	}
+	for _, platform := range platformNames(t) {
+		sets[platform] = []string{"fleet", "rtsptunnel-" + platform, "site1-cameras"}
+	}
+	for id := range samples(t) {
+		if id != "base" {
+			sets["base and "+id] = []string{id}
+		}
+	}
+	return sets
+}
+
+// merged is what a device gets.
+func merged(t *testing.T, layers []string) *manifest.Manifest {
+	t.Helper()
+	var onto []manifest.Deployment
+	for _, id := range layers {
+		onto = append(onto, manifest.Deployment{Manifest: parse(t, id)})
+	}
+	m, problems := manifest.Merge(manifest.Deployment{Manifest: parse(t, "base")}, onto...)
+	if len(problems) > 0 {
+		t.Fatalf("%v: %v", layers, problems)
+	}
+	return m.Manifest
+}
+
+// Each layer, and each set of layers that a device can have, makes a good deployment of
+// the base, by our rules and by the public schema.
+func TestSamples_layersOntoTheBase(t *testing.T) {
+	for name, layers := range devices(t) {
+		t.Run(name, func(t *testing.T) {
+			m := merged(t, layers)
+			if problems := manifest.Validate(m, manifest.Options{}); len(problems.Errors()) > 0 {
+				t.Errorf("%v", problems)
+			}
+			if section := load(t, m.JSON()).twin(t); section != nil {
+				checkTwin(t, section)
+			}
+		})
+	}
+}
+
+func TestSamples_layersOntoTheBase_publicSchema(t *testing.T) {
+	for name, layers := range devices(t) {
+		t.Run(name, func(t *testing.T) { checkPublic(t, schematest.Manifest, merged(t, layers).JSON()) })
+	}
+}
+
+// What a device of site 1 gets is what the full template has.
+func TestSamples_addUpToTheTemplate(t *testing.T) {
+	want := load(t, expand(t, "deployment.template.json", "amd64").JSON())
+	got := load(t, merged(t, devices(t)["amd64"]).JSON())
+	if d := cmp.Diff(want.modules(t), got.modules(t)); d != "" {
+		t.Errorf("modules of the template (-) and of the layers (+):\n%s", d)
+	}
+	a, _ := checkTwin(t, want.twin(t))
+	b, _ := checkTwin(t, got.twin(t))
+	if d := cmp.Diff(a, b); d != "" {
+		t.Errorf("twin of the template (-) and of the layers (+):\n%s", d)
+	}
+	off, _ := checkTwin(t, load(t, merged(t, devices(t)["switched off"]).JSON()).twin(t))
+	if off.Tunnels.Enabled || len(off.Cameras) != len(b.Cameras) || off.Tunnels.Max != b.Tunnels.Max {
+		t.Errorf("the kill switch makes %+v", off)
+	}
+}
+
+// rolloutCommands are the az and tunnelctl commands of deploy/README.md, each on one line.
+func rolloutCommands(t *testing.T) []string {
+	t.Helper()
+	var commands []string
+	for _, block := range blocks(content(t, rolloutText), "sh") {
+		block = regexp.MustCompile(`\s*\\\n\s*`).ReplaceAllString(block, " ")
+		for line := range strings.Lines(block) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				commands = append(commands, line)
+			}
+		}
+	}
+	return commands
+}
+
+// Each deployment is created with what its file has beside its content.
+func TestRollout_options(t *testing.T) {
+	all, created := samples(t), 0
+	for _, command := range rolloutCommands(t) {
+		id, file := option(command, "deployment-id"), option(command, "content")
+		d, ours := all[id]
+		if !strings.HasPrefix(command, "az iot edge deployment create ") || !ours {
+			continue
+		}
+		created++
+		if file != "deploy/"+id+".json" || option(command, "priority") != strconv.Itoa(d.Priority) ||
+			option(command, "target-condition") != d.TargetCondition ||
+			strings.Contains(command, " --layered") != (id != "base") {
+			t.Errorf("%s\n does not do what the file says: priority %d, %s", command, d.Priority, d.TargetCondition)
+		}
+	}
+	if created != 5 {
+		t.Errorf("%d samples are created", created)
+	}
+}
+
+// option is the value of an option of a command, without its quotes.
+func option(command, name string) string {
+	m := regexp.MustCompile(` --` + name + ` ("[^"]*"|'[^']*'|\S+)`).FindStringSubmatch(command)
+	if m == nil {
+		return ""
+	}
+	if quote := m[1][0]; quote == '"' || quote == '\'' {
+		return m[1][1 : len(m[1])-1]
+	}
+	return m[1]
+}
+
+// The commands of tunnelctl do what the text says, from the top of the repository.
+func TestRollout_tunnelctl(t *testing.T) {
+	commands := rolloutCommands(t)
+	t.Chdir(top)
+	ran := 0
+	for _, command := range commands {
+		args, ours := strings.CutPrefix(command, "tunnelctl manifest ")
+		if !ours {
+			continue
+		}
+		ran++
+		var out, complaints bytes.Buffer
+		code := manifestctl.Main(strings.Fields(args), &out, &complaints, func(string) (string, bool) { return "", false })
+		if code != 0 || strings.Contains(complaints.String(), "deploy/") {
+			t.Errorf("%s: exit code %d: %s", command, code, &complaints)
+		}
+		if strings.Contains(args, "--explain") && !strings.Contains(out.String(), "10.0.0.21") {
+			t.Errorf("%s: %s", command, &out)
+		}
+	}
+	if ran != 3 {
+		t.Errorf("%d commands", ran)
+	}
+}
+
+// The table of files has each file, with its priority.
+func TestRollout_table(t *testing.T) {
+	text := read(t, rolloutText)
+	for id, d := range samples(t) {
+		row := regexp.MustCompile(`(?m)^\|.*\[` + id + `\.json\]\(` + id + `\.json\).*\| ` + strconv.Itoa(d.Priority) + ` \|`)
+		if !row.MatchString(text) {
+			t.Errorf("no row has %s with priority %d", id, d.Priority)
+		}
+	}
+	for _, m := range regexp.MustCompile(`\]\(([\w./-]+)(#[\w-]+)?\)`).FindAllStringSubmatch(text, -1) {
+		read(t, "deploy/"+m[1])
+	}
+}
+
+// Queries are in IoT Hub's language, and tags are those of the samples' conditions.
+func TestRollout_queriesAndTags(t *testing.T) {
+	queries := 0
+	for _, command := range rolloutCommands(t) {
+		if text := option(command, "query-command"); text != "" {
+			queries++
+			if _, err := query.Parse(text); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+		if text := option(command, "tags"); text != "" {
+			var tags map[string]string
+			if err := json.Unmarshal([]byte(text), &tags); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			for id, d := range samples(t) {
+				for _, m := range regexp.MustCompile(`tags\.(\w+)=`).FindAllStringSubmatch(d.TargetCondition, -1) {
+					if tags[m[1]] == "" && m[1] != "network" {
+						t.Errorf("%s wants the tag %s, which no device is given", id, m[1])
+					}
+				}
+			}
+		}
+	}
+	if queries != 3 {
+		t.Errorf("%d queries", queries)
+	}
+}
