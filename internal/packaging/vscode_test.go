@@ -1,0 +1,170 @@
+package packaging_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/demo"
+	"rtsptunnel/internal/logtest"
+)
+
+// launches is .vscode/launch.json, with the attributes of Go's debugger that it uses.
+type launches struct {
+	Version        string   `json:"version"`
+	Configurations []launch `json:"configurations"`
+}
+
+type launch struct {
+	Name          string            `json:"name"`
+	Type          string            `json:"type"`
+	Request       string            `json:"request"`
+	Mode          string            `json:"mode"`
+	Program       string            `json:"program"`
+	Args          []string          `json:"args"`
+	Env           map[string]string `json:"env"`
+	PreLaunchTask string            `json:"preLaunchTask"`
+	Console       string            `json:"console"`
+}
+
+// tasks is .vscode/tasks.json.
+type tasks struct {
+	Version string `json:"version"`
+	Tasks   []struct {
+		Label          string          `json:"label"`
+		Type           string          `json:"type"`
+		Command        string          `json:"command"`
+		DependsOn      string          `json:"dependsOn"`
+		Group          json.RawMessage `json:"group"`
+		IsBackground   bool            `json:"isBackground"`
+		ProblemMatcher json.RawMessage `json:"problemMatcher"`
+	} `json:"tasks"`
+}
+
+const workspace = "${workspaceFolder}/"
+
+// configuration is the launch configuration of a name.
+func configuration(t *testing.T, name string) launch {
+	t.Helper()
+	var l launches
+	decode(t, ".vscode/launch.json", &l)
+	i := slices.IndexFunc(l.Configurations, func(c launch) bool { return c.Name == name })
+	if i < 0 {
+		t.Fatalf("there is no launch configuration %q", name)
+	}
+	return l.Configurations[i]
+}
+
+// What is launched exists, and reads the variables that it is given.
+func TestLaunch(t *testing.T) {
+	var l launches
+	decode(t, ".vscode/launch.json", &l)
+	var ts tasks
+	decode(t, ".vscode/tasks.json", &ts)
+	labels := map[string]bool{"": true}
+	for _, task := range ts.Tasks {
+		labels[task.Label] = true
+		targetsExist(t, task.Command)
+	}
+	for _, task := range ts.Tasks {
+		if !labels[task.DependsOn] {
+			t.Errorf("task %s depends on %s, which does not exist", task.Label, task.DependsOn)
+		}
+	}
+	for _, c := range l.Configurations {
+		if c.Type != "go" || c.Request != "launch" || !slices.Contains([]string{"debug", "test"}, c.Mode) {
+			t.Errorf("%s: type %s, request %s, mode %s", c.Name, c.Type, c.Request, c.Mode)
+		}
+		if !labels[c.PreLaunchTask] {
+			t.Errorf("%s: there is no task %s", c.Name, c.PreLaunchTask)
+		}
+		if program, found := strings.CutPrefix(c.Program, workspace); found {
+			read(t, program+"/main.go")
+		} else if c.Program != "${fileDirname}" {
+			t.Errorf("%s: program %s", c.Name, c.Program)
+		}
+		for name := range c.Env {
+			if !slices.ContainsFunc(config.Variables, func(v config.Variable) bool { return v.Name == name }) {
+				t.Errorf("%s: the module reads no variable %s", c.Name, name)
+			}
+		}
+	}
+}
+
+func TestLaunch_demo(t *testing.T) {
+	c := configuration(t, "demo")
+	var out, complaint bytes.Buffer
+	if c.Program != workspace+"cmd/tunnelctl" || c.Args[0] != "demo" ||
+		demo.Main(context.Background(), append(c.Args[1:], "--help"), &out, &complaint) != 0 {
+		t.Errorf("%+v: %s", c, &complaint)
+	}
+}
+
+// The task starts a hub, and the module with the configuration's environment reaches it.
+func TestLaunch_moduleAgainstTheEmulator(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		cannot(t, "there is no bash for .vscode/hub")
+	}
+	dir, err := os.MkdirTemp("", "vscode-") // t.TempDir is too long for a unix socket's path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/bin/", "./cmd/hubemulator")
+	build.Dir = top
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	startTask(t, dir)
+	c := configuration(t, "module against the emulator")
+	env := map[string]string{"RTSPTUNNEL_METRICS_LISTEN": "off", "RTSPTUNNEL_HUB_ADDRESS": ""}
+	for name, value := range c.Env {
+		env[name] = strings.ReplaceAll(value, workspace, dir+"/")
+	}
+	state, err := os.ReadFile(dir + "/.work/hub/env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In the test the hub has a free port, and not the one of its connection string.
+	mqtt := regexp.MustCompile(`(?m)^MQTT='(.*)'$`).FindSubmatch(state)
+	env["RTSPTUNNEL_HUB_ADDRESS"] = string(mqtt[1])
+	log, stop := runModule(t, env)
+	log.Await(t, "connected to the hub", 1)
+	log.Await(t, "twin applied", 1)
+	stop()
+	logtest.NoSecret(t, log.String())
+}
+
+// startTask runs the task "hub emulator" in dir, which has the binary, until the test ends.
+func startTask(t *testing.T, dir string) {
+	t.Helper()
+	script, err := filepath.Abs(top + "/.vscode/hub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := logtest.New()
+	cmd := exec.Command(script, "--https", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, said, said, patience
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the task ends with %v: %s", err, said)
+		}
+	})
+	said.Await(t, "\nready\n", 1)
+	logtest.NoSecret(t, said.String())
+}
