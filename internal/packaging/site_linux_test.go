@@ -1,0 +1,206 @@
+package packaging_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rtsptunnel/internal/hubclient"
+	"rtsptunnel/internal/hubtest"
+)
+
+// insideName is set in the process that has a network of its own.
+const insideName = "PACKAGING_TEST_INSIDE"
+
+// The module takes the twin of every template, and of every set of layers that a device
+// can have, and is well with it. The twins have private addresses, which on the machine
+// that runs the tests may be somebody's: so all of it runs in a network namespace that
+// has nothing but loopback.
+func TestSite_takesTheTwins(t *testing.T) {
+	if os.Getenv(insideName) != "" {
+		inside(t)
+		return
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		cannot(t, "there is no ip, to bring loopback up in a network namespace")
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
+	cmd.Env = append(os.Environ(), insideName+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if os.Getuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	out, err := cmd.CombinedOutput()
+	for _, refused := range []syscall.Errno{syscall.EPERM, syscall.ENOSPC, syscall.EINVAL} { // no right, none left, not under qemu
+		if errors.Is(err, refused) {
+			cannot(t, "there is no network namespace to be had: "+err.Error())
+		}
+	}
+	if err != nil || strings.Contains(string(out), "--- SKIP") || !strings.Contains(string(out), "--- PASS: "+t.Name()+"/") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// inside runs where nobody else is.
+func inside(t *testing.T) {
+	t.Helper()
+	all, err := net.Interfaces()
+	if err != nil || slices.ContainsFunc(all, func(i net.Interface) bool { return i.Flags&net.FlagUp != 0 }) {
+		t.Fatalf("this is not a network of the test's own: %v, %v", all, err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	deployments := map[string]deployment{}
+	for _, file := range templates(t) {
+		deployments[filepath.Base(file)] = load(t, expand(t, file, "amd64").JSON())
+	}
+	for name, layers := range devices(t) {
+		deployments["deploy: "+name] = load(t, merged(t, layers).JSON())
+	}
+	for _, name := range slices.Sorted(maps.Keys(deployments)) {
+		t.Run(name, func(t *testing.T) { takes(t, deployments[name]) })
+	}
+}
+
+// takes gives a module of its own the deployment's environment and twin.
+func takes(t *testing.T, d deployment) {
+	t.Helper()
+	hub := hubtest.Start(t, io.Discard)
+	desired := mustJSON(t, desired(t, d))
+	tw, err := hub.Client.UpdateTwin(t.Context(), hub.ID, hubclient.TwinUpdate{Desired: desired, Replace: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		"IOTEDGE_WORKLOADURI": hub.WorkloadURI(), "IOTEDGE_AUTHSCHEME": "sasToken",
+		"IOTEDGE_MODULEGENERATIONID": hub.Generation, "IOTEDGE_IOTHUBHOSTNAME": hubtest.HubName,
+		"IOTEDGE_GATEWAYHOSTNAME": hubtest.GatewayName, "IOTEDGE_DEVICEID": hub.ID.Device, "IOTEDGE_MODULEID": hub.ID.Module,
+		"RTSPTUNNEL_HUB_ADDRESS": hub.MQTTAddr(),
+	}
+	for name, v := range d.modules(t)[ourModule].Env { // a layer alone may define no module
+		env[name] = v.Value
+	}
+	log, stop := runModule(t, env)
+	r := reportedOf(t, hub, version(t, tw.Properties.Desired))
+	if r.State != "healthy" || len(r.Reasons) > 0 {
+		t.Errorf("state %s, reasons %v\n%s", r.State, r.Reasons, log)
+	}
+	if d := cmp.Diff(map[string]json.RawMessage{"applied": r.Config["applied"]}, r.Config); d != "" {
+		t.Errorf("the twin is not taken as it is: %s", d)
+	}
+	var sections map[string]map[string]any
+	asJSON(t, desired, &sections)
+	if len(r.CameraStatus) != len(sections["cameras"]) {
+		t.Errorf("cameras %v, want %d", r.CameraStatus, len(sections["cameras"]))
+	}
+	if len(sections["cameras"]) > 0 && len(sections["remoteEndpoints"]) > 0 {
+		checkQueries(t, hub)
+	}
+	stop()
+}
+
+// desired are the desired properties that a deployment gives our module.
+func desired(t *testing.T, d deployment) map[string]any {
+	t.Helper()
+	whole := map[string]any{}
+	for path, part := range d.ModulesContent[ourModule] {
+		at := whole
+		names := strings.Split(strings.TrimPrefix(strings.TrimPrefix(path, "properties.desired"), "."), ".")
+		if path == "properties.desired" {
+			asJSON(t, part, &whole)
+			continue
+		}
+		for _, name := range names[:len(names)-1] {
+			if at[name] == nil {
+				at[name] = map[string]any{}
+			}
+			at = at[name].(map[string]any)
+		}
+		at[names[len(names)-1]] = part
+	}
+	return whole
+}
+
+func version(t *testing.T, desired json.RawMessage) int64 {
+	t.Helper()
+	var v struct {
+		Version int64 `json:"$version"`
+	}
+	asJSON(t, desired, &v)
+	return v.Version
+}
+
+// reported is what these tests read of the module's reported properties.
+type reported struct {
+	State        string                     `json:"state"`
+	Reasons      []string                   `json:"reasons"`
+	Config       map[string]json.RawMessage `json:"config"`
+	CameraStatus map[string]any             `json:"cameraStatus"`
+}
+
+// reportedOf waits until the module reports that it took a version.
+func reportedOf(t *testing.T, hub *hubtest.Hub, version int64) reported {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		tw, err := hub.Client.Twin(t.Context(), hub.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r reported
+		asJSON(t, tw.Properties.Reported, &r)
+		if string(r.Config["applied"]) == fmt.Sprint(version) {
+			return r
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("version %d was not taken: %s", version, tw.Properties.Reported)
+		case <-tick.C:
+		}
+	}
+}
+
+// checkQueries asks what deploy/README.md asks of a fleet: this module runs, has taken
+// site 1's cameras, and nothing is wrong.
+func checkQueries(t *testing.T, hub *hubtest.Hub) {
+	t.Helper()
+	var rows []int
+	for _, command := range rolloutCommands(t) {
+		text := option(command, "query-command")
+		if text == "" {
+			continue
+		}
+		n := 0
+		for row, err := range hub.Client.Query(t.Context(), text) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(row), `"deviceId":"`+hub.ID.Device+`"`) {
+				t.Errorf("%s\nfinds %s", text, row)
+			}
+			n++
+		}
+		rows = append(rows, n)
+	}
+	if want := []int{1, 1, 0}; !slices.Equal(rows, want) {
+		t.Errorf("the queries find %v rows, want %v", rows, want)
+	}
+}
