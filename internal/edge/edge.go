@@ -61,7 +61,7 @@ type Handler interface {
 	// delivered again on its connection inside a minute gets the same answer, without it.
 	Method(ctx context.Context, name string, payload []byte) (status int, body []byte)
 	// Twin is given the whole twin after each connect and after each change, one
-	// call at a time and at most one a second, and returns a merge patch for the
+	// call at a time and at most ten in Options.ReportPace, and returns a merge patch for the
 	// reported properties, or nil if those in doc are as they should be. A patch that
 	// waits for its time is forgotten for what is returned next: it is made of the twin
 	// alone, not of what was returned before.
@@ -98,6 +98,11 @@ type Options struct {
 	// TokenLifetime is that of each token, an hour if zero. The connection is replaced
 	// before it is over.
 	TokenLifetime time.Duration
+
+	// ReportPace is how long after one report the next one goes out at the earliest, ten seconds
+	// if zero. The twin is read at most ten times in it, and a change of the desired
+	// properties is reported in it whatever was reported before.
+	ReportPace time.Duration
 }
 
 // Client keeps one identity connected. Its zero value is of no use; see New.
@@ -137,19 +142,22 @@ func New(o Options) (*Client, error) {
 	if o.TokenLifetime == 0 {
 		o.TokenLifetime = time.Hour
 	}
+	if o.ReportPace == 0 {
+		o.ReportPace = 10 * time.Second
+	}
 	l, err := o.Identity.Login.open(o.Identity, tokens{life: o.TokenLifetime, now: o.Now})
 	if err != nil {
 		return nil, err
 	}
 	return &Client{
-		o: o, login: l, garbage: newLogger(o.Log), route: route{ways: o.ways()}, t: usualTimes(), refresh: make(hint, 1),
+		o: o, login: l, garbage: newLogger(o.Log), route: route{ways: o.ways()}, t: usualTimes(o.ReportPace), refresh: make(hint, 1),
 	}, nil
 }
 
 // Refresh has Handler.Twin called again soon with the whole twin, though that may not
 // have changed: what the handler reports did. Without a connection the next one does it
-// anyway. It may be called at any time, by anybody, and as often as one likes: the twin
-// is read at most once a second, and a patch is written at most once in ten.
+// anyway. It may be called at any time, by anybody, and as often as one likes: both keep
+// the pace of Options.
 func (c *Client) Refresh() { c.refresh.Dispatch(nil) }
 
 // Run keeps the identity connected until ctx is done; nothing else ends it. Calls

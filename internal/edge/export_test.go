@@ -103,7 +103,7 @@ func WorkloadTimeout(c *Client) time.Duration { return c.login.(*workload).http.
 
 // Configure is what the MQTT library is told: options of its client, and credentials.
 func Configure(o Options) (*paho.ClientOptions, transport.Credentials) {
-	c, told := &Client{o: o, t: usualTimes()}, paho.NewClientOptions()
+	c, told := &Client{o: o, t: usualTimes(o.ReportPace)}, paho.NewClientOptions()
 	c.configure(context.Background(), &pipe{}, pass{}, nil)(told)
 	return told, credentials{o.Identity}
 }
@@ -119,7 +119,7 @@ func Lost(conn net.Conn) (told error) {
 type Answers = answers
 
 // NewAnswers keeps none yet.
-func NewAnswers() *Answers { return &answers{most: usualTimes().Repeat} }
+func NewAnswers() *Answers { return &answers{most: usualTimes(0).Repeat} }
 
 // Deliver is a call that arrives now.
 func Deliver(a *Answers, topic, payload string, now time.Time, run func() (int, []byte)) []byte {

@@ -11,10 +11,25 @@ import (
 	"rtsptunnel/internal/edge"
 )
 
-// paces are a tenth of the real ones.
-func paces(ts *edge.Times) {
-	quick(ts)
-	ts.Read, ts.Report, ts.Acknowledge = 100*time.Millisecond, time.Second, 900*time.Millisecond
+// How long the hub waits for a report, and how often it is asked for a twin, follow from
+// one pace.
+func TestPace(t *testing.T) {
+	s := newSite(t)
+	for pace, want := range map[time.Duration][]time.Duration{
+		0:           {time.Second, 10 * time.Second, 9 * time.Second},
+		time.Second: {100 * time.Millisecond, time.Second, 900 * time.Millisecond},
+	} {
+		s.o.ReportPace = pace
+		c, err := edge.New(s.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edge.SetTimes(c, func(ts *edge.Times) {
+			if got := []time.Duration{ts.Read, ts.Report, ts.Acknowledge}; !slices.Equal(got, want) {
+				t.Errorf("of %s: %v, want %v", pace, got, want)
+			}
+		})
+	}
 }
 
 // timed is an echo that notes when it is given a twin.
@@ -39,7 +54,8 @@ func TestTwin_flapping(t *testing.T) {
 	module := &timed{echo: s.module}
 	s.o.Handler = module
 	h := newFakeHub(t, s, twinDoc(1, ""))
-	c := s.start(t, paces)
+	s.o.ReportPace = time.Second
+	c := s.start(t, func(*edge.Times) {})
 	awaitState(t, s, c, "subscribed", ready)
 	var desired []time.Time // version 2 and the following
 	begin, tick := time.Now(), time.NewTicker(10*time.Millisecond)
@@ -122,7 +138,8 @@ func TestReport_pace(t *testing.T) {
 	module := newTeller(s, `{"n":0}`)
 	h := newFakeHub(t, s, twinDoc(1, ""))
 	begin := time.Now()
-	c := s.start(t, func(ts *edge.Times) { paces(ts); ts.Read = time.Millisecond })
+	s.o.ReportPace = time.Second
+	c := s.start(t, func(ts *edge.Times) { ts.Read = time.Millisecond })
 	awaitState(t, s, c, "subscribed", ready)
 	count := func() int { _, reported := h.seen(); return len(reported) }
 	for n := 1; count() < 4; n++ {

@@ -29,7 +29,7 @@ type times struct {
 	// sent. The hub's limits are for all its devices together.
 	Read, Report time.Duration
 	// Acknowledge is from a change of the desired properties to the report of it, whatever
-	// was sent before; it leaves a second of the ten that this may take.
+	// was sent before; it leaves a tenth of the time that this may take.
 	Acknowledge time.Duration
 
 	Renew float64       // part of its life after which a token is replaced; up to a tenth of its life is added
@@ -38,12 +38,14 @@ type times struct {
 
 // The limit after a connection that was lost is lower than after any other failure: who
 // was thrown out by a second client of this identity is back soon after that is gone.
-func usualTimes() times {
+//
+// The pace is that of Options.
+func usualTimes(pace time.Duration) times {
 	return times{
 		FirstWait: time.Second, LastWait: time.Minute, LostWait: 30 * time.Second, Healthy: time.Minute,
 		Look: time.Second, LookVia: 3 * time.Second, LookTime: 2 * time.Second, LookRest: 500 * time.Millisecond,
 		Connect: 15 * time.Second, Request: 30 * time.Second, Subscribe: time.Minute, Turn: 10 * time.Second,
 		Doubt: 10 * time.Second, Watch: 5 * time.Minute, Repeat: time.Minute,
-		Read: time.Second, Report: 10 * time.Second, Acknowledge: 9 * time.Second, Renew: 0.8, Quiet: 25 * time.Second,
+		Read: pace / 10, Report: pace, Acknowledge: pace / 10 * 9, Renew: 0.8, Quiet: 25 * time.Second,
 	}
 }

@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"crypto/x509"
+	"io"
 	"net/netip"
 	"net/url"
 	"os"
@@ -20,20 +21,15 @@ import (
 	"rtsptunnel/internal/wsconn"
 )
 
-// SetTokenLifetime shortens the life of each token for the hub until the test ends.
-func SetTokenLifetime(t *testing.T, d time.Duration) {
-	t.Helper()
-	was := tokenLifetime
-	tokenLifetime = d
-	t.Cleanup(func() { tokenLifetime = was })
-}
+// Times are how long things take, for tests that have no time.
+type Times = times
 
-// HubTurns sets after what time the hub's loop counts as stuck, for one test.
-func HubTurns(t *testing.T, d time.Duration) {
-	t.Helper()
-	before := hubTurns
-	hubTurns = d
-	t.Cleanup(func() { hubTurns = before })
+// UsualTimes are the product's.
+func UsualTimes() Times { return usualTimes() }
+
+// RunAt is Run with other times.
+func RunAt(ctx context.Context, stdout, stderr io.Writer, t Times) error {
+	return run(ctx, stdout, stderr, t)
 }
 
 // TwinOfNobody gives doc to a module that was never wired, which panics with it.
@@ -58,13 +54,13 @@ func MethodBeforeTwin(t *testing.T, payload []byte, log zerolog.Logger) (status 
 	t.Helper()
 	noProxy := func(string, string) (config.RemoteProxy, error) { return config.RemoteProxy{}, nil }
 	level, _ := newLiveLevel("")
-	m := newModule(log, level, config.Module{RemoteProxy: noProxy}, nil, newObserver(log, nil))
+	m := newModule(log, level, config.Module{RemoteProxy: noProxy}, nil, newObserver(log, nil, usualTimes()))
 	return m.Method(t.Context(), tunnelopen.MethodName, payload)
 }
 
 // Due tells whether the hub hears of these signs at now, if it heard at told of none.
 func Due(told, now time.Time, tunnels int, looks, opened, failed, bytesUp int64) bool {
-	n := notices{at: told}
+	n := notices{pace: usualTimes().ReportPace, at: told}
 	return n.due(signs{tunnels, looks, tunnel.Totals{Opened: opened, Failed: failed, BytesUp: bytesUp}}, now)
 }
 
@@ -81,7 +77,7 @@ func MethodOf(t *testing.T, roots *x509.CertPool, doc string) func(payload strin
 		return config.RemoteProxy{For: func(*url.URL) (*url.URL, error) { return nil, nil }}, nil
 	}}
 	level, _ := newLiveLevel("")
-	m := newModule(zerolog.Nop(), level, cfg, roots, newObserver(zerolog.Nop(), nil))
+	m := newModule(zerolog.Nop(), level, cfg, roots, newObserver(zerolog.Nop(), nil, usualTimes()))
 	m.seen.hub, m.seen.report = func() edge.State { return edge.State{} }, func() {}
 	m.Twin([]byte(doc), edge.Connection{})
 	t.Cleanup(func() { _ = m.tunnels.Shutdown(context.Background()) })

@@ -14,10 +14,7 @@ import (
 	"rtsptunnel/internal/reason"
 )
 
-// How often the event loops turn at least, if they are well: after this time /livez
-// says that one does not.
-var hubTurns = 3 * time.Minute // edge.State promises two
-
+// watchTurns is times.HubTurns of the observer's own loop.
 const watchTurns = time.Minute
 
 // watchTime is from one look at the module's own health to the next, for the log.
@@ -31,6 +28,7 @@ type observer struct {
 	report  func() // makes the hub hear of the state soon
 	signs   func() signs
 	started time.Time
+	times   times
 
 	applied  atomic.Bool               // a twin came into force
 	draining atomic.Pointer[time.Time] // when shutdown began; nil before
@@ -40,8 +38,8 @@ type observer struct {
 	server  *health.Server // nil for none; set before the hub is dialled
 }
 
-func newObserver(log zerolog.Logger, reasons []string) *observer {
-	o := &observer{log: log, started: time.Now(), reasons: reasons}
+func newObserver(log zerolog.Logger, reasons []string, t times) *observer {
+	o := &observer{log: log, started: time.Now(), times: t, reasons: reasons}
 	o.turned.Store(&o.started)
 	return o
 }
@@ -54,7 +52,7 @@ func (o *observer) Loops() []health.Loop {
 		hub = o.started
 	}
 	return []health.Loop{
-		{Name: "hub", Last: hub, Within: hubTurns},
+		{Name: "hub", Last: hub, Within: o.times.HubTurns},
 		{Name: "watch", Last: *o.turned.Load(), Within: watchTurns},
 	}
 }
@@ -118,7 +116,7 @@ func (o *observer) watch(ctx context.Context) {
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
 	told := told{reasons: o.degraded()}
-	var notices notices
+	notices := notices{pace: o.times.ReportPace}
 	for {
 		select {
 		case <-ctx.Done():

@@ -203,15 +203,16 @@ func (l *stuckLog) Write(line []byte) (int, error) {
 // An event loop that hangs is no sign of life: here the hub's, inside the handler of
 // a twin.
 func TestHealth_loopHangs(t *testing.T) {
-	module.HubTurns(t, 5*time.Second) // it turns every 10 s when all is well: enough for what is looked at here
+	t.Parallel()
 	s := newSite(t)
+	s.times.HubTurns = 5 * time.Second // it turns every 10 s when all is well: enough for what is looked at here
 	s.env["RTSPTUNNEL_METRICS_LISTEN"] = "127.0.0.1:0"
 	log := &stuckLog{Record: s.log, word: "twin applied", stuck: make(chan struct{}), release: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	s.reads(t, func() {
 		running.Go(func() {
-			if err := module.Run(ctx, log, log); err != nil {
+			if err := module.RunAt(ctx, log, log, s.times); err != nil {
 				t.Error(err)
 			}
 		})

@@ -44,9 +44,6 @@ const (
 	flushTime = time.Second
 )
 
-// tokenLifetime is that of each token for the hub; a test has less time.
-var tokenLifetime = time.Hour
-
 // exitEnvironment is the exit code if the environment makes reaching any hub
 // impossible. Nothing else ends the process by itself.
 const exitEnvironment = 2
@@ -73,6 +70,10 @@ func Main() int {
 // done, with nil. Only an environment with which no hub can be reached is an error;
 // it is one line on stderr that says what to set, and nothing on stdout.
 func Run(ctx context.Context, stdout, stderr io.Writer) error {
+	return run(ctx, stdout, stderr, usualTimes())
+}
+
+func run(ctx context.Context, stdout, stderr io.Writer, t times) error {
 	cfg, err := config.Read()
 	level, known := newLiveLevel(cfg.RuntimeLogLevel)
 	if !known {
@@ -89,11 +90,11 @@ func Run(ctx context.Context, stdout, stderr io.Writer) error {
 	var m *module
 	var hub *edge.Client
 	if err == nil {
-		m = newModule(log, level, cfg, roots, newObserver(log, append(degraded(cfg.Faults), labReasons(cfg)...)))
+		m = newModule(log, level, cfg, roots, newObserver(log, append(degraded(cfg.Faults), labReasons(cfg)...), t))
 		hub, err = edge.New(edge.Options{
 			Identity: hubIdentity(cfg, log), Protocol: edge.Protocol(cfg.Protocol),
 			Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress, Proxy: cfg.Proxy,
-			ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log, TokenLifetime: tokenLifetime,
+			ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log, TokenLifetime: t.Token, ReportPace: t.ReportPace,
 		})
 	}
 	if err != nil {

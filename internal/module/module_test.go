@@ -190,8 +190,8 @@ func TestHub_lossTouchesNoTunnel(t *testing.T) {
 
 // Nor does it notice that tokens are replaced, and neither does a caller.
 func TestHub_newTokenTouchesNoTunnel(t *testing.T) {
-	module.SetTokenLifetime(t, 3*time.Second)
-	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s, r, cam := newSite(t), newRemote(t), echo(t) // alone: a token of so short a life has to be replaced in time
+	s.times.Token = 3 * time.Second
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
 	s.desire(t, map[string]camera{"front": at(cam, 554)})

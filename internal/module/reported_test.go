@@ -146,7 +146,7 @@ func TestLog_levelIsTheTwins(t *testing.T) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 	s.readsUntil(t, func() {
 		running.Go(func() {
-			if err := module.Run(ctx, s.log, s.log); err != nil {
+			if err := module.RunAt(ctx, s.log, s.log, s.times); err != nil {
 				t.Error(err)
 			}
 		})

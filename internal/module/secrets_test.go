@@ -75,13 +75,14 @@ func TestSecrets_areInNoSink(t *testing.T) {
 	stdout.Await(t, "HUB_LOGIN", 2)
 	spoken.WriteString(said(t, address, "/livez") + said(t, address, "/readyz"))
 
-	write(right)
-	s.invoke(t, "reboot", `{"password":"`+canary+`"}`)
-	s.desire(t, map[string]any{
+	version := s.patch(t, map[string]any{"cameras": map[string]any{
 		"good":  at(cam, 554),
 		"front": map[string]any{"host": "admin:" + canary + "@192.0.2.1", "password": canary},
 		"yard":  map[string]any{"host": "192.0.2.1", "port": canary},
-	})
+	}})
+	write(right)
+	s.invoke(t, "reboot", `{"password":"`+canary+`"}`)
+	s.acknowledged(t, version)
 	for _, call := range []string{
 		payload("wss://remote.rtsptunnel.test/", canary, 554), payload("wss://"+login+"@remote.rtsptunnel.test/", canary, 554),
 		`{"localPort":"` + canary + `"}`, `"` + canary + `"`,

@@ -31,17 +31,20 @@ func TestMain(m *testing.M) {
 // patience is for what takes milliseconds; it only keeps a hang from lasting.
 const patience = 30 * time.Second
 
-// site is a hub emulator, and the environment and log of a module that belongs to it.
+// site is a hub emulator, and the environment and log of a module that belongs to it,
+// which has these times if it runs in this process.
 type site struct {
 	*hubtest.Hub
-	env map[string]string
-	log *logtest.Record
+	env   map[string]string
+	log   *logtest.Record
+	times module.Times
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	log := logtest.New()
-	s := &site{Hub: hubtest.Start(t, log), log: log}
+	s := &site{Hub: hubtest.Start(t, log), log: log, times: module.UsualTimes()}
+	s.times.ReportPace = 100 * time.Millisecond
 	s.env = map[string]string{
 		"IOTEDGE_WORKLOADURI": s.WorkloadURI(), "IOTEDGE_AUTHSCHEME": "sasToken",
 		"IOTEDGE_MODULEGENERATIONID": s.Generation, "IOTEDGE_IOTHUBHOSTNAME": hubtest.HubName,
@@ -68,7 +71,7 @@ func (s *site) run(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	s.reads(t, func() { go func() { ended <- module.Run(ctx, s.log, s.log) }() })
+	s.reads(t, func() { go func() { ended <- module.RunAt(ctx, s.log, s.log, s.times) }() })
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {

@@ -13,12 +13,9 @@ import (
 	"rtsptunnel/internal/twin"
 )
 
-// The hub hears of tunnels and cameras at most once in reportTime; of counters alone,
-// which change all the time, once in totalsTime.
-const (
-	reportTime = 10 * time.Second
-	totalsTime = 15 * time.Minute
-)
+// totalsTime is from one time that the hub hears of counters alone, which change all the
+// time, to the next.
+const totalsTime = 15 * time.Minute
 
 // state is what is reported beside the configuration. The caller holds mu.
 func (m *module) state(c edge.Connection, inForce twin.Settings, o twin.Outcome) report.State {
@@ -87,8 +84,9 @@ func (m *module) signs() signs {
 	return signs{m.tunnels.Len(), m.looks.count(), m.tunnels.Totals()}
 }
 
-// notices is what the hub was told of signs, and when. Its zero value is nothing yet.
+// notices is what the hub was told of signs, and when; nothing yet if both are zero.
 type notices struct {
+	pace time.Duration // of tunnels and cameras
 	told signs
 	at   time.Time
 }
@@ -98,13 +96,13 @@ type notices struct {
 func (n *notices) due(s signs, now time.Time) bool {
 	counters := n.told
 	counters.totals.Failed, counters.totals.BytesUp, counters.totals.BytesDown = s.totals.Failed, s.totals.BytesUp, s.totals.BytesDown
-	wait := reportTime
+	wait := n.pace
 	if s == counters {
 		wait = totalsTime
 	}
 	if s == n.told || now.Sub(n.at) < wait {
 		return false
 	}
-	*n = notices{s, now}
+	n.told, n.at = s, now
 	return true
 }

@@ -1,0 +1,41 @@
+package module_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"rtsptunnel/internal/module"
+)
+
+// What other tests shorten is this in the product.
+func TestTimes_usual(t *testing.T) {
+	want := module.Times{Token: time.Hour, ReportPace: 10 * time.Second, HubTurns: 3 * time.Minute}
+	if got := module.UsualTimes(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// The product has them: a change that comes soon after a report is reported in its time,
+// and not before.
+func TestMain_pace(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	cmd := s.process(t)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.desire(t, map[string]any{"front": map[string]any{"host": "10.0.0.1"}})
+	begin := time.Now()
+	s.desire(t, map[string]any{"front": map[string]any{"host": "10.0.0.2"}})
+	if took := time.Since(begin); took < module.UsualTimes().ReportPace/2 {
+		t.Errorf("reported after %s", took)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
