@@ -72,6 +72,7 @@ func (s *site) byCertificate(t *testing.T, first certificate, second ...certific
 // matter, and a good one in the same files is taken. That the two files are replaced one
 // after the other costs an attempt.
 func TestCertificate_outOfTime(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	good := newCertificate(t, now.Add(-time.Hour), now.Add(time.Hour))
 	for name, c := range map[string]struct {
@@ -82,6 +83,7 @@ func TestCertificate_outOfTime(t *testing.T) {
 		"not yet valid": {newCertificate(t, now.Add(time.Hour), now.Add(2*time.Hour)), "mqttws", "is not yet valid"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			s.outside(t, false)
 			certFile, keyFile := s.byCertificate(t, c.bad, good)

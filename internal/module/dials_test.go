@@ -73,6 +73,7 @@ func TestTunnelOpen_hostilePayloadsDialNothing(t *testing.T) {
 // dialled, and the others are answered alike: nobody can look for open ports. The
 // module is called as the hub connection calls it; a hub would take minutes.
 func TestMethod_dialsNoPortButTheCameras(t *testing.T) {
+	t.Parallel()
 	r := newRemote(t)
 	cam, accepted := counting(t)
 	camera := at(cam, 554)

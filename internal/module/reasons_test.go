@@ -13,6 +13,7 @@ import (
 // A reason that goes while nothing is desired and no connection is lost goes from the
 // twin, too.
 func TestReasons_areToldWhenTheyChange(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
