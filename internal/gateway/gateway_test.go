@@ -43,7 +43,7 @@ func newCloud(t *testing.T) *cloud {
 		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
 			t.Error(err)
 		}
-		request, err := tunnelopen.Decode(call.Payload)
+		request, err := tunnelopen.Decoder{}.Decode(call.Payload)
 		if err != nil {
 			t.Errorf("the gateway's request is not the contract's: %v", err)
 		}

@@ -111,7 +111,7 @@ func TestReadme_call(t *testing.T) {
 		t.Fatal(faults)
 	}
 	for _, p := range payloads {
-		r, err := tunnelopen.Decode([]byte(p[1]))
+		r, err := tunnelopen.Decoder{}.Decode([]byte(p[1]))
 		if err != nil {
 			t.Errorf("%s: %v", p[1], err)
 			continue

@@ -15,7 +15,7 @@ import (
 // call is what the module does with a direct method's payload.
 func call(t *testing.T, s *site, payload string) (status int, body string) {
 	t.Helper()
-	r, err := tunnelopen.Decode([]byte(payload))
+	r, err := tunnelopen.Decoder{}.Decode([]byte(payload))
 	if err == nil {
 		err = s.Open(t.Context(), r)
 	}

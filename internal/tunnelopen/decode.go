@@ -32,9 +32,6 @@ type Decoder struct {
 	Plaintext bool // take ws endpoints as well as wss: for a lab alone
 }
 
-// Decode is a zero Decoder's.
-func Decode(payload []byte) (Request, error) { return Decoder{}.Decode(payload) }
-
 // Decode reads a request from a direct method's payload and checks all three
 // members. Members it does not know are ignored. The error is always an *Error
 // that Response can answer; it never holds the token.

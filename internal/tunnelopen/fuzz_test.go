@@ -15,7 +15,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(good))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		r, err := tunnelopen.Decode(payload)
+		r, err := decode(payload)
 		if err != nil {
 			wantAnswer(t, err)
 			return
@@ -24,7 +24,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := tunnelopen.Decode(again); err != nil || back != r {
+		if back, err := decode(again); err != nil || back != r {
 			t.Fatalf("%v became %v, %v", r, back, err)
 		}
 		if strings.ContainsAny(string(r.Token), "\r\n\x00 ") || r.Token == "" {
@@ -42,7 +42,7 @@ func FuzzEndpoint(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := tunnelopen.Decode(payload)
+		r, err := decode(payload)
 		if err != nil {
 			wantAnswer(t, err)
 			return

@@ -35,7 +35,7 @@ func outcomes(t *testing.T) map[reason.Code]error {
 		reason.RequestEndpoint: `{"remoteEndpoint":"wss://u:canary@gw.example.com/t"}`,
 		reason.RequestToken:    `{"remoteEndpoint":"` + endpoint + `","remoteAuthorizationToken":"canary\r\n"}`,
 	} {
-		_, err := tunnelopen.Decode([]byte(payload))
+		_, err := decode([]byte(payload))
 		all[code] = err
 	}
 	for _, code := range []reason.Code{reason.CameraRefused, reason.CameraTimeout, reason.CameraDNS} {

@@ -88,7 +88,7 @@ func wantType(t *testing.T, request map[string]json.RawMessage, member, schema s
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = tunnelopen.Decode(payload)
+		_, err = decode(payload)
 		if e, ok := errors.AsType[*tunnelopen.Error](err); !ok || e.Reason != want {
 			t.Errorf("%s = %q: %v, want %s", member, value, err, want)
 		}
