@@ -37,12 +37,8 @@ func secured(t *testing.T, name string, cfg *tls.Config, talk func(*http.Request
 
 // The talk with the proxy, login and all, is inside TLS, and so is what follows.
 func TestDial_httpsProxy(t *testing.T) {
-	asked := make(chan *http.Request, 1)
-	u, roots := secured(t, "127.0.0.1", &tls.Config{MinVersion: tls.VersionTLS12}, func(r *http.Request, conn net.Conn) {
-		asked <- r
-		say(t, conn, "HTTP/1.1 200 OK\r\n\r\nearly")
-		_, _ = io.Copy(conn, conn)
-	})
+	talk, asked := answer(t, "HTTP/1.1 200 OK\r\n\r\nearly")
+	u, roots := secured(t, "127.0.0.1", &tls.Config{MinVersion: tls.VersionTLS12}, talk)
 	conn, err := proxy.Dial(t.Context(), u, "camera.invalid:443", roots)
 	if err != nil {
 		t.Fatal(err)
@@ -51,11 +47,7 @@ func TestDial_httpsProxy(t *testing.T) {
 	if user, password, _ := basic((<-asked).Header.Get("Proxy-Authorization")); user != "site" || password != "pass:word" {
 		t.Errorf("the proxy got the login %s, %s", user, password)
 	}
-	say(t, conn, " and late")
-	got := make([]byte, len("early and late"))
-	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "early and late" {
-		t.Errorf("read %q, %v", got, err)
-	}
+	isHandedOver(t, conn)
 }
 
 // A proxy whose certificate is not right gets no login and no request.
@@ -152,11 +144,8 @@ func TestDial_ipv6Proxy(t *testing.T) {
 	if err != nil {
 		t.Skip("no IPv6 here: ", err)
 	}
-	asked := make(chan *http.Request, 1)
-	u := siteOn(t, ln, func(r *http.Request, conn net.Conn) {
-		asked <- r
-		say(t, conn, "HTTP/1.1 200 OK\r\n\r\n")
-	})
+	talk, asked := answer(t, "HTTP/1.1 200 OK\r\n\r\n")
+	u := siteOn(t, ln, talk)
 	conn, err := proxy.Dial(t.Context(), u, "[2001:db8::7]:443", nil)
 	if err != nil {
 		t.Fatal(err)

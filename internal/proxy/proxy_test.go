@@ -63,14 +63,33 @@ func say(t *testing.T, conn net.Conn, words string) {
 	}
 }
 
+// answer is a talk in which a proxy says this and hands over to who sends back what it
+// gets; what it was asked is told.
+func answer(t *testing.T, head string) (talk func(*http.Request, net.Conn), asked <-chan *http.Request) {
+	t.Helper()
+	requests := make(chan *http.Request, 1)
+	return func(r *http.Request, conn net.Conn) {
+		requests <- r
+		say(t, conn, head)
+		_, _ = io.Copy(conn, conn)
+	}, requests
+}
+
+// isHandedOver proves that conn goes to who sends back what it gets, and who said
+// "early" before it got anything.
+func isHandedOver(t *testing.T, conn net.Conn) {
+	t.Helper()
+	say(t, conn, " and late")
+	got := make([]byte, len("early and late"))
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "early and late" {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
 // What comes right behind the answer's head belongs to the connection.
 func TestDial_asksAndHandsOver(t *testing.T) {
-	asked := make(chan *http.Request, 1)
-	u := site(t, func(r *http.Request, conn net.Conn) {
-		asked <- r
-		say(t, conn, "HTTP/1.1 200 \r\nX: y\r\n\r\nearly")
-		_, _ = io.Copy(conn, conn)
-	})
+	talk, asked := answer(t, "HTTP/1.1 200 \r\nX: y\r\n\r\nearly")
+	u := site(t, talk)
 	conn, err := proxy.Dial(t.Context(), u, "camera.invalid:443", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -82,11 +101,7 @@ func TestDial_asksAndHandsOver(t *testing.T) {
 		user != "site" || password != "pass:word" || len(r.Header) != 1 {
 		t.Errorf("the proxy got %s %s for host %s with %v", r.Method, r.RequestURI, r.Host, r.Header)
 	}
-	say(t, conn, " and late")
-	got := make([]byte, len("early and late"))
-	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "early and late" {
-		t.Errorf("read %q, %v", got, err)
-	}
+	isHandedOver(t, conn)
 }
 
 func basic(header string) (user, password string, ok bool) {
@@ -94,11 +109,8 @@ func basic(header string) (user, password string, ok bool) {
 }
 
 func TestDial_withoutALogin(t *testing.T) {
-	asked := make(chan *http.Request, 1)
-	u := site(t, func(r *http.Request, conn net.Conn) {
-		asked <- r
-		say(t, conn, "HTTP/1.1 200\r\n\r\n") // no reason phrase, no blank before it
-	})
+	talk, asked := answer(t, "HTTP/1.1 200\r\n\r\n") // no reason phrase, no blank before it
+	u := site(t, talk)
 	u.User = nil
 	conn, err := proxy.Dial(t.Context(), u, "192.0.2.1:443", nil)
 	if err != nil {
@@ -175,10 +187,7 @@ func TestDial_silence(t *testing.T) {
 }
 
 func TestDial_notThere(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listen(t, "127.0.0.1:0")
 	ln.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
