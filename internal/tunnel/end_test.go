@@ -25,9 +25,16 @@ import (
 // returns as they come.
 func overWebSocket(t *testing.T) (far <-chan *wsconn.Conn, change func(*tunnel.Options)) {
 	t.Helper()
-	ends := make(chan *wsconn.Conn, 64)
+	return accepted(t, wsconn.Accept)
+}
+
+// accepted makes a site's remote end a server that accepts WebSockets in this way, and
+// returns what it makes of them as they come.
+func accepted[C any](t *testing.T, accept func(http.ResponseWriter, *http.Request) (C, error)) (far <-chan C, change func(*tunnel.Options)) {
+	t.Helper()
+	ends := make(chan C, 64)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := wsconn.Accept(w, r)
+		c, err := accept(w, r)
 		if err != nil {
 			t.Error(err)
 			return

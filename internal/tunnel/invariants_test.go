@@ -2,8 +2,6 @@ package tunnel_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -20,35 +17,16 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rtsptunnel/internal/tunnel"
-	"rtsptunnel/internal/tunnelopen"
-	"rtsptunnel/internal/wsconn"
 )
 
 // overGorilla makes a site's remote end a server that is not ours, whose far ends it
 // returns as they come. Its frames are tiny, so that most messages are fragmented.
 func overGorilla(t *testing.T) (far <-chan *websocket.Conn, change func(*tunnel.Options)) {
 	t.Helper()
-	ends := make(chan *websocket.Conn, 64)
-	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := (&websocket.Upgrader{WriteBufferSize: 700}).Upgrade(w, r, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		ends <- ws
-	}))
-	t.Cleanup(srv.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(srv.Certificate())
-	return ends, func(o *tunnel.Options) {
-		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
-			c, err := wsconn.Dialer{Roots: roots}.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
-			if err != nil {
-				return nil, err
-			}
-			return c, nil
-		}
-	}
+	upgrader := &websocket.Upgrader{WriteBufferSize: 700}
+	return accepted(t, func(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+		return upgrader.Upgrade(w, r, nil)
+	})
 }
 
 // keystream is one direction's bytes of one tunnel, which no other has.

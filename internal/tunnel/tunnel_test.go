@@ -225,15 +225,21 @@ func TestOpen_outlivesItsContext(t *testing.T) {
 	camera.Close()
 }
 
-func TestOpen_dialEndsWithItsContext(t *testing.T) {
-	dialling := make(chan struct{})
-	s := newSite(t, func(o *tunnel.Options) {
+// silent makes a site's remote end one that never answers the one tunnel that dials it.
+func silent() (dialling <-chan struct{}, change func(*tunnel.Options)) {
+	begun := make(chan struct{})
+	return begun, func(o *tunnel.Options) {
 		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
-			close(dialling)
+			close(begun)
 			<-ctx.Done()
 			return nil, reason.New(reason.RemoteTimeout, ctx.Err())
 		}
-	})
+	}
+}
+
+func TestOpen_dialEndsWithItsContext(t *testing.T) {
+	dialling, change := silent()
+	s := newSite(t, change)
 	ctx, cancel := context.WithCancel(t.Context())
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(ctx, request()) }()
@@ -352,14 +358,8 @@ func TestShutdown_tellsTheRemoteEnd(t *testing.T) {
 
 // An open that is under way when the module ends is answered as such.
 func TestShutdown_endsADial(t *testing.T) {
-	dialling := make(chan struct{})
-	s := newSite(t, func(o *tunnel.Options) {
-		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
-			close(dialling)
-			<-ctx.Done()
-			return nil, reason.New(reason.RemoteTimeout, ctx.Err())
-		}
-	})
+	dialling, change := silent()
+	s := newSite(t, change)
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(t.Context(), request()) }()
 	<-dialling
