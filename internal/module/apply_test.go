@@ -25,19 +25,9 @@ import (
 // more.
 func flood(t *testing.T) (ln net.Listener, stalled <-chan struct{}) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	stands := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() {
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		told := sync.OnceFunc(func() { close(stands) })
+	told := sync.OnceFunc(func() { close(stands) })
+	return serve(t, func(c net.Conn) {
 		for {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			if _, err := c.Write(make([]byte, 64<<10)); err != nil {
@@ -47,9 +37,7 @@ func flood(t *testing.T) (ln net.Listener, stalled <-chan struct{}) {
 				told()
 			}
 		}
-	})
-	t.Cleanup(func() { ln.Close(); running.Wait() })
-	return ln, stands
+	}), stands
 }
 
 // The switch ends all tunnels in two seconds, one that takes no bytes among them, and

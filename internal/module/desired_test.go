@@ -41,9 +41,9 @@ func (s *site) apply(t *testing.T, desired any) {
 // report is what the tests read of the reported properties.
 type report struct {
 	Version int64 `json:"$version"`
-	State   string
-	Reasons []string
-	Config  struct {
+	state
+	Hub    struct{ Protocol string }
+	Config struct {
 		Applied, Rejected   int64
 		UnknownKeys, NotYet []string
 		Errors              []struct{ Path, Code string }
@@ -82,27 +82,45 @@ type report struct {
 // reported waits until the reported properties are as wanted.
 func (s *site) reported(t *testing.T, want func(report) bool) (r report, text string) {
 	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(3 * patience)
 	for {
-		tw, err := s.Client.Twin(t.Context(), s.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r = report{}
-		if err := json.Unmarshal(tw.Properties.Reported, &r); err != nil {
-			t.Fatalf("%v in %s", err, tw.Properties.Reported)
-		}
-		if want(r) {
-			return r, string(tw.Properties.Reported)
+		if r, text = s.report(t); want(r) {
+			return r, text
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("reported: %s\nthe log:\n%s", tw.Properties.Reported, s.log)
+			t.Fatalf("reported: %s\nthe log:\n%s", text, s.log)
 		}
 	}
+}
+
+// report is the reported properties as they are.
+func (s *site) report(t *testing.T) (r report, text string) {
+	t.Helper()
+	tw, err := s.Client.Twin(t.Context(), s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(tw.Properties.Reported, &r); err != nil {
+		t.Fatalf("%v in %s", err, tw.Properties.Reported)
+	}
+	return r, string(tw.Properties.Reported)
+}
+
+// state is the part of a report that says how the module is.
+type state struct {
+	State   string
+	Reasons []string
+}
+
+// state is what the reported properties say.
+func (s *site) state(t *testing.T) state {
+	t.Helper()
+	r, _ := s.report(t)
+	return r.state
 }
 
 func applied(version int64) func(report) bool {

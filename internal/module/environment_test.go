@@ -23,18 +23,9 @@ func TestStart_tellsSettings(t *testing.T) {
 	s.env["RTSPTUNNEL_CA_FILE"] = s.CAFile()
 	s.env["RuntimeLogLevel"] = "loud"
 	log := logtest.New()
-	cmd := s.process(t)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	end := s.start(t, log)
 	s.serves(t)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	end(os.Interrupt)
 	lines := json.NewDecoder(strings.NewReader(log.String()))
 	var first, second map[string]any
 	if err := errors.Join(lines.Decode(&first), lines.Decode(&second)); err != nil {

@@ -281,17 +281,6 @@ func (b *errorBench) logged(t *testing.T, status int) string {
 	return reason[1] + " " + strconv.Itoa(status)
 }
 
-// listen takes connections, and nobody ever speaks there.
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	return ln
-}
-
 // expiredRemote has a certificate whose time is over.
 func expiredRemote(t *testing.T) *httptest.Server {
 	t.Helper()

@@ -19,26 +19,23 @@ type gate struct {
 
 func newGate(t *testing.T, to string) *gate {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{Listener: ln, to: to}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			if far := g.pass(c); far != nil {
-				running.Go(func() { _, _ = io.Copy(far, c); far.Close() })
-				running.Go(func() { _, _ = io.Copy(c, far); c.Close() })
-			}
+	g := &gate{to: to}
+	g.Listener = serve(t, func(c net.Conn) {
+		if far := g.pass(c); far != nil {
+			join(c, far)
 		}
 	})
-	t.Cleanup(func() { g.set(false); ln.Close(); running.Wait() })
+	t.Cleanup(func() { g.set(false) })
 	return g
+}
+
+// join copies both ways until both connections have ended, and closes them.
+func join(a, b net.Conn) {
+	var other sync.WaitGroup
+	other.Go(func() { _, _ = io.Copy(a, b); a.Close() })
+	_, _ = io.Copy(b, a)
+	b.Close()
+	other.Wait()
 }
 
 // pass is the hub's end of a connection, or nil if the gate is shut.

@@ -87,11 +87,7 @@ func TestHealth_followsTheHub(t *testing.T) {
 	g := newGate(t, s.MQTTAddr())
 	s.env["RTSPTUNNEL_HUB_ADDRESS"] = g.Addr().String()
 	s.env["RTSPTUNNEL_METRICS_LISTEN"] = "127.0.0.1:0"
-	cmd := s.process(t)
-	cmd.Stdout, cmd.Stderr = s.log, s.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	end := s.start(t, s.log)
 	address := healthAddress(t, s.log)
 	r := get(t, address, "/readyz")
 	if r.Status != 503 || r.Ready || r.reasons() != "HUB_NOT_CONNECTED TWIN_NOT_APPLIED" || r.Missing[0].Since.IsZero() || r.Missing[0].Part != "hub" {
@@ -116,12 +112,7 @@ func TestHealth_followsTheHub(t *testing.T) {
 	g.set(true)
 	awaitSeen(t, address, "/readyz", func(s seen) bool { return s.Status == 200 })
 
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the process ended with %v", err)
-	}
+	end(syscall.SIGTERM)
 	if conn, err := net.Dial("tcp", address); err == nil {
 		conn.Close()
 		t.Error("the port is still open")
@@ -160,11 +151,7 @@ func TestHealth_shuttingDown(t *testing.T) {
 func TestHealth_portIsTaken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
+	taken := listen(t)
 	s.env["RTSPTUNNEL_METRICS_LISTEN"] = taken.Addr().String()
 	s.run(t)
 	s.desire(t, map[string]any{})

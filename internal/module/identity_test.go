@@ -1,8 +1,6 @@
 package module_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"os"
@@ -147,18 +145,9 @@ func TestIdentity_systemRoots(t *testing.T) {
 	s.outside(t, false)
 	s.env["RTSPTUNNEL_CONNECTION_STRING"] = s.connectionString(t, "")
 	s.env["SSL_CERT_FILE"] = s.CAFile()
-	cmd := s.process(t)
-	cmd.Stdout, cmd.Stderr = s.log, s.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	end := s.start(t, s.log)
 	s.serves(t)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	end(os.Interrupt)
 }
 
 // Roots are never more than those of the way: without the site's, a hub that they
@@ -245,37 +234,6 @@ func TestEnvironment_degraded(t *testing.T) {
 	if got, want := s.state(t), (state{"healthy", []string{}}); !cmp.Equal(got, want) {
 		t.Errorf("state %+v, want %+v", got, want)
 	}
-}
-
-type state struct {
-	State   string
-	Reasons []string
-}
-
-// state is what the reported properties say.
-func (s *site) state(t *testing.T) (reported state) {
-	t.Helper()
-	tw, err := s.Client.Twin(t.Context(), s.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(tw.Properties.Reported, &reported); err != nil {
-		t.Fatal(err)
-	}
-	return reported
-}
-
-// process is the module as one, not started yet. It is killed if it lasts.
-func (s *site) process(t *testing.T) *exec.Cmd {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], "rtsptunnel")
-	cmd.Env = []string{} // not the test's own
-	for k, v := range s.env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	return cmd
 }
 
 // What makes reaching any hub impossible ends the process: exit code 2, and one line

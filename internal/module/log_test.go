@@ -24,14 +24,7 @@ func noReader(t *testing.T, s *site) (log *os.File, end func()) {
 		t.Fatal(err)
 	}
 	stdout.Close()
-	return log, func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the process ended with %v\n%s", err, s.log)
-		}
-	}
+	return log, func() { ends(t, cmd)(syscall.SIGTERM) }
 }
 
 // full is how many calls write more log lines than pipe and queue can hold.

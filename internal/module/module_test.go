@@ -164,23 +164,14 @@ func TestHub_lossTouchesNoTunnel(t *testing.T) {
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
 	s.desire(t, map[string]camera{"front": at(cam, 554)})
-	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
-		t.Fatalf("answer %d %v", status, body)
-	}
-	far := <-r.tunnels
-	defer far.Close()
+	far := s.open(t, r, 554)
 	for n := range 3 {
 		s.Drop(s.ID.Device, s.ID.Module)
 		s.log.Await(t, "connected to the hub", n+2)
 		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 555)); status != 400 {
 			t.Errorf("after a reconnect: %d %v", status, body)
 		}
-		if err := far.WriteMessage(websocket.BinaryMessage, []byte("still here")); err != nil {
-			t.Fatal(err)
-		}
-		if _, data, err := far.ReadMessage(); string(data) != "still here" {
-			t.Fatalf("the tunnel says %q, %v", data, err)
-		}
+		far.isOpen(t)
 	}
 	tw, err := s.Client.Twin(t.Context(), s.ID)
 	if err != nil || tw.ModelID != "dtmi:azure:videoanalyzer:WebSocketTunneling;1" {
@@ -195,21 +186,12 @@ func TestHub_newTokenTouchesNoTunnel(t *testing.T) {
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
 	s.desire(t, map[string]camera{"front": at(cam, 554)})
-	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
-		t.Fatalf("answer %d %v", status, body)
-	}
-	far := <-r.tunnels
-	defer far.Close()
+	far := s.open(t, r, 554)
 	for strings.Count(s.log.String(), "connected to the hub") < 3 {
 		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 555)); status != 400 {
 			t.Errorf("answer %d %v", status, body)
 		}
-		if err := far.WriteMessage(websocket.BinaryMessage, []byte("still here")); err != nil {
-			t.Fatal(err)
-		}
-		if _, data, err := far.ReadMessage(); string(data) != "still here" {
-			t.Fatalf("the tunnel says %q, %v", data, err)
-		}
+		far.isOpen(t)
 	}
 	// Whether a new token always comes before the old one has expired is edge's matter.
 	if log := s.log.String(); strings.Contains(log, "tunnel closed") {
@@ -288,11 +270,7 @@ func TestMain_SIGTERM(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.desire(t, map[string]camera{"front": at(cam, 554)})
-	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
-		t.Fatalf("answer %d %v", status, body)
-	}
-	far := <-r.tunnels
-	defer far.Close()
+	far := s.open(t, r, 554)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

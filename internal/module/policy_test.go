@@ -79,11 +79,7 @@ func TestTunnelOpen_userAgentSuffix(t *testing.T) {
 	s.env["RTSPTUNNEL_USER_AGENT_SUFFIX"] = "Contoso/EdgeBox-3"
 	s.run(t)
 	s.desire(t, map[string]any{"front": at(cam, 554)})
-	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 {
-		t.Fatalf("%d %v", status, body)
-	}
-	far := <-r.tunnels
-	defer far.Close()
+	far := s.open(t, r, 554)
 	if ua := far.header.Get("User-Agent"); !strings.HasPrefix(ua, "rtsptunnel/") || !strings.HasSuffix(ua, ") Contoso/EdgeBox-3") {
 		t.Errorf("User-Agent %q", ua)
 	}

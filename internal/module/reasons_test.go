@@ -1,9 +1,7 @@
 package module_test
 
 import (
-	"net"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,11 +13,7 @@ import (
 func TestReasons_areToldWhenTheyChange(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
+	taken := listen(t)
 	s.env["RTSPTUNNEL_METRICS_LISTEN"] = taken.Addr().String()
 	s.env["RTSPTUNNEL_SPELLING"] = "wrong"
 	s.run(t)
@@ -29,16 +23,7 @@ func TestReasons_areToldWhenTheyChange(t *testing.T) {
 	}
 	taken.Close()
 	s.log.Await(t, "health is served", 1)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for want := (state{"degraded", []string{"CFG_ENV"}}); !cmp.Equal(s.state(t), want); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("state %+v, want %+v; the log:\n%s", s.state(t), want, s.log)
-		}
-	}
+	s.reported(t, func(r report) bool { return cmp.Equal(r.state, state{"degraded", []string{"CFG_ENV"}}) })
 }
 
 // What no twin should do, and one does some day, costs that one.

@@ -25,37 +25,20 @@ import (
 // the logins that it is sent.
 func proxyTo(t *testing.T, address string) (ln net.Listener, logins <-chan string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	sent := make(chan string, 8)
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer c.Close()
-				request, err := http.ReadRequest(bufio.NewReader(c))
-				if err != nil {
-					return
-				}
-				sent <- request.Header.Get("Proxy-Authorization")
-				far, err := net.Dial("tcp", address)
-				if err != nil {
-					return
-				}
-				defer far.Close()
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
-				running.Go(func() { _, _ = io.Copy(far, c); far.Close() })
-				_, _ = io.Copy(c, far)
-			})
+	ln = serve(t, func(c net.Conn) {
+		request, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			return
 		}
+		sent <- request.Header.Get("Proxy-Authorization")
+		far, err := net.Dial("tcp", address)
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+		join(c, far)
 	})
-	t.Cleanup(func() { ln.Close(); running.Wait() })
 	return ln, sent
 }
 
@@ -227,10 +210,7 @@ func TestReported_camerasAndTotals(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	gone := listen(t)
 	gone.Close()
 	version := s.patch(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554), "gone": at(gone, 1554)}})
 	if got, _ := s.reported(t, applied(version)); got.CameraStatus["front"].State != "" || got.CameraStatus["gone"].LocalPort != 1554 {

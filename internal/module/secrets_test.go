@@ -95,12 +95,7 @@ func TestSecrets_areInNoSink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	ends(t, cmd)(os.Interrupt)
 	noSecret(t, "standard output", stdout.String(), canary, wrong, key)
 	noSecret(t, "standard error", stderr.String(), canary, wrong, key)
 	noSecret(t, "the twin", string(tw.Properties.Reported), canary, wrong, key)

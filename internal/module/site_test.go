@@ -112,21 +112,7 @@ func at(ln net.Listener, localPort int) camera {
 // desire writes desired properties and waits for their acknowledgement.
 func (s *site) desire(t *testing.T, cameras any) ack {
 	t.Helper()
-	patch, err := json.Marshal(map[string]any{"cameras": cameras})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tw, err := s.Client.PatchDesired(t.Context(), s.ID, patch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var desired struct {
-		Version int64 `json:"$version"`
-	}
-	if err := json.Unmarshal(tw.Properties.Desired, &desired); err != nil {
-		t.Fatal(err)
-	}
-	return s.acknowledged(t, desired.Version)
+	return s.acknowledged(t, s.patch(t, map[string]any{"cameras": cameras}))
 }
 
 // ack is reported.cameras.
@@ -139,29 +125,8 @@ type ack struct {
 
 func (s *site) acknowledged(t *testing.T, version int64) ack {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for {
-		tw, err := s.Client.Twin(t.Context(), s.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var reported struct {
-			Cameras ack `json:"cameras"`
-		}
-		if err := json.Unmarshal(tw.Properties.Reported, &reported); err != nil {
-			t.Fatal(err)
-		}
-		if reported.Cameras.Version >= version {
-			return reported.Cameras
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("version %d is not acknowledged; the log:\n%s", version, s.log)
-		}
-	}
+	r, _ := s.reported(t, func(r report) bool { return r.Cameras.Version >= version })
+	return r.Cameras
 }
 
 // invoke calls a method and returns its status and the members of its body.
@@ -183,10 +148,13 @@ func payload(endpoint, token string, localPort int) string {
 // echo is a camera that sends back what it gets.
 func echo(t *testing.T) net.Listener {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	return serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
+}
+
+// serve serves each connection, which is closed then.
+func serve(t *testing.T, connection func(net.Conn)) net.Listener {
+	t.Helper()
+	ln := listen(t)
 	var conns sync.WaitGroup
 	conns.Go(func() {
 		for {
@@ -196,10 +164,21 @@ func echo(t *testing.T) net.Listener {
 			}
 			conns.Go(func() {
 				defer c.Close()
-				_, _ = io.Copy(c, c)
+				connection(c)
 			})
 		}
 	})
 	t.Cleanup(func() { ln.Close(); conns.Wait() })
+	return ln
+}
+
+// listen takes connections, and nobody ever speaks there.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
 	return ln
 }

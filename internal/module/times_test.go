@@ -21,21 +21,12 @@ func TestTimes_usual(t *testing.T) {
 func TestMain_pace(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	cmd := s.process(t)
-	cmd.Stdout, cmd.Stderr = s.log, s.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	end := s.start(t, s.log)
 	s.desire(t, map[string]any{"front": map[string]any{"host": "10.0.0.1"}})
 	begin := time.Now()
 	s.desire(t, map[string]any{"front": map[string]any{"host": "10.0.0.2"}})
 	if took := time.Since(begin); took < module.UsualTimes().ReportPace/2 {
 		t.Errorf("reported after %s", took)
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	end(os.Interrupt)
 }

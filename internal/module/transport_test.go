@@ -1,7 +1,6 @@
 package module_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -17,13 +16,8 @@ func TestProtocol_isReported(t *testing.T) {
 			s.run(t)
 			s.serves(t)
 			s.desire(t, map[string]any{})
-			tw, err := s.Client.Twin(t.Context(), s.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var reported struct{ Hub struct{ Protocol string } }
-			if err := json.Unmarshal(tw.Properties.Reported, &reported); err != nil || reported.Hub.Protocol != protocol {
-				t.Errorf("%v, reported %s", err, tw.Properties.Reported)
+			if r, text := s.report(t); r.Hub.Protocol != protocol {
+				t.Errorf("reported %s", text)
 			}
 			if !strings.Contains(s.log.String(), "protocol="+protocol) {
 				t.Errorf("the log:\n%s", s.log)

@@ -1,0 +1,47 @@
+package module_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// process is the module as one, not started yet. It is killed if it lasts.
+func (s *site) process(t *testing.T) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], "rtsptunnel")
+	cmd.Env = []string{} // not the test's own
+	for k, v := range s.env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	return cmd
+}
+
+// start is process, started, with all its output in out.
+func (s *site) start(t *testing.T, out io.Writer) (end func(os.Signal)) {
+	t.Helper()
+	cmd := s.process(t)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return ends(t, cmd)
+}
+
+// ends ends a process in order by a signal, and waits.
+func ends(t *testing.T, cmd *exec.Cmd) func(os.Signal) {
+	t.Helper()
+	return func(how os.Signal) {
+		t.Helper()
+		if err := cmd.Process.Signal(how); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the process ended with %v", err)
+		}
+	}
+}
