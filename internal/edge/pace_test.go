@@ -54,13 +54,14 @@ func TestTwin_flapping(t *testing.T) {
 	module := &timed{echo: s.module}
 	s.o.Handler = module
 	h := newFakeHub(t, s, twinDoc(1, ""))
-	s.o.ReportPace = time.Second
+	const read = 50 * time.Millisecond
+	s.o.ReportPace = 10 * read
 	c := s.start(t, func(*edge.Times) {})
 	awaitState(t, s, c, "subscribed", ready)
 	var desired []time.Time // version 2 and the following
 	begin, tick := time.Now(), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
-	for time.Since(begin) < 5*time.Second {
+	for time.Since(begin) < 50*read {
 		<-tick.C
 		desired = append(desired, time.Now())
 		h.desire(twinDoc(len(desired)+1, `"a":1,`))
@@ -75,16 +76,16 @@ func TestTwin_flapping(t *testing.T) {
 	module.mu.Lock()
 	defer module.mu.Unlock()
 	for i := 2; i < len(module.given); i++ { // the first two are of the connection's beginning
-		if gap := module.given[i].Sub(module.given[i-1]); gap < 100*time.Millisecond {
+		if gap := module.given[i].Sub(module.given[i-1]); gap < read {
 			t.Errorf("a twin %s after the one before", gap)
 		}
 	}
-	if n := len(module.given); n < 10 {
+	if n := len(module.given); n < 5 {
 		t.Errorf("only %d twins in %s", n, took)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if n, most := len(h.sent), 3+int(took/(700*time.Millisecond)); n > most {
+	if n, most := len(h.sent), 3+int(took/(7*read)); n > most {
 		t.Errorf("%d reports in %s, want at most %d", n, took, most)
 	}
 	acknowledged := 1
@@ -138,7 +139,8 @@ func TestReport_pace(t *testing.T) {
 	module := newTeller(s, `{"n":0}`)
 	h := newFakeHub(t, s, twinDoc(1, ""))
 	begin := time.Now()
-	s.o.ReportPace = time.Second
+	const pace = 500 * time.Millisecond
+	s.o.ReportPace = pace
 	c := s.start(t, func(ts *edge.Times) { ts.Read = time.Millisecond })
 	awaitState(t, s, c, "subscribed", ready)
 	count := func() int { _, reported := h.seen(); return len(reported) }
@@ -147,7 +149,7 @@ func TestReport_pace(t *testing.T) {
 		c.Refresh()
 		s.await(t, 1)
 	}
-	if took := time.Since(begin); took < 3*time.Second {
+	if took := time.Since(begin); took < 3*pace {
 		t.Errorf("four reports within %s", took)
 	}
 	module.tell(`{"n":-1}`)

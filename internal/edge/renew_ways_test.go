@@ -25,7 +25,7 @@ func TestRenew_onEachWay(t *testing.T) {
 				proxy = s.proxied(t)
 			}
 			s.o.TokenLifetime = 10 * time.Second
-			c := s.start(t, func(ts *edge.Times) { quick(ts); ts.Renew = 0.1 }) // after 1 to 2 s
+			c := s.start(t, func(ts *edge.Times) { quick(ts); ts.Renew = 0.02 }) // after 0.2 to 1.2 s
 			awaitState(t, s, c, "subscribed", ready)
 			for c.State().Reconnects < 3 {
 				if status, _ := s.Invoke(t, "x", `{}`); status != 299 {
