@@ -213,7 +213,7 @@ func TestHostile_asksAndNeverReads(t *testing.T) {
 
 // An answer that waits holds the memory of itself, not that of its request.
 func TestHostile_largeRequestsForSmallAnswers(t *testing.T) {
-	const requests, bound = 200, 20 << 20
+	const requests, bound = 100, 10 << 20
 	e := start(t)
 	e.putFaults(t, faults.Rules{Twin: &faults.Twin{Hold: true}})
 	client := connect(t, e.options(t, module))
