@@ -125,6 +125,7 @@ func listen(t *testing.T, address string) net.Listener {
 // A port that is taken is told, waited for, served when it is free, and free again
 // in the end.
 func TestServer_portIsTaken(t *testing.T) {
+	t.Parallel()
 	log := logtest.New()
 	taken := listen(t, "127.0.0.1:0")
 	address := taken.Addr().String()
@@ -171,6 +172,7 @@ func TestServer_identicalFailuresAreFolded(t *testing.T) {
 
 // Who holds connections and says nothing holds up nobody for long.
 func TestServer_silentStrangers(t *testing.T) {
+	t.Parallel()
 	log := logtest.New()
 	_, stop := serve(t, "127.0.0.1:0", log)
 	address := served(t, log, 1)
