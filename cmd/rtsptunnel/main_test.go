@@ -75,16 +75,17 @@ func TestUnknownCommand(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, arg := range []string{"help", "--help", "-h", "run --help", "validate --help", "validate -h", "version --help", "healthcheck -h"} {
-		r := runs(t, nil, strings.Fields(arg)...)
-		if r.code != 0 || r.stderr != "" {
-			t.Errorf("%s: %+v", arg, r)
+		var stdout, stderr bytes.Buffer
+		code := run(strings.Fields(arg), &stdout, &stderr, func() int { t.Errorf("%s starts the module", arg); return 0 })
+		if code != 0 || stderr.Len() > 0 {
+			t.Errorf("%s: exit code %d, %s", arg, code, &stderr)
 		}
 		for _, v := range config.Variables {
-			if !regexp.MustCompile(`(?m)^  ` + v.Name + ` +\S`).MatchString(r.stdout) {
+			if !regexp.MustCompile(`(?m)^  ` + v.Name + ` +\S`).MatchString(stdout.String()) {
 				t.Errorf("%s does not tell %s", arg, v.Name)
 			}
 		}
-		for line := range strings.Lines(r.stdout) {
+		for line := range strings.Lines(stdout.String()) {
 			if len(line) > 120 {
 				t.Errorf("a line of %d: %s", len(line), line)
 			}
