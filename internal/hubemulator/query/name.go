@@ -30,7 +30,7 @@ func (p *parser) pathFrom(first token) (path, error) {
 			return path{}, err
 		}
 	}
-	member, err := p.member(first, twin)
+	member, err := p.member(first, p.form)
 	if err != nil {
 		return path{}, err
 	}
@@ -85,7 +85,7 @@ func (p *parser) member(t token, within form) (form, error) {
 	}
 	found, ok := within.members[strings.ToLower(name)]
 	if !ok {
-		return form{}, refuse(t, "a twin has no such member there")
+		return form{}, refuse(t, within.refusal())
 	}
 	return found, nil
 }

@@ -13,11 +13,36 @@ type parser struct {
 	scanner scanner
 	current token
 	from    Collection
+	form    form // of the documents
 	depth   int
 }
 
 // Parse reads a query. The error, if any, is an *Error.
 func Parse(text string) (*Query, error) {
+	p, err := newParser(text, twin)
+	if err != nil {
+		return nil, err
+	}
+	return p.query()
+}
+
+// ParseTarget reads the target condition of a configuration: what a query of devices
+// has after WHERE, about deviceId, tags and properties.reported alone. The error, if
+// any, is an *Error.
+func ParseTarget(text string) (*Query, error) {
+	p, err := newParser(text, target)
+	if err != nil {
+		return nil, err
+	}
+	p.from = Devices
+	q := &Query{From: Devices}
+	if q.where, err = p.condition(); err != nil {
+		return nil, err
+	}
+	return q, p.end()
+}
+
+func newParser(text string, f form) (*parser, error) {
 	query := []rune(text)
 	if len(query) > maxLength {
 		return nil, &Error{
@@ -25,9 +50,9 @@ func Parse(text string) (*Query, error) {
 			Reason: fmt.Sprintf("the query is longer than %d characters", maxLength),
 		}
 	}
-	p := &parser{scanner: scanner{query: query}}
+	p := &parser{scanner: scanner{query: query}, form: f}
 	p.advance()
-	return p.query()
+	return p, nil
 }
 
 func (p *parser) advance() {

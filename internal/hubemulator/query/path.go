@@ -1,6 +1,9 @@
 package query
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // path is the way to a value of a document.
 type path struct {
@@ -66,7 +69,24 @@ type form struct {
 	members map[string]form
 	// open says that everything may be below it.
 	open bool
+	// reason is why other members are refused; empty if a twin has none.
+	reason string
 }
+
+func (f form) refusal() string {
+	return cmp.Or(f.reason, "a twin has no such member there")
+}
+
+// target is the part of a twin that target conditions may name (Microsoft,
+// "Automatic IoT device and module management": twin tags and reported properties;
+// "Understand IoT Edge automatic deployments": deviceId).
+var target = form{reason: "target conditions are about deviceId, tags and properties.reported", members: map[string]form{
+	"deviceid": {name: "deviceId"},
+	"tags":     {name: "tags", open: true},
+	"properties": {name: "properties", reason: "target conditions know properties.reported alone", members: map[string]form{
+		"reported": {name: "reported", open: true},
+	}},
+}}
 
 // twin is the form of a twin (Microsoft, "Understand and use device twins in
 // IoT Hub", section "Device twins", and the same of modules).
@@ -86,6 +106,7 @@ var twin = form{members: map[string]form{
 	"version":                   {name: "version"},
 	"devicescope":               {name: "deviceScope"},
 	"tags":                      {name: "tags", open: true},
+	"configurations":            {name: "configurations", open: true},
 	"x509thumbprint": {name: "x509Thumbprint", members: map[string]form{
 		"primarythumbprint":   {name: "primaryThumbprint"},
 		"secondarythumbprint": {name: "secondaryThumbprint"},

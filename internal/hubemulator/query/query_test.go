@@ -322,7 +322,7 @@ func TestParse_refuses(t *testing.T) {
 		{where + "status.a = 1", "a", "no such member"},
 		{where + "property.reported.a = 1", "property", "no such member"},
 		{where + "properties.report.a = 1", "report", "no such member"},
-		{where + "configurations.[[c]].status = 'Applied'", "configurations", "no such member"},
+		{where + "jobs.[[c]].status = 'Applied'", "jobs", "no such member"},
 		{where + "devices = 1", "=", "a name after devices."},
 		{where + "devices.modules.deviceId = 'd'", "modules", "no such member"},
 		{"SELECT * FROM devices.modules WHERE devices.deviceId = 'd'", "deviceId", "go on with modules"},
@@ -418,6 +418,39 @@ func TestMatches_longListIsCheap(t *testing.T) {
 		document := query.Document{"tags": map[string]any{"n": json.Number(c.number)}}
 		if n := testing.AllocsPerRun(10, func() { q.Matches(document) }); n > few {
 			t.Errorf("%s in a list of 1,001 times %s: %.0f allocations, want %d at most", c.number, c.element, n, few)
+		}
+	}
+}
+
+// A target condition is what a query of devices has after WHERE, of what it may name.
+func TestParseTarget(t *testing.T) {
+	document := query.Document{
+		"deviceId": "d1", "tags": map[string]any{"site": "a", "n": json.Number("2")},
+		"properties": map[string]any{"reported": map[string]any{"v": "1"}},
+	}
+	for text, want := range map[string]bool{
+		"deviceId = 'd1'": true, "deviceid != 'd1'": false,
+		"tags.site = 'a' AND tags.n >= 2": true, "tags.site = 'b' OR NOT properties.reported.v = '2'": true,
+		"tags.missing = 'a'": false, "IS_DEFINED(tags.n)": true, "devices.tags.site IN ['a', 'c']": true,
+	} {
+		q, err := query.ParseTarget(text)
+		if err != nil || q.Matches(document) != want {
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                             "end of the query",
+		"status = 'enabled'":           "position 1, token status: target conditions are about",
+		"tags.a = 1 AND version > 1":   "token version",
+		"properties.desired.a = 1":     "position 12, token desired",
+		"tags.a = 1 tags.b = 2":        "position 12",
+		"SELECT * FROM devices":        "position 1, token SELECT",
+		strings.Repeat("(", 200) + "1": "nested",
+		strings.Repeat(" ", 9000):      "longer than",
+	} {
+		_, err := query.ParseTarget(text)
+		if _, ok := errors.AsType[*query.Error](err); !ok || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.30s: %v, want %q", text, err, want)
 		}
 	}
 }
