@@ -38,19 +38,20 @@ var mayImport = map[string][]string{
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.
-	"hubemulator":           {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "wholefile", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle", "hubemulator/telemetry", "hubemulator/mqttws"},
-	"hubemulator/broker":    {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry", "hubemulator/faults", "hubemulator/throttle"}, // what clients send
-	"hubemulator/control":   {"hubemulator/faults", "hubemulator/store", "hubemulator/telemetry"},                                            // a test drives the hub
-	"hubemulator/faults":    {},                                                                                                              // what shall go wrong; whoever serves clients asks it
-	"hubemulator/mqttws":    {},                                                                                                              // whom it gives its connections to is nobody's business there
-	"hubemulator/query":     {},
-	"hubemulator/rest":      {"hubemulator/broker", "hubemulator/faults", "hubemulator/query", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},
-	"hubemulator/sas":       {},
-	"hubemulator/statefile": {"wholefile"}, // files without meaning; the store is meaning without files
-	"hubemulator/store":     {},
-	"hubemulator/telemetry": {},
-	"hubemulator/throttle":  {}, // how often things may be asked for
-	"hubemulator/workload":  {"hubemulator/faults", "hubemulator/store"},
+	"hubemulator":            {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "wholefile", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle", "hubemulator/telemetry", "hubemulator/mqttws"},
+	"hubemulator/broker":     {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry", "hubemulator/faults", "hubemulator/throttle"}, // what clients send
+	"hubemulator/control":    {"hubemulator/faults", "hubemulator/store", "hubemulator/telemetry"},                                            // a test drives the hub
+	"hubemulator/deployment": {},                                                                                                              // what deployments say, without devices to say it to; manifest has the same rules a second time, and tests let each judge the other
+	"hubemulator/faults":     {},                                                                                                              // what shall go wrong; whoever serves clients asks it
+	"hubemulator/mqttws":     {},                                                                                                              // whom it gives its connections to is nobody's business there
+	"hubemulator/query":      {},
+	"hubemulator/rest":       {"hubemulator/broker", "hubemulator/faults", "hubemulator/query", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},
+	"hubemulator/sas":        {},
+	"hubemulator/statefile":  {"wholefile"}, // files without meaning; the store is meaning without files
+	"hubemulator/store":      {},
+	"hubemulator/telemetry":  {},
+	"hubemulator/throttle":   {}, // how often things may be asked for
+	"hubemulator/workload":   {"hubemulator/faults", "hubemulator/store"},
 
 	// Where things are wired.
 	"module":      {"config", "container", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue", "policy"},
@@ -119,19 +120,20 @@ var forTests = []string{"logtest", "hubtest", "schematest", "archtest", "packagi
 
 // pure packages import no network, no file and no process; with the exceptions.
 var pure = map[string][]string{
-	"reason":                nil,
-	"tunnelopen":            nil,
-	"twin":                  nil,
-	"report":                nil,
-	"bench/figures":         nil,
-	"policy":                {"net"}, // to join host and port, which is text
-	"jsontree":              nil,
-	"hubemulator/faults":    nil,
-	"hubemulator/query":     nil,
-	"hubemulator/sas":       {"net"}, // to split host and port, which is text
-	"hubemulator/store":     nil,
-	"hubemulator/telemetry": nil,
-	"hubemulator/throttle":  nil,
+	"reason":                 nil,
+	"tunnelopen":             nil,
+	"twin":                   nil,
+	"report":                 nil,
+	"bench/figures":          nil,
+	"policy":                 {"net"}, // to join host and port, which is text
+	"jsontree":               nil,
+	"hubemulator/faults":     nil,
+	"hubemulator/query":      nil,
+	"hubemulator/sas":        {"net"}, // to split host and port, which is text
+	"hubemulator/store":      nil,
+	"hubemulator/telemetry":  nil,
+	"hubemulator/throttle":   nil,
+	"hubemulator/deployment": nil,
 }
 
 // impure is what they must not import. net/http's constants and header type are
