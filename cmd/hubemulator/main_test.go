@@ -83,7 +83,7 @@ echo "exit code $?"
 	}
 	logtest.NoSecret(t, string(output))
 	for _, want := range []string{
-		"desired properties are at version 2", `"interval": 5`, "edge1/mymodule   Disconnected",
+		"desired properties are at version 2", `"interval": 5`, "edge1/mymodule     Disconnected",
 		"404 DeviceNotOnline (404103)", "exit code 1",
 	} {
 		if !strings.Contains(string(output), want) {

@@ -38,14 +38,15 @@ var mayImport = map[string][]string{
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.
-	"hubemulator":            {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "wholefile", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle", "hubemulator/telemetry", "hubemulator/mqttws"},
+	"hubemulator":            {"hubemulator/broker", "hubemulator/rest", "hubemulator/statefile", "hubemulator/store", "hubemulator/workload", "httpd", "localca", "wholefile", "hubemulator/control", "hubemulator/faults", "hubemulator/throttle", "hubemulator/telemetry", "hubemulator/mqttws", "hubemulator/rollout"},
 	"hubemulator/broker":     {"hubemulator/sas", "hubemulator/store", "hubemulator/telemetry", "hubemulator/faults", "hubemulator/throttle"}, // what clients send
 	"hubemulator/control":    {"hubemulator/faults", "hubemulator/store", "hubemulator/telemetry"},                                            // a test drives the hub
-	"hubemulator/deployment": {},                                                                                                              // what deployments say, without devices to say it to; manifest has the same rules a second time, and tests let each judge the other
 	"hubemulator/faults":     {},                                                                                                              // what shall go wrong; whoever serves clients asks it
 	"hubemulator/mqttws":     {},                                                                                                              // whom it gives its connections to is nobody's business there
 	"hubemulator/query":      {},
-	"hubemulator/rest":       {"hubemulator/broker", "hubemulator/faults", "hubemulator/query", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},
+	"hubemulator/rest":       {"hubemulator/broker", "hubemulator/deployment", "hubemulator/faults", "hubemulator/query", "hubemulator/rollout", "hubemulator/sas", "hubemulator/store", "hubemulator/throttle"},
+	"hubemulator/deployment": {},                                                                   // what deployments say, without devices to say it to; manifest has the same rules a second time, and tests let each judge the other
+	"hubemulator/rollout":    {"hubemulator/deployment", "hubemulator/query", "hubemulator/store"}, // target conditions are queries
 	"hubemulator/sas":        {},
 	"hubemulator/statefile":  {"wholefile"}, // files without meaning; the store is meaning without files
 	"hubemulator/store":      {},

@@ -39,7 +39,7 @@ etag             *
 d1       disabled   Disconnected   sas                    yes    never
 d2       enabled    Disconnected   selfSigned             no     never
 d3       enabled    Disconnected   certificateAuthority   no     never
-edge1    enabled    Disconnected   sas                    no     never
+edge1    enabled    Disconnected   sas                    yes    never
 `
 	if diff := cmp.Diff(want, e.must(t, "device", "list")); diff != "" {
 		t.Errorf("list (-want +got):\n%s", diff)
@@ -70,6 +70,8 @@ func TestModule_addShowListRemove(t *testing.T) {
 		t.Errorf("show differs from add:\n%s", cmp.Diff(shown, again))
 	}
 	want := `MODULE             CONNECTION     AUTH   LAST ACTIVITY
+edge1/$edgeAgent   Disconnected   sas    never
+edge1/$edgeHub     Disconnected   sas    never
 edge1/m1           Disconnected   sas    never
 edge1/rtsptunnel   Disconnected   sas    never
 `
@@ -77,13 +79,13 @@ edge1/rtsptunnel   Disconnected   sas    never
 		t.Errorf("list (-want +got):\n%s", diff)
 	}
 	var list []map[string]any
-	if err := json.Unmarshal([]byte(e.must(t, "module", "list", "--json", "edge1")), &list); err != nil || len(list) != 2 {
+	if err := json.Unmarshal([]byte(e.must(t, "module", "list", "--json", "edge1")), &list); err != nil || len(list) != 4 {
 		t.Errorf("list has %d modules (%v)", len(list), err)
 	}
 	e.must(t, "module", "rm", "edge1/m1")
 	e.refused(t, 1, []string{"read edge1/m1", "404 ModuleNotFound", "module list"}, "module", "show", "edge1/m1")
-	e.must(t, "module", "rm", "edge1/rtsptunnel")
-	if got := e.must(t, "module", "list", "edge1", "--json"); got != "[]\n" {
+	e.must(t, "device", "add", "d1")
+	if got := e.must(t, "module", "list", "d1", "--json"); got != "[]\n" {
 		t.Errorf("an empty list is %q", got)
 	}
 }

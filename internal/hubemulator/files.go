@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"rtsptunnel/internal/hubemulator/rollout"
 	"rtsptunnel/internal/hubemulator/statefile"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/localca"
@@ -85,6 +86,19 @@ func (h *Hub) keepState() error {
 	if err := h.state.Keep(h.store.Revision()); err != nil {
 		_ = h.state.Close() // the same error again, or nothing is lost
 		return fmt.Errorf("keep the hub's state: %w", err)
+	}
+	return nil
+}
+
+// rollOut begins to bring deployments to devices.
+func (h *Hub) rollOut() (err error) {
+	h.rollout, err = rollout.New(rollout.Options{
+		Store: h.store,
+		Drop:  h.broker.Drop,
+		Log:   component(h.options.Log, "rollout"),
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("take up the deployments: %w", err), h.state.Close())
 	}
 	return nil
 }

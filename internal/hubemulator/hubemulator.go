@@ -10,7 +10,8 @@
 // (the file they are kept in), broker (devices, over MQTT), mqttws (the way to
 // it by WebSocket), rest (services, over HTTPS), workload (modules that ask for
 // a trust bundle and signatures, over a unix socket and HTTP), sas (tokens),
-// telemetry (what devices sent, for inspection), faults (what shall go wrong, on
+// deployment (what deployments make of a device together), rollout (which of them
+// are in force where), telemetry (what devices sent, for inspection), faults (what shall go wrong, on
 // demand of a test), throttle (limits on rates), control (how a test drives all
 // this over HTTP, under /emulator/).
 //
@@ -19,8 +20,9 @@
 // sessions that outlive their connections; the registry, with keys,
 // thumbprints, etags and connection state; twins with tags, desired and
 // reported properties, $version and $metadata, in IoT Hub's limits; queries;
-// direct methods with connect and response timeouts; all this over REST with
-// IoT Hub's error bodies; statistics; trust bundle and signing. Off unless
+// direct methods with connect and response timeouts; deployments to one IoT Edge
+// device, and automatic ones, layered too, to many; all this over REST with IoT
+// Hub's error bodies; statistics; trust bundle and signing. Off unless
 // asked for: faults, and IoT Hub's limits on rates.
 //
 // The one authority for logins by CA-signed certificates is the hub's own, in
@@ -52,6 +54,7 @@ import (
 	"rtsptunnel/internal/httpd"
 	"rtsptunnel/internal/hubemulator/broker"
 	"rtsptunnel/internal/hubemulator/faults"
+	"rtsptunnel/internal/hubemulator/rollout"
 	"rtsptunnel/internal/hubemulator/statefile"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/hubemulator/telemetry"
@@ -137,6 +140,7 @@ type Hub struct {
 	throttle  *throttle.Limits // nil if not wanted
 
 	broker    *broker.Broker
+	rollout   *rollout.Rollout
 	listeners listeners
 	rest      *httpd.Server
 	workload  *httpd.Server
@@ -187,7 +191,10 @@ func (h *Hub) open() (err error) {
 	if h.listeners, err = listen(context.Background(), o, h.ca); err != nil {
 		return errors.Join(err, h.broker.Close())
 	}
-	if err := h.keepState(); err != nil {
+	if err = h.keepState(); err == nil {
+		err = h.rollOut()
+	}
+	if err != nil {
 		h.listeners.close()
 		return errors.Join(err, h.broker.Close())
 	}
@@ -215,9 +222,16 @@ func (h *Hub) close() error {
 }
 
 // AddModule makes the module, and its device, if missing, and returns the
-// module's generation id once that is kept. Errors: store.ErrInvalidID, wrapped,
+// module's generation id once that is kept. Options.EdgeDevice is made an IoT Edge
+// device. Errors: store.ErrInvalidID, wrapped,
 // for a name IoT Hub would refuse; that the state cannot be kept.
 func (h *Hub) AddModule(device, module string) (generationID string, err error) {
+	if device == h.options.EdgeDevice {
+		_, err := h.store.Create(store.ID{Device: device}, store.Settings{IoTEdge: true})
+		if err != nil && !errors.Is(err, store.ErrDeviceExists) {
+			return "", err
+		}
+	}
 	identity, err := h.store.Ensure(store.ID{Device: device, Module: module})
 	if err != nil {
 		return "", err

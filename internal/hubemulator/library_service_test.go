@@ -102,7 +102,10 @@ func TestLibraryService_registry(t *testing.T) {
 	module.ManagedBy = "somebody"
 	module = got[*iotservice.Module](t)(client.UpdateModule(ctx, module))
 	modules := got[[]*iotservice.Module](t)(client.ListModules(ctx, "d1"))
-	if diff := cmp.Diff([]*iotservice.Module{module}, modules); diff != "" || module.ManagedBy != "somebody" {
+	if len(modules) != 3 || modules[0].ModuleID != "$edgeAgent" || modules[1].ModuleID != "$edgeHub" {
+		t.Fatalf("modules %v, want those of every IoT Edge device first", modules)
+	}
+	if diff := cmp.Diff([]*iotservice.Module{module}, modules[2:]); diff != "" || module.ManagedBy != "somebody" {
 		t.Errorf("modules (-want +got):\n%s", diff)
 	}
 	stats := got[*iotservice.DeviceStats](t)(client.DeviceStats(ctx))

@@ -110,6 +110,7 @@ func (h *Hub) serve() {
 	api := rest.New(rest.Options{
 		Store:      h.store,
 		Broker:     h.broker,
+		Rollout:    h.rollout,
 		HostNames:  []string{o.HostName, defaultHostName},
 		PolicyName: policyName,
 		PolicyKey:  h.ownerKey,

@@ -16,6 +16,7 @@ require('./modules');
 require('./twins');
 require('./query');
 require('./methods');
+require('./configurations');
 require('./tokens');
 require('./device/logins');
 require('./device/twins');

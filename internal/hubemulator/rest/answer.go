@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 
+	"rtsptunnel/internal/hubemulator/deployment"
+	"rtsptunnel/internal/hubemulator/rollout"
 	"rtsptunnel/internal/hubemulator/store"
 )
 
@@ -19,20 +21,29 @@ const maxBody = 512 * 1024
 const (
 	codeArgumentInvalid   = "ArgumentInvalid"
 	codeBadDeviceResponse = "BadDeviceResponse"
-	codeDeviceExists      = "DeviceAlreadyExists"
-	codeDeviceNotFound    = "DeviceNotFound"
-	codeDeviceNotOnline   = "DeviceNotOnline"
-	codeGatewayTimeout    = "GatewayTimeout"
-	codeMessageTooLarge   = "MessageTooLarge"
-	codeModuleExists      = "ModuleAlreadyExistsOnDevice"
-	codeModuleNotFound    = "ModuleNotFound"
-	codeNotFound          = "NotFound"
-	codePrecondition      = "PreconditionFailed"
-	codeServerError       = "ServerError"
-	codeThrottling        = "ThrottlingException"
-	codeTooManyModules    = "TooManyModulesOnDevice"
-	codeUnauthorized      = "IotHubUnauthorizedAccess"
-	codeUnavailable       = "ServiceUnavailable"
+
+	codeConfigurationExists    = "ConfigurationAlreadyExists"
+	codeConfigurationImmutable = "CannotModifyImmutableConfigurationContent"
+	codeConfigurationNotFound  = "ConfigurationNotFound"
+	codeInvalidContent         = "InvalidConfigurationContent"
+	codeInvalidMetric          = "InvalidConfigurationCustomMetricsQuery"
+	codeInvalidTarget          = "InvalidConfigurationTargetCondition"
+	codeTooManyConfigurations  = "ConfigurationCountLimitExceeded"
+
+	codeDeviceExists    = "DeviceAlreadyExists"
+	codeDeviceNotFound  = "DeviceNotFound"
+	codeDeviceNotOnline = "DeviceNotOnline"
+	codeGatewayTimeout  = "GatewayTimeout"
+	codeMessageTooLarge = "MessageTooLarge"
+	codeModuleExists    = "ModuleAlreadyExistsOnDevice"
+	codeModuleNotFound  = "ModuleNotFound"
+	codeNotFound        = "NotFound"
+	codePrecondition    = "PreconditionFailed"
+	codeServerError     = "ServerError"
+	codeThrottling      = "ThrottlingException"
+	codeTooManyModules  = "TooManyModulesOnDevice"
+	codeUnauthorized    = "IotHubUnauthorizedAccess"
+	codeUnavailable     = "ServiceUnavailable"
 )
 
 var errPolicy = errors.New("unknown policy")
@@ -101,6 +112,33 @@ func fromStore(err error, id store.ID) error {
 		return invalid(err.Error())
 	default:
 		return err
+	}
+}
+
+// fromRollout turns an error of package rollout into a refusal; id is the
+// configuration's, or the device's.
+func fromRollout(err error, id string) error {
+	switch {
+	case errors.Is(err, store.ErrConfigurationNotFound):
+		return newError(http.StatusNotFound, codeConfigurationNotFound, id)
+	case errors.Is(err, store.ErrConfigurationExists):
+		return newError(http.StatusConflict, codeConfigurationExists, "Conflict: configuration "+id)
+	case errors.Is(err, store.ErrTooManyConfigurations):
+		return newError(http.StatusRequestEntityTooLarge, codeTooManyConfigurations, err.Error())
+	case errors.Is(err, rollout.ErrImmutable):
+		return newError(http.StatusBadRequest, codeConfigurationImmutable, err.Error())
+	case errors.Is(err, rollout.ErrTarget):
+		return newError(http.StatusBadRequest, codeInvalidTarget, err.Error())
+	case errors.Is(err, rollout.ErrMetric):
+		return newError(http.StatusBadRequest, codeInvalidMetric, err.Error())
+	case errors.Is(err, deployment.ErrContent):
+		return newError(http.StatusBadRequest, codeInvalidContent, err.Error())
+	case errors.Is(err, rollout.ErrSettings):
+		return invalid(err.Error())
+	case errors.Is(err, store.ErrNotEdge):
+		return invalid(id + " is not an Azure IoT Edge device")
+	default:
+		return fromStore(err, store.ID{Device: id})
 	}
 }
 

@@ -148,6 +148,13 @@ func queried(d twinDocument) query.Document {
 			document[name] = text
 		}
 	}
+	if len(d.Configurations) > 0 {
+		configurations := make(map[string]any, len(d.Configurations))
+		for id, c := range d.Configurations {
+			configurations[id] = map[string]any{"status": c.Status}
+		}
+		document["configurations"] = configurations
+	}
 	if d.Capabilities != nil {
 		document["capabilities"] = map[string]any{"iotEdge": d.Capabilities.IoTEdge}
 	}

@@ -128,6 +128,10 @@ func TestQuery_findsByEveryValue(t *testing.T) {
 	target := store.ID{Device: "d2", Module: "m2"}
 	e.ensure(t, target, store.ID{Device: "d3", Module: "m3"})
 	e.store.SetConnected(device, true)
+	statuses := map[string]map[string]string{"m2": {"a-configuration": "Applied"}}
+	if _, err := e.store.Deploy("d2", store.Deployment{Statuses: statuses}); err != nil {
+		t.Fatal(err)
+	}
 	for _, id := range []store.ID{device, target} {
 		update := store.TwinUpdate{
 			Tags:    store.Patch{"a-b": map[string]any{"c": json.Number("1.5")}, "off": false},
@@ -143,9 +147,10 @@ func TestQuery_findsByEveryValue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	only := map[string]string{"devices": "deviceId = 'd2'", "devices.modules": "deviceId = 'd2' AND moduleId = 'm2'"}
 	for collection, path := range map[string]string{"devices": "/twins/d2", "devices.modules": "/twins/d2/modules/m2"} {
 		twin := e.do(t, "GET", path+version, "")
-		got := e.query(t, "SELECT * FROM "+collection+" WHERE deviceId = 'd2'")
+		got := e.query(t, "SELECT * FROM "+collection+" WHERE "+only[collection])
 		if want := "[" + strings.TrimSpace(string(twin.body)) + "]\n"; string(got.body) != want {
 			t.Errorf("query and GET disagree:\n%s\n%s", got.body, want)
 		}
@@ -154,7 +159,7 @@ func TestQuery_findsByEveryValue(t *testing.T) {
 			t.Fatalf("only %d values: %v", len(conditions), conditions)
 		}
 		for _, condition := range conditions {
-			text := "SELECT * FROM " + collection + " WHERE deviceId = 'd2' AND " + condition
+			text := "SELECT * FROM " + collection + " WHERE " + only[collection] + " AND " + condition
 			if ids := found(t, e.query(t, text)); len(ids) != 1 {
 				t.Errorf("%s: found %v", text, ids)
 			}

@@ -1,14 +1,13 @@
 // Package rest is the service side of the hub: the part of IoT Hub's REST API
 // by which a service keeps the registry of devices and modules, reads and
-// changes twins, finds them by queries, calls direct methods and counts
-// devices.
+// changes twins, finds them by queries, calls direct methods, deploys modules to
+// IoT Edge devices and counts devices.
 //
 // Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API",
 // and what Microsoft's SDKs look at. All answers are JSON. Not emulated
 // (yet): changes of many devices in one request, policies other than the owner,
-// the modules $edgeAgent and $edgeHub that IoT Hub makes with an IoT Edge
-// device, parent scopes of devices, and calls from module to module. What
-// queries may say is in package query.
+// parent scopes of devices, and calls from module to module. What queries may say is
+// in package query, what deployments come to in packages rollout and deployment.
 //
 // What an answer tells of identities and twins is kept (see store.Store.Keep)
 // before it is sent, or the answer is 503 ServiceUnavailable.
@@ -34,6 +33,7 @@ import (
 
 	"rtsptunnel/internal/hubemulator/broker"
 	"rtsptunnel/internal/hubemulator/faults"
+	"rtsptunnel/internal/hubemulator/rollout"
 	"rtsptunnel/internal/hubemulator/sas"
 	"rtsptunnel/internal/hubemulator/store"
 	"rtsptunnel/internal/hubemulator/throttle"
@@ -45,6 +45,8 @@ type Options struct {
 	Store *store.Store
 	// Broker takes the method calls. Required.
 	Broker *broker.Broker
+	// Rollout brings deployments to devices. Required.
+	Rollout *rollout.Rollout
 	// HostNames are the names of the hub a token may be made for; the first is
 	// what it is called. At least one is required.
 	HostNames []string
@@ -75,6 +77,7 @@ func New(o Options) http.Handler {
 	// ServeMux matches the escaped path and unescapes each segment, so an id
 	// may hold a '/' or '%' as far as this package is concerned.
 	a.handleRegistry(mux)
+	a.handleConfigurations(mux)
 	for _, path := range []string{"/twins/{device}", "/twins/{device}/modules/{module}"} {
 		mux.HandleFunc("GET "+path, a.getTwin)
 		mux.HandleFunc("PATCH "+path, a.patchTwin)

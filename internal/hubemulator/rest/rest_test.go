@@ -18,6 +18,7 @@ import (
 
 	"rtsptunnel/internal/hubemulator/broker"
 	"rtsptunnel/internal/hubemulator/rest"
+	"rtsptunnel/internal/hubemulator/rollout"
 	"rtsptunnel/internal/hubemulator/sas"
 	"rtsptunnel/internal/hubemulator/store"
 )
@@ -56,6 +57,9 @@ func startWith(t *testing.T, o rest.Options) *env {
 	}
 	devices, err := broker.New(broker.Options{Store: e.store, HostName: hostName, Log: zerolog.Nop()})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Rollout, err = rollout.New(rollout.Options{Store: e.store, Drop: devices.Drop}); err != nil {
 		t.Fatal(err)
 	}
 	o.Store, o.Broker, o.HostNames = e.store, devices, []string{hostName, "localhost"}

@@ -42,6 +42,8 @@ func operation(r *http.Request) (kind throttle.Kind, cost int) {
 	switch {
 	case r.Method == http.MethodPost && path == "/devices/query":
 		return throttle.Queries, 1
+	case path == "/configurations" || strings.HasPrefix(path, "/configurations/"):
+		return throttle.Configurations, 1
 	case !strings.HasPrefix(path, "/twins/"):
 		return throttle.Registry, 1
 	case r.Method == http.MethodPost:

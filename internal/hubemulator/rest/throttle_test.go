@@ -66,6 +66,7 @@ func TestThrottle_byOperation(t *testing.T) {
 		{"PUT", "/devices/d2", `{"deviceId":"d2"}`, "/devices/d1"},
 		{"POST", twinPath + "/methods", large, "/twins/d1/methods"},
 		{"POST", "/devices/query", `{"query":"SELECT * FROM devices"}`, "/devices/query"},
+		{"GET", "/configurations", "", "/configurations/c"},
 	} {
 		if got := e.do(t, tt.method, tt.path+version, tt.body); got.status == 429 {
 			t.Errorf("%s %s: refused the first time", tt.method, tt.path)

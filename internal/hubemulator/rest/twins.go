@@ -30,6 +30,12 @@ type twinDocument struct {
 	Properties         propertiesDocument `json:"properties"`
 	Capabilities       *capabilities      `json:"capabilities,omitempty"` // these two of devices
 	DeviceScope        string             `json:"deviceScope,omitempty"`
+	// Configurations are those that target it, by id; of modules.
+	Configurations map[string]statusDocument `json:"configurations,omitempty"`
+}
+
+type statusDocument struct {
+	Status string `json:"status"`
 }
 
 type propertiesDocument struct {
@@ -58,6 +64,10 @@ func newTwinDocument(twin store.Twin) twinDocument {
 			Desired:  twin.Desired.WithMetadata(),
 			Reported: twin.Reported.WithMetadata(),
 		},
+		Configurations: make(map[string]statusDocument, len(twin.Configurations)),
+	}
+	for id, status := range twin.Configurations {
+		d.Configurations[id] = statusDocument{status}
 	}
 	if i.ID.Module == "" {
 		d.Capabilities, d.DeviceScope = &capabilities{IoTEdge: i.IoTEdge}, i.DeviceScope

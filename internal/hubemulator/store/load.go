@@ -28,8 +28,8 @@ func Load(text []byte) (*Store, error) {
 	if err := json.Unmarshal(text, &d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
-	if d.Format != format {
-		return nil, fmt.Errorf("%w: it has format %d, this program knows format %d only", ErrDocument, d.Format, format)
+	if d.Format < 1 || d.Format > format {
+		return nil, fmt.Errorf("%w: it has format %d, this program knows those from 1 to %d", ErrDocument, d.Format, format)
 	}
 	var whole document
 	if err := decode(text, &whole); err != nil {
@@ -68,7 +68,20 @@ func (d document) store() (*Store, error) {
 		if _, exists := s.entries[id]; exists {
 			return nil, fmt.Errorf("identity %d, %q: it is there twice", i+1, id)
 		}
-		s.entries[id] = document.entry()
+		s.add(document.entry())
+	}
+	for i, text := range d.Configurations {
+		var c Configuration
+		if err := decode(text, &c); err != nil {
+			return nil, fmt.Errorf("configuration %d: %w", i+1, err)
+		}
+		if err := c.check(); err != nil {
+			return nil, fmt.Errorf("configuration %d, %.64q: %w", i+1, c.ID, err)
+		}
+		if _, exists := s.configurations[c.ID]; exists {
+			return nil, fmt.Errorf("configuration %d, %q: it is there twice", i+1, c.ID)
+		}
+		s.configurations[c.ID] = c
 	}
 	for id := range s.entries {
 		if s.entries[id.device()] == nil {
@@ -76,6 +89,13 @@ func (d document) store() (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+func (c Configuration) check() error {
+	if !validConfigurationID(c.ID) || len(c.Content) == 0 || !isCount(c.Updates) {
+		return errors.New("its id, content or updates are missing or not good")
+	}
+	return nil
 }
 
 func (d entryDocument) check() error {
@@ -129,6 +149,8 @@ func (d entryDocument) entry() *entry {
 		reported: d.Reported.section(false),
 		updates:  d.Updates,
 		version:  d.Version,
+
+		configurations: d.Configurations,
 	}
 	if d.Subscriptions != nil {
 		e.subscriptions = make(map[string]bool, len(d.Subscriptions))

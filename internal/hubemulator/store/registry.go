@@ -19,6 +19,14 @@ const firstETag = 100_000_000
 // Hub would refuse, ErrSettings, ErrDeviceExists or ErrModuleExists, and for a
 // module ErrDeviceNotFound and ErrTooManyModules.
 func (s *Store) Create(id ID, settings Settings) (Identity, error) {
+	identity, err := s.createNew(id, settings)
+	if err == nil {
+		s.tellDevice(identity)
+	}
+	return identity, err
+}
+
+func (s *Store) createNew(id ID, settings Settings) (Identity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exists := s.entries[id]; exists {
@@ -28,11 +36,23 @@ func (s *Store) Create(id ID, settings Settings) (Identity, error) {
 		if _, err := s.find(id.device()); err != nil {
 			return Identity{}, err
 		}
-		if len(s.identities(func(other ID) bool { return isModuleOf(other, id.Device) })) >= maxModules {
+		if s.countModules(id.Device) >= maxModules {
 			return Identity{}, ErrTooManyModules
 		}
 	}
 	return s.create(id, settings)
+}
+
+// countModules counts the modules of a device, but for those that IoT Hub makes
+// with it. The caller holds the lock.
+func (s *Store) countModules(device string) int {
+	n := 0
+	for module := range s.modules[device] {
+		if module != EdgeAgent && module != EdgeHub {
+			n++
+		}
+	}
+	return n
 }
 
 func errExists(id ID) error {
@@ -42,7 +62,8 @@ func errExists(id ID) error {
 	return ErrModuleExists
 }
 
-// create makes an identity that does not exist yet. The caller holds the lock.
+// create makes an identity that does not exist yet, and with an IoT Edge device its
+// system modules. The caller holds the lock.
 func (s *Store) create(id ID, settings Settings) (Identity, error) {
 	if err := id.validate(); err != nil {
 		return Identity{}, err
@@ -60,10 +81,27 @@ func (s *Store) create(id ID, settings Settings) (Identity, error) {
 		updates:  1,
 		version:  1,
 	}
-	s.entries[id] = e
-	s.byName = nil
+	s.add(e)
 	s.changed(e)
-	return e.identity, nil
+	return e.identity, s.ensureSystemModules(e)
+}
+
+// ensureSystemModules makes $edgeAgent and $edgeHub, as IoT Hub does, if e is an
+// IoT Edge device without them.
+func (s *Store) ensureSystemModules(e *entry) error {
+	if !e.identity.IoTEdge {
+		return nil
+	}
+	for _, module := range []string{EdgeAgent, EdgeHub} {
+		id := ID{Device: e.identity.ID.Device, Module: module}
+		if s.entries[id] != nil {
+			continue
+		}
+		if _, err := s.create(id, Settings{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) nextETag() string {
@@ -96,6 +134,14 @@ func (s *Store) Ensure(id ID) (Identity, error) {
 // "*" is any. Errors, wrapped: ErrDeviceNotFound, ErrModuleNotFound, ErrETag,
 // ErrSettings.
 func (s *Store) Update(id ID, settings Settings, ifMatch string) (Identity, error) {
+	identity, err := s.update(id, settings, ifMatch)
+	if err == nil {
+		s.tellDevice(identity)
+	}
+	return identity, err
+}
+
+func (s *Store) update(id ID, settings Settings, ifMatch string) (Identity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, err := s.find(id)
@@ -113,6 +159,9 @@ func (s *Store) Update(id ID, settings Settings, ifMatch string) (Identity, erro
 	}
 	e.identity.Settings = settings
 	e.identity.ETag = s.nextETag()
+	if err := s.ensureSystemModules(e); err != nil {
+		return Identity{}, err // cannot be: their names are good
+	}
 	s.changed(e)
 	return e.identity, nil
 }
@@ -132,12 +181,10 @@ func (s *Store) Delete(id ID, ifMatch string) (gone []ID, err error) {
 	}
 	for other := range s.entries {
 		if other == id || id.Module == "" && other.Device == id.Device {
-			delete(s.entries, other)
+			s.remove(other)
 			gone = append(gone, other)
 		}
 	}
-	s.byName = nil
-	s.revision++
 	return gone, nil
 }
 
@@ -177,7 +224,13 @@ func (s *Store) Enabled(id ID) (Identity, error) {
 func (s *Store) Devices() []Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.identities(func(id ID) bool { return id.Module == "" })
+	list := []Identity{}
+	for id, e := range s.entries {
+		if id.Module == "" {
+			list = append(list, e.identity)
+		}
+	}
+	return byName(list)
 }
 
 // Modules returns the modules of a device, by name, or ErrDeviceNotFound.
@@ -187,22 +240,14 @@ func (s *Store) Modules(device string) ([]Identity, error) {
 	if _, err := s.find(ID{Device: device}); err != nil {
 		return nil, err
 	}
-	return s.identities(func(id ID) bool { return isModuleOf(id, device) }), nil
-}
-
-func isModuleOf(id ID, device string) bool {
-	return id.Module != "" && id.Device == device
-}
-
-// identities returns those that are wanted, by name. The caller holds the
-// lock.
-func (s *Store) identities(wanted func(ID) bool) []Identity {
 	list := []Identity{}
-	for id, e := range s.entries {
-		if wanted(id) {
-			list = append(list, e.identity)
-		}
+	for _, e := range s.modules[device] {
+		list = append(list, e.identity)
 	}
+	return byName(list), nil
+}
+
+func byName(list []Identity) []Identity {
 	slices.SortFunc(list, func(a, b Identity) int { return compareIDs(a.ID, b.ID) })
 	return list
 }

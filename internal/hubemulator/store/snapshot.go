@@ -10,15 +10,17 @@ import (
 
 // format is the number of the document's form. It is raised with every change of
 // the form, and Load takes up all forms from 1 on.
-const format = 1
+const format = 2
 
 // document is all that must outlive the process, as JSON. The entries have a
-// line each, by name.
+// line each, by name. Form 1 had no configurations.
 type document struct {
 	Format     int               `json:"format"`
 	Revision   int64             `json:"revision"`
 	Writes     int64             `json:"writes"` // Store.writes
 	Identities []json.RawMessage `json:"identities"`
+	// Configurations are of type Configuration, by id.
+	Configurations []json.RawMessage `json:"configurations"`
 }
 
 // entryDocument is one of document.Identities.
@@ -31,6 +33,8 @@ type entryDocument struct {
 	Version  int64           `json:"version"`
 	// Subscriptions are null if there is no session, and sorted.
 	Subscriptions []string `json:"subscriptions"`
+	// Configurations are statuses; left out if there are none.
+	Configurations map[string]string `json:"configurations,omitempty"`
 }
 
 type sectionDocument struct {
@@ -55,6 +59,13 @@ func (s *Store) Snapshot() (revision int64, snapshot io.WriterTo, err error) {
 		}
 		d.Identities = append(d.Identities, e.encoded)
 	}
+	for _, c := range s.allConfigurations() {
+		encoded, err := json.Marshal(c)
+		if err != nil {
+			return 0, nil, fmt.Errorf("encode configuration %s: %w", c.ID, err)
+		}
+		d.Configurations = append(d.Configurations, encoded)
+	}
 	return d.Revision, d, nil
 }
 
@@ -76,6 +87,8 @@ func (e *entry) document() entryDocument {
 		Reported: e.reported.document(),
 		Updates:  e.updates,
 		Version:  e.version,
+
+		Configurations: e.configurations,
 	}
 	if e.subscriptions != nil {
 		d.Subscriptions = slices.AppendSeq(make([]string, 0, len(e.subscriptions)), maps.Keys(e.subscriptions))
@@ -99,12 +112,17 @@ func (d document) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}
 	write(fmt.Appendf(nil, `{"format":%d,"revision":%d,"writes":%d,"identities":[`, d.Format, d.Revision, d.Writes))
-	separator := []byte("\n")
-	for _, entry := range d.Identities {
-		write(separator)
-		write(entry)
-		separator = []byte(",\n")
+	lines := func(list []json.RawMessage) {
+		separator := []byte("\n")
+		for _, line := range list {
+			write(separator)
+			write(line)
+			separator = []byte(",\n")
+		}
 	}
+	lines(d.Identities)
+	write([]byte("\n],\"configurations\":["))
+	lines(d.Configurations)
 	write([]byte("\n]}\n"))
 	return n, err
 }

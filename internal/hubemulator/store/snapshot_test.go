@@ -56,6 +56,13 @@ func fill(tb testing.TB, s *store.Store) {
 	must(s.Update(store.ID{Device: "edge"}, store.Settings{IoTEdge: true, Disabled: true, StatusReason: "ünlucky"}, "*"))
 	must(s.Create(store.ID{Device: "edge", Module: "m"}, store.Settings{ManagedBy: "iotEdge"}))
 	thumbprints := store.Authentication{Type: store.AuthSelfSigned, PrimaryThumbprint: "AB", SecondaryThumbprint: "CD"}
+	must(s.CreateConfiguration(store.Configuration{
+		ID: "c1", SchemaVersion: "1.0", Content: []byte(`{"modulesContent":{"$edgeAgent":{},"n":1.50}}`), TargetCondition: "*", Priority: 3,
+		Labels: map[string]string{"l": "<v>"}, Metrics: map[string]string{"q": "SELECT * FROM devices"},
+	}))
+	must(s.CreateConfiguration(store.Configuration{ID: "gone", Content: []byte(`{}`)}))
+	must(0, s.DeleteConfiguration("gone", ""))
+	must(s.Deploy("edge", store.Deployment{Statuses: map[string]map[string]string{"m": {"c1": "Targeted"}}}))
 	must(s.Create(store.ID{Device: "x509"}, store.Settings{Authentication: thumbprints}))
 	must(s.Create(store.ID{Device: "ca"}, store.Settings{Authentication: store.Authentication{Type: store.AuthAuthority}}))
 	must(s.Create(store.ID{Device: "gone"}, store.Settings{}))
@@ -286,11 +293,13 @@ func TestLoad_refused(t *testing.T) {
 		{"more", good + "{}", "after top-level value"},
 		{"no object", `[]`, "array"},
 		{"null", `null`, "format 0"},
-		{"newer", replace(`"format":1`, `"format":2`), "it has format 2"},
-		{"no format", replace(`"format":1,`, ``), "format 0"},
+		{"newer", replace(`"format":2`, `"format":3`), "it has format 3"},
+		{"no format", replace(`"format":2,`, ``), "format 0"},
 		{"no identities", `{"format":1,"revision":1,"writes":1}`, "identities"},
 		{"negative", replace(`"revision":`, `"revision":-`), "negative"},
-		{"unknown member", replace(`"format":1`, `"format":1,"later":1`), `"later"`},
+		{"unknown member", replace(`"format":2`, `"format":2,"later":1`), `"later"`},
+		{"unknown member of a configuration", replace(`"schemaVersion":`, `"later":1,"schemaVersion":`), "configuration 1"},
+		{"configuration's id", replace(`"id":"c1"`, `"id":"C1"`), `configuration 1, "C1"`},
 		{"unknown member within", replace(`"updates":`, `"later":1,"updates":`), `"later"`},
 		{"entry of another type", replace(`"identity":{`, `"identity":1,"x":{`), "identity 1:"},
 		{"null entry", `{"format":1,"revision":1,"writes":1,"identities":[null]}`, "identity 1"},
@@ -348,8 +357,9 @@ func TestLoad_firstForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := snapshot(t, s); got != firstForm {
-		t.Errorf("the document\n%s became\n%s", firstForm, got)
+	want := strings.Replace(strings.TrimSuffix(firstForm, "]}\n"), `"format":1`, `"format":2`, 1) + "],\"configurations\":[\n]}\n"
+	if got := snapshot(t, s); got != want {
+		t.Errorf("the document\n%s became\n%s, not\n%s", firstForm, got, want)
 	}
 }
 
@@ -357,6 +367,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(firstForm))
 	f.Add([]byte(`{"format":1,"revision":0,"writes":0,"identities":[]}`))
 	f.Add([]byte(`{"format":2}`))
+	f.Add([]byte(`{"format":2,"revision":1,"writes":0,"identities":[],"configurations":[` +
+		`{"id":"c","schemaVersion":"1.0","content":{},"targetCondition":"*","priority":1,"labels":null,"metrics":null,` +
+		`"created":"2025-10-01T00:00:00Z","updated":"2025-10-01T00:00:00Z","updates":1}]}`))
 	f.Add([]byte(`null`))
 	f.Add([]byte(``))
 	f.Add([]byte(strings.Replace(firstForm, `"members":{"a":{"updated":"2025-10-01T00:00:00Z","version":2}}`, `"members":{"a":null}`, 1)))

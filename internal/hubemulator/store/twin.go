@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"maps"
 )
 
 // ErrETag says that a change was asked for on condition of an etag that is no
@@ -25,6 +26,9 @@ type Twin struct {
 	Tags     map[string]any
 	Desired  Section
 	Reported Section
+	// Configurations are the statuses of configurations that target it, by id;
+	// nil if there are none.
+	Configurations map[string]string
 }
 
 // DesiredPatch is one change of the desired properties of one identity.
@@ -75,6 +79,9 @@ func (s *Store) UpdateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 		return Twin{}, err
 	}
 	s.notify(twin.Identity.Revision)
+	if u.Tags != nil {
+		s.tellDevice(twin.Identity)
+	}
 	return twin, nil
 }
 
@@ -91,14 +98,23 @@ func (s *Store) updateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	if u.Tags == nil && u.Desired == nil {
 		return e.twin(), nil
 	}
+	if err := s.change(e, u); err != nil {
+		return Twin{}, err
+	}
+	return e.twin(), nil
+}
+
+// change makes a change of the twin of e, and queues it for the observer. The caller
+// holds the lock. The error is ErrLimit, wrapped; after it nothing has changed.
+func (s *Store) change(e *entry, u TwinUpdate) error {
 	tags, err := e.changedTags(u)
 	if err != nil {
-		return Twin{}, err
+		return err
 	}
 	if u.Desired != nil {
 		change, err := e.changeDesired(u)
 		if err != nil {
-			return Twin{}, err
+			return err
 		}
 		if s.observe != nil {
 			change.revision = s.revision + 1 // the one that this change makes
@@ -109,7 +125,7 @@ func (s *Store) updateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	e.updates++
 	e.version++
 	s.changed(e)
-	return e.twin(), nil
+	return nil
 }
 
 // changedTags returns the tags after u, or ErrLimit.
@@ -147,18 +163,27 @@ func (e *entry) changeDesired(u TwinUpdate) (DesiredPatch, error) {
 // their new version, and the change's revision, for Keep. Errors: ErrLimit
 // (wrapped), ErrDeviceNotFound, ErrModuleNotFound; after them nothing has changed.
 func (s *Store) PatchReported(id ID, patch Patch) (version, revision int64, err error) {
+	version, identity, err := s.patchReported(id, patch)
+	if err != nil {
+		return 0, 0, err
+	}
+	s.tellDevice(identity)
+	return version, identity.Revision, nil
+}
+
+func (s *Store) patchReported(id ID, patch Patch) (version int64, identity Identity, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, err := s.find(id)
 	if err != nil {
-		return 0, 0, err
+		return 0, Identity{}, err
 	}
 	if err := e.reported.merge(patch); err != nil {
-		return 0, 0, err
+		return 0, Identity{}, err
 	}
 	e.version++
 	s.changed(e)
-	return e.reported.version, e.identity.Revision, nil
+	return e.reported.version, e.identity, nil
 }
 
 func (e *entry) twin() Twin {
@@ -171,6 +196,8 @@ func (e *entry) twin() Twin {
 		Tags:     cloneObject(e.tags),
 		Desired:  e.desired.copy(),
 		Reported: e.reported.copy(),
+
+		Configurations: maps.Clone(e.configurations),
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	Methods                 // metered, see MethodCost
 	Registry                // create, get, list, update, delete, count
 	Queries
+	Configurations // create, list, update, delete, test
 )
 
 // Rate is a token bucket: Burst operations at once, and PerSecond more each
@@ -44,6 +45,8 @@ func S1() map[Kind]Rate {
 		Methods:     {160 / meterKB, 160 / meterKB}, // 160 KB a second
 		Registry:    {100 / 60.0, 100},
 		Queries:     {20 / 60.0, 20},
+
+		Configurations: {20 / 60.0, 20},
 	}
 }
 
