@@ -57,8 +57,9 @@ var mayImport = map[string][]string{
 	// Where things are wired.
 	"module":      {"config", "container", "edge", "tunnel", "tunnelopen", "camera", "wsconn", "twin", "report", "reason", "health", "logqueue", "policy"},
 	"demo":        {"module", "hubemulator", "hubclient", "rtsptest", "gateway", "httpd", "localca"},
-	"hubctl":      {"hubclient"},             // an operator's verbs, for any hub: it must not know which
-	"manifestctl": {"manifest", "wholefile"}, // an operator's verbs, for files; wholefile: a result is there whole or not at all
+	"hubaccess":   {"hubclient"},                                       // how an operator names a hub is one thing in all commands
+	"hubctl":      {"hubaccess", "hubclient"},                          // an operator's verbs, for any hub: it must not know which
+	"manifestctl": {"hubaccess", "hubclient", "manifest", "wholefile"}, // an operator's verbs, for files, and to bring them to a hub; wholefile: a result is there whole or not at all
 	"archtest":    {},
 
 	// What is in the images is told from outside, by a program that is in none.

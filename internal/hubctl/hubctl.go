@@ -21,8 +21,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"regexp"
-	"slices"
+
+	"rtsptunnel/internal/hubaccess"
 )
 
 // Exit codes of Main.
@@ -48,7 +48,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		_, _ = fmt.Fprintf(stderr, "hubemulator: %v\nSee %s --help.\n", usage, name)
 		return exitUsage
 	default:
-		_, _ = fmt.Fprintf(stderr, "hubemulator: %v\n%s", err, advice(err))
+		_, _ = fmt.Fprintf(stderr, "hubemulator: %v\n%s", err, hubaccess.Advice(err))
 		return exitFailed
 	}
 }
@@ -58,8 +58,8 @@ func (s *session) run(ctx context.Context, args []string) (name string, err erro
 	if len(args) == 0 {
 		return "hubemulator", usagef("no command given")
 	}
-	if slices.ContainsFunc(args, secret.MatchString) {
-		return "hubemulator", usagef("%s", refusal)
+	if err := hubaccess.CheckArguments(args); err != nil {
+		return "hubemulator", usagef("%w. A payload, twin\nor tags with a key in it go by a file too.", err)
 	}
 	v, rest, ok := find(args)
 	if !ok {
@@ -106,12 +106,3 @@ func (e *usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
-
-// secret matches connection strings, tokens and their parts.
-var secret = regexp.MustCompile(`(?i)SharedAccess(Key|Signature)|HostName=.*;`)
-
-const refusal = `an argument holds what looks like a connection string or a key, and was not read.
-Every user of this machine sees the arguments of a running program, and shells keep
-them. Set the environment variable HUB_CONNECTION_STRING, or put the connection string
-into a file of your own and name it by --connection-string-file FILE. A payload, twin
-or tags with a key in it go by a file too.`

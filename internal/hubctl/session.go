@@ -2,14 +2,13 @@ package hubctl
 
 import (
 	"bytes"
-	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
+	"rtsptunnel/internal/hubaccess"
 	"rtsptunnel/internal/hubclient"
 )
 
@@ -19,10 +18,9 @@ type session struct {
 	stdout io.Writer
 	getenv func(string) string
 
-	args           []string // of the verb
-	connectionFile string
-	caFile         string
-	json           bool
+	args   []string // of the verb
+	access hubaccess.Access
+	json   bool
 
 	client *hubclient.Client // nil until hub is called
 }
@@ -32,8 +30,7 @@ func (s *session) prepare(v verb) (*flag.FlagSet, action) {
 	flags := flag.NewFlagSet(v.name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // Main prints errors and help
 	do := v.define(s, flags)
-	flags.StringVar(&s.connectionFile, "connection-string-file", "", "`FILE` with the hub's connection string, instead of HUB_CONNECTION_STRING")
-	flags.StringVar(&s.caFile, "ca-file", "", "`FILE` with certificates (PEM) of authorities to trust besides the system's")
+	s.access.Flags(flags)
 	flags.BoolVar(&s.json, "json", false, "write JSON, for programs")
 	return flags, do
 }
@@ -46,94 +43,24 @@ func (s *session) close() {
 
 // hub returns the client. Call it when all arguments are known to be good.
 func (s *session) hub() (*hubclient.Client, error) {
-	text, source, err := s.connectionString()
+	client, err := s.access.Open(s.getenv)
 	if err != nil {
-		return nil, err
+		return nil, &usageError{err}
 	}
-	roots, err := s.roots()
-	if err != nil {
-		return nil, err
-	}
-	if s.client, err = hubclient.New(text, hubclient.Options{Roots: roots}); err != nil {
-		return nil, usagef("%s: %w", source, err)
-	}
-	return s.client, nil
+	s.client = client
+	return client, nil
 }
-
-// connectionString returns it and where it is from.
-func (s *session) connectionString() (text, source string, err error) {
-	const variable = "HUB_CONNECTION_STRING"
-	if s.connectionFile != "" {
-		b, err := readFile(s.connectionFile)
-		if err != nil {
-			return "", "", usagef("--connection-string-file: %w", err)
-		}
-		return string(b), s.connectionFile, nil
-	}
-	if text = s.getenv(variable); text == "" {
-		return "", "", usagef("which hub? Set %s, or name a file by --connection-string-file; an emulator's is the first line that hubemulator serve prints", variable)
-	}
-	return text, variable, nil
-}
-
-// roots are nil, which is the system's, unless a file is named.
-func (s *session) roots() (*x509.CertPool, error) {
-	source, name := "--ca-file", s.caFile
-	for _, variable := range []string{"HUB_CA_FILE", "CA_FILE"} {
-		if name == "" {
-			source, name = variable, s.getenv(variable)
-		}
-	}
-	if name == "" {
-		return nil, nil //nolint:nilnil // nil is a pool: the system's
-	}
-	pem, err := readFile(name)
-	if err != nil {
-		return nil, usagef("%s: %w", source, err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool() // a machine that trusts nobody
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, usagef("%s: %s holds no certificate in PEM", source, name)
-	}
-	return roots, nil
-}
-
-// maxInput is far above what a hub takes, in bytes.
-const maxInput = 1 << 20
 
 // input reads the file that a flag names; "-" is standard input.
 func (s *session) input(flagName, name string) ([]byte, error) {
 	b, err := []byte(nil), error(nil)
 	if name == "-" {
-		b, err = readLimited(s.stdin)
+		b, err = hubaccess.ReadLimited(s.stdin)
 	} else {
-		b, err = readFile(name)
+		b, err = hubaccess.ReadFile(name)
 	}
 	if err != nil {
 		return nil, usagef("--%s: %w", flagName, err)
-	}
-	return b, nil
-}
-
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name) //nolint:gosec // the caller of the command names the file
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return readLimited(f)
-}
-
-func readLimited(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxInput+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxInput {
-		return nil, fmt.Errorf("more than %d KB is more than any hub takes", maxInput>>10)
 	}
 	return b, nil
 }

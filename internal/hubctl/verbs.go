@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"rtsptunnel/internal/hubaccess"
 )
 
 // verb is one thing the command does.
@@ -44,10 +46,7 @@ func find(args []string) (v verb, rest []string, ok bool) {
 // Usage lists the verbs, a line each, and says where they get their connection.
 func Usage() string { return list(verbs) + "\n" + environment }
 
-const environment = `The hub's connection string comes from the environment variable
-HUB_CONNECTION_STRING or from --connection-string-file FILE, never from an argument.
-An emulator's certificate (ca.pem) is named by --ca-file FILE, HUB_CA_FILE or CA_FILE;
-what the system trusts is trusted besides. Exit codes: 0 done; 1 the hub, or the way to
+const environment = hubaccess.Help + ` Exit codes: 0 done; 1 the hub, or the way to
 it, failed; 2 the command will not do as it stands, and nothing was asked of the hub.
 `
 

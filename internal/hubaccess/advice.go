@@ -1,4 +1,4 @@
-package hubctl
+package hubaccess
 
 import (
 	"crypto/tls"
@@ -12,8 +12,9 @@ import (
 	"rtsptunnel/internal/hubclient"
 )
 
-// advice says what to do about an error, in a line of its own; empty if nobody knows.
-func advice(err error) string {
+// Advice says what to do about an error of hubclient, in a line of its own; empty if
+// nobody knows.
+func Advice(err error) string {
 	text := adviceOnWay(err)
 	if e, ok := errors.AsType[*hubclient.Error](err); ok {
 		text = adviceOnAnswer(e)
@@ -54,6 +55,9 @@ const (
 	numberOffline = 404103
 	codeOffline   = "DeviceNotOnline"
 	codeNoModule  = "ModuleNotFound"
+
+	codeNoConfiguration     = "ConfigurationNotFound"
+	codeConfigurationExists = "ConfigurationAlreadyExists"
 )
 
 // adviceOnAnswer is for what a hub refused.
@@ -66,6 +70,9 @@ func adviceOnAnswer(e *hubclient.Error) string {
 	case http.StatusNotFound:
 		return adviceOnMissing(e)
 	case http.StatusConflict:
+		if e.Code == codeConfigurationExists {
+			return "Somebody has made one of that id meanwhile: try again."
+		}
 		return "It exists already: hubemulator device show, or module show, tells what it is."
 	case http.StatusPreconditionFailed:
 		return "Somebody has changed it meanwhile: read it again, and give its new etag."
@@ -83,6 +90,8 @@ func adviceOnMissing(e *hubclient.Error) string {
 	switch {
 	case e.Number == numberOffline || strings.HasPrefix(e.Code, codeOffline):
 		return "It is offline, or has not asked for methods: start it, or wait longer for it by --connect-timeout."
+	case e.Code == codeNoConfiguration:
+		return "Somebody has deleted it meanwhile: try again."
 	case e.Code == codeNoModule:
 		return "See which there are by hubemulator module list DEVICE; make it by hubemulator module add DEVICE/MODULE."
 	}
