@@ -89,7 +89,7 @@ func (d *demo) start(ctx context.Context) error {
 		{"hub emulator", d.startHub},
 		{"cameras", d.startCameras},
 		{"gateway", d.startGateway},
-		{"module twin", d.writeTwin},
+		{"deployment", d.deploy},
 		{"edge module", d.startModule},
 		{"hub connection", d.awaitModule},
 	} {
@@ -206,19 +206,21 @@ func (d *demo) startGateway(ctx context.Context) (string, error) {
 	return "waits for tunnels on " + d.base, nil
 }
 
-// writeTwin gives the module its cameras, as a deployment would.
-func (d *demo) writeTwin(ctx context.Context) (string, error) {
-	if _, err := d.hub.AddModule(deviceID, moduleID); err != nil {
+// deploy registers the edge device and applies a deployment to it, as an operator
+// would: it makes the module and names its cameras.
+func (d *demo) deploy(ctx context.Context) (string, error) {
+	device := hubclient.Registration{DeviceID: deviceID, Capabilities: &hubclient.Capabilities{IoTEdge: true}}
+	if _, err := d.client.Register(ctx, device); err != nil {
 		return "", err
 	}
-	patch, err := d.desired()
+	content, err := d.content()
 	if err != nil {
 		return "", err
 	}
-	if _, err := d.client.PatchDesired(ctx, d.identity(), patch); err != nil {
+	if err := d.client.ApplyContent(ctx, deviceID, content); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("desired properties of %s name the cameras", d.identity()), nil
+	return fmt.Sprintf("applied to %s: module %s with its cameras", deviceID, moduleID), nil
 }
 
 func (d *demo) identity() hubclient.Identity {

@@ -281,7 +281,7 @@ func TestDemo_noSuchModule(t *testing.T) {
 // Ctrl-C in the middle of the start, after each step: a clear line, exit code 0,
 // nothing left.
 func TestDemo_interruptedWhileStarting(t *testing.T) {
-	for _, step := range []string{"ports", "hub emulator", "cameras", "gateway", "module twin", "edge module"} {
+	for _, step := range []string{"ports", "hub emulator", "cameras", "gateway", "deployment", "edge module"} {
 		t.Run(step, func(t *testing.T) {
 			tempDir(t)
 			out := logtest.New()

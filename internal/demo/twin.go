@@ -16,8 +16,27 @@ const (
 	pollTime  = 50 * time.Millisecond
 )
 
+// content is the deployment: a whole one, but for what an edge agent would want to
+// start containers.
+func (d *demo) content() (json.RawMessage, error) {
+	desired, err := d.desired()
+	if err != nil {
+		return nil, err
+	}
+	module := map[string]any{
+		"type": "docker", "status": "running", "restartPolicy": "always",
+		"settings": map[string]any{"image": moduleID + ":demo"},
+	}
+	section := func(desired any) map[string]any { return map[string]any{"properties.desired": desired} }
+	return json.Marshal(map[string]any{"modulesContent": map[string]any{
+		"$edgeAgent": section(map[string]any{"schemaVersion": "1.1", "modules": map[string]any{moduleID: module}}),
+		"$edgeHub":   section(map[string]any{"schemaVersion": "1.2", "routes": map[string]any{}}),
+		moduleID:     section(desired),
+	}})
+}
+
 // desired are the module's desired properties.
-func (d *demo) desired() (json.RawMessage, error) {
+func (d *demo) desired() (map[string]any, error) {
 	cameras := map[string]any{}
 	for _, s := range d.sites {
 		host, port, err := net.SplitHostPort(s.camera.Addr())
@@ -30,7 +49,7 @@ func (d *demo) desired() (json.RawMessage, error) {
 		}
 		cameras[s.name] = map[string]any{"host": host, "port": number, "localPort": s.localPort, "maxTunnels": 64}
 	}
-	return json.Marshal(map[string]any{"cameras": cameras})
+	return map[string]any{"cameras": cameras}, nil
 }
 
 // awaitModule waits until the module acknowledges its cameras, which it does when
