@@ -17,7 +17,7 @@ import (
 const usage = `Usage: tunnelctl COMMAND [flags]
 
   demo       the whole product on this machine: watch two cameras through tunnels
-  manifest   make deployment manifests from templates, judge them, put layers together
+  manifest   make deployment manifests from templates, judge, merge and apply them
 
 tunnelctl COMMAND --help says more.
 `
@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return demo.Main(ctx, args[1:], stdout, stderr)
 	}
 	if len(args) > 0 && args[0] == "manifest" {
-		return manifestctl.Main(args[1:], stdout, stderr, os.LookupEnv) //nolint:forbidigo // package config is the edge module's; templates have variables of any name
+		return manifestctl.Main(ctx, args[1:], stdout, stderr, os.LookupEnv) //nolint:forbidigo // package config is the edge module's; templates have variables of any name
 	}
 	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
 		_, _ = io.WriteString(stdout, usage)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 
 	"rtsptunnel/internal/hubclient"
 )
@@ -129,10 +130,8 @@ into a file of your own and name it by --connection-string-file FILE`)
 
 // CheckArguments refuses arguments that look like secrets, before anything repeats them.
 func CheckArguments(args []string) error {
-	for _, arg := range args {
-		if secret.MatchString(arg) {
-			return errSecret
-		}
+	if slices.ContainsFunc(args, secret.MatchString) {
+		return errSecret
 	}
 	return nil
 }

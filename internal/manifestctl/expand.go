@@ -1,6 +1,7 @@
 package manifestctl
 
 import (
+	"context"
 	"flag"
 
 	"rtsptunnel/internal/manifest"
@@ -18,11 +19,11 @@ placeholders, and whatever validate finds, is an error, and then there is no res
 	define: defineExpand,
 }
 
-func defineExpand(s *session, flags *flag.FlagSet) func([]string) error {
+func defineExpand(s *session, flags *flag.FlagSet) action {
 	s.templateFlags(flags)
 	s.outputFlag(flags)
 	s.judgeFlags(flags)
-	return func(files []string) error {
+	return func(_ context.Context, files []string) error {
 		m, problems := manifest.Expand(s.source(files[0]))
 		if m != nil {
 			problems = append(problems, s.judge(m)...)

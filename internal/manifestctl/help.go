@@ -18,8 +18,8 @@ func Usage() string {
 A manifest is a full or layered deployment of IoT Edge, for any modules, or a deployment
 as az iot edge deployment show prints it; a template is what iotedgedev and VS Code
 expand. Results go to standard output, messages to standard error. Exit codes: 0 done;
-1 a file, or what is in it, will not do, and there is no result; 2 the command will not
-do as it stands.
+1 a file, or what is in it, will not do, and there is no result, or the hub failed; 2
+the command will not do as it stands.
 
 ` + group + ` COMMAND --help says more.
 `

@@ -12,10 +12,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"rtsptunnel/internal/manifest"
 	"rtsptunnel/internal/manifestctl"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // env is what a user of the command has around it.
 type env struct {
@@ -45,7 +48,7 @@ func (e *env) run(t *testing.T, args ...string) (code int, stdout, stderr string
 	if e.stdout != nil {
 		w = e.stdout
 	}
-	code = manifestctl.Main(args, w, &errs, func(name string) (string, bool) {
+	code = manifestctl.Main(t.Context(), args, w, &errs, func(name string) (string, bool) {
 		value, ok := e.variables[name]
 		return value, ok
 	})

@@ -1,6 +1,7 @@
 package manifestctl
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ type shown struct {
 	explain bool
 }
 
-func defineMerge(s *session, flags *flag.FlagSet) func([]string) error {
+func defineMerge(s *session, flags *flag.FlagSet) action {
 	var show shown
 	s.templateFlags(flags)
 	s.outputFlag(flags)
@@ -44,7 +45,7 @@ func defineMerge(s *session, flags *flag.FlagSet) func([]string) error {
 	flags.BoolVar(&show.modules, "modules", false, "write the device's modules")
 	flags.StringVar(&show.twin, "twin", "", "write the desired properties of module `NAME`")
 	flags.BoolVar(&show.explain, "explain", false, "write which file each value is from")
-	return func(files []string) error {
+	return func(_ context.Context, files []string) error {
 		if show.modules && (show.explain || show.twin != "") {
 			return usagef("--modules stands alone: it is not for --twin and --explain")
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"rtsptunnel/internal/hubaccess"
 	"rtsptunnel/internal/manifest"
 	"rtsptunnel/internal/wholefile"
 )
@@ -24,6 +25,13 @@ type session struct {
 	json     bool
 	strict   bool
 	tunnels  names
+	access   hubaccess.Access
+}
+
+// getenv is a variable, or nothing.
+func (s *session) getenv(name string) string {
+	value, _ := s.lookup(name)
+	return value
 }
 
 // names is a flag that may be given several times.

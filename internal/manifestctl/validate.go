@@ -1,6 +1,7 @@
 package manifestctl
 
 import (
+	"context"
 	"flag"
 	"fmt"
 
@@ -24,11 +25,11 @@ type verdict struct {
 	Warnings manifest.Problems `json:"warnings"`
 }
 
-func defineValidate(s *session, flags *flag.FlagSet) func([]string) error {
+func defineValidate(s *session, flags *flag.FlagSet) action {
 	s.templateFlags(flags)
 	s.judgeFlags(flags)
 	flags.BoolVar(&s.json, "json", false, "write the findings to standard output as JSON, for programs")
-	return func(files []string) error {
+	return func(_ context.Context, files []string) error {
 		m, problems := manifest.Load(s.source(files[0]))
 		if m != nil {
 			problems = append(problems, s.judge(m)...)

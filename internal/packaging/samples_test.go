@@ -245,7 +245,7 @@ func TestRollout_tunnelctl(t *testing.T) {
 		}
 		ran++
 		var out, complaints bytes.Buffer
-		code := manifestctl.Main(strings.Fields(args), &out, &complaints, func(string) (string, bool) { return "", false })
+		code := manifestctl.Main(t.Context(), strings.Fields(args), &out, &complaints, func(string) (string, bool) { return "", false })
 		if code != 0 || strings.Contains(complaints.String(), "deploy/") {
 			t.Errorf("%s: exit code %d: %s", command, code, &complaints)
 		}
