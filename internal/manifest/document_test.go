@@ -96,6 +96,7 @@ func TestValidate_documents(t *testing.T) {
 			"modulesContent/x/properties.desired/a?[31m: has a name that IoT Hub does not take in a twin",
 			"modulesContent/x/properties.desired/list/0/b.c: has a name that IoT Hub does not take in a twin",
 		},
+		`{"modulesContent": {"$edgeAgent": {}, "$edgeHub": {"properties.desired.routes.r": "FROM /messages/modules/elsewhere/* INTO BrokeredEndpoint('/modules/there/inputs/in')"}}}`: {},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.schemaVersion": "1.1"}}}`: {
 			"modulesContent/$edgeAgent/properties.desired.schemaVersion: is not among what the documents have in layers",
 		},

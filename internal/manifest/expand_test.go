@@ -90,6 +90,22 @@ func TestExpand_precedence(t *testing.T) {
 	}
 }
 
+// Variables that are called as words of manifests are, and $NAME that nobody sets, as
+// in a route's condition, change nothing.
+func TestExpand_words(t *testing.T) {
+	m := expand(t, manifest.Source{
+		File: solution + "deployment.template.json", EnvFile: solution + "site.env",
+		Lookup: variables(map[string]string{"edgeAgent": "x", "edgeHub": "x", "upstream": "x", "schema": "x"}),
+	})
+	want, err := os.ReadFile(solution + "expanded/deployment.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(m.JSON())); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // folder writes files into a new folder, and returns it.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()

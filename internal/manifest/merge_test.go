@@ -55,6 +55,7 @@ func TestMerge_twins(t *testing.T) {
 		{"the highest last", `{"a": 1}`, []string{`"properties.desired.a": 2`, `"properties.desired.a": 3`}, `{"a":3}`},
 		{"a part over a whole", `{"a": 1}`, []string{`"properties.desired": {"b": 1}`, `"properties.desired.c": 3`}, `{"b":1,"c":3}`},
 		{"a whole over a part", `{"a": 1}`, []string{`"properties.desired.c": 3`, `"properties.desired": {"b": 1}`}, `{"b":1}`},
+		{"the whole before its parts", `{"a": 1}`, []string{`"properties.desired.c.d": 4, "properties.desired.c": {"e": 5}, "properties.desired": {"b": 1}`}, `{"b":1,"c":{"e":5,"d":4}}`},
 		{"numbers as written", `{"a": 1.50}`, []string{`"properties.desired.b": 1e3`}, `{"a":1.50,"b":1e3}`},
 	} {
 		var layers []manifest.Deployment
