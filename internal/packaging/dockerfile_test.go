@@ -126,6 +126,7 @@ func TestDockerfiles_brokenRules(t *testing.T) {
 		{`ENTRYPOINT ["/rtsptunnel"]`, "ENTRYPOINT /rtsptunnel", "ENTRYPOINT"},
 		{"USER 65532:65532", "RUN /rtsptunnel version\nUSER 65532:65532", "in the image's own stage"},
 		{"USER 65532:65532", "ENV RTSPTUNNEL_METRIC_LISTEN=off\nUSER 65532:65532", "RTSPTUNNEL_METRIC_LISTEN"},
+		{"RUN go mod download", "RUN RTSPTUNNEL_CAFILE=/x go mod download", "RTSPTUNNEL_CAFILE"},
 		{"USER 65532:65532", "EXPOSE 9600\nUSER 65532:65532", "EXPOSE"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
@@ -374,14 +375,18 @@ func healthcheck(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 
 // environment: a variable that nobody reads would be a default that nobody gets.
 func environment(_ *testing.T, d dockerfile, complain func(string, ...any)) {
-	known := func(name string) bool {
-		return slices.ContainsFunc(config.Variables, func(v config.Variable) bool { return v.Name == name })
-	}
+	var named []string
 	for _, i := range d.last().all("ENV") {
 		for _, m := range regexp.MustCompile(`(\w+)=`).FindAllStringSubmatch(i.rest, -1) {
-			if !known(m[1]) {
-				complain("%s: package config has no %s", i, m[1])
-			}
+			named = append(named, m[1])
+		}
+	}
+	for _, i := range d.every() {
+		named = append(named, regexp.MustCompile(`\b(RTSPTUNNEL|IOTEDGE)_\w+`).FindAllString(i.rest, -1)...)
+	}
+	for _, name := range named {
+		if !slices.ContainsFunc(config.Variables, func(v config.Variable) bool { return v.Name == name }) {
+			complain("package config has no variable %s", name)
 		}
 	}
 }
