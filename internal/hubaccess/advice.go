@@ -91,7 +91,7 @@ func adviceOnMissing(e *hubclient.Error) string {
 	case e.Number == numberOffline || strings.HasPrefix(e.Code, codeOffline):
 		return "It is offline, or has not asked for methods: start it, or wait longer for it by --connect-timeout."
 	case e.Code == codeNoConfiguration:
-		return "Somebody has deleted it meanwhile: try again."
+		return "See which there are by hubemulator deployment list."
 	case e.Code == codeNoModule:
 		return "See which there are by hubemulator module list DEVICE; make it by hubemulator module add DEVICE/MODULE."
 	}

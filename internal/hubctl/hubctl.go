@@ -1,6 +1,6 @@
 // Package hubctl is what the command hubemulator does besides serving: an operator's
-// verbs for the registry, twins, direct methods and queries of an IoT Hub. All go
-// through hubclient, so that a real hub and the emulator are served alike.
+// verbs for the registry, deployments, twins, direct methods and queries of an IoT Hub.
+// All go through hubclient, so that a real hub and the emulator are served alike.
 //
 // A line belongs here when it reads arguments, or writes for a person or a script.
 // What the hub is asked, and how, is hubclient's.

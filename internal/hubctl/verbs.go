@@ -29,6 +29,7 @@ type action func(context.Context) error
 var verbs = []verb{
 	deviceAdd, deviceList, deviceShow, deviceRemove,
 	moduleAdd, moduleList, moduleShow, moduleRemove,
+	deploymentList, deploymentShow, deploymentRemove,
 	twinGet, twinSet, methodCall, queryRun,
 }
 
