@@ -7,6 +7,7 @@ package archtest_test
 var mayImport = map[string][]string{
 	// The contract and the leaves.
 	"reason":     {},
+	"pace":       {}, // whose bytes it holds to a rate is nobody's business there
 	"relay":      {}, // who the two connections are is nobody's business there
 	"config":     {},
 	"container":  {},            // what the operating system gives the program is nobody's business there
@@ -102,7 +103,7 @@ var onlyIn = map[string][]string{
 	"github.com/bluenviron/gortsplib":      {"rtsptest"},
 	"github.com/bluenviron/mediacommon":    {"rtsptest"},
 	"github.com/pion/rtp":                  {"rtsptest"},
-	"golang.org/x/time":                    {"hubemulator/throttle"},
+	"golang.org/x/time":                    {"hubemulator/throttle", "pace"}, // operations of a hub; bytes of tunnels
 
 	"github.com/santhosh-tekuri/jsonschema": {"twin", "schematest"},
 }
