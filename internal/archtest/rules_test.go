@@ -7,8 +7,8 @@ package archtest_test
 var mayImport = map[string][]string{
 	// The contract and the leaves.
 	"reason":     {},
-	"pace":       {}, // whose bytes it holds to a rate is nobody's business there
-	"relay":      {}, // who the two connections are is nobody's business there
+	"pace":       {},       // whose bytes it holds to a rate is nobody's business there
+	"relay":      {"pace"}, // who the two connections are is nobody's business there; pace: how fast it reads
 	"config":     {},
 	"container":  {},            // what the operating system gives the program is nobody's business there
 	"httpd":      {},            // an HTTP server that ends completely; the emulator and the gateway need the same

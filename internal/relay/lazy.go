@@ -1,11 +1,14 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"sync"
 	"syscall"
+
+	"rtsptunnel/internal/pace"
 )
 
 // bufferSize is how many bytes go from one side to the other at once at most, what
@@ -33,12 +36,15 @@ type Awaiter interface{ Await() error }
 
 // source reads one side's bytes, and holds a buffer only while there are some. A TCP
 // connection is asked without waiting, and has its goroutine parked if there are
-// none; any other is waited for with a buffer, unless it is an Awaiter.
+// none; any other is waited for with a buffer, unless it is an Awaiter. Who waits for
+// its turn holds none; an Awaiter goes on with what is not bytes meanwhile.
 type source struct {
 	conn  net.Conn
 	room  int // to leave free at the buffer's beginning
 	await Awaiter
 	raw   syscall.RawConn
+	pace  *pace.Pace
+	turn  *pace.Turn // to read; nil if it has come
 
 	// What try leaves.
 	buf *buffer
@@ -46,8 +52,8 @@ type source struct {
 	err error
 }
 
-func newSource(conn net.Conn, room int) *source {
-	s := &source{conn: conn, room: room}
+func newSource(conn net.Conn, room int, p *pace.Pace) *source {
+	s := &source{conn: conn, room: room, pace: p}
 	if await, ok := conn.(Awaiter); ok {
 		s.await = await
 	} else if socket, ok := conn.(syscall.Conn); ok && canTry {
@@ -59,23 +65,34 @@ func newSource(conn net.Conn, room int) *source {
 }
 
 // next returns the next bytes, buf[room:room+n]; whoever gets a buffer puts it back.
-// There are bytes or there is an error.
-func (s *source) next() (buf *buffer, n int, err error) {
-	if s.raw != nil {
-		return s.readSocket()
-	}
+// There are bytes or there is an error: errOver if ctx was done before its turn came.
+func (s *source) next(ctx context.Context) (buf *buffer, n int, err error) {
 	if s.await != nil {
 		if err := s.await.Await(); err != nil {
 			return nil, 0, err
 		}
 	}
+	if s.turn != nil {
+		if s.turn.Await(ctx); ctx.Err() != nil {
+			return nil, 0, errOver
+		}
+	}
+	if s.raw != nil {
+		return s.readSocket()
+	}
 	buf = getBuffer()
-	n, err = s.conn.Read(buf[s.room:])
+	n, err = s.conn.Read(s.piece(buf))
+	s.turn = s.pace.Spend(n)
 	if n == 0 {
 		buffers.Put(buf)
 		return nil, 0, err
 	}
 	return buf, n, err
+}
+
+// piece is what of a buffer may be filled now.
+func (s *source) piece(buf *buffer) []byte {
+	return buf[s.room:][:s.pace.Piece(bufferSize-s.room)]
 }
 
 func (s *source) readSocket() (*buffer, int, error) {
@@ -86,16 +103,18 @@ func (s *source) readSocket() (*buffer, int, error) {
 	if s.err != nil {
 		return nil, 0, s.named(s.err)
 	}
-	return s.buf, s.n, nil
+	buf := s.buf
+	s.buf = nil // who waits for its turn does not keep it alive
+	return buf, s.n, nil
 }
 
 // try reads what is there. It returns false if that is nothing, and is called again
 // when the socket is readable.
 func (s *source) try(fd uintptr) (done bool) {
 	buf := getBuffer()
-	n, err := readNow(fd, buf[s.room:])
+	n, err := readNow(fd, s.piece(buf))
 	if n > 0 {
-		s.buf, s.n = buf, n
+		s.buf, s.n, s.turn = buf, n, s.pace.Spend(n)
 		return true
 	}
 	buffers.Put(buf)
@@ -118,5 +137,7 @@ func (s *source) named(err error) error {
 	return err
 }
 
-// errNothing: there are no bytes just now.
-var errNothing = errors.New("nothing to read")
+var (
+	errNothing = errors.New("nothing to read") // just now
+	errOver    = errors.New("the relay is over")
+)

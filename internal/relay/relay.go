@@ -13,9 +13,10 @@
 //     that nobody takes a cut for the whole.
 //
 // What is read is written before more is read, so that a side that takes no bytes
-// holds up the other, and nothing queues. Buffers are shared by all relays; a
-// direction holds one only while it has bytes, so that an idle relay costs little
-// more than its two goroutines.
+// holds up the other, and nothing queues; a relay that is held to a rate reads later,
+// which is the same to both. Buffers are shared by all relays; a direction holds one
+// only while it has bytes, so that an idle relay costs little more than its two
+// goroutines.
 package relay
 
 import (
@@ -26,6 +27,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"rtsptunnel/internal/pace"
 )
 
 // How long a relay outlives the end of one of its sides.
@@ -54,21 +57,24 @@ type Result struct {
 // Counts are the bytes that were delivered so far, readable at any time.
 type Counts struct{ AtoB, BtoA atomic.Int64 }
 
-// Run is RunCounted for who wants to know the counts at the end alone.
-func Run(ctx context.Context, a, b net.Conn) Result { return RunCounted(ctx, a, b, &Counts{}) }
+// Run is RunCounted for who wants to know the counts at the end alone, at any rate.
+func Run(ctx context.Context, a, b net.Conn) Result {
+	return RunCounted(ctx, a, b, &Counts{}, nil)
+}
 
 // RunCounted copies in both directions until one side ends or ctx is done, then closes
-// both connections, a first, and returns when both copies have stopped. A
-// connection that has a method CloseCause(error) is closed by it and learns why:
-// nil for an end in order, else the error that ended the relay, or ctx's cause.
+// both connections, a first, and returns when both copies have stopped. Both directions
+// together are held to p; nil for as fast as they can. A connection that has a method
+// CloseCause(error) is closed by it and learns why: nil for an end in order, else the
+// error that ended the relay, or ctx's cause.
 //
 // One that has the methods of [InPlace] or [Awaiter] has them called. One that is a
 // syscall.Conn is read by its descriptor, and its method ReadError(error) error, if it
 // has one, makes the error of a failed Read of what the descriptor said.
-func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts) Result {
+func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts, p *pace.Pace) Result {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{a: a, b: b, cancel: cancel}
+	r := &run{a: a, b: b, pace: p, cancel: cancel}
 	closing := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closing)
@@ -76,8 +82,8 @@ func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts) Result {
 	})
 
 	var other sync.WaitGroup
-	other.Go(func() { r.copy(a, b, B, &counts.BtoA) })
-	r.copy(b, a, A, &counts.AtoB)
+	other.Go(func() { r.copy(ctx, a, b, B, &counts.BtoA) })
+	r.copy(ctx, b, a, A, &counts.AtoB)
 	other.Wait()
 
 	if stop() {
@@ -91,6 +97,7 @@ func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts) Result {
 // run is one relay's state of ending.
 type run struct {
 	a, b   net.Conn
+	pace   *pace.Pace
 	cancel context.CancelCauseFunc
 
 	mu     sync.Mutex
@@ -104,10 +111,12 @@ type run struct {
 }
 
 // copy delivers from's bytes to to until from ends, and then passes the end on.
-func (r *run) copy(to, from net.Conn, side Side, count *atomic.Int64) {
-	err, refused := deliver(to, from, count)
+func (r *run) copy(ctx context.Context, to, from net.Conn, side Side, count *atomic.Int64) {
+	err, refused := deliver(ctx, to, from, count, r.pace)
 	if refused {
 		r.undeliverable(A+B-side, err)
+	}
+	if refused || errors.Is(err, errOver) { // why it is over says who has ended it
 		_, _ = io.Copy(io.Discard, from)
 		return
 	}
@@ -126,14 +135,14 @@ func (r *run) copy(to, from net.Conn, side Side, count *atomic.Int64) {
 
 // deliver copies until from ends, with nil if that is in order, or until to refuses
 // bytes.
-func deliver(to, from net.Conn, count *atomic.Int64) (err error, refused bool) {
+func deliver(ctx context.Context, to, from net.Conn, count *atomic.Int64, p *pace.Pace) (err error, refused bool) {
 	write, room := to.Write, 0
 	if in, ok := to.(InPlace); ok {
 		write, room = in.WriteInPlace, in.Headroom()
 	}
-	src := newSource(from, room)
+	src := newSource(from, room, p)
 	for {
-		buf, n, err := src.next()
+		buf, n, err := src.next(ctx)
 		if n > 0 {
 			took, failed := write(buf[:room+n])
 			buffers.Put(buf)

@@ -90,7 +90,7 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	go func() {
 		defer s.tunnels.Done()
 		opened := time.Now()
-		result := relay.RunCounted(life, camera, remote, &t.bytes)
+		result := relay.RunCounted(life, camera, remote, &t.bytes, nil)
 		logEnd(log, result, s.leave(t), time.Since(opened))
 	}()
 	return nil
