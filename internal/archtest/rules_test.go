@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"report": {"twin", "reason"}, // what is told is the configuration in force, and the module's state, which it is handed
 
 	// The middle.
-	"tunnel":  {"tunnelopen", "relay", "reason"},
+	"tunnel":  {"tunnelopen", "relay", "pace", "reason"},                // pace: which tunnels share a bit rate
 	"gateway": {"tunnelopen", "wsconn", "hubclient", "reason", "relay"}, // relay: a player's connection and a tunnel are copied by the same rules at this end
 
 	// The hub emulator knows no tunnels: it serves any module.

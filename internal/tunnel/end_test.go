@@ -25,12 +25,12 @@ import (
 // returns as they come.
 func overWebSocket(t *testing.T) (far <-chan *wsconn.Conn, change func(*tunnel.Options)) {
 	t.Helper()
-	return accepted(t, wsconn.Accept)
+	return accepted(t, wsconn.Liveness{}, wsconn.Accept)
 }
 
 // accepted makes a site's remote end a server that accepts WebSockets in this way, and
 // returns what it makes of them as they come.
-func accepted[C any](t *testing.T, accept func(http.ResponseWriter, *http.Request) (C, error)) (far <-chan C, change func(*tunnel.Options)) {
+func accepted[C any](t *testing.T, limits wsconn.Liveness, accept func(http.ResponseWriter, *http.Request) (C, error)) (far <-chan C, change func(*tunnel.Options)) {
 	t.Helper()
 	ends := make(chan C, 64)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +46,7 @@ func accepted[C any](t *testing.T, accept func(http.ResponseWriter, *http.Reques
 	roots.AddCert(srv.Certificate())
 	return ends, func(o *tunnel.Options) {
 		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
-			c, err := wsconn.Dialer{Roots: roots}.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
+			c, err := wsconn.Dialer{Roots: roots, Liveness: limits}.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
 			if err != nil {
 				return nil, err
 			}

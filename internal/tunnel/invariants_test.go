@@ -17,14 +17,21 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rtsptunnel/internal/tunnel"
+	"rtsptunnel/internal/wsconn"
 )
 
 // overGorilla makes a site's remote end a server that is not ours, whose far ends it
 // returns as they come. Its frames are tiny, so that most messages are fragmented.
 func overGorilla(t *testing.T) (far <-chan *websocket.Conn, change func(*tunnel.Options)) {
 	t.Helper()
+	return watchedGorilla(t, wsconn.Liveness{})
+}
+
+// watchedGorilla is overGorilla whose near ends are watched by these limits.
+func watchedGorilla(t *testing.T, limits wsconn.Liveness) (far <-chan *websocket.Conn, change func(*tunnel.Options)) {
+	t.Helper()
 	upgrader := &websocket.Upgrader{WriteBufferSize: 700}
-	return accepted(t, func(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	return accepted(t, limits, func(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
 		return upgrader.Upgrade(w, r, nil)
 	})
 }

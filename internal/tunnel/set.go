@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"rtsptunnel/internal/pace"
 	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/relay"
 	"rtsptunnel/internal/tunnelopen"
@@ -20,11 +21,20 @@ type Set struct {
 
 	mu       sync.Mutex
 	limits   Limits
+	rates    Rates
 	closing  bool
 	slots    map[*slot]struct{}
-	byCamera map[string]int // how many of slots a camera has, by its name
+	byCamera map[string]*share // by name, of the cameras that have slots
 	totals   Totals
 	tunnels  sync.WaitGroup // one for each that was admitted, until its last line is logged
+
+	rate pace.Limit // of all tunnels
+}
+
+// share is what the tunnels of one camera have together.
+type share struct {
+	slots int // how many they are
+	rate  pace.Limit
 }
 
 // slot is one tunnel's place in its Set, from before the first dial until both
@@ -32,12 +42,14 @@ type Set struct {
 type slot struct {
 	camera Camera
 	limits Limits // when it was admitted
+	pace   *pace.Pace
 	end    context.CancelCauseFunc
 	bytes  relay.Counts // delivered so far: up is from A to B
 
 	// With the Set's mu.
 	info   Info
 	remote net.Conn    // once open
+	opened time.Time   // when
 	forced *time.Timer // resets remote; set once the tunnel was ended
 	reset  bool        // forced did
 }
@@ -67,7 +79,7 @@ func New(o Options) *Set {
 	}
 	return &Set{
 		o: o, limits: o.Limits.withDefaults(),
-		slots: make(map[*slot]struct{}), byCamera: make(map[string]int),
+		slots: make(map[*slot]struct{}), byCamera: make(map[string]*share),
 	}
 }
 
@@ -92,18 +104,17 @@ func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (*slot, e
 			return nil, tunnelopen.RemoteForbidden(r.RemoteEndpoint, err)
 		}
 	}
-	if camera.MaxTunnels > 0 && s.byCamera[camera.Name] >= camera.MaxTunnels {
+	if camera.MaxTunnels > 0 && s.count(camera.Name) >= camera.MaxTunnels {
 		return nil, tunnelopen.TooManyTunnels(camera.Target, reason.CameraBusy)
 	}
 	if len(s.slots) >= s.limits.Max {
 		return nil, tunnelopen.TooManyTunnels(camera.Target, reason.LimitTunnels)
 	}
-	t := &slot{camera: camera, limits: s.limits, end: end, info: Info{
+	t := &slot{camera: camera, limits: s.limits, pace: s.join(camera.Name), end: end, info: Info{
 		ID: rand.Text()[:8], Camera: camera.Name, LocalPort: r.LocalPort,
 		RemoteEndpoint: r.RemoteEndpoint, Since: time.Now(),
 	}}
 	s.slots[t] = struct{}{}
-	s.byCamera[camera.Name]++
 	s.tunnels.Add(1)
 	return t, nil
 }
@@ -112,7 +123,7 @@ func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (*slot, e
 func (s *Set) opened(t *slot, remote net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.remote, t.info.Open = remote, true
+	t.remote, t.info.Open, t.opened = remote, true, time.Now()
 	s.totals.Opened++
 }
 
@@ -129,7 +140,8 @@ func (s *Set) leave(t *slot) (reset bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.slots, t)
-	if s.byCamera[t.info.Camera]--; s.byCamera[t.info.Camera] == 0 {
+	of := s.byCamera[t.info.Camera]
+	if of.slots--; of.slots == 0 {
 		delete(s.byCamera, t.info.Camera)
 	}
 	s.totals.BytesUp += t.bytes.AtoB.Load()
@@ -152,7 +164,15 @@ func (s *Set) Len() int {
 func (s *Set) Count(camera string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.byCamera[camera]
+	return s.count(camera)
+}
+
+// count is Count for a caller that holds mu.
+func (s *Set) count(camera string) int {
+	if of := s.byCamera[camera]; of != nil {
+		return of.slots
+	}
+	return 0
 }
 
 // Tunnels is all of them, the oldest first.

@@ -65,13 +65,11 @@ type Options struct {
 // tunnel ends.
 func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	log := s.o.Log.With().Int("localPort", r.LocalPort).Str("remote", host(r.RemoteEndpoint)).Logger()
 	t, err := s.admit(r, end)
 	if err != nil {
 		end(nil)
-		return s.refused(log, err)
+		return s.refused(s.asked(r.LocalPort, r.RemoteEndpoint).Logger(), err)
 	}
-	log = log.With().Str("tunnel", t.info.ID).Str("camera", t.camera.Name).Logger()
 	opened := false
 	defer func() {
 		if !opened { // also after a panic in a dial
@@ -81,6 +79,7 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	}()
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
 	camera, remote, err := s.dial(life, t, r)
+	log := s.logger(t)
 	if stop(); err != nil {
 		return s.refused(log, err)
 	}
@@ -89,11 +88,21 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	log.Info().Dur("durMs", time.Since(t.info.Since)).Msg("tunnel opened")
 	go func() {
 		defer s.tunnels.Done()
-		opened := time.Now()
-		result := relay.RunCounted(life, camera, remote, &t.bytes, nil)
-		logEnd(log, result, s.leave(t), time.Since(opened))
+		result := relay.RunCounted(life, camera, remote, &t.bytes, t.pace)
+		logEnd(s.logger(t), result, s.leave(t), time.Since(t.opened))
 	}()
 	return nil
+}
+
+// asked is the log's fields of a request.
+func (s *Set) asked(localPort int, endpoint string) zerolog.Context {
+	return s.o.Log.With().Int("localPort", localPort).Str("remote", host(endpoint))
+}
+
+// logger is a tunnel's. It is made where it is needed: it has half a KiB, which an idle
+// tunnel would hold.
+func (s *Set) logger(t *slot) zerolog.Logger {
+	return s.asked(t.info.LocalPort, t.info.RemoteEndpoint).Str("tunnel", t.info.ID).Str("camera", t.info.Camera).Logger()
 }
 
 // refused counts and logs why a request was not fulfilled, once, and returns the
