@@ -57,6 +57,12 @@ const (
 	CameraDisabled Code = "CAM_DISABLED"
 )
 
+// Why the module ended a tunnel that nothing forbids.
+const (
+	LimitIdle Code = "LIMIT_IDLE"
+	LimitAge  Code = "LIMIT_AGE"
+)
+
 // Why a tunnel ended by itself.
 const (
 	CameraClosed Code = "CAM_CLOSED"
@@ -157,6 +163,9 @@ var texts = map[Code]string{
 	CameraRemoved:  "the camera was removed from the configuration",
 	CameraChanged:  "the camera's address or local port was changed",
 	CameraDisabled: "the camera was switched off",
+
+	LimitIdle: "no byte went either way for as long as the configuration allows",
+	LimitAge:  "the tunnel was open for as long as the configuration allows",
 
 	HubDNS:          "the hub's name does not resolve: check the name and the site's DNS",
 	HubRefused:      "the hub refused the connection or cannot be reached: check that it runs and that the firewall lets its port through",

@@ -14,6 +14,9 @@ type Limits struct {
 	CameraTimeout time.Duration // for dialling the camera; 5 s
 	RemoteTimeout time.Duration // for dialling the remote endpoint; 10 s
 	OpenTimeout   time.Duration // for both together; 20 s
+
+	IdleTimeout time.Duration // that an open tunnel may be without a byte either way; for ever
+	MaxAge      time.Duration // that a tunnel may be open; for ever
 }
 
 // DefaultLimits are those of a Set that was told none.
@@ -36,15 +39,16 @@ func (l Limits) withDefaults() Limits {
 
 // Limit puts other limits in force for what is opened from now on. Fewer tunnels
 // than there are end none of them; Enabled false ends all, as End does with
-// reason.Disabled.
+// reason.Disabled. IdleTimeout and MaxAge hold for all tunnels: those that are beyond
+// end as by End, with reason.LimitIdle and reason.LimitAge, now or when they will be.
 func (s *Set) Limit(l Limits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limits = l.withDefaults()
-	if l.Enabled {
-		return
+	if !l.Enabled {
+		for t := range s.slots {
+			s.end(t, reason.Disabled, endTime)
+		}
 	}
-	for t := range s.slots {
-		s.end(t, reason.Disabled, endTime)
-	}
+	s.expireAt(time.Now())
 }

@@ -25,6 +25,8 @@ type Set struct {
 	closing  bool
 	slots    map[*slot]struct{}
 	byCamera map[string]*share // by name, of the cameras that have slots
+	look     *time.Timer       // looks for tunnels to expire; nil while none can
+	lookAt   time.Time         // when it does
 	totals   Totals
 	tunnels  sync.WaitGroup // one for each that was admitted, until its last line is logged
 
@@ -52,6 +54,10 @@ type slot struct {
 	opened time.Time   // when
 	forced *time.Timer // resets remote; set once the tunnel was ended
 	reset  bool        // forced did
+
+	// Of expire, with mu too.
+	carried int64     // bytes of both ways, when it looked last
+	active  time.Time // the last of them came no later
 }
 
 // Info is one tunnel of a Set.
@@ -123,8 +129,12 @@ func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (*slot, e
 func (s *Set) opened(t *slot, remote net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.remote, t.info.Open, t.opened = remote, true, time.Now()
+	now := time.Now()
+	t.remote, t.info.Open, t.opened, t.active = remote, true, now, now
 	s.totals.Opened++
+	if s.look == nil {
+		s.lookLater(now)
+	}
 }
 
 // fail counts a request that was not fulfilled.
@@ -213,6 +223,7 @@ func (s *Set) Shutdown(ctx context.Context) error {
 	for t := range s.slots {
 		s.end(t, reason.ShuttingDown, shutdownTime)
 	}
+	s.lookLater(time.Now()) // nobody has to
 	s.mu.Unlock()
 
 	closed := make(chan struct{})

@@ -207,7 +207,7 @@ func closeCode(err error) (code int, text string) {
 		return websocket.CloseNormalClosure, ""
 	case reason.ShuttingDown:
 		return websocket.CloseGoingAway, string(why)
-	case reason.Disabled, reason.PolicyRemote, reason.CameraRemoved, reason.CameraChanged, reason.CameraDisabled:
+	case reason.Disabled, reason.PolicyRemote, reason.CameraRemoved, reason.CameraChanged, reason.CameraDisabled, reason.LimitIdle, reason.LimitAge:
 		return websocket.ClosePolicyViolation, string(why)
 	default:
 		return websocket.CloseInternalServerErr, string(why)
