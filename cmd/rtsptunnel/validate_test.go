@@ -18,7 +18,7 @@ func judged(doc string, flags ...string) result {
 	return result{code, stdout.String(), stderr.String()}
 }
 
-const faulty = `{"cameras":{"a":{"host":"h","port":"8554"},"b":{"host":"h","port":0}},"foo":"canary","tunnels":{"maxAgeSeconds":30}}`
+const faulty = `{"cameras":{"a":{"host":"h","port":"8554"},"b":{"host":"h","port":0}},"foo":"canary","telemetry":{"intervalSeconds":90}}`
 
 func TestValidate(t *testing.T) {
 	for _, c := range []struct {
@@ -30,11 +30,11 @@ func TestValidate(t *testing.T) {
 		{"all there is", faulty, nil, result{1, `fault    cameras/b/port  CFG_RANGE  must be an integer from 1 to 65535; there is no such camera
 warning  cameras/a/port  is a string; its meaning was taken
 unknown  foo  is passed over
-not yet  tunnels/maxAgeSeconds  has no effect in this version
+not yet  telemetry/intervalSeconds  has no effect in this version
 faults: 1
 `, ""}},
 		{"for programs", faulty, []string{"--json"}, result{1, `{"faults":[{"path":"cameras/b/port","code":"CFG_RANGE","text":"must be an integer from 1 to 65535","inForce":"there is no such camera"}],` +
-			`"warnings":[{"path":"cameras/a/port","text":"is a string; its meaning was taken"}],"unknownKeys":["foo"],"notYet":["tunnels/maxAgeSeconds"]}` + "\n", ""}},
+			`"warnings":[{"path":"cameras/a/port","text":"is a string; its meaning was taken"}],"unknownKeys":["foo"],"notYet":["telemetry/intervalSeconds"]}` + "\n", ""}},
 		{"nothing wrong, for programs", `{}`, []string{"--json"}, result{0, `{"faults":[],"warnings":[],"unknownKeys":[],"notYet":[]}` + "\n", ""}},
 		{"no document", `{"canary":`, nil, result{1, "", "rtsptunnel: the document is not JSON, at byte 10: unexpected end of JSON input\n"}},
 		{"no document, for programs", `{"canary":`, []string{"--json", "--explain"}, result{1, `{"faults":[{"path":"document","code":"CFG_FORMAT",` +

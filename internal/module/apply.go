@@ -29,6 +29,7 @@ func (m *module) apply(next twin.Settings) {
 	m.looks.forget(next.Cameras)
 	live := liveness(next.Tunnels)
 	m.liveness.Store(&live)
+	m.tunnels.Pace(rates(next))
 	m.tunnels.Limit(limits(next.Tunnels))
 
 	changes := changed(last.Cameras, next.Cameras)
@@ -44,7 +45,16 @@ func limits(t twin.Tunnels) tunnel.Limits {
 	return tunnel.Limits{
 		Enabled: t.Enabled, Max: t.Max,
 		CameraTimeout: t.CameraTimeout, RemoteTimeout: t.RemoteTimeout, OpenTimeout: t.OpenTimeout,
+		IdleTimeout: t.IdleTimeout, MaxAge: t.MaxAge,
 	}
+}
+
+func rates(s twin.Settings) tunnel.Rates {
+	r := tunnel.Rates{All: s.Tunnels.MaxBitsPerSecond, ByCamera: make(map[string]int64)}
+	for _, c := range s.Cameras {
+		r.ByCamera[c.Name] = c.MaxBitsPerSecond
+	}
+	return r
 }
 
 // liveness is how a new tunnel's remote end is found out to be gone. In the twin zero

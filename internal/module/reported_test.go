@@ -178,7 +178,7 @@ func TestTwin_leafByLeaf(t *testing.T) {
 			"front": map[string]any{"maxTunnels": "7", "color": "secretcolor"},
 			"yard":  map[string]any{"host": "10.0.0.2", "port": 99999},
 		},
-		"tunnels": map[string]any{"maxAgeSeconds": 30}, "future": "secretfuture",
+		"tunnels": map[string]any{"maxAgeSeconds": 30}, "telemetry": map[string]any{"intervalSeconds": 90}, "future": "secretfuture",
 	})
 	got, text := s.reported(t, applied(version))
 	if d := cmp.Diff(map[string]camera{"front": {"10.0.0.1", 8554, 8554, 7}}, got.Cameras.Value); d != "" {
@@ -190,13 +190,13 @@ func TestTwin_leafByLeaf(t *testing.T) {
 	if d := cmp.Diff([]string{"cameras/front/color", "future"}, got.Config.UnknownKeys); d != "" || strings.Contains(text+s.log.String(), "secret") {
 		t.Errorf("unknown keys: %s in %s\n%s", d, text, s.log)
 	}
-	if d := cmp.Diff([]string{"tunnels/maxAgeSeconds", "edgeService"}, got.Config.NotYet); d != "" {
+	if d := cmp.Diff([]string{"telemetry/intervalSeconds", "edgeService"}, got.Config.NotYet); d != "" {
 		t.Error(d)
 	}
 	if got.Config.Rejected != version || got.State != "degraded" || !cmp.Equal(got.Reasons, []string{"CFG_RANGE"}) || got.CameraStatus["front"].LocalPort != 8554 {
 		t.Errorf("reported: %s", text)
 	}
-	version = s.patch(t, map[string]any{"cameras": nil, "tunnels": nil, "future": nil, "edgeService": nil})
+	version = s.patch(t, map[string]any{"cameras": nil, "tunnels": nil, "telemetry": nil, "future": nil, "edgeService": nil})
 	got, text = s.reported(t, applied(version))
 	if got.Config.Rejected != 0 || got.State != "healthy" || got.CameraStatus != nil || got.Config.UnknownKeys != nil || strings.Contains(text, `"cameras"`) || strings.Contains(text, `"tunnels"`) {
 		t.Errorf("reported: %s", text)

@@ -63,10 +63,10 @@ func TestBuild(t *testing.T) {
 		},
 		{
 			"much to tell",
-			`"cameras":{"dock":{"host":"10.0.0.21"},"x":{"host":"h","port":0}},"log":{"level":"debug"},"remoteEndpoints":{"a":"*.example.com"},"foo":1,"tunnels":{"maxAgeSeconds":30}`,
+			`"cameras":{"dock":{"host":"10.0.0.21"},"x":{"host":"h","port":0}},"log":{"level":"debug"},"remoteEndpoints":{"a":"*.example.com"},"foo":1,"tunnels":{"maxAgeSeconds":30},"telemetry":{"intervalSeconds":90}`,
 			fullState(),
 			`{"schema":1,"version":"1.4.0","state":"degraded","since":"2026-11-22T11:00:00Z","reasons":["CFG_RANGE"],
-			"config":{"applied":9,"rejected":9,"errors":[{"path":"cameras/x/port","code":"CFG_RANGE"}],"unknownKeys":["foo"],"notYet":["tunnels/maxAgeSeconds"]},
+			"config":{"applied":9,"rejected":9,"errors":[{"path":"cameras/x/port","code":"CFG_RANGE"}],"unknownKeys":["foo"],"notYet":["telemetry/intervalSeconds"]},
 			"hub":{"protocol":"mqttws","connectedSince":"2026-11-22T11:00:00Z","reconnects":3,"tokenExpires":"2026-11-22T12:00:00Z"},
 			"clock":{"skewMs":120,"suspect":false},"effectiveProxy":{"origin":"twin","host":"proxy.site:3128","auth":true},"policy":"list",
 			"cameraStatus":{"dock":{"localPort":554,"state":"unreachable","since":"2026-11-22T11:00:00Z","open":1,"lastReason":"CAM_REFUSED"}},
@@ -76,6 +76,7 @@ func TestBuild(t *testing.T) {
 			"remoteEndpoints":{"value":{"a":"*.example.com"},"ac":200,"av":9,"ad":""},
 			"tunnels":{"value":{"enabled":true,"max":64,"cameraTimeoutSeconds":5,"remoteTimeoutSeconds":10,"openTimeoutSeconds":20,"pingSeconds":20,
 				"idleTimeoutSeconds":0,"stallTimeoutSeconds":60,"maxAgeSeconds":30,"maxBitsPerSecond":0},"ac":200,"av":9,"ad":""},
+			"telemetry":{"value":{"enabled":true,"intervalSeconds":90},"ac":200,"av":9,"ad":""},
 			"log":{"value":{"level":"debug"},"ac":200,"av":9,"ad":""}}`,
 		},
 		{

@@ -93,15 +93,11 @@ func (o *Outcome) notYet(path string) {
 // the effect takes the line away.
 var withoutEffect = []string{
 	"cameras/*/expectedOffline",
-	"cameras/*/maxBitsPerSecond",
 	"health/enabled",
 	"health/intervalSeconds",
 	"health/probeBeforeOpen",
 	"telemetry/enabled",
 	"telemetry/intervalSeconds",
-	"tunnels/idleTimeoutSeconds",
-	"tunnels/maxAgeSeconds",
-	"tunnels/maxBitsPerSecond",
 	reserved,
 }
 

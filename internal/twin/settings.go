@@ -15,7 +15,7 @@ type Camera struct {
 	MaxTunnels int    // at once
 	Enabled    bool
 
-	MaxBitsPerSecond int64 // for each tunnel; 0 for what Tunnels says
+	MaxBitsPerSecond int64 // of its tunnels together; 0 for no limit of its own
 	ExpectedOffline  bool
 }
 
@@ -35,7 +35,7 @@ type Tunnels struct {
 
 	Ping, IdleTimeout, StallTimeout, MaxAge time.Duration
 
-	MaxBitsPerSecond int64
+	MaxBitsPerSecond int64 // together
 }
 
 // Health is how cameras are looked after while no tunnel is open.

@@ -105,8 +105,7 @@ func TestApply_all(t *testing.T) {
 		Version:  7,
 		Sections: []string{"cameras", "remoteEndpoints", "tunnels", "health", "proxy", "telemetry", "log"},
 		NotYet: []string{
-			"cameras/*/expectedOffline", "cameras/*/maxBitsPerSecond",
-			"tunnels/idleTimeoutSeconds", "tunnels/maxAgeSeconds", "tunnels/maxBitsPerSecond",
+			"cameras/*/expectedOffline",
 			"health/enabled", "health/intervalSeconds", "health/probeBeforeOpen", "telemetry/enabled", "telemetry/intervalSeconds", "edgeService",
 		},
 	}
