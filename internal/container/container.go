@@ -80,5 +80,5 @@ func readLimit(root fs.FS, name string) int64 {
 	if err != nil || n <= 0 { // "max"
 		return unlimited
 	}
-	return min(n, unlimited)
+	return n
 }

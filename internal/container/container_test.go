@@ -34,7 +34,7 @@ func TestFitMemory(t *testing.T) {
 		}, 64 * mib},
 		"v2, not mounted": {map[string]string{"proc/self/cgroup": "0::/../..\n"}, 0},
 		"v1": {map[string]string{
-			"proc/self/cgroup":                                        "12:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n",
+			"proc/self/cgroup":                                        "12:cpu,cpuacct:/docker/other\n5:name=memoryhog:/docker/other\n4:memory:/docker/abc\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes":              "9223372036854771712\n",
 			"sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes":   "25165824\n",
 			"sys/fs/cgroup/memory/docker/other/memory.limit_in_bytes": "1\n",
