@@ -109,3 +109,6 @@ func (p RemotePolicy) Judge(addr netip.Addr) error { return p.p.judge(addr) }
 
 // Proxy is what its dialer asks.
 func (p RemotePolicy) Proxy(u *url.URL) (*url.URL, error) { return p.p.dialer(nil).Proxy(u) }
+
+// Dialer dials by it.
+func (p RemotePolicy) Dialer(roots *x509.CertPool) wsconn.Dialer { return p.p.dialer(roots) }

@@ -1,6 +1,10 @@
 package module_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -8,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
 
 	"rtsptunnel/internal/config"
 	"rtsptunnel/internal/module"
@@ -116,6 +121,58 @@ func TestRemotePolicy_changesLive(t *testing.T) {
 	}
 	if in, err := p.SetProxy("", "gw.example"); err != nil || in.Origin != config.ProxyEnvironment || via() != "" {
 		t.Errorf("%+v, %v, via %s", in, err, via())
+	}
+}
+
+// What a TLS session proves is what was verified before it: it is resumed until the hosts
+// that are allowed, or the proxy, change.
+func TestRemotePolicy_forgetsSessions(t *testing.T) {
+	r := newRemote(t)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(r.ca.CertPEM())
+	direct := config.RemoteProxy{For: func(*url.URL) (*url.URL, error) { return nil, nil }}
+	p := module.NewRemotePolicy(config.Module{
+		AllowLoopbackRemote: true,
+		RemoteProxy: func(address, _ string) (config.RemoteProxy, error) {
+			if address == "refused" {
+				return config.RemoteProxy{}, errors.New("no URL")
+			}
+			return direct, nil
+		},
+	})
+	resumed := func() bool {
+		t.Helper()
+		c, err := p.Dialer(roots).Dial(t.Context(), r.endpoint(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		far := <-r.tunnels
+		defer far.Close()
+		if err := far.WriteMessage(websocket.BinaryMessage, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // the session's ticket came before it
+			t.Fatal(err)
+		}
+		return far.NetConn().(*tls.Conn).ConnectionState().DidResume
+	}
+	for _, step := range []struct {
+		name   string
+		change func()
+		want   bool
+	}{
+		{"the first", func() {}, false},
+		{"the second", func() {}, true},
+		{"other hosts", func() { p.SetRemotes(policy.Any()) }, false},
+		{"after that", func() {}, true},
+		{"another proxy", func() { _, _ = p.SetProxy("", "other.example") }, false},
+		{"a proxy that is none", func() { _, _ = p.SetProxy("refused", "") }, true},
+	} {
+		step.change()
+		if got := resumed(); got != step.want {
+			t.Errorf("%s: resumed %t", step.name, got)
+		}
 	}
 }
 
