@@ -15,8 +15,11 @@ const acceptTime = 10 * time.Second // for the peer to take the answer to its ha
 // Accept answers a WebSocket's opening request. Whoever calls it has decided that
 // the peer may come in: there is no check of an Origin, since no browser speaks
 // here with a login of its own. On an error an HTTP answer was given where that was
-// possible. The caller closes the connection.
-func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+// possible. The peer is watched with Liveness's defaults. The caller closes the
+// connection.
+func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) { return accept(w, r, Liveness{}) }
+
+func accept(w http.ResponseWriter, r *http.Request, limits Liveness) (*Conn, error) {
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout: acceptTime,
 		ReadBufferSize:   readBuffer,
@@ -28,7 +31,7 @@ func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accept websocket: %w", err)
 	}
-	return newConn(ws, under.taken, server, Liveness{}), nil
+	return newConn(ws, under.taken, server, limits), nil
 }
 
 // hijacker puts a transport between gorilla and the connection that it takes over.

@@ -36,6 +36,15 @@ func (l Liveness) withDefaults() Liveness {
 	return l
 }
 
+// every is the time from look to look.
+func (l Liveness) every() time.Duration {
+	shortest := min(l.Ping, l.Pong)
+	if l.Stall > 0 {
+		shortest = min(shortest, l.Stall)
+	}
+	return shortest / looks
+}
+
 // looks is how many times the shortest of the limits is looked at: a peer is found
 // dead by so much later than it could be.
 const looks = 8
@@ -75,11 +84,7 @@ type liveness struct {
 // watch begins to watch c.
 func watch(c *Conn, limits Liveness) *liveness {
 	l := &liveness{c: c, limits: limits.withDefaults()}
-	shortest := min(l.limits.Ping, l.limits.Pong)
-	if l.limits.Stall > 0 {
-		shortest = min(shortest, l.limits.Stall)
-	}
-	l.every = shortest / looks
+	l.every = l.limits.every()
 	tuneSocket(c.under)
 	now := time.Now()
 	l.last, l.progress, l.nextPing = now, now, now.Add(l.limits.Ping)

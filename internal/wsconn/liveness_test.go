@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"rtsptunnel/internal/reason"
 	"rtsptunnel/internal/wsconn"
 )
@@ -124,39 +126,67 @@ func TestLiveness_stall(t *testing.T) {
 	}
 }
 
-// With Stall switched off a peer may stop reading for as long as it likes, and then
-// gets every byte. It is a multiple of the limit for pings here.
+// With Stall switched off a peer may stop reading for as long as it likes, and then gets
+// every byte. That is 30 pings here, which are ten minutes of the product's (and
+// TestLiveness_tenMinutes has those): memory stays as it is, and of the peer's own pings
+// the newest is owed.
 func TestLiveness_neverStalls(t *testing.T) {
-	t.Parallel()
 	limits := lasting()
-	limits.Stall = -1
+	limits.Ping, limits.Stall = 200*time.Millisecond, -1
 	c, f := dialRaw(t, limits)
-	go func() { _, _ = io.Copy(io.Discard, c) }()
+	heard := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(c, make([]byte, 1))
+		heard <- err
+		_, _ = io.Copy(io.Discard, c)
+	}()
 	const pieces = 1000
 	progress, done := flood(c, pieces)
 	untilBlocked(progress)
-	select {
-	case err := <-done:
-		t.Fatalf("it ended: %v", err)
-	case <-time.After(3 * limits.Pong):
+	heap := liveHeap()
+	for i := range 30 {
+		if _, err := fmt.Fprintf(f, "\x89\x02%02d", i); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("it ended: %v", err)
+		case <-time.After(limits.Ping):
+		}
 	}
-	readPieces(t, f, f, pieces)
+	if _, err := io.WriteString(f, "\x82\x01x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-heard; err != nil { // and so all pings were
+		t.Fatal(err)
+	}
+	if grown := liveHeap() - heap; grown > 1<<20 {
+		t.Errorf("the heap has grown by %d bytes", grown)
+	}
+	if pongs := readPieces(t, f, f, pieces); len(pongs) != 1 || pongs[0] != "29" {
+		t.Errorf("the pings 00 to 29 were answered by %q", pongs)
+	}
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }
 
-// readPieces reads what flood wrote, answers pings, and counts the bytes.
-func readPieces(t *testing.T, r io.Reader, w io.Writer, pieces int) {
+// readPieces reads what flood wrote, answers pings, counts the bytes, and returns the
+// pongs between them.
+func readPieces(t *testing.T, r io.Reader, w io.Writer, pieces int) (pongs []string) {
 	t.Helper()
 	buffered := bufio.NewReaderSize(r, 16<<10)
 	at := 0
 	for at < pieces*60<<10 {
 		frame := readFrame(t, buffered)
-		if frame.opcode == 0x89 {
+		switch frame.opcode {
+		case 0x89:
 			if _, err := io.WriteString(w, "\x8a\x00"); err != nil {
 				t.Fatal(err)
 			}
+			continue
+		case 0x8a:
+			pongs = append(pongs, string(frame.payload))
 			continue
 		}
 		for _, b := range frame.payload {
@@ -166,6 +196,7 @@ func readPieces(t *testing.T, r io.Reader, w io.Writer, pieces int) {
 			at++
 		}
 	}
+	return pongs
 }
 
 // paced reads so many bytes a second, in small pieces.
@@ -234,28 +265,32 @@ func (p plainFrames) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// A peer that dies is found through a gateway's end, too.
+// The end that accepts watches its peer, too: one that is not ours here, and reads nothing.
 func TestLiveness_acceptedEnd(t *testing.T) {
 	t.Parallel()
-	pinged := make(chan struct{})
+	ended := make(chan error, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := wsconn.Accept(w, r)
+		c, err := wsconn.AcceptWatched(w, r, quick())
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		<-pinged
+		_, err = c.Read(make([]byte, 1))
+		ended <- err
 		c.Close()
 	}))
 	defer srv.Close()
-	c, err := wsconn.Dialer{Roots: roots(srv), Liveness: quick()}.Dial(t.Context(), wss(srv), nil)
+	d := websocket.Dialer{TLSClientConfig: srv.Client().Transport.(*http.Transport).TLSClientConfig}
+	ws, _, err := d.Dial(wss(srv), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	_, err = c.Read(make([]byte, 1)) // nobody reads there, so that nobody answers
-	close(pinged)
-	if err == nil || !strings.Contains(err.Error(), "no answer to a ping") {
+	defer ws.Close()
+	ws.SetPingHandler(func(string) error { return nil }) // a pong would meet the reset
+	if err := <-ended; reason.Of(err) != reason.RemoteLost || !strings.Contains(err.Error(), "no answer to a ping") {
 		t.Errorf("read: %v", err)
+	}
+	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseInternalServerErr) {
+		t.Errorf("the peer read %v, want Close 1011", err)
 	}
 }

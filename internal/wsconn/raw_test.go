@@ -25,6 +25,22 @@ import (
 // dialRaw opens a WebSocket to a TLS server that leaves the frames to the test.
 func dialRaw(t *testing.T, limits wsconn.Liveness) (*wsconn.Conn, net.Conn) {
 	t.Helper()
+	srv, ends := rawServer(t)
+	c, err := wsconn.Dialer{Roots: roots(srv), Liveness: limits}.Dial(t.Context(), wss(srv), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := <-ends
+	t.Cleanup(func() { c.Close(); f.Close() })
+	if err := f.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return c, f
+}
+
+// rawServer opens WebSockets over TLS, and hands out their far ends without one.
+func rawServer(t *testing.T) (*httptest.Server, <-chan net.Conn) {
+	t.Helper()
 	ends := make(chan net.Conn, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _, err := w.(http.Hijacker).Hijack()
@@ -38,16 +54,7 @@ func dialRaw(t *testing.T, limits wsconn.Liveness) (*wsconn.Conn, net.Conn) {
 		ends <- c
 	}))
 	t.Cleanup(srv.Close)
-	c, err := wsconn.Dialer{Roots: roots(srv), Liveness: limits}.Dial(t.Context(), wss(srv), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := <-ends
-	t.Cleanup(func() { c.Close(); f.Close() })
-	if err := f.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	return c, f
+	return srv, ends
 }
 
 // frame is one that was received.
