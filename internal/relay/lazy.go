@@ -98,10 +98,10 @@ func (s *source) piece(buf *buffer) []byte {
 func (s *source) readSocket() (*buffer, int, error) {
 	s.buf, s.n, s.err = nil, 0, nil
 	if err := s.raw.Read(s.try); err != nil {
-		return nil, 0, s.named(err)
+		return nil, 0, named(s.conn, err)
 	}
 	if s.err != nil {
-		return nil, 0, s.named(s.err)
+		return nil, 0, named(s.conn, s.err)
 	}
 	buf := s.buf
 	s.buf = nil // who waits for its turn does not keep it alive
@@ -128,9 +128,9 @@ func (s *source) try(fd uintptr) (done bool) {
 	return true
 }
 
-// named lets the connection say its own words for an error of its socket.
-func (s *source) named(err error) error {
-	names, ok := s.conn.(interface{ ReadError(err error) error })
+// named lets a connection say its own words for an error of its socket.
+func named(conn net.Conn, err error) error {
+	names, ok := conn.(interface{ ReadError(err error) error })
 	if ok && !errors.Is(err, io.EOF) {
 		return names.ReadError(err)
 	}

@@ -71,6 +71,10 @@ func Run(ctx context.Context, a, b net.Conn) Result {
 // One that has the methods of [InPlace] or [Awaiter] has them called. One that is a
 // syscall.Conn is read by its descriptor, and its method ReadError(error) error, if it
 // has one, makes the error of a failed Read of what the descriptor said.
+//
+// A side that is not read, since the other takes no bytes, is looked after all the same:
+// its reset ends the relay within a second (on Linux, if it is a syscall.Conn; anywhere
+// if it is [Breakable]). Its end in order does not: that comes after its bytes.
 func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts, p *pace.Pace) Result {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -99,6 +103,7 @@ type run struct {
 	a, b   net.Conn
 	pace   *pace.Pace
 	cancel context.CancelCauseFunc
+	waits  [2]blocked // of the copies from a and from b
 
 	mu     sync.Mutex
 	over   bool        // the connections are being closed: what the copies say now is our own doing
@@ -112,7 +117,9 @@ type run struct {
 
 // copy delivers from's bytes to to until from ends, and then passes the end on.
 func (r *run) copy(ctx context.Context, to, from net.Conn, side Side, count *atomic.Int64) {
-	err, refused := deliver(ctx, to, from, count, r.pace)
+	wait := &r.waits[side-A]
+	wait.r, wait.sender = r, side
+	err, refused := deliver(ctx, to, from, count, r.pace, wait)
 	if refused {
 		r.undeliverable(A+B-side, err)
 	}
@@ -135,7 +142,7 @@ func (r *run) copy(ctx context.Context, to, from net.Conn, side Side, count *ato
 
 // deliver copies until from ends, with nil if that is in order, or until to refuses
 // bytes.
-func deliver(ctx context.Context, to, from net.Conn, count *atomic.Int64, p *pace.Pace) (err error, refused bool) {
+func deliver(ctx context.Context, to, from net.Conn, count *atomic.Int64, p *pace.Pace, wait *blocked) (err error, refused bool) {
 	write, room := to.Write, 0
 	if in, ok := to.(InPlace); ok {
 		write, room = in.WriteInPlace, in.Headroom()
@@ -144,7 +151,9 @@ func deliver(ctx context.Context, to, from net.Conn, count *atomic.Int64, p *pac
 	for {
 		buf, n, err := src.next(ctx)
 		if n > 0 {
+			wait.begin()
 			took, failed := write(buf[:room+n])
+			wait.end()
 			buffers.Put(buf)
 			count.Add(int64(took))
 			if failed != nil {
@@ -178,7 +187,8 @@ func (r *run) undeliverable(side Side, err error) {
 	r.expire(Drain, func() { r.broke(side, err) })
 }
 
-// broke ends the relay for a side that takes no bytes and has not said why.
+// broke ends the relay for a side that takes no bytes, or gives none, and has not said
+// why.
 func (r *run) broke(side Side, err error) {
 	if errors.Is(err, io.ErrClosedPipe) {
 		err = nil

@@ -157,14 +157,14 @@ func TestEnd_resetsWhatIsBlocked(t *testing.T) {
 	}
 }
 
-// fill writes until nothing between a camera and its remote end takes a byte more.
-func fill(t *testing.T, camera net.Conn) {
+// fill writes until nothing between one side and the other takes a byte more.
+func fill(t *testing.T, conn net.Conn) {
 	t.Helper()
 	for {
-		if err := camera.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := camera.Write(make([]byte, 64<<10)); errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := conn.Write(make([]byte, 64<<10)); errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		} else if err != nil {
 			t.Fatal(err)

@@ -45,12 +45,23 @@ func take(c *Conn) sample {
 	return s
 }
 
-func onSocket(conn net.Conn, do func(fd int)) {
+// hungUp tells whether the TCP connection has ended both ways, and not by us, who never
+// end one alone: it was reset, or its peer's host is gone. Or Reset has closed it.
+func hungUp(conn net.Conn) (is bool) {
+	open := onSocket(conn, func(fd int) {
+		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor
+		_, err := unix.Poll(fds, 0)
+		is = err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+	})
+	return is || !open
+}
+
+// onSocket tells whether do was called: the connection is open then.
+func onSocket(conn net.Conn, do func(fd int)) (open bool) {
 	socket, ok := bottom(conn).(syscall.Conn)
 	if !ok {
-		return
+		return true
 	}
-	if raw, err := socket.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { do(int(fd)) })
-	}
+	raw, err := socket.SyscallConn()
+	return err == nil && raw.Control(func(fd uintptr) { do(int(fd)) }) == nil
 }

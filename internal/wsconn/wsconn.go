@@ -239,6 +239,18 @@ func (c *Conn) ended(err error) error {
 	return reason.New(reason.RemoteLost, err)
 }
 
+// errBroken is of a connection that nobody was reading.
+var errBroken = errors.New("reset or lost, while it was not read")
+
+// Broken tells why nothing more can come from the peer but what has arrived, as far as
+// is known without a Read; nil if it is not. A peer's Close is none, nor is its FIN.
+func (c *Conn) Broken() error {
+	if !hungUp(c.under) {
+		return nil
+	}
+	return reason.New(reason.RemoteLost, c.alive.because(errBroken))
+}
+
 // LocalAddr is the address of the TCP connection's near end.
 func (c *Conn) LocalAddr() net.Addr { return c.ws.LocalAddr() }
 
