@@ -41,7 +41,7 @@ bench-smoke: build ## the same in seconds: shows that it runs
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build sdk-test proxy-test image-test arm64-test ## programs that are not ours: players, Microsoft's SDKs, a site's proxy, a container runtime
+judges: build long-test sdk-test proxy-test image-test arm64-test ## long-test, and programs that are not ours: players, SDKs, a site's proxy, a container runtime
 	.ci/judges
 
 sdk-test: build ## Microsoft's SDKs, unchanged, at the hub emulator; that of services calls the module, too
@@ -59,6 +59,9 @@ image-test: build ## the images, built, compared, run in containers as IoT Edge 
 arm64-test: ## the packages with system calls, as arm64 binaries under qemu
 	.ci/arm64
 
+long-test: ## 10 000 tunnels, and peers that vanish; needs a network namespace: root, or users who may have one
+	RTSPTUNNEL_LONG_TESTS=1 go test -count=1 ./internal/tunnel
+
 ci: ## what .ci/run runs, each step with its seconds
 	@.ci/steps check judges
 
@@ -68,4 +71,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## make check runs before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once bench bench-smoke check judges sdk-test proxy-test image image-test arm64-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test sdk-test proxy-test image image-test arm64-test ci fuzz hooks

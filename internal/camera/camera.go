@@ -32,8 +32,13 @@ type Camera struct {
 // port that the caller asked for.
 func (c Camera) Target() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.LocalPort)) }
 
-// keepAlive finds out within 45 s that an idle camera has lost its power.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 6 * time.Second, Count: 5}
+// gone is how long a camera's host may say nothing: it has lost its power then, which is
+// known within 45 s, as timers go. On Linux that holds while bytes are on their way to it,
+// too, also if it lives and takes none of them.
+const gone = 40 * time.Second
+
+// keepAlive finds out after gone that an idle camera's host is.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 5}
 
 // Dial connects to the camera's RTSP port; ctx bounds it. The name is resolved anew
 // each time, both address families are tried. The error has a reason code. The
@@ -48,6 +53,7 @@ func (c Camera) Dial(ctx context.Context) (net.Conn, error) {
 		_ = conn.Close()
 		return nil, reason.New(reason.Internal, errors.New("not a TCP connection"))
 	}
+	giveUp(tcp)
 	return &link{tcp}, nil
 }
 

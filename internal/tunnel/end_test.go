@@ -42,17 +42,23 @@ func accepted[C any](t *testing.T, limits wsconn.Liveness, accept func(http.Resp
 		ends <- c
 	}))
 	t.Cleanup(srv.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(srv.Certificate())
+	d := wsconn.Dialer{Roots: trusting(srv), Sessions: wsconn.NewSessions(), Liveness: limits}
 	return ends, func(o *tunnel.Options) {
 		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
-			c, err := wsconn.Dialer{Roots: roots, Liveness: limits}.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
+			c, err := d.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
 			if err != nil {
 				return nil, err
 			}
 			return c, nil
 		}
 	}
+}
+
+// trusting is the roots that a test's server needs.
+func trusting(srv *httptest.Server) *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	return roots
 }
 
 // Only what is named ends; its remote end reads why, and its camera is hung up on.

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package camera
+
+import "net"
+
+func giveUp(*net.TCPConn) {}
