@@ -15,7 +15,6 @@
 package pace
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
@@ -71,19 +70,22 @@ func (b *bucket) take(now time.Time, n int) time.Time {
 	return now.Add(b.tokens.ReserveN(now, min(n, b.size)).DelayFrom(now))
 }
 
-// wait returns at that time, or when the rate is not in force any more.
-func (b *bucket) wait(ctx context.Context, until time.Time) {
+// wait returns at that time, or when the rate is not in force any more. It is false if
+// over was closed before.
+func (b *bucket) wait(over <-chan struct{}, until time.Time) bool {
 	left := time.Until(until)
 	if left <= 0 {
-		return
+		return true
 	}
 	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-b.over:
-	case <-ctx.Done():
+	case <-over:
+		return false
 	}
+	return true
 }
 
 // Pace is the limits that bind one reader, or several that belong together. A nil Pace
@@ -143,14 +145,18 @@ type wait struct {
 	until time.Time
 }
 
-// Await returns when the turn has come, or ctx is done. That of a nil Turn has come.
-func (t *Turn) Await(ctx context.Context) {
+// Await returns true when the turn has come, or false when over is closed before. That
+// of a nil Turn has come.
+func (t *Turn) Await(over <-chan struct{}) bool {
 	if t == nil {
-		return
+		return true
 	}
 	t.pace.waiting.Add(1)
 	defer t.pace.waiting.Add(-1)
 	for _, w := range t.waits {
-		w.of.wait(ctx, w.until)
+		if !w.of.wait(over, w.until) {
+			return false
+		}
 	}
+	return true
 }

@@ -35,7 +35,7 @@ func (r *reader) run(ctx context.Context) {
 		r.bytes.Add(int64(n))
 		r.largest = max(r.largest, n)
 		begin := time.Now()
-		turn.Await(ctx)
+		turn.Await(ctx.Done())
 		if begin.After(known) {
 			r.longest = max(r.longest, time.Since(begin))
 		}
@@ -154,7 +154,7 @@ func TestLimit_aSmallOneIsNotPassedOver(t *testing.T) {
 		for range 100 {
 			<-time.After(200 * time.Millisecond)
 			begin := time.Now()
-			turn.Await(ctx)
+			turn.Await(ctx.Done())
 			if took := time.Since(begin); took > 0 { // it was paid for long since
 				t.Fatalf("100 bytes waited for %s", took)
 			}
@@ -216,9 +216,9 @@ func TestLimit_changes(t *testing.T) {
 func TestSpend_moreThanTheRateAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := many(1, limit(8_000))[0].pace
-		r.Spend(512).Await(t.Context())
+		r.Spend(512).Await(t.Context().Done())
 		begin := time.Now()
-		r.Spend(buffer).Await(t.Context())
+		r.Spend(buffer).Await(t.Context().Done())
 		if took := time.Since(begin); took > time.Second {
 			t.Errorf("waited for %s", took)
 		}
@@ -241,7 +241,7 @@ func TestAwait_ends(t *testing.T) {
 				p.Spend(512)
 				turn := p.Spend(512)
 				begin, done := time.Now(), make(chan struct{})
-				go func() { defer close(done); turn.Await(ctx) }()
+				go func() { defer close(done); turn.Await(ctx.Done()) }()
 				synctest.Wait()
 				if !p.Waiting() {
 					t.Error("nobody waits")
@@ -266,7 +266,7 @@ func TestPace_offAllocatesNothing(t *testing.T) {
 			if p.Piece(buffer) != buffer {
 				t.Error("a limit that is off binds")
 			}
-			p.Spend(buffer).Await(t.Context())
+			p.Spend(buffer).Await(t.Context().Done())
 		}); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
@@ -277,7 +277,7 @@ func BenchmarkOff(b *testing.B) {
 	p := pace.New(new(pace.Limit), new(pace.Limit))
 	for b.Loop() {
 		p.Piece(buffer)
-		p.Spend(buffer).Await(b.Context())
+		p.Spend(buffer).Await(b.Context().Done())
 	}
 }
 
@@ -289,7 +289,7 @@ func TestLimit_changesWhileManyRead(t *testing.T) {
 	for _, r := range many(16, own, l) {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				r.pace.Spend(r.pace.Piece(buffer)).Await(ctx)
+				r.pace.Spend(r.pace.Piece(buffer)).Await(ctx.Done())
 			}
 		})
 	}

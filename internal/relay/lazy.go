@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -43,7 +42,7 @@ type source struct {
 	room  int // to leave free at the buffer's beginning
 	await Awaiter
 	raw   syscall.RawConn
-	pace  *pace.Pace
+	relay *run
 	turn  *pace.Turn // to read; nil if it has come
 
 	// What try leaves.
@@ -52,8 +51,8 @@ type source struct {
 	err error
 }
 
-func newSource(conn net.Conn, room int, p *pace.Pace) *source {
-	s := &source{conn: conn, room: room, pace: p}
+func newSource(conn net.Conn, room int, r *run) *source {
+	s := &source{conn: conn, room: room, relay: r}
 	if await, ok := conn.(Awaiter); ok {
 		s.await = await
 	} else if socket, ok := conn.(syscall.Conn); ok && canTry {
@@ -65,24 +64,22 @@ func newSource(conn net.Conn, room int, p *pace.Pace) *source {
 }
 
 // next returns the next bytes, buf[room:room+n]; whoever gets a buffer puts it back.
-// There are bytes or there is an error: errOver if ctx was done before its turn came.
-func (s *source) next(ctx context.Context) (buf *buffer, n int, err error) {
+// There are bytes or there is an error: errOver if the relay ended before its turn came.
+func (s *source) next() (buf *buffer, n int, err error) {
 	if s.await != nil {
 		if err := s.await.Await(); err != nil {
 			return nil, 0, err
 		}
 	}
-	if s.turn != nil {
-		if s.turn.Await(ctx); ctx.Err() != nil {
-			return nil, 0, errOver
-		}
+	if s.turn != nil && !s.turn.Await(s.relay.ending()) {
+		return nil, 0, errOver
 	}
 	if s.raw != nil {
 		return s.readSocket()
 	}
 	buf = getBuffer()
 	n, err = s.conn.Read(s.piece(buf))
-	s.turn = s.pace.Spend(n)
+	s.turn = s.relay.pace.Spend(n)
 	if n == 0 {
 		buffers.Put(buf)
 		return nil, 0, err
@@ -92,7 +89,7 @@ func (s *source) next(ctx context.Context) (buf *buffer, n int, err error) {
 
 // piece is what of a buffer may be filled now.
 func (s *source) piece(buf *buffer) []byte {
-	return buf[s.room:][:s.pace.Piece(bufferSize-s.room)]
+	return buf[s.room:][:s.relay.pace.Piece(bufferSize-s.room)]
 }
 
 func (s *source) readSocket() (*buffer, int, error) {
@@ -114,7 +111,7 @@ func (s *source) try(fd uintptr) (done bool) {
 	buf := getBuffer()
 	n, err := readNow(fd, s.piece(buf))
 	if n > 0 {
-		s.buf, s.n, s.turn = buf, n, s.pace.Spend(n)
+		s.buf, s.n, s.turn = buf, n, s.relay.pace.Spend(n)
 		return true
 	}
 	buffers.Put(buf)

@@ -76,34 +76,27 @@ func Run(ctx context.Context, a, b net.Conn) Result {
 // its reset ends the relay within a second (on Linux, if it is a syscall.Conn; anywhere
 // if it is [Breakable]). Its end in order does not: that comes after its bytes.
 func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts, p *pace.Pace) Result {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	r := &run{a: a, b: b, pace: p, cancel: cancel}
-	closing := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(closing)
-		r.close(context.Cause(ctx))
-	})
+	r := &run{a: a, b: b, pace: p}
+	stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
 
 	var other sync.WaitGroup
-	other.Go(func() { r.copy(ctx, a, b, B, &counts.BtoA) })
-	r.copy(ctx, b, a, A, &counts.AtoB)
+	other.Go(func() { r.copy(a, b, B, &counts.BtoA) })
+	r.copy(b, a, A, &counts.AtoB)
 	other.Wait()
 
-	if stop() {
-		r.close(nil)
-	} else {
-		<-closing
-	}
+	stop()
+	r.cancel(nil)
+	r.closing.Wait()
 	return Result{AtoB: counts.AtoB.Load(), BtoA: counts.BtoA.Load(), First: r.first, Err: r.err}
 }
 
 // run is one relay's state of ending.
 type run struct {
-	a, b   net.Conn
-	pace   *pace.Pace
-	cancel context.CancelCauseFunc
-	waits  [2]blocked // of the copies from a and from b
+	a, b    net.Conn
+	pace    *pace.Pace
+	waits   [2]blocked // of the copies from a and from b
+	once    sync.Once  // closing is begun
+	closing sync.WaitGroup
 
 	mu     sync.Mutex
 	over   bool        // the connections are being closed: what the copies say now is our own doing
@@ -113,13 +106,15 @@ type run struct {
 	until  time.Time   // when expiry does
 	dead   Side        // which side takes no bytes any more
 	lost   error       // why dead takes none; nil if it had ended in order
+
+	done chan struct{} // closed once over; nil until somebody waits for its turn
 }
 
 // copy delivers from's bytes to to until from ends, and then passes the end on.
-func (r *run) copy(ctx context.Context, to, from net.Conn, side Side, count *atomic.Int64) {
+func (r *run) copy(to, from net.Conn, side Side, count *atomic.Int64) {
 	wait := &r.waits[side-A]
 	wait.r, wait.sender = r, side
-	err, refused := deliver(ctx, to, from, count, r.pace, wait)
+	err, refused := deliver(to, from, count, wait)
 	if refused {
 		r.undeliverable(A+B-side, err)
 	}
@@ -142,14 +137,14 @@ func (r *run) copy(ctx context.Context, to, from net.Conn, side Side, count *ato
 
 // deliver copies until from ends, with nil if that is in order, or until to refuses
 // bytes.
-func deliver(ctx context.Context, to, from net.Conn, count *atomic.Int64, p *pace.Pace, wait *blocked) (err error, refused bool) {
+func deliver(to, from net.Conn, count *atomic.Int64, wait *blocked) (err error, refused bool) {
 	write, room := to.Write, 0
 	if in, ok := to.(InPlace); ok {
 		write, room = in.WriteInPlace, in.Headroom()
 	}
-	src := newSource(from, room, p)
+	src := newSource(from, room, wait.r)
 	for {
-		buf, n, err := src.next(ctx)
+		buf, n, err := src.next()
 		if n > 0 {
 			wait.begin()
 			took, failed := write(buf[:room+n])
@@ -241,11 +236,33 @@ func (r *run) conn(side Side) net.Conn {
 // same from it.
 type causeCloser interface{ CloseCause(err error) error }
 
-// close closes both connections once. An end that a side has brought about itself
+// cancel closes both connections, unless that was begun, and does not wait for it.
+func (r *run) cancel(cause error) {
+	r.once.Do(func() { r.closing.Go(func() { r.close(cause) }) })
+}
+
+// ending is closed when the connections are being closed. Only relays that are held to a
+// bit rate have one: an idle one would be larger by it.
+func (r *run) ending() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done == nil {
+		r.done = make(chan struct{})
+		if r.over {
+			close(r.done)
+		}
+	}
+	return r.done
+}
+
+// close closes both connections. An end that a side has brought about itself
 // outweighs cause.
 func (r *run) close(cause error) {
 	r.mu.Lock()
 	r.over = true
+	if r.done != nil {
+		close(r.done)
+	}
 	if r.first == Neither {
 		r.err = cause
 	}

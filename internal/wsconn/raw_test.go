@@ -101,6 +101,25 @@ func readFrame(t *testing.T, r io.Reader) frame {
 	return f
 }
 
+// A message that one packet carries is read at once, so that the camera gets it by one
+// write.
+func TestRead_onePacketAtOnce(t *testing.T) {
+	c, f := dialRaw(t, wsconn.Liveness{})
+	buf := make([]byte, 64<<10)
+	for _, size := range []int{1, 200, 1000, 1400, 1422} { // and a segment of 1448 is full
+		head := []byte{0x82, 126, byte(size >> 8), byte(size)}
+		if size < 126 {
+			head = []byte{0x82, byte(size)}
+		}
+		if _, err := f.Write(append(head, make([]byte, size)...)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(buf); n != size || err != nil {
+			t.Errorf("of %d bytes %d were read, %v", size, n, err)
+		}
+	}
+}
+
 // What is no WebSocket ends the tunnel with 1002; what came before is kept.
 func TestRead_protocolErrors(t *testing.T) {
 	for name, bad := range map[string]string{

@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	readBuffer = 1 << 10         // bytes; a read of more goes past it
+	readBuffer = 1536            // bytes, for what fits into one packet; a read of more goes past it
 	closeTime  = 5 * time.Second // to get a Close frame out to a peer that reads slowly
 )
 
