@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 
@@ -119,10 +120,20 @@ func (s *source) try(fd uintptr) (done bool) {
 		return false
 	}
 	if err == nil {
-		err = io.EOF
+		err = endOf(fd)
 	}
 	s.err = err
 	return true
+}
+
+// endOf is what it means that a socket has no more bytes: io.EOF, or a reset whose error
+// went to a write that failed. Where both directions have ended the other side may have
+// been first, too; then it is of no matter what this end is called.
+func endOf(fd uintptr) error {
+	if hungUp(fd) {
+		return os.NewSyscallError("read", syscall.ECONNRESET)
+	}
+	return io.EOF
 }
 
 // named lets a connection say its own words for an error of its socket.

@@ -1,0 +1,17 @@
+package relay
+
+import "golang.org/x/sys/unix"
+
+// failed tells whether a socket has an error to tell, and leaves it there.
+func failed(fd uintptr) bool { return events(fd)&unix.POLLERR != 0 }
+
+// hungUp tells whether a connection has ended both ways.
+func hungUp(fd uintptr) bool { return events(fd)&unix.POLLHUP != 0 }
+
+func events(fd uintptr) int16 {
+	fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor
+	if _, err := unix.Poll(fds, 0); err != nil {
+		return 0
+	}
+	return fds[0].Revents
+}
