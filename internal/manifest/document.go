@@ -12,8 +12,12 @@ import (
 	"rtsptunnel/internal/jsontree"
 )
 
-// maxFile is far above what a hub takes, in bytes.
-const maxFile = 8 << 20
+// What is far above what a hub takes, and bounds the time and the memory that a file
+// costs.
+const (
+	maxFile    = 1 << 20 // bytes, also once variables are put in
+	maxMembers = 2000    // modules, and parts of one module's properties
+)
 
 // Names in a manifest.
 const (
@@ -73,13 +77,34 @@ func (r *report) manifest(root *jsontree.Value) *Manifest {
 		r.fault(m.at.of(m.content.Line), "must be an object, with a member for each module", "see the documents on deployment manifests")
 	default:
 		m.at.line = m.content.Line
+		if at, ok := m.crowd(); ok {
+			r.fault(at, fmt.Sprintf("has more than %d members", maxMembers), "leave some out: no hub takes as many")
+			return nil
+		}
 		return m
 	}
 	return nil
 }
 
+// crowd is a place with more members than a hub could take.
+func (m *Manifest) crowd() (at place, ok bool) {
+	if len(m.content.Members) > maxMembers {
+		return m.at, true
+	}
+	for _, section := range m.content.Members {
+		if len(section.Value.All()) > maxMembers {
+			return m.at.of(section.Value.Line, section.Name), true
+		}
+	}
+	return place{}, false
+}
+
 // tree reads a JSON document; nil if it is none.
 func (r *report) tree(doc []byte) *jsontree.Value {
+	if len(doc) > maxFile { // a file that is larger was not read
+		r.fault(place{}, fmt.Sprintf("is larger than %d MB once its variables are put in", maxFile>>20), "shorten the values of its variables")
+		return nil
+	}
 	root, duplicates, err := jsontree.Parse(doc)
 	if err != nil {
 		at := place{}

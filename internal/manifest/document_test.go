@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,10 +187,39 @@ func TestParse_wrong(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want %s", doc, m, problems, want)
 		}
 	}
-	dir := folder(t, map[string]string{"large.json": `{"modulesContent": {}}` + strings.Repeat(" ", 8<<20)})
+	dir := folder(t, map[string]string{"large.json": `{"modulesContent": {}}` + strings.Repeat(" ", 1<<20)})
 	m, problems := manifest.Load(manifest.Source{File: filepath.Join(dir, "large.json")})
-	if m != nil || len(problems) != 1 || !strings.Contains(problems[0].Text, "larger than 8 MB") {
+	if m != nil || len(problems) != 1 || !strings.Contains(problems[0].Text, "larger than 1 MB") {
 		t.Errorf("a large file: %v, %v", m, problems)
+	}
+}
+
+// Little that would become much costs no time and no memory.
+func TestLoad_endless(t *testing.T) {
+	var doubling strings.Builder
+	doubling.WriteString("A0=xxxxxxxx\n")
+	for i := 1; i < 40; i++ {
+		fmt.Fprintf(&doubling, "A%d=${A%d}${A%d}\n", i, i-1, i-1)
+	}
+	many := func(format string) string {
+		list := make([]string, 2001)
+		for i := range list {
+			list[i] = fmt.Sprintf(format, i)
+		}
+		return strings.Join(list, ",")
+	}
+	for name, c := range map[string]struct{ doc, env, want string }{
+		"values of values": {`{"modulesContent": {"x": "$A39"}}`, doubling.String(), "site.env:18: has values that stand for more than 1 MB"},
+		"many values":      {`{"modulesContent": {"x": "$B"}}`, "A=" + strings.Repeat("x", 1000) + "\n" + strings.Repeat("B=${A}\n", 2000), "more than 1 MB"},
+		"one value often":  {`{"modulesContent": {"x": "` + strings.Repeat("$A", 2000) + `"}}`, "A=" + strings.Repeat("x", 1000), "a.template.json: is larger than 1 MB once its variables are put in"},
+		"modules":          {`{"modulesContent": {` + many(`"x%d":{}`) + `}}`, "", "modulesContent: has more than 2000 members"},
+		"parts":            {`{"modulesContent": {"x": {` + many(`"properties.desired.a%d": 1`) + `}}}`, "", "modulesContent/x: has more than 2000 members"},
+	} {
+		dir := folder(t, map[string]string{"a.template.json": c.doc, "site.env": c.env})
+		m, problems := manifest.Load(manifest.Source{File: filepath.Join(dir, "a.template.json"), EnvFile: filepath.Join(dir, "site.env")})
+		if m != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), c.want) {
+			t.Errorf("%s: got %v, %.300v, want %s", name, m != nil, problems, c.want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -37,6 +38,7 @@ func (r *report) dotenv(doc []byte, lookup func(string) (string, bool)) map[stri
 		return values
 	}
 	text := strings.ReplaceAll(string(doc), "\r\n", "\n")
+	left := maxFile
 	for line := 1; text != ""; {
 		statement, value, has, ok := r.statement(text)
 		if !ok {
@@ -45,7 +47,12 @@ func (r *report) dotenv(doc []byte, lookup func(string) (string, bool)) map[stri
 			statement += "\n"
 		} else if has {
 			name := dotenvName.FindStringSubmatch(statement)
-			values[name[1]+name[2]] = interpolate(value, values, lookup)
+			if value, ok = interpolate(value, values, lookup, left); !ok {
+				r.fault(place{line: line}, fmt.Sprintf("has values that stand for more than %d MB with those they are made of", maxFile>>20), "shorten them")
+				return values
+			}
+			values[name[1]+name[2]] = value
+			left -= len(value)
 		}
 		line += strings.Count(statement, "\n")
 		text = text[min(len(statement), len(text)):]
@@ -96,16 +103,30 @@ func (r *report) statement(text string) (statement, value string, has, ok bool) 
 	return text[:end+len(after)], value, true, true
 }
 
-// interpolate puts values of other variables into a value.
-func interpolate(value string, above map[string]string, lookup func(string) (string, bool)) string {
-	return dotenvOther.ReplaceAllStringFunc(value, func(name string) string {
-		parts := dotenvOther.FindStringSubmatch(name)
-		if v, ok := lookup(parts[1]); ok {
-			return v
+// interpolate puts values of other variables into a value; not ok if it becomes longer
+// than most.
+func interpolate(value string, above map[string]string, lookup func(string) (string, bool), most int) (text string, ok bool) {
+	var out strings.Builder
+	end := 0
+	for _, at := range dotenvOther.FindAllStringSubmatchIndex(value, -1) {
+		out.WriteString(value[end:at[0]])
+		end = at[1]
+		out.WriteString(other(dotenvOther.FindStringSubmatch(value[at[0]:end]), above, lookup))
+		if out.Len() > most {
+			return "", false
 		}
-		if v, ok := above[parts[1]]; ok {
-			return v
-		}
-		return parts[2]
-	})
+	}
+	out.WriteString(value[end:])
+	return out.String(), out.Len() <= most
+}
+
+// other is what stands for ${NAME:-default}.
+func other(parts []string, above map[string]string, lookup func(string) (string, bool)) string {
+	if v, ok := lookup(parts[1]); ok {
+		return v
+	}
+	if v, ok := above[parts[1]]; ok {
+		return v
+	}
+	return parts[2]
 }

@@ -64,11 +64,11 @@ type expansion struct {
 
 // expand puts in the values of all variables that are set and fit. A ${NAME} that is
 // not becomes a string of this text at the latest, so that it can be told where it
-// stands.
+// stands. It ends where the result becomes larger than maxFile.
 func (x *expansion) expand(doc []byte) []byte {
 	var out bytes.Buffer
 	inString := false
-	for len(doc) > 0 {
+	for len(doc) > 0 && out.Len() <= maxFile {
 		switch {
 		case doc[0] == '"':
 			inString = !inString
