@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -19,6 +20,10 @@ const (
 	maxTwinDepth = 10
 	maxTwinSize  = 32 << 10 // bytes, about: the hub counts without quotes and braces
 	maxTwinText  = 4 << 10  // bytes of one string
+	maxTwinName  = 1 << 10  // bytes of one name
+
+	minTwinInteger = -4503599627370496
+	maxTwinInteger = 4503599627370495
 )
 
 // twins judges the desired properties of all modules, and those of our own by their
@@ -106,19 +111,31 @@ func (c *checker) format(p part) {
 	if size := len(p.value.Compact()); size > maxTwinSize {
 		c.warn(p.at, fmt.Sprintf("is %d bytes of JSON; IoT Hub takes about %d of all desired properties together", size, maxTwinSize), "shorten it")
 	}
-	c.formatValue(p.value, p.at, len(p.names)+1)
+	if len(p.names) > maxTwinDepth+1 {
+		c.tooDeep(p.at)
+		return
+	}
+	c.formatValue(p.value, p.at, len(p.names))
 }
 
+func (c *checker) tooDeep(at place) {
+	c.fault(at, fmt.Sprintf("is nested more than %d deep, which IoT Hub does not take", maxTwinDepth), "make it flatter")
+}
+
+// formatValue judges a value with that many objects and arrays around it, the desired
+// properties themselves not counted.
 func (c *checker) formatValue(v *jsontree.Value, at place, depth int) {
 	switch {
+	case (v.Is(jsontree.Array) || v.Is(jsontree.Object)) && depth > maxTwinDepth:
+		c.tooDeep(at)
+	case v.Is(jsontree.Number) && !isTwinNumber(v.Text):
+		c.fault(at, "is a number that IoT Hub does not take", fmt.Sprintf("write an integer from %d to %d, or a fraction below 1e308", minTwinInteger, maxTwinInteger))
 	case v.Is(jsontree.String) && len(v.Text) > maxTwinText:
 		c.fault(at, fmt.Sprintf("is a string of more than %d bytes, which IoT Hub does not take", maxTwinText), "shorten it, or divide it")
 	case v.Is(jsontree.Array):
 		for i, item := range v.Items {
 			c.formatValue(item, at.of(item.Line, index(i)), depth+1)
 		}
-	case v.Is(jsontree.Object) && depth > maxTwinDepth:
-		c.fault(at, fmt.Sprintf("is nested more than %d deep, which IoT Hub does not take", maxTwinDepth), "make it flatter")
 	case v.Is(jsontree.Object):
 		for _, m := range v.Members {
 			below := at.of(m.Value.Line, m.Name)
@@ -130,7 +147,20 @@ func (c *checker) formatValue(v *jsontree.Value, at place, depth int) {
 	}
 }
 
+// isTwinNumber tells of a number of JSON whether it is within IoT Hub's bounds.
+func isTwinNumber(text string) bool {
+	if strings.ContainsAny(text, ".eE") {
+		_, err := strconv.ParseFloat(text, 64) // or it is too large
+		return err == nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && minTwinInteger <= n && n <= maxTwinInteger
+}
+
 func (c *checker) formatName(name string, at place) {
+	if len(name) > maxTwinName {
+		c.fault(at, fmt.Sprintf("has a name of more than %d bytes, which IoT Hub does not take", maxTwinName), "shorten it")
+	}
 	bad := func(r rune) bool { return r == '.' || r == '$' || r == ' ' || unicode.IsControl(r) }
 	if strings.ContainsFunc(name, bad) && !strings.Contains(name, "${") {
 		c.fault(at, "has a name that IoT Hub does not take in a twin", "use a name without dots, dollars, blanks and control characters")
