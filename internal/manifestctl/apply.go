@@ -269,11 +269,14 @@ func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest
 	return done, write(ctx, client, want, exists)
 }
 
+// watchFleet has commands for a shell, which does not leave dollars in double quotes
+// alone.
 func watchFleet(id string) string {
+	query := fmt.Sprintf("SELECT deviceId FROM devices.modules WHERE moduleId = '%s' AND configurations.[[%s]].status = 'Applied'", edgeAgent, id)
 	return fmt.Sprintf(`IoT Hub brings it to devices within minutes. Devices that have it:
-  hubemulator query "SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent' AND configurations.[[%s]].status = 'Applied'"
-or az iot edge deployment show-metric --metric-id appliedCount --metric-type system --deployment-id %s
-`, id, id)
+  hubemulator query "%s"
+or az iot edge deployment show-metric --metric-id appliedCount --metric-type system --deployment-id '%s'
+`, strings.ReplaceAll(query, "$", `\$`), strings.ReplaceAll(id, "'", `'\''`))
 }
 
 // changes returns the differences. Labels and metrics that nobody has named stay.

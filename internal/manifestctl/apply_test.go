@@ -3,6 +3,7 @@ package manifestctl_test
 import (
 	"encoding/json"
 	"io"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -91,6 +92,59 @@ func TestApply_device(t *testing.T) {
 	changed := e.apply(t, "--device", "edge1", template)
 	if len(changed.Changes) != 1 || !strings.HasSuffix(changed.Changes[0].Place, "/host") || changed.Changes[0].Change != "changed" {
 		t.Errorf("one leaf: %+v", changed)
+	}
+}
+
+// A section without properties.desired leaves the module what it has.
+func TestApply_nothingSaid(t *testing.T) {
+	e, hub := startWithHub(t)
+	e.must(t, "apply", template, "--device", "edge1")
+	had := desired(t, hub, "rtsptunnel")
+	var m struct {
+		ModulesContent map[string]map[string]any `json:"modulesContent"`
+	}
+	if err := json.Unmarshal([]byte(e.must(t, "expand", template)), &m); err != nil {
+		t.Fatal(err)
+	}
+	m.ModulesContent["rtsptunnel"] = map[string]any{}
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "less.json", string(text))
+	if got := e.apply(t, "less.json", "--device", "edge1"); got.Action != "unchanged" || len(got.Changes) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if d := cmp.Diff(had, desired(t, hub, "rtsptunnel")); d != "" {
+		t.Error(d)
+	}
+}
+
+// The commands to go on with are for a shell, whatever is in the id.
+func TestApply_commands(t *testing.T) {
+	e, hub := startWithHub(t)
+	const id = `a$b'(c);d#e`
+	said := e.must(t, "apply", template, "--deployment", id, "--priority", "1", "--target-condition", "*")
+	i := strings.Index(said, "  hubemulator query")
+	if i < 0 {
+		t.Fatalf("no command in:\n%s", said)
+	}
+	commands := strings.Replace(said[i:], "\nor az", "\naz", 1)
+	script := "hubemulator() { printf '%s\\n' \"$2\"; }\naz() { for last; do :; done; printf '%s\\n' \"$last\"; }\n" + commands
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
+	query, shown, _ := strings.Cut(string(out), "\n")
+	if err != nil || shown != id+"\n" {
+		t.Fatalf("%v: az is asked for %q", err, shown)
+	}
+	rows := 0
+	for _, err := range hub.Client.Query(t.Context(), query) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows++
+	}
+	if rows != 1 {
+		t.Errorf("%q finds %d devices, want 1", query, rows)
 	}
 }
 

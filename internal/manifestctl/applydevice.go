@@ -60,7 +60,9 @@ func sections(m *manifest.Manifest) (map[string]any, error) {
 	}
 	want := make(map[string]any, len(content.Modules))
 	for module, section := range content.Modules {
-		want[module] = section["properties.desired"]
+		if desired, says := section["properties.desired"]; says { // else what it has stays
+			want[module] = desired
+		}
 	}
 	return want, nil
 }
