@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"rtsptunnel/internal/jsontree"
 )
@@ -98,6 +99,8 @@ func (x *expansion) value(text string, inString bool) string {
 	value, ok := x.env.get(name)
 	switch {
 	case !ok:
+	case !utf8.ValidString(value):
+		x.unfit[name] = "has a value that is not in UTF-8"
 	case inString && json.Valid([]byte(`"`+value+`"`)):
 		return value
 	case inString:
@@ -154,7 +157,11 @@ func (x *expansion) leftover(r *report, text string, at place) {
 			r.fault(at, name+" "+why, "give it another value in "+x.env.origin())
 			told = name
 		case match[2] != "":
-			r.fault(at, name+" is not set", "set it in "+x.env.origin())
+			if _, set := x.env.get(name); set {
+				r.fault(at, name+" stands in the value of another variable, where nobody expands it", "write what it stands for there")
+			} else {
+				r.fault(at, name+" is not set", "set it in "+x.env.origin())
+			}
 			told = name
 		}
 	}

@@ -129,6 +129,14 @@ func TestExpand_wrong(t *testing.T) {
 			path: agentPath + "/runtime/settings/registryCredentials/site/username", text: "CONTAINER_REGISTRY_USERNAME has a value with a quote", remedy: "another value",
 		},
 		{
+			name: "a value that is not in UTF-8", env: map[string]string{"CONTAINER_REGISTRY_PASSWORD": "canary\xff"},
+			path: agentPath + "/runtime/settings/registryCredentials/site/password", text: "CONTAINER_REGISTRY_PASSWORD has a value that is not in UTF-8", remedy: "another value",
+		},
+		{
+			name: "a variable in a variable", env: map[string]string{"CONTAINER_REGISTRY_PASSWORD": "${OTHER}", "OTHER": "canary"},
+			path: agentPath + "/runtime/settings/registryCredentials/site/password", text: "OTHER stands in the value of another variable", remedy: "write what it stands for",
+		},
+		{
 			name: "a value that is no JSON", env: map[string]string{"LIMIT": "canary"},
 			path: filterPath + "/env/LIMIT/value", text: "LIMIT stands outside of quotes, and its value is no JSON", remedy: "another value",
 		},
