@@ -347,3 +347,19 @@ func TestOutput_fails(t *testing.T) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// A result is not written over what it was made of.
+func TestOutput_sparesInput(t *testing.T) {
+	e := start(t)
+	if err := os.Symlink(template, "link.json"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"expand", template, "--output", template},
+		{"expand", template, "--output", "./link.json"},
+		{"expand", template, "--output", ".env"},
+		{"merge", template, layer, "--output", layer},
+	} {
+		e.refused(t, 2, []string{"which was read for it; name another file"}, args...)
+	}
+}

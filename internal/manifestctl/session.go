@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"rtsptunnel/internal/hubaccess"
@@ -26,6 +27,8 @@ type session struct {
 	strict   bool
 	tunnels  names
 	access   hubaccess.Access
+
+	read []string // files that were read, or may have been
 }
 
 // getenv is a variable, or nothing.
@@ -65,6 +68,7 @@ func (s *session) source(file string) manifest.Source {
 	if env == "" {
 		env = manifest.FindEnv(file, s.lookup)
 	}
+	s.read = append(s.read, file, env)
 	return manifest.Source{File: file, EnvFile: env, Lookup: s.lookup, Platform: s.platform}
 }
 
@@ -92,9 +96,26 @@ func (s *session) result(text []byte) error {
 	if s.output == "" {
 		return s.print(string(text))
 	}
+	if err := s.spareInput(); err != nil {
+		return err
+	}
 	// A manifest may have a registry's password in it.
 	if err := wholefile.Write(s.output, wholefile.Private, bytes.NewReader(text)); err != nil {
 		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// spareInput refuses to write over a template, or over its variables.
+func (s *session) spareInput() error {
+	output, err := os.Stat(s.output)
+	if err != nil {
+		return nil //nolint:nilerr // it is not there, or to write it will say what is wrong
+	}
+	for _, file := range s.read {
+		if input, err := os.Stat(file); err == nil && os.SameFile(input, output) {
+			return usagef("--output is %s, which was read for it; name another file", file)
+		}
 	}
 	return nil
 }
