@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -24,6 +25,7 @@ func FuzzExpand(f *testing.F) {
 	// Small ones: the larger a seed is, the longer it takes to make what was found small.
 	f.Add([]byte(smallBase), []byte("A=b"))
 	f.Add([]byte(`{"content": {"modulesContent": {"$edgeAgent": {"properties.desired.modules.x.settings": {"image": "${MODULES.x}", "createOptions": {"a": "é"}}}}}}`), []byte("A='"))
+	f.Add([]byte(`{"modulesContent": {"$edgeAgent": {}, "$edgeHub": {"properties.desired": {"routes": {"$A": "FROM /messages/modules/$A/* INTO $A"}}}, "$A": 5}}`), []byte(""))
 	f.Add([]byte(`{"modulesContent": {"a": ${SECRET}, "b": "${MODULEDIR<..>.amd64}", "$SECRET": ["${"]}}`), []byte("A=${SECRET}\nB=\"x\\\""))
 	dir := f.TempDir()
 	template, env := filepath.Join(dir, "t.json"), filepath.Join(dir, "env")
@@ -53,8 +55,11 @@ func FuzzExpand(f *testing.F) {
 	})
 }
 
+// named is where a problem tells a name besides its path.
+var named = regexp.MustCompile(`(for module |, at )\S*hunter2`)
+
 // checkProblems checks that each is one line, and tells no secret that the document
-// does not have itself.
+// does not have itself, nor makes a name of.
 func checkProblems(t *testing.T, problems manifest.Problems, docs ...[]byte) {
 	t.Helper()
 	for _, p := range problems {
@@ -62,7 +67,8 @@ func checkProblems(t *testing.T, problems manifest.Problems, docs ...[]byte) {
 		if strings.ContainsAny(text, "\n\r\x1b") || p.Text == "" || p.Remedy == "" {
 			t.Fatalf("a problem is told as %q", text)
 		}
-		if strings.Contains(text, "hunter2") && !bytes.Contains(bytes.Join(docs, nil), []byte("hunter2")) {
+		isName := strings.Contains(p.Path, "hunter2") || named.MatchString(p.Text)
+		if strings.Contains(text, "hunter2") && !isName && !bytes.Contains(bytes.Join(docs, nil), []byte("hunter2")) {
 			t.Fatalf("a secret is told: %q", text)
 		}
 	}

@@ -7,7 +7,8 @@
 //     everything else to standard error. After an error there is no result.
 //   - Exit codes are ok, failed (a file, or what is in it, will not do, or the hub
 //     failed) and usage (nothing was read, or nothing was asked of the hub).
-//   - No value of the environment or of an .env file is in any message.
+//   - No value of the environment or of an .env file is in any message, but for what a
+//     template makes a name of.
 package manifestctl
 
 import (
