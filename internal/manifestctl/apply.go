@@ -250,7 +250,7 @@ func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest
 		if !sameJSON(have.Content, want.Content) {
 			return outcome{}, fmt.Errorf("deployment %s is there with another content, and the content of a deployment cannot be changed; choose another id, and delete the old one once the new one is in force", t.deployment)
 		}
-		want.ETag = have.ETag
+		want.Content, want.ETag = have.Content, have.ETag // as the hub writes it: 1.0 may be 1 there
 		if done.Changes = t.changes(have, &want); len(done.Changes) == 0 {
 			done.Action = actionUnchanged
 		} else {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -195,6 +196,18 @@ func TestApply_deployment(t *testing.T) {
 	}
 	write(t, template, strings.Replace(read(t, template), `"192.0.2.10"`, `"192.0.2.99"`, 1))
 	e.refused(t, 1, []string{"content of a deployment cannot be changed; choose another id"}, append([]string{"apply"}, append(args, "2")...)...)
+}
+
+// A number or a null that is written in another way is no other content.
+func TestApply_sameContent(t *testing.T) {
+	e, hub := startWithHub(t)
+	for i, value := range []string{`{"n": 1, "m": null}`, `{"n": 1.0}`} {
+		write(t, "layer.json", `{"modulesContent": {"$edgeAgent": {}, "other": {"properties.desired.a": `+value+`}}}`)
+		e.must(t, "apply", "layer.json", "--layered", "--deployment", "same", "--target-condition", "*", "--priority", strconv.Itoa(i))
+	}
+	if got, err := hub.Client.Configuration(t.Context(), "same"); err != nil || got.Priority != 1 {
+		t.Errorf("got %+v (%v)", got, err)
+	}
 }
 
 // What az iot edge deployment show has printed says itself where it goes.
