@@ -88,7 +88,11 @@ func New(o Options) (*Rollout, error) {
 // Create keeps a new configuration and brings it to the devices. Errors, wrapped: those
 // above, deployment.ErrContent, those of store.Store.CreateConfiguration.
 func (r *Rollout) Create(c store.Configuration) (store.Configuration, error) {
-	if _, err := understand(c); err != nil {
+	understood, err := understand(c)
+	if err == nil {
+		err = checkNames(understood.content)
+	}
+	if err != nil {
 		return store.Configuration{}, err
 	}
 	return r.change(func() (store.Configuration, error) { return r.Store.CreateConfiguration(c) })
@@ -175,6 +179,17 @@ func understand(c store.Configuration) (configuration, error) {
 	}
 	content, err := parseContent(c.Content)
 	return configuration{Configuration: c, target: target, content: content}, err
+}
+
+// checkNames returns store.ErrInvalidID, wrapped, for a module that no device can have:
+// it would keep all other deployments from the devices that it targets.
+func checkNames(c *deployment.Content) error {
+	for _, module := range append(c.Modules(), deployment.RunBy(c.Overlay(store.EdgeAgent, nil))...) {
+		if err := store.CheckModule(module); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckTarget returns nil for a target condition that is understood, else ErrTarget,

@@ -211,6 +211,22 @@ func TestRollout_tooLarge(t *testing.T) {
 	e.want(t, "m", baseOnly, `{"base":"Applied"}`)
 }
 
+// A module that no device can have is refused at once: it would stop all else.
+func TestRollout_moduleNames(t *testing.T) {
+	e := start(t)
+	e.create(t, "base", 1, "*", base)
+	for _, content := range []string{
+		`{"$edgeAgent":{},"a b":{"properties.desired.a":1}}`,
+		`{"$edgeAgent":{"properties.desired.modules.a/b":{}}}`,
+		`{"$edgeAgent":{"properties.desired":{"modules":{"":{}}}}}`,
+	} {
+		if _, err := e.Create(configuration("bad", 2, "*", content)); !errors.Is(err, store.ErrInvalidID) {
+			t.Errorf("%s: %v, want %v", content, err, store.ErrInvalidID)
+		}
+	}
+	e.want(t, "m", baseOnly, `{"base":"Applied"}`)
+}
+
 // What is as it should be is not written again.
 func TestRollout_changesNothingTwice(t *testing.T) {
 	e := start(t)

@@ -72,6 +72,14 @@ func (id ID) validate() error {
 	return nil
 }
 
+// CheckModule returns nil for a name that a module may have, else ErrInvalidID, wrapped.
+func CheckModule(name string) error {
+	if !validName(name) {
+		return fmt.Errorf("%w of a module, %.64q: want 1 to %d letters, digits or %s", ErrInvalidID, name, maxIDLength, idMarks)
+	}
+	return nil
+}
+
 func validName(name string) bool {
 	if name == "" || len(name) > maxIDLength {
 		return false
