@@ -300,3 +300,38 @@ func TestRollout_queriesAndTags(t *testing.T) {
 		t.Errorf("%d queries", queries)
 	}
 }
+
+// The query for what is wrong finds every module that is not well, or of which nothing
+// is known, so that no rows are good news.
+func TestRollout_queryForWhatIsWrong(t *testing.T) {
+	var wrong *query.Query
+	for _, command := range rolloutCommands(t) {
+		if text := option(command, "query-command"); strings.Contains(text, "rejected") {
+			q, err := query.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wrong = q
+		}
+	}
+	for _, c := range []struct {
+		connection, reported string
+		want                 bool
+	}{
+		{"Connected", `{"state": "healthy", "config": {"applied": 3}}`, false},
+		{"Connected", `{}`, true}, // never said a word
+		{"Connected", `{"state": "degraded", "config": {"applied": 3}}`, true},
+		{"Connected", `{"state": "healthy", "config": {"applied": 3, "rejected": 4}}`, true},
+		{"Disconnected", `{"state": "healthy", "config": {"applied": 3}}`, true}, // of yesterday
+	} {
+		var reported map[string]any
+		asJSON(t, []byte(c.reported), &reported)
+		module := query.Document{
+			"deviceId": "edge1", "moduleId": ourModule, "connectionState": c.connection,
+			"properties": map[string]any{"reported": reported},
+		}
+		if got := wrong.Matches(module); got != c.want {
+			t.Errorf("%s, %s: is it found? %t", c.connection, c.reported, got)
+		}
+	}
+}
