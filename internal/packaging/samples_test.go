@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -255,6 +256,36 @@ func TestRollout_tunnelctl(t *testing.T) {
 	}
 	if ran != 3 {
 		t.Errorf("%d commands", ran)
+	}
+}
+
+// What the text makes of a layer for an upgrade goes onto a device beside the old one,
+// and wins.
+func TestRollout_upgrade(t *testing.T) {
+	if _, err := exec.LookPath("sed"); err != nil {
+		cannot(t, "there is no sed")
+	}
+	var edit string
+	for _, command := range rolloutCommands(t) {
+		if script, _, found := strings.Cut(command, " > "); found && strings.HasPrefix(command, "sed ") {
+			edit = script
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", edit)
+	cmd.Dir = top
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%q: %v", edit, err)
+	}
+	layer, problems := manifest.Parse("rtsptunnel-amd64-v2.json", text)
+	good(t, layer, problems)
+	all, problems := manifest.Merge(manifest.Deployment{Manifest: parse(t, "base")},
+		manifest.Deployment{Manifest: parse(t, "rtsptunnel-amd64")}, manifest.Deployment{Manifest: layer})
+	if len(problems) > 0 || all.Manifest.Images()[ourModule] != "registry.example.com/rtsptunnel:0.2.0-amd64" {
+		t.Errorf("%v, %v", all, problems)
+	}
+	if d := load(t, text); d.ID != "rtsptunnel-amd64-v2" || d.Priority != 21 || d.modules(t)[ourModule].Version != "0.2.0" {
+		t.Errorf("%s", text)
 	}
 }
 
