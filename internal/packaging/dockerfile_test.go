@@ -408,4 +408,9 @@ func TestDockerignore(t *testing.T) {
 			t.Errorf("%s comes into the build: what for?", name)
 		}
 	}
+	for _, secret := range []string{"**/.env", "**/*.pem"} {
+		if !slices.Contains(patterns, secret) {
+			t.Errorf("%s of a folder of sources comes into the build", secret)
+		}
+	}
 }

@@ -308,7 +308,7 @@ func TestTemplates_env(t *testing.T) {
 		t.Errorf("used (-) and in .env.template (+):\n%s", d)
 	}
 	ignored := read(t, ".gitignore")
-	for _, name := range []string{"/.env\n", "/config/\n", "/.work/\n"} {
+	for _, name := range []string{"\n.env\n", "/config/\n", "/.work/\n"} {
 		if !strings.Contains(ignored, name) {
 			t.Errorf("git does not ignore %s", strings.TrimSpace(name))
 		}
