@@ -273,7 +273,8 @@ func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest
 // alone.
 func watchFleet(id string) string {
 	query := fmt.Sprintf("SELECT deviceId FROM devices.modules WHERE moduleId = '%s' AND configurations.[[%s]].status = 'Applied'", edgeAgent, id)
-	return fmt.Sprintf(`IoT Hub brings it to devices within minutes. Devices that have it:
+	return fmt.Sprintf(`IoT Hub brings it to devices within minutes. Devices whose edge agent has it (none, if it is
+for twins alone):
   hubemulator query "%s"
 or az iot edge deployment show-metric --metric-id appliedCount --metric-type system --deployment-id '%s'
 `, strings.ReplaceAll(query, "$", `\$`), strings.ReplaceAll(id, "'", `'\''`))
