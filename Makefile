@@ -60,7 +60,7 @@ arm64-test: ## the packages with system calls, as arm64 binaries under qemu
 	.ci/arm64
 
 long-test: ## 10 000 tunnels, and peers that vanish; needs a network namespace: root, or users who may have one
-	RTSPTUNNEL_LONG_TESTS=1 go test -count=1 ./internal/tunnel
+	RTSPTUNNEL_LONG_TESTS=1 go test -count=1 ./internal/module/tunnel
 
 ci: ## what .ci/run runs, each step with its seconds
 	@.ci/steps check judges

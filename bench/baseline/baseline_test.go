@@ -14,7 +14,7 @@ import (
 
 	"rtsptunnel/bench/baseline"
 	"rtsptunnel/bench/ends"
-	"rtsptunnel/internal/localca"
+	"rtsptunnel/internal/base/localca"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -28,7 +28,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/bench/socket"
-	"rtsptunnel/internal/httpd"
+	"rtsptunnel/internal/base/httpd"
 )
 
 // Kind is what the relay speaks to the cloud.

@@ -13,9 +13,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/bench/ends"
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/hubemulator"
-	"rtsptunnel/internal/tunnelopen"
+	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/hub/hubclient"
+	"rtsptunnel/internal/hub/hubemulator"
 )
 
 // The names in the module's deployment; the hosts are reserved for tests (RFC 6761, 6.2).

@@ -18,7 +18,7 @@ import (
 
 	"rtsptunnel/bench/baseline"
 	"rtsptunnel/bench/ends"
-	"rtsptunnel/internal/localca"
+	"rtsptunnel/internal/base/localca"
 )
 
 // The names of the relays that are no baseline of ours.

@@ -10,8 +10,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"rtsptunnel/internal/hubctl"
-	"rtsptunnel/internal/hubemulator"
+	"rtsptunnel/internal/hub/hubemulator"
+	"rtsptunnel/internal/ops/hubctl"
 )
 
 func main() {

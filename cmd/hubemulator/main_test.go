@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // asCommand in the environment makes the test binary the command.

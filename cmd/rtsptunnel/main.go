@@ -13,9 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/health"
+	"rtsptunnel/internal/base/health"
 	"rtsptunnel/internal/module"
+	"rtsptunnel/internal/module/config"
 )
 
 // Exit codes beside the module's own.

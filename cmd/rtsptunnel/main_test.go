@@ -16,8 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // The test binary is the program itself when its first argument is the program's

@@ -10,9 +10,9 @@ import (
 
 	"github.com/mattn/go-isatty"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/twin"
 )
 
 // maxInput is how much of a document is read; no twin is larger.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/contract/reason"
 )
 
 // judged is how validate judges a document.

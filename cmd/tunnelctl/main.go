@@ -10,8 +10,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"rtsptunnel/internal/demo"
-	"rtsptunnel/internal/manifestctl"
+	"rtsptunnel/internal/ops/demo"
+	"rtsptunnel/internal/ops/manifestctl"
 )
 
 const usage = `Usage: tunnelctl COMMAND [flags]

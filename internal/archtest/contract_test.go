@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,7 +32,7 @@ func namesTests(t *testing.T, document string) {
 	for _, m := range namedTest.FindAllStringSubmatch(string(b), -1) {
 		pkg, name := m[1], m[2]
 		if functions[pkg] == nil {
-			functions[pkg] = testFunctions(t, filepath.Join(root, "internal", pkg))
+			functions[pkg] = testFunctions(t, pkg)
 		}
 		if !functions[pkg][name] {
 			t.Errorf("%s names %s.%s, which does not exist", document, pkg, name)
@@ -50,23 +51,27 @@ func namesTests(t *testing.T, document string) {
 	}
 }
 
-func testFunctions(t *testing.T, dir string) map[string]bool {
+// testFunctions are the functions in the tests of the package, in whichever wing it is.
+func testFunctions(t *testing.T, pkg string) map[string]bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no tests in %s, %v", dir, err)
-	}
 	names := map[string]bool{}
-	for _, file := range files {
-		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") || filepath.Base(filepath.Dir(path)) != pkg {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for _, d := range f.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil {
 				names[fn.Name.Name] = true
 			}
 		}
+		return nil
+	})
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no tests of package %s, %v", pkg, err)
 	}
 	return names
 }

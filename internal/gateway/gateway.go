@@ -35,9 +35,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/tunnelopen"
-	"rtsptunnel/internal/wsconn"
+	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/hub/hubclient"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 // pathPrefix of a remote endpoint; the id follows.

@@ -13,11 +13,11 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"rtsptunnel/internal/contract/tunnelopen"
 	"rtsptunnel/internal/gateway"
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/logtest"
-	"rtsptunnel/internal/tunnelopen"
-	"rtsptunnel/internal/wsconn"
+	"rtsptunnel/internal/hub/hubclient"
+	"rtsptunnel/internal/testkit/logtest"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

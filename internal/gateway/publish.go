@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"time"
 
-	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/relay"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/wire/relay"
 )
 
 // Event is what happened to one client of Publish.

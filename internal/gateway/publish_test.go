@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"rtsptunnel/internal/contract/tunnelopen"
 	"rtsptunnel/internal/gateway"
-	"rtsptunnel/internal/tunnelopen"
-	"rtsptunnel/internal/wsconn"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 // publish serves players of one camera; end ends that and waits.

@@ -3,12 +3,12 @@ package module
 import (
 	"reflect"
 
-	"rtsptunnel/internal/camera"
-	"rtsptunnel/internal/policy"
-	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/tunnel"
-	"rtsptunnel/internal/twin"
-	"rtsptunnel/internal/wsconn"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/camera"
+	"rtsptunnel/internal/module/policy"
+	"rtsptunnel/internal/module/tunnel"
+	"rtsptunnel/internal/module/twin"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 // apply puts settings in force and ends the tunnels that they forbid, and no others.

@@ -15,10 +15,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/module"
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // flood is a camera that sends for ever; stalled is closed when nobody takes it any

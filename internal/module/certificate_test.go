@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"rtsptunnel/internal/hubclient"
+	"rtsptunnel/internal/hub/hubclient"
 )
 
 // certificate is a device's, signed by itself, as files have it.

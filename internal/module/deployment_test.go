@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/manifestctl"
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/hub/hubclient"
+	"rtsptunnel/internal/ops/manifestctl"
 )
 
 // fleet is a site whose module is configured by tunnelctl manifest alone, as a fleet is.

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
 
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/contract/reason"
 )
 
 // patch writes desired properties and returns their version.

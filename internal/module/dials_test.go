@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"rtsptunnel/internal/hubemulator/faults"
+	"rtsptunnel/internal/hub/hubemulator/faults"
 	"rtsptunnel/internal/module"
 )
 

@@ -6,9 +6,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/edge"
 )
 
 // degraded is what is reported of an environment with these faults.

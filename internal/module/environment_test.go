@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"rtsptunnel/internal/logtest"
 	"rtsptunnel/internal/module"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // The first two lines say what runs, and which settings are in force from where.

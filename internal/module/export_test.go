@@ -12,13 +12,13 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/policy"
-	"rtsptunnel/internal/tunnel"
-	"rtsptunnel/internal/tunnelopen"
-	"rtsptunnel/internal/twin"
-	"rtsptunnel/internal/wsconn"
+	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/policy"
+	"rtsptunnel/internal/module/tunnel"
+	"rtsptunnel/internal/module/twin"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 // Times are how long things take, for tests that have no time.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/health"
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/base/health"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/edge"
 )
 
 // watchTurns is times.HubTurns of the observer's own loop.

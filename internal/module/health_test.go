@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/logtest"
 	"rtsptunnel/internal/module"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // healthAddress is where the module says that it serves health.

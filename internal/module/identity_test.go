@@ -12,10 +12,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/hubtest"
-	"rtsptunnel/internal/localca"
-	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/base/localca"
+	"rtsptunnel/internal/hub/hubclient"
+	"rtsptunnel/internal/testkit/hubtest"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // connectionString is what the registry gives out for the site's identity.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/module/twin"
 )
 
 // liveLevel is the least level of lines that are written, which may change at any time:

@@ -7,7 +7,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/contract/reason"
 )
 
 // echoed sends n bytes through each tunnel to an echoing camera, and returns how long it

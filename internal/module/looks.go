@@ -9,11 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"rtsptunnel/internal/camera"
-	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/report"
-	"rtsptunnel/internal/tunnel"
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/camera"
+	"rtsptunnel/internal/module/report"
+	"rtsptunnel/internal/module/tunnel"
+	"rtsptunnel/internal/module/twin"
 )
 
 // States of a camera.

@@ -25,16 +25,16 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/camera"
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/container"
-	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/logqueue"
-	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/tunnel"
-	"rtsptunnel/internal/tunnelopen"
-	"rtsptunnel/internal/twin"
-	"rtsptunnel/internal/wsconn"
+	"rtsptunnel/internal/base/container"
+	"rtsptunnel/internal/base/logqueue"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/tunnel"
+	"rtsptunnel/internal/module/twin"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 // drainTime is for closing the tunnels, flushTime for what is left of the log; the

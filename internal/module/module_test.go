@@ -16,10 +16,10 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/localca"
-	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/base/localca"
+	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/module"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // The whole way of a tunnel, with a hub, a remote end and a camera that are not the

@@ -8,10 +8,10 @@ import (
 	"net/url"
 	"sync/atomic"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/policy"
-	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/wsconn"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/policy"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 // remotePolicy is which remote endpoints tunnels may lead to and through which proxy.

@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
 
-	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module"
-	"rtsptunnel/internal/policy"
-	"rtsptunnel/internal/reason"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/policy"
 )
 
 // Without the lab's switch no endpoint leads back to the device, in whatever notation.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rtsptunnel/internal/localca"
+	"rtsptunnel/internal/base/localca"
 )
 
 // remote is a remote endpoint that is not ours: gorilla's server, with a

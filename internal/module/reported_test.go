@@ -15,10 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/edge"
 	"rtsptunnel/internal/module"
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/twin"
 )
 
 // proxyTo is a site's proxy, which knows one address whatever it is asked for. It gets

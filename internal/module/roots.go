@@ -4,7 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
-	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/module/config"
 )
 
 // systemAnd is the system's roots, Go's, so that SSL_CERT_FILE counts, and those in

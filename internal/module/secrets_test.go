@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"rtsptunnel/internal/hubtest"
-	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/testkit/hubtest"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // canary is in each secret of a site that is not the hub's own.

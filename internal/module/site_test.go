@@ -16,9 +16,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"rtsptunnel/internal/hubtest"
-	"rtsptunnel/internal/logtest"
 	"rtsptunnel/internal/module"
+	"rtsptunnel/internal/testkit/hubtest"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // The test binary is the edge module itself when it is told so, for the tests that

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"time"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/reason"
-	"rtsptunnel/internal/report"
-	"rtsptunnel/internal/tunnel"
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/report"
+	"rtsptunnel/internal/module/tunnel"
+	"rtsptunnel/internal/module/twin"
 )
 
 // totalsTime is from one time that the hub hears of counters alone, which change all the

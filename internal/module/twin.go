@@ -4,9 +4,9 @@ import (
 	"reflect"
 	"time"
 
-	"rtsptunnel/internal/edge"
-	"rtsptunnel/internal/report"
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/report"
+	"rtsptunnel/internal/module/twin"
 )
 
 // maxFaultLines is how many faults of one twin are logged each on a line of its own.

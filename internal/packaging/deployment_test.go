@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/module/twin"
 )
 
 // ourModule is the name of the module in all templates and samples.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"rtsptunnel/internal/config"
+	"rtsptunnel/internal/module/config"
 )
 
 const top = "../.." // of the repository

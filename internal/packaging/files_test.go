@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"rtsptunnel/internal/schematest"
+	"rtsptunnel/internal/testkit/schematest"
 )
 
 // content is read's, for who wants bytes.

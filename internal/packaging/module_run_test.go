@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"rtsptunnel/internal/logtest"
 	edgemodule "rtsptunnel/internal/module" // module is module.json here
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // patience is for what takes milliseconds or a few seconds; it only keeps a hang from

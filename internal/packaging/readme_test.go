@@ -10,10 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/policy"
-	"rtsptunnel/internal/tunnelopen"
-	"rtsptunnel/internal/twin"
+	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/module/policy"
+	"rtsptunnel/internal/module/twin"
 )
 
 const moduleReadme = moduleFolder + "/README.md"

@@ -15,10 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/hubemulator/query"
-	"rtsptunnel/internal/manifest"
-	"rtsptunnel/internal/manifestctl"
-	"rtsptunnel/internal/schematest"
+	"rtsptunnel/internal/hub/hubemulator/query"
+	"rtsptunnel/internal/ops/manifest"
+	"rtsptunnel/internal/ops/manifestctl"
+	"rtsptunnel/internal/testkit/schematest"
 )
 
 const rolloutText = "deploy/README.md"

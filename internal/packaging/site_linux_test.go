@@ -18,8 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/hubclient"
-	"rtsptunnel/internal/hubtest"
+	"rtsptunnel/internal/hub/hubclient"
+	"rtsptunnel/internal/testkit/hubtest"
 )
 
 // insideName is set in the process that has a network of its own.

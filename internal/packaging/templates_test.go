@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/manifest"
-	"rtsptunnel/internal/schematest"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/ops/manifest"
+	"rtsptunnel/internal/testkit/schematest"
 )
 
 // variables are what .env has in the tests; registry.example.com is the samples', too.

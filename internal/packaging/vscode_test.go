@@ -13,9 +13,9 @@ import (
 	"syscall"
 	"testing"
 
-	"rtsptunnel/internal/config"
-	"rtsptunnel/internal/demo"
-	"rtsptunnel/internal/logtest"
+	"rtsptunnel/internal/module/config"
+	"rtsptunnel/internal/ops/demo"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // launches is .vscode/launch.json, with the attributes of Go's debugger that it uses.

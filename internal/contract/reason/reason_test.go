@@ -1,0 +1,61 @@
+package reason_test
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"strings"
+	"testing"
+
+	"rtsptunnel/internal/contract/reason"
+)
+
+func TestCodes_haveShapeAndText(t *testing.T) {
+	shape := regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
+	for _, c := range reason.Codes() {
+		if !shape.MatchString(string(c)) {
+			t.Errorf("code %q is not upper case, digits and underscores", c)
+		}
+		if c.Text() == string(c) || strings.HasSuffix(c.Text(), ".") {
+			t.Errorf("code %q has the text %q", c, c.Text())
+		}
+	}
+}
+
+// Each constant must have a text: the list is closed in both directions.
+func TestCodes_areAllListed(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	constants := 0
+	ast.Inspect(f, func(n ast.Node) bool {
+		if d, ok := n.(*ast.GenDecl); ok && d.Tok == token.CONST {
+			constants += len(d.Specs)
+		}
+		return true
+	})
+	if got := len(reason.Codes()); got != constants {
+		t.Errorf("%d codes have a text, %d constants are declared", got, constants)
+	}
+}
+
+func TestOf(t *testing.T) {
+	cause := errors.New("refused by 10.0.0.1")
+	err := fmt.Errorf("open: %w", reason.New(reason.CameraRefused, cause))
+	if got := reason.Of(err); got != reason.CameraRefused {
+		t.Errorf("Of = %q, want %q", got, reason.CameraRefused)
+	}
+	if !errors.Is(err, cause) {
+		t.Error("the cause is lost")
+	}
+	if got := reason.Of(cause); got != reason.Internal {
+		t.Errorf("Of of a foreign error = %q, want %q", got, reason.Internal)
+	}
+	if got := reason.Of(nil); got != "" {
+		t.Errorf("Of(nil) = %q, want none", got)
+	}
+}

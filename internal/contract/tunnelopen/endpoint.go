@@ -1,0 +1,84 @@
+package tunnelopen
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"rtsptunnel/internal/contract/reason"
+)
+
+const maxEndpoint = 8 << 10 // bytes; many servers take no longer request line
+
+// checkEndpoint accepts URLs that every reader takes for the same one: the policy,
+// which looks at the host, and the dialler, which connects to it, must not disagree.
+// Names outside ASCII are allowed. No error repeats the URL.
+func (d Decoder) checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return reason.New(reason.RequestField, errors.New("empty"))
+	}
+	if len(endpoint) > maxEndpoint {
+		return reason.New(reason.RequestSize, fmt.Errorf("longer than %d bytes", maxEndpoint))
+	}
+	if err := d.checkURL(endpoint); err != nil {
+		return reason.New(reason.RequestEndpoint, err)
+	}
+	return nil
+}
+
+func (d Decoder) checkURL(endpoint string) error {
+	if !visible(endpoint) {
+		return errors.New("holds a character that cannot be seen, or half of one")
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return errors.New("not a URL") // url.Error repeats the URL, userinfo included
+	}
+	switch {
+	case u.Scheme != "wss" && (u.Scheme != "ws" || !d.Plaintext):
+		return errors.New("scheme is not wss")
+	case u.User != nil:
+		return errors.New("userinfo is not allowed")
+	case strings.Contains(endpoint, "#"):
+		return errors.New("a fragment is not allowed")
+	}
+	return checkHost(u)
+}
+
+// checkHost looks at the host as it will be dialled: url.Parse has undone escapes.
+func checkHost(u *url.URL) error {
+	switch host := u.Hostname(); {
+	case host == "":
+		return errors.New("no host")
+	case !visible(host):
+		return errors.New("the host holds a character that cannot be seen, or half of one")
+	case strings.Contains(host, "%"): // of an IPv6 address: an interface of this device
+		return errors.New("a zone is not allowed")
+	case strings.Contains(host, ":") && !strings.HasPrefix(u.Host, "["):
+		return errors.New("an IPv6 address without brackets, or two ports")
+	case strings.HasSuffix(u.Host, ":"):
+		return errors.New("no port after the colon")
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
+			return errors.New("port out of range")
+		}
+	}
+	return nil
+}
+
+// visible tells whether s holds nothing but characters that can be seen: no blank,
+// control, line separator or mark of direction, nor the character that stands for
+// what was no character, like half of a surrogate pair.
+func visible(s string) bool {
+	for _, c := range s {
+		if c == ' ' || c == utf8.RuneError || !unicode.IsPrint(c) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,28 @@
+package hubemulator
+
+import (
+	"net/http"
+	"strings"
+
+	"rtsptunnel/internal/hub/hubemulator/control"
+)
+
+// withControl answers what is under /emulator/, for which no Authorization is
+// asked, and passes on all else.
+func (h *Hub) withControl(next http.Handler) http.Handler {
+	handler := control.New(control.Options{
+		Faults:    h.faults,
+		Store:     h.store,
+		Drop:      h.broker.Drop,
+		Telemetry: &h.telemetry,
+		HostNames: []string{h.options.HostName, h.options.GatewayName},
+		Log:       component(h.options.Log, "control"),
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, control.Prefix) {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

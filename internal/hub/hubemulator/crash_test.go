@@ -1,0 +1,292 @@
+package hubemulator_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"rtsptunnel/internal/hub/hubemulator/sas"
+	"rtsptunnel/internal/hub/hubemulator/store"
+)
+
+const (
+	crashClients = 8
+	sharedTwin   = "/twins/shared"
+)
+
+// ledger is what one client was answered, over all rounds.
+type ledger struct {
+	twin    string // path of the twin that is this client's alone
+	tried   int    // the last value sent to it
+	n       int    // the last value answered
+	version float64
+	etag    string
+	devices map[string]string // answers to creations, by path
+}
+
+// Many clients change twins and create devices while the process is killed; what
+// was answered is there after the next start, and no version that was seen is
+// taken back.
+func TestKill_losesNothingAnswered(t *testing.T) {
+	t.Parallel()
+	const rounds = 5
+	dir := newDir(t)
+	p := startProcess(t, dir)
+	s := p.service(t)
+	ledgers := make([]*ledger, crashClients)
+	for i := range ledgers {
+		device := fmt.Sprintf("own%d", i)
+		createDevice(t, s, device)
+		ledgers[i] = &ledger{twin: "/twins/" + device, devices: make(map[string]string)}
+	}
+	createDevice(t, s, "shared")
+	var seen float64 // the newest version of the shared twin that a reader was told
+	for round := range rounds {
+		limit := 1 + rand.Int64N(150)
+		t.Logf("round %d: killed after %d answers", round, limit)
+		reached, answered := make(chan struct{}), atomic.Int64{}
+		count := func() {
+			if answered.Add(1) == limit {
+				close(reached)
+			}
+		}
+		var clients sync.WaitGroup
+		for i, l := range ledgers {
+			clients.Go(func() { l.change(t, s, fmt.Sprintf("r%d-%d", round, i), count) })
+		}
+		clients.Go(func() { seen = max(seen, readVersions(t, s)) })
+		next(t, reached)
+		p.kill(t)
+		clients.Wait()
+
+		p = startProcess(t, dir)
+		s = p.service(t)
+		for _, l := range ledgers {
+			l.check(t, s)
+		}
+		if got := member(t, s.must(t, "GET", sharedTwin, ""), "version").(float64); got < seen {
+			t.Errorf("the shared twin has version %v, a client has seen %v", got, seen)
+		}
+	}
+}
+
+func createDevice(t *testing.T, s *service, device string) {
+	t.Helper()
+	if status, body, err := s.create(t.Context(), device); err != nil || status != 200 {
+		t.Fatalf("create %s: %d %s %v", device, status, body, err)
+	}
+}
+
+func (s *service) create(ctx context.Context, device string) (int, []byte, error) {
+	return s.request(ctx, http.MethodPut, "/devices/"+device, `{"deviceId":"`+device+`"}`, "")
+}
+
+// change changes things until the hub is gone. prefix is of device names.
+func (l *ledger) change(t *testing.T, s *service, prefix string, answered func()) {
+	t.Helper()
+	for i := 0; ; i++ {
+		l.tried++
+		status, twin, err := s.do(t.Context(), "PATCH", l.twin, fmt.Sprintf(`{"properties":{"desired":{"n":%d}}}`, l.tried))
+		if err != nil {
+			return
+		}
+		if status != 200 {
+			t.Errorf("patch: %d %s", status, twin)
+			return
+		}
+		l.n, l.version, l.etag = l.tried, member(t, twin, "version").(float64), member(t, twin, "etag").(string)
+		answered()
+		if status, _, err := s.do(t.Context(), "PATCH", sharedTwin, `{"tags":{"n":1}}`); err != nil || status != 200 {
+			return
+		}
+		device := fmt.Sprintf("%s-%d", prefix, i)
+		status, body, err := s.create(t.Context(), device)
+		if err != nil {
+			return
+		}
+		if status != 200 {
+			t.Errorf("create: %d %s", status, body)
+			return
+		}
+		l.devices["/devices/"+device] = string(body)
+		answered()
+	}
+}
+
+// check compares the hub with what was answered. One more change, that was not
+// answered, may be in force.
+func (l *ledger) check(t *testing.T, s *service) {
+	t.Helper()
+	twin := s.must(t, "GET", l.twin, "")
+	n, _ := member(t, twin, "properties", "desired", "n").(float64)
+	version := member(t, twin, "version").(float64)
+	if int(n) != l.n && int(n) != l.tried {
+		t.Errorf("%s has %v, answered was %d, sent %d", l.twin, n, l.n, l.tried)
+	}
+	if l.n > 0 && (version < l.version || version-l.version != n-float64(l.n)) {
+		t.Errorf("%s with %v has version %v, answered was %v with %d", l.twin, n, version, l.version, l.n)
+	}
+	if etag := member(t, twin, "etag"); int(n) == l.n && l.n > 0 && etag != l.etag {
+		t.Errorf("%s has etag %v, answered was %s", l.twin, etag, l.etag)
+	}
+	l.n, l.version = int(n), version
+	for path, want := range l.devices {
+		if got := s.must(t, "GET", path, ""); string(got) != want {
+			t.Errorf("%s is\n%s, answered was\n%s", path, got, want)
+		}
+	}
+}
+
+// readVersions reads the shared twin until the hub is gone, and returns the
+// newest version it was told.
+func readVersions(t *testing.T, s *service) (newest float64) {
+	t.Helper()
+	for {
+		status, twin, err := s.do(t.Context(), "GET", sharedTwin, "")
+		if err != nil {
+			return newest
+		}
+		if status != 200 {
+			t.Errorf("read: %d %s", status, twin)
+			return newest
+		}
+		newest = max(newest, member(t, twin, "version").(float64))
+	}
+}
+
+// moduleOptions are those of a module that has its own key, and reaches
+// whatever process is running.
+func moduleOptions(t *testing.T, p *atomic.Pointer[process]) *paho.ClientOptions {
+	t.Helper()
+	identity := p.Load().service(t).must(t, "GET", "/devices/edge1/modules/m1", "")
+	key := member(t, identity, "authentication", "symmetricKey", "primaryKey").(string)
+	token, err := sas.Sign(hostName+"/devices/edge1/modules/m1", "", key, time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{RootCAs: p.Load().roots(t), ServerName: hostName}
+	return paho.NewClientOptions().
+		AddBroker("tls://hub").
+		SetCustomOpenConnectionFn(func(_ *url.URL, o paho.ClientOptions) (net.Conn, error) {
+			return tls.DialWithDialer(o.Dialer, "tcp", p.Load().values["MQTT"], config)
+		}).
+		SetProtocolVersion(4).
+		SetOrderMatters(false).
+		SetCleanSession(false).
+		SetMaxReconnectInterval(10 * time.Millisecond).
+		SetClientID("edge1/m1").
+		SetUsername(hostName + "/edge1/m1/?api-version=2021-04-12").
+		SetPassword(token)
+}
+
+// A module that is connected when the hub is killed comes back by itself, with
+// the credentials it had, and finds the twin it had, and its session: as with
+// Microsoft's device SDKs nobody subscribes again.
+func TestKill_underALiveModule(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	var current atomic.Pointer[process]
+	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
+	twins, desired, connected := make(chan string, 10), make(chan string, 10), make(chan struct{}, 10)
+	o := moduleOptions(t, &current)
+	o.SetResumeSubs(false)
+	o.SetOnConnectHandler(func(paho.Client) { connected <- struct{}{} })
+	client := connect(t, o)
+	next(t, connected)
+	wait(t, client.Subscribe("$iothub/twin/res/#", 0, func(_ paho.Client, m paho.Message) { twins <- string(m.Payload()) }))
+	wait(t, client.Subscribe("$iothub/twin/PATCH/properties/desired/#", 0, func(_ paho.Client, m paho.Message) { desired <- string(m.Payload()) }))
+	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, nil))
+	wait(t, client.Unsubscribe("$iothub/methods/POST/#")) // the last that is answered
+	current.Load().kill(t)
+	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
+	next(t, connected)
+	current.Load().service(t).must(t, "PATCH", "/twins/edge1/modules/m1", `{"properties":{"desired":{"a":1}}}`)
+	if got, want := next(t, desired), `{"$version":2,"a":1}`; got != want {
+		t.Errorf("desired patch %s, want %s", got, want)
+	}
+	current.Load().kill(t)
+	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
+	next(t, connected)
+	// QoS 0: paho keeps what has another, and says of it that it is sent again while it sends it.
+	client.Publish("$iothub/twin/GET/?$rid=1", 0, false, " ")
+	if got, want := next(t, twins), `{"desired":{"$version":2,"a":1},"reported":{"$version":1}}`; got != want {
+		t.Errorf("twin %s, want %s", got, want)
+	}
+	status, body, err := current.Load().service(t).do(t.Context(), "POST", methodsPath, `{"methodName":"m","responseTimeoutInSeconds":5}`)
+	if err != nil || !strings.Contains(string(body), "404103") {
+		t.Errorf("a method, not subscribed to any more: %d %s %v; want 404103", status, body, err)
+	}
+}
+
+// SIGTERM ends the process in order, whoever is connected.
+func TestTerminate_withClients(t *testing.T) {
+	t.Parallel()
+	var current atomic.Pointer[process]
+	p := startProcess(t, newDir(t), "--module", "edge1/m1")
+	current.Store(p)
+	client := connect(t, moduleOptions(t, &current).SetAutoReconnect(false))
+	called := make(chan struct{}, 1)
+	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, func(paho.Client, paho.Message) { called <- struct{}{} }))
+	s := p.service(t)
+	var clients sync.WaitGroup
+	clients.Go(func() { // a call that nobody answers
+		_, _, _ = s.do(t.Context(), "POST", methodsPath, `{"methodName":"m","responseTimeoutInSeconds":300}`)
+	})
+	next(t, called)
+	patched, count := make(chan struct{}), atomic.Int64{}
+	var last [4]int // what each was answered
+	for i := range last {
+		clients.Go(func() {
+			for n := 1; ; n++ {
+				status, _, err := s.do(t.Context(), "PATCH", "/twins/edge1/modules/m1", fmt.Sprintf(`{"properties":{"desired":{"c%d":%d}}}`, i, n))
+				if err != nil || status != 200 {
+					return
+				}
+				last[i] = n
+				if count.Add(1) == 40 {
+					close(patched)
+				}
+			}
+		})
+	}
+	next(t, patched)
+	code, took := p.terminate(t)
+	clients.Wait()
+	if code != 0 || took > 10*time.Second {
+		t.Errorf("exit code %d after %v, want 0 within 10 s:\n%s", code, took, p.stderr)
+	}
+	if strings.Contains(p.stderr.String(), `"level":"error"`) {
+		t.Errorf("errors in the log:\n%s", p.stderr)
+	}
+	kept, err := os.ReadFile(p.stateFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := store.Load(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin, err := loaded.Twin(store.ID{Device: "edge1", Module: "m1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range last {
+		value, _ := twin.Desired.Properties[fmt.Sprintf("c%d", i)].(json.Number)
+		if got, _ := value.Int64(); got < int64(n) {
+			t.Errorf("client %d was answered %d, kept is %d", i, n, got)
+		}
+	}
+}

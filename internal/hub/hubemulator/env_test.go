@@ -1,0 +1,238 @@
+package hubemulator_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"rtsptunnel/internal/hub/hubemulator"
+	"rtsptunnel/internal/hub/hubemulator/sas"
+)
+
+const (
+	hostName    = "hub.example"
+	gatewayName = "gateway.example"
+	version     = "?api-version=2021-04-12"
+	patience    = 10 * time.Second
+)
+
+// serveEnv makes this test program the command; see startProcess.
+const serveEnv = "HUBEMULATOR_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(serveEnv) != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		code := hubemulator.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		stop()
+		os.Exit(code)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// newDir names a directory that is not there yet, by a path short enough for
+// a socket in it.
+func newDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "hub") // tb.TempDir is too long a path for a socket
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "state")
+}
+
+// start starts a hub with module edge1/m1, closed at the end of the test.
+func start(t *testing.T) (hub *hubemulator.Hub, generation string) {
+	t.Helper()
+	return startIn(t, newDir(t))
+}
+
+func startIn(t *testing.T, dir string) (hub *hubemulator.Hub, generation string) {
+	t.Helper()
+	hub, generation = startUnclosed(t, dir)
+	t.Cleanup(func() { closeHub(t, hub) })
+	return hub, generation
+}
+
+// startUnclosed leaves it to the test to close the hub.
+func startUnclosed(t *testing.T, dir string) (hub *hubemulator.Hub, generation string) {
+	t.Helper()
+	hub, err := hubemulator.Start(hubemulator.Options{
+		HostName: hostName, GatewayName: gatewayName, Dir: dir, Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if generation, err = hub.AddModule("edge1", "m1"); err != nil {
+		t.Fatal(err)
+	}
+	return hub, generation
+}
+
+func closeHub(t *testing.T, hub *hubemulator.Hub) {
+	t.Helper()
+	if err := hub.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// service is a client of the REST API, as the connection string has it.
+type service struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+func newService(t *testing.T, hub *hubemulator.Hub) *service {
+	t.Helper()
+	return newServiceOf(t, hub.OwnerConnectionString(), hub.CA().Pool())
+}
+
+func newServiceOf(tb testing.TB, connectionString string, roots *x509.CertPool) *service {
+	tb.Helper()
+	parts := make(map[string]string)
+	for part := range strings.SplitSeq(connectionString, ";") {
+		name, value, _ := strings.Cut(part, "=")
+		parts[name] = value
+	}
+	host := parts["HostName"]
+	token, err := sas.Sign(host, parts["SharedAccessKeyName"], parts["SharedAccessKey"], time.Now().Add(time.Hour))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 100}
+	tb.Cleanup(transport.CloseIdleConnections)
+	return &service{base: "https://" + host, token: token, http: &http.Client{Transport: transport}}
+}
+
+func (s *service) do(ctx context.Context, method, path, body string) (int, []byte, error) {
+	ifMatch := ""
+	if method == http.MethodPut {
+		ifMatch = "*" // an update; none here creates
+	}
+	return s.request(ctx, method, path, body, ifMatch)
+}
+
+func (s *service) request(ctx context.Context, method, path, body, ifMatch string) (int, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.base+path+version, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Authorization", s.token)
+	request.Header.Set("If-Match", ifMatch)
+	response, err := s.http.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	return response.StatusCode, raw, err
+}
+
+// must does a request that has to be answered with 200.
+func (s *service) must(t *testing.T, method, path, body string) []byte {
+	t.Helper()
+	status, raw, err := s.do(t.Context(), method, path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status != http.StatusOK {
+		t.Fatalf("%s %s: status %d: %s", method, path, status, raw)
+	}
+	return raw
+}
+
+// signedToken gets a token for edge1/m1 by the workload API.
+func signedToken(t *testing.T, hub *hubemulator.Hub, generation string) string {
+	t.Helper()
+	resource := url.QueryEscape(hostName + "/devices/edge1/modules/m1")
+	expiry := "4102444800"
+	data, err := json.Marshal(map[string][]byte{"data": []byte(resource + "\n" + expiry)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := "http://workload/modules/m1/genid/" + generation + "/sign?api-version=2018-06-28"
+	client := workloadClient(hub.WorkloadURI())
+	defer client.CloseIdleConnections()
+	response, err := client.Post(target, "application/json", strings.NewReader(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var signed struct{ Digest string }
+	if err := json.NewDecoder(response.Body).Decode(&signed); err != nil {
+		t.Fatal(err)
+	}
+	return "SharedAccessSignature sr=" + resource + "&sig=" + url.QueryEscape(signed.Digest) + "&se=" + expiry
+}
+
+// workloadClient reaches the workload API by any host name.
+func workloadClient(uri string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", strings.TrimPrefix(uri, "unix://"))
+		},
+	}}
+}
+
+// options are those of edge1/m1 with a token from the workload API.
+func options(t *testing.T, hub *hubemulator.Hub, generation string) *paho.ClientOptions {
+	t.Helper()
+	return paho.NewClientOptions().
+		AddBroker("tls://" + hub.MQTTAddr()).
+		SetTLSConfig(&tls.Config{RootCAs: hub.CA().Pool(), ServerName: gatewayName}).
+		SetProtocolVersion(4).
+		SetOrderMatters(false).
+		SetMaxReconnectInterval(10 * time.Millisecond).
+		SetClientID("edge1/m1").
+		SetUsername(hostName + "/edge1/m1/?api-version=2021-04-12&model-id=dtmi:example:Thing;1").
+		SetPassword(signedToken(t, hub, generation))
+}
+
+func connect(t *testing.T, o *paho.ClientOptions) paho.Client {
+	t.Helper()
+	client := paho.NewClient(o)
+	wait(t, client.Connect())
+	t.Cleanup(func() { client.Disconnect(0) })
+	return client
+}
+
+func wait(t *testing.T, token paho.Token) {
+	t.Helper()
+	if !token.WaitTimeout(patience) {
+		t.Fatal("no answer from the hub")
+	}
+	if token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+}
+
+func next[T any](t *testing.T, values <-chan T) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	select {
+	case v := <-values:
+		return v
+	case <-ctx.Done():
+		t.Fatal("nothing arrived")
+		panic("unreachable")
+	}
+}

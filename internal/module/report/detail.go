@@ -1,0 +1,143 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"rtsptunnel/internal/module/twin"
+)
+
+const (
+	goodSize = 8 << 10 // bytes of JSON
+	maxSize  = 24 << 10
+
+	maxDescription = 1024 // bytes of ad, but for the number of those left out; the hub allows 4 KB a string
+	maxTexts       = 512  // bytes of it in which faults say what is wrong
+)
+
+// detail is how much is told.
+type detail struct {
+	size      int  // in bytes, up to which it will do
+	compact   bool // acknowledgements leave out defaults
+	truncated bool
+	entries   int // cameras and remote endpoints that are told
+	list      int // errors and unknown keys that are told
+}
+
+// details are tried in turn until one is small enough, as the last one always is.
+var details = []detail{
+	{size: goodSize, entries: 512, list: 32},
+	{size: maxSize, entries: 512, list: 32, compact: true},
+	{size: maxSize, entries: 256, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 192, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 128, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 96, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 64, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 48, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 32, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 16, list: 16, compact: true, truncated: true},
+	{size: maxSize, entries: 1, list: 8, compact: true, truncated: true},
+}
+
+func (d detail) config(inForce twin.Settings, o twin.Outcome) config {
+	c := config{Applied: inForce.Version, UnknownKeys: o.UnknownKeys[:min(len(o.UnknownKeys), d.list)], NotYet: o.NotYet}
+	if len(o.Faults) > 0 {
+		c.Rejected = o.Version
+	}
+	for _, f := range o.Faults[:min(len(o.Faults), d.list)] {
+		c.Errors = append(c.Errors, fault{f.Path, f.Code})
+	}
+	return c
+}
+
+// cameraStatus is told of all cameras, or if they are too many of those with the most
+// to tell.
+func (d detail) cameraStatus(state State, inForce twin.Settings) map[string]cameraStatus {
+	cameras := slices.Clone(inForce.Cameras)
+	if len(cameras) > d.entries {
+		slices.SortStableFunc(cameras, func(a, b twin.Camera) int {
+			return cmp.Compare(state.Cameras[b.Name].weight(), state.Cameras[a.Name].weight())
+		})
+		cameras = cameras[:d.entries]
+	}
+	status := make(map[string]cameraStatus, len(cameras))
+	for _, c := range cameras {
+		s := state.Cameras[c.Name]
+		status[c.Name] = cameraStatus{LocalPort: c.LocalPort, State: s.State, Since: second(s.Since), Open: s.Open, LastReason: s.LastReason}
+	}
+	return status
+}
+
+// weight is how much a camera's state matters to who cannot see all of them.
+func (c Camera) weight() int {
+	switch {
+	case c.Open > 0:
+		return 2
+	case c.State != "" && c.State != "ok" && c.State != "offlineExpected":
+		return 1
+	default:
+		return 0
+	}
+}
+
+// ack is an acknowledgement.
+type ack struct {
+	Value       map[string]any `json:"value"`
+	Code        int            `json:"ac"`
+	Version     int64          `json:"av"`
+	Description string         `json:"ad"`
+}
+
+func (d detail) acks(inForce twin.Settings, o twin.Outcome) map[string]ack {
+	acks := make(map[string]ack, len(o.Sections))
+	for _, name := range o.Sections {
+		a := ack{Value: d.value(inForce, name), Code: http.StatusOK, Version: o.Version}
+		if name == "cameras" {
+			a.Description = fmt.Sprintf("cameras in force: %d", len(inForce.Cameras))
+		}
+		if faults := o.In(name); len(faults) > 0 {
+			a.Code, a.Description = http.StatusBadRequest, describe(faults)
+		}
+		acks[name] = a
+	}
+	return acks
+}
+
+// value is a section in force. Of cameras and remote endpoints, which alone may have
+// so many entries, the first by name are told.
+func (d detail) value(inForce twin.Settings, name string) map[string]any {
+	value := inForce.Section(name, d.compact)
+	if len(value) <= d.entries {
+		return value
+	}
+	for _, key := range slices.Sorted(maps.Keys(value))[d.entries:] {
+		delete(value, key)
+	}
+	return value
+}
+
+// describe is for the operator who reads the twin in a portal: faults as whole texts as
+// long as there is room, then their paths, so that most are named, then their number.
+// All of it is ASCII, as faults are.
+func describe(faults []twin.Fault) string {
+	var text strings.Builder
+	for i, f := range faults {
+		part := f.String()
+		if text.Len()+len(part) > maxTexts {
+			part = f.Path
+		}
+		if text.Len()+len(part) > maxDescription {
+			_, _ = fmt.Fprintf(&text, "; and %d more", len(faults)-i)
+			break
+		}
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		text.WriteString(part)
+	}
+	return text.String()
+}

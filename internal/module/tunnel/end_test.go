@@ -1,0 +1,291 @@
+package tunnel_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/tunnel"
+	"rtsptunnel/internal/wire/wsconn"
+)
+
+// overWebSocket makes a site's remote end a WebSocket over TLS, whose far ends it
+// returns as they come.
+func overWebSocket(t *testing.T) (far <-chan *wsconn.Conn, change func(*tunnel.Options)) {
+	t.Helper()
+	return accepted(t, wsconn.Liveness{}, wsconn.Accept)
+}
+
+// accepted makes a site's remote end a server that accepts WebSockets in this way, and
+// returns what it makes of them as they come.
+func accepted[C any](t *testing.T, limits wsconn.Liveness, accept func(http.ResponseWriter, *http.Request) (C, error)) (far <-chan C, change func(*tunnel.Options)) {
+	t.Helper()
+	ends := make(chan C, 64)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := accept(w, r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ends <- c
+	}))
+	t.Cleanup(srv.Close)
+	d := wsconn.Dialer{Roots: trusting(srv), Sessions: wsconn.NewSessions(), Liveness: limits}
+	return ends, func(o *tunnel.Options) {
+		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
+			c, err := d.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
+	}
+}
+
+// trusting is the roots that a test's server needs.
+func trusting(srv *httptest.Server) *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	return roots
+}
+
+// Only what is named ends; its remote end reads why, and its camera is hung up on.
+func TestEnd_endsWhatIsNamed(t *testing.T) {
+	far, change := overWebSocket(t)
+	s := newSite(t, func(o *tunnel.Options) {
+		change(o)
+		find := o.Camera
+		o.Camera = func(localPort int) (tunnel.Camera, bool) {
+			c, _ := find(554)
+			c.Name = fmt.Sprint("cam", localPort)
+			return c, true
+		}
+	})
+	var ends []*wsconn.Conn
+	for port := 1; port <= 4; port++ {
+		r := request()
+		r.LocalPort = port
+		if err := s.Open(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, <-far)
+	}
+	for _, c := range ends {
+		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for port, why := range []reason.Code{1: reason.CameraRemoved, 2: reason.PolicyRemote} {
+		if why == "" {
+			continue
+		}
+		named := func(i tunnel.Info) bool { return i.LocalPort == port && i.Open }
+		if n := s.End(named, why); n != 1 {
+			t.Errorf("%d tunnels were ended", n)
+		}
+		_, err := ends[port-1].Read(make([]byte, 1))
+		if want := fmt.Sprintf("close 1008 (policy violation): %s", why); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the remote end of %d read %v, want %s", port, err, want)
+		}
+	}
+	s.log.Await(t, `"message":"tunnel closed"`, 2)
+	if got := s.Count("cam3") + s.Count("cam4"); got != 2 {
+		t.Errorf("%d of the two others are left", got)
+	}
+	s.Limit(tunnel.Limits{}) // the switch ends the others
+	_, err := ends[2].Read(make([]byte, 1))
+	if err == nil || !strings.Contains(err.Error(), "1008") || !strings.Contains(err.Error(), "DISABLED") {
+		t.Errorf("the remote end read %v", err)
+	}
+	s.shutdown(t)
+	for _, want := range []string{
+		`"camera":"cam1","closedBy":"module","reason":"CAM_REMOVED"`, `"camera":"cam2","closedBy":"policy","reason":"POLICY_REMOTE"`,
+		`"camera":"cam3","closedBy":"module","reason":"DISABLED"`, `"camera":"cam4","closedBy":"module","reason":"DISABLED"`,
+	} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("no closing record has %s:\n%s", want, s.log)
+		}
+	}
+	if strings.Contains(s.log.String(), `"reset"`) {
+		t.Errorf("a tunnel was reset for nothing:\n%s", s.log)
+	}
+	for range 4 {
+		if _, err := io.ReadAll(accept(t, s.camera)); err != nil {
+			t.Errorf("a camera was cut: %v", err)
+		}
+	}
+	for _, c := range ends {
+		c.Close()
+	}
+}
+
+// A remote end that takes no bytes cannot be told, and cannot keep its tunnel, nor the
+// module from ending in time.
+func TestEnd_resetsWhatIsBlocked(t *testing.T) {
+	for why, end := range map[reason.Code]func(*site){
+		reason.Disabled:     func(s *site) { s.Limit(tunnel.Limits{}) },
+		reason.ShuttingDown: func(*site) {},
+	} {
+		t.Run(string(why), func(t *testing.T) {
+			far, change := overWebSocket(t)
+			s := newSite(t, change)
+			if err := s.Open(t.Context(), request()); err != nil {
+				t.Fatal(err)
+			}
+			camera, remote := accept(t, s.camera), <-far
+			defer remote.Close()
+			fill(t, camera)
+			begin := time.Now()
+			end(s)
+			s.shutdown(t)
+			if took := time.Since(begin); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if want := `"camera":"front","reset":true,"closedBy":"module","reason":"` + string(why); !strings.Contains(s.log.String(), want) {
+				t.Errorf("the closing record does not tell of the reset:\n%s", s.log)
+			}
+			if _, err := io.Copy(io.Discard, remote); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the remote end read %v, want a reset", err)
+			}
+		})
+	}
+}
+
+// fill writes until nothing between one side and the other takes a byte more.
+func fill(t *testing.T, conn net.Conn) {
+	t.Helper()
+	for {
+		if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(make([]byte, 64<<10)); errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// An open that is ended while it dials is answered as if it came now.
+func TestEnd_endsADial(t *testing.T) {
+	endpoint := request().RemoteEndpoint
+	for _, c := range []struct {
+		why    reason.Code
+		status int
+		answer reason.Code
+		target string
+	}{
+		{reason.Disabled, 503, reason.Disabled, "tunnelOpen"},
+		{reason.PolicyRemote, 403, reason.PolicyRemote, endpoint},
+		{reason.CameraRemoved, 400, reason.PortNotAllowed, "localhost:554"},
+		{reason.CameraDisabled, 400, reason.PortNotAllowed, "localhost:554"},
+		{reason.CameraChanged, 400, reason.CameraChanged, "10.0.0.21:554"},
+	} {
+		for _, connects := range []bool{false, true} { // true: the connection came just too late
+			t.Run(fmt.Sprint(c.why, connects), func(t *testing.T) {
+				dialling := make(chan struct{})
+				s := newSite(t, func(o *tunnel.Options) {
+					dial := o.Remote
+					o.Remote = func(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
+						close(dialling)
+						<-ctx.Done()
+						if connects {
+							return dial(context.WithoutCancel(ctx), r)
+						}
+						return nil, reason.New(reason.RemoteTimeout, ctx.Err())
+					}
+				})
+				opened := make(chan error, 1)
+				go func() { opened <- s.Open(t.Context(), request()) }()
+				<-dialling
+				if infos := s.Tunnels(); len(infos) != 1 || infos[0].Open {
+					t.Errorf("while it dials: %+v", infos)
+				}
+				s.End(all, c.why)
+				wantRefused(t, <-opened, c.status, c.answer, c.target)
+				if _, err := io.ReadAll(accept(t, s.camera)); err != nil {
+					t.Errorf("the camera was cut: %v", err)
+				}
+				if s.Len() != 0 || s.Totals().Opened != 0 {
+					t.Errorf("%d are left, %+v", s.Len(), s.Totals())
+				}
+			})
+		}
+	}
+}
+
+// The switch reaches every tunnel there is, each with its word to the remote end.
+func TestLimit_switchesOffManyAtOnce(t *testing.T) {
+	const many = 64
+	far, change := overWebSocket(t)
+	s := newSite(t, change)
+	var ends []*wsconn.Conn
+	for range many {
+		if err := s.Open(t.Context(), request()); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, <-far)
+	}
+	begin := time.Now()
+	s.Limit(tunnel.Limits{})
+	s.log.Await(t, `"reason":"DISABLED"`, many)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	for i, c := range ends {
+		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "close 1008 (policy violation): DISABLED") {
+			t.Errorf("remote end %d read %v", i, err)
+		}
+		c.Close()
+	}
+	wantRefused(t, s.Open(t.Context(), request()), 503, reason.Disabled, "tunnelOpen")
+	s.Limit(tunnel.DefaultLimits())
+	if err := s.Open(t.Context(), request()); err != nil {
+		t.Errorf("switched on again: %v", err)
+	}
+	(<-far).Close()
+}
+
+// An open that was allowed by the policy of before does not outlive End: End waits for
+// the answer, or the answer for End.
+func TestEnd_leavesNoneOfBefore(t *testing.T) {
+	asked, ended := make(chan struct{}), make(chan struct{})
+	s := newSite(t, func(o *tunnel.Options) {
+		o.Allow = func(tunnelopen.Request) error {
+			close(asked)
+			select {
+			case <-ended: // End was quicker than the slot
+			case <-time.After(300 * time.Millisecond):
+			}
+			return nil
+		}
+	})
+	go func() {
+		defer close(ended)
+		<-asked
+		s.End(all, reason.PolicyRemote)
+	}()
+	opened := s.Open(t.Context(), request())
+	<-ended
+	s.shutdown(t)
+	if opened != nil {
+		wantRefused(t, opened, 403, reason.PolicyRemote, request().RemoteEndpoint)
+	} else if strings.Contains(s.log.String(), string(reason.ShuttingDown)) {
+		t.Errorf("a tunnel outlived the change of the policy:\n%s", s.log)
+	}
+}

@@ -1,0 +1,265 @@
+package tunnel_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
+	"rtsptunnel/internal/module/tunnel"
+	"rtsptunnel/internal/wire/wsconn"
+)
+
+// long is the environment's word that tests of a minute are to run, and that nothing
+// they need may be missing: make long-test says it.
+const long = "RTSPTUNNEL_LONG_TESTS"
+
+func longTest(t *testing.T) {
+	t.Helper()
+	if os.Getenv(long) == "" {
+		t.Skip("it takes a minute: make long-test runs it")
+	}
+}
+
+// inOwnNetwork runs this test's function again in a process with a network of its own,
+// which nothing but its own loopback is in. It tells whether this is that process.
+func inOwnNetwork(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("RTSPTUNNEL_OWN_NETWORK") != "" {
+		setLoopback(t, true)
+		return true
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), "RTSPTUNNEL_OWN_NETWORK=1")
+	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if os.Geteuid() != 0 { // where users may have namespaces, root of one's own will do
+		child.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+	}
+	out, err := child.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil { // also where there may be no namespace: whoever sets the variable wants to know
+		t.Error(err)
+	}
+	return false
+}
+
+// setLoopback takes this network's only link up or down.
+func setLoopback(t *testing.T, up bool) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, lo)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := lo.Uint16() &^ unix.IFF_UP
+	if up {
+		flags |= unix.IFF_UP
+	}
+	lo.SetUint16(flags)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// neighbour is one end of a tunnel that stays when the network goes.
+type neighbour struct{ net.Listener }
+
+func newNeighbour(t *testing.T) *neighbour {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "x-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	ln, err := net.Listen("unix", dir+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return &neighbour{ln}
+}
+
+func (n *neighbour) dial(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "unix", n.Addr().String())
+}
+
+// The local ports of the tunnels of TestTunnel_peersVanish, and what becomes of each when
+// its peer vanishes without a word.
+const (
+	idleRemote = iota + 1
+	busyRemote
+	idleCamera
+	busyCamera
+)
+
+// stallOfBusy is the stallTimeoutSeconds of that one tunnel.
+const stallOfBusy = 15 * time.Second
+
+// Peers that vanish, with the product's own limits and a network whose link goes down: no
+// FIN and no reset comes from there, and no answer. With data on its way to a remote end
+// it is stallTimeoutSeconds that counts, and 45 s everywhere else.
+func TestTunnel_peersVanish(t *testing.T) {
+	longTest(t)
+	t.Parallel()
+	if !inOwnNetwork(t) {
+		return
+	}
+	s, near, far := newVanishing(t)
+	vanished := time.Now()
+	setLoopback(t, false)
+	if c, err := net.DialTimeout("tcp", s.camera.Addr().String(), time.Second); err == nil {
+		c.Close()
+		t.Fatal("the network is still there")
+	}
+	if _, err := io.WriteString(near[busyCamera], "OPTIONS"); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(near[busyRemote], zeroes{}) }()
+
+	took := map[int]time.Duration{}
+	for len(took) < len(near) && time.Since(vanished) < 3*time.Minute {
+		for port := range s.closings(t) {
+			if _, known := took[port]; !known {
+				took[port] = time.Since(vanished).Round(100 * time.Millisecond)
+			}
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	for port, want := range map[int]struct {
+		least, most      time.Duration
+		closedBy, reason string
+	}{
+		idleRemote: {20 * time.Second, 45 * time.Second, "remote", "no answer to a ping for 20s"},
+		busyRemote: {stallOfBusy - time.Second, stallOfBusy + 3*time.Second, "remote", "no byte was acknowledged for 15s"},
+		idleCamera: {30 * time.Second, 45 * time.Second, "camera", "CAM_LOST"},
+		busyCamera: {30 * time.Second, 45 * time.Second, "camera", "CAM_LOST"},
+	} {
+		record, ended := s.closings(t)[port]
+		if !ended || record.ClosedBy != want.closedBy || !strings.Contains(record.Cause, want.reason) {
+			t.Errorf("tunnel %d: %+v, want %s of the %s", port, record, want.reason, want.closedBy)
+		}
+		if slack := 10 * time.Second; took[port] < want.least || took[port] > want.most+slack {
+			t.Errorf("tunnel %d: found dead after %s", port, took[port])
+		}
+		t.Logf("tunnel %d: after %s: %s", port, took[port], record.Cause)
+	}
+	for port := range near {
+		near[port].Close()
+		far[port].Close()
+	}
+}
+
+// A camera that lives and takes none of the bytes for it holds its tunnel no longer than
+// one that is gone, also if nobody knows of its remote end's health: that is not read.
+func TestTunnel_cameraTakesNothing(t *testing.T) {
+	longTest(t)
+	t.Parallel()
+	far, change := overWebSocket(t)
+	var s *site
+	s = newSite(t, func(o *tunnel.Options) {
+		change(o)
+		o.Camera = func(int) (tunnel.Camera, bool) {
+			at := s.camera.Addr().(*net.TCPAddr)
+			return tunnel.Camera{Name: "front", Dial: camera.Camera{Host: at.IP.String(), Port: at.Port}.Dial}, true
+		}
+	})
+	if err := s.Open(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	accept(t, s.camera)
+	remote := <-far
+	defer remote.Close()
+	begin := time.Now()
+	if _, err := io.Copy(struct{ io.Writer }{remote}, zeroes{}); err == nil {
+		t.Error("the remote end could write without end")
+	}
+	s.log.Await(t, `"closedBy":"camera","reason":"CAM_LOST"`, 1)
+	if took := time.Since(begin); took < 30*time.Second || took > 60*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// newVanishing is four tunnels: of each, near is the end that stays, and far the one that
+// is to vanish, behind the network.
+func newVanishing(t *testing.T) (s *site, near, far map[int]net.Conn) {
+	t.Helper()
+	near, far = map[int]net.Conn{}, map[int]net.Conn{}
+	stays := newNeighbour(t)
+	remotes := make(chan net.Conn, 1)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := wsconn.Accept(w, r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() { _, _ = io.Copy(io.Discard, c) }() // it answers pings
+		remotes <- c
+	}))
+	t.Cleanup(srv.Close)
+	s = newSite(t, func(o *tunnel.Options) {
+		find := o.Camera
+		o.Camera = func(port int) (tunnel.Camera, bool) {
+			c, _ := find(554)
+			c.Dial = stays.dial
+			if port == idleCamera || port == busyCamera {
+				at := s.camera.Addr().(*net.TCPAddr)
+				c.Dial = camera.Camera{Host: at.IP.String(), Port: at.Port}.Dial
+			}
+			return c, true
+		}
+		o.Remote = func(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
+			limits := wsconn.Liveness{}
+			switch r.LocalPort {
+			case idleCamera, busyCamera:
+				return stays.dial(ctx)
+			case busyRemote:
+				limits.Stall = stallOfBusy
+			}
+			c, err := wsconn.Dialer{Roots: trusting(srv), Liveness: limits}.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
+	})
+	for port := idleRemote; port <= busyCamera; port++ {
+		r := request()
+		r.LocalPort = port
+		if err := s.Open(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		near[port] = accept(t, stays)
+		if port == idleCamera || port == busyCamera {
+			far[port] = accept(t, s.camera)
+		} else {
+			far[port] = <-remotes
+		}
+	}
+	return s, near, far
+}
+
+// zeroes has no end.
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,82 @@
+package twin_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The table of docs/TWIN.md has every property of the schema, with its default and,
+// for numbers, what is allowed.
+func TestDocs_haveEveryProperty(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/TWIN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]row{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+/\\S+)` \\| ([^|]+) \\| ([^|]+) \\|").FindAllStringSubmatch(string(text), -1) {
+		documented[m[1]] = row{m[2], m[3]}
+	}
+	want := map[string]row{"remoteEndpoints/*": documented["remoteEndpoints/*"]} // whose form is no number
+	for part, p := range schemaParts(t) {
+		section := map[string]string{"camera": "cameras/*"}[part]
+		if section == "" {
+			section = part
+		}
+		for name, property := range p.Properties {
+			path := section + "/" + name
+			want[path] = property.documented(documented[path])
+		}
+	}
+	if d := cmp.Diff(want, documented); d != "" {
+		t.Errorf("the schema (-) and docs/TWIN.md (+):\n%s", d)
+	}
+	if len(documented) < 20 {
+		t.Errorf("the table is %v", slices.Sorted(maps.Keys(documented)))
+	}
+}
+
+type schemaPart struct {
+	Properties map[string]schemaProperty `json:"properties"`
+}
+
+type schemaProperty struct {
+	Default          any
+	Minimum, Maximum *json.Number
+}
+
+func schemaParts(t *testing.T) map[string]schemaPart {
+	t.Helper()
+	text, err := os.ReadFile("../../../modules/rtsptunnel/twin.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Parts map[string]schemaPart `json:"$defs"`
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema.Parts
+}
+
+// row is a property in the table.
+type row struct{ Default, Allowed string }
+
+// documented is the row that there should be; where the schema has no default or no
+// range, the words of the one that is there will do.
+func (p schemaProperty) documented(r row) row {
+	if p.Default != nil && p.Default != "" {
+		r.Default = fmt.Sprintf("`%v`", p.Default)
+	}
+	if p.Minimum != nil {
+		r.Allowed = fmt.Sprintf("%s to %s", *p.Minimum, *p.Maximum)
+	}
+	return r
+}

@@ -1,0 +1,33 @@
+package twin
+
+import (
+	"net/url"
+	"strconv"
+
+	"rtsptunnel/internal/module/policy"
+)
+
+// checkRemotes tells by label what is wrong with patterns that the schema admits: what
+// could never be compared with an endpoint.
+func checkRemotes(patterns map[string]string) map[string]string {
+	_, errs := policy.ParseRemotes(patterns)
+	faults := make(map[string]string, len(errs))
+	for label, err := range errs {
+		faults[label] = err.Error()
+	}
+	return faults
+}
+
+// checkProxy tells what is wrong with a proxy's URL that the schema admits.
+func checkProxy(address string) (text string) {
+	u, err := url.Parse(address)
+	if err != nil || !validPort(u.Port()) {
+		return "must be a URL whose port is from 1 to 65535"
+	}
+	return ""
+}
+
+func validPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return port == "" || err == nil && n >= 1 && n <= 65535
+}

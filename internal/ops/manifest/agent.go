@@ -1,0 +1,142 @@
+package manifest
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"rtsptunnel/internal/base/jsontree"
+)
+
+// What $edgeAgent's desired properties must be ("Properties of the IoT Edge agent and
+// IoT Edge hub module twins"; azure-iot-edgeagent-deployment-1.1).
+var (
+	restartShape = &shape{kinds: textShape.kinds, values: []string{"always", "never", "on-failure", "on-unhealthy"}, check: checkRestart}
+	statusShape  = words("running", "stopped")
+	pullShape    = words("on-create", "never")
+	orderShape   = integer(0, math.MaxUint32)
+	dockerShape  = words("docker")
+
+	envShape = mapOf(`^[^+#$\s.]+$`, "an environment variable's name has no blank and none of . $ # +", object(
+		field{"value", true, &shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Number, jsontree.Bool}}}))
+
+	moduleShape = object(
+		field{"version", false, textShape},
+		field{"type", true, dockerShape},
+		field{"status", true, statusShape},
+		field{"restartPolicy", true, restartShape},
+		field{"imagePullPolicy", false, pullShape},
+		field{"startupOrder", false, orderShape},
+		field{"env", false, envShape},
+		field{"settings", true, settingsShape},
+	)
+	modulesShape = mapOf(`^[A-Za-z0-9_-]+$`, "a module's name has letters, digits, _ and -", moduleShape)
+
+	credentialsShape = mapOf(`^[^.$# ]+$`, "a registry's label has no blank and none of . $ #", object(
+		field{"username", true, textShape},
+		field{"password", true, textShape},
+		field{"address", true, &shape{kinds: textShape.kinds, check: checkAddress}}))
+
+	agentShape = object(
+		field{"schemaVersion", true, words("1.0", "1.1")},
+		field{"runtime", true, object(
+			field{"type", true, dockerShape},
+			field{"settings", true, object(
+				field{"minDockerVersion", false, textShape},
+				field{"loggingOptions", false, textShape},
+				field{"registryCredentials", false, credentialsShape})})},
+		field{"systemModules", true, object(
+			field{"edgeAgent", true, object(
+				field{"type", true, dockerShape},
+				field{"settings", true, settingsShape},
+				field{"env", false, envShape},
+				field{"imagePullPolicy", false, pullShape},
+				field{"version", false, textShape})},
+			field{"edgeHub", true, object(
+				field{"type", true, dockerShape},
+				field{"status", true, statusShape},
+				field{"restartPolicy", true, restartShape},
+				field{"settings", true, settingsShape},
+				field{"env", false, envShape},
+				field{"imagePullPolicy", false, pullShape},
+				field{"startupOrder", false, orderShape},
+				field{"version", false, textShape})})},
+		field{"modules", true, modulesShape},
+	)
+
+	settingsShape = func() *shape {
+		s := object(field{"image", true, &shape{kinds: textShape.kinds, check: checkImage}})
+		first := &shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Object}, check: checkFirstPiece}
+		s.fields = append(s.fields, field{createOptions, false, first})
+		for i := 1; i < maxPieces; i++ {
+			s.fields = append(s.fields, field{pieceName(i), false, textShape})
+		}
+		return s
+	}()
+)
+
+func checkFirstPiece(c *checker, v *jsontree.Value, at place) {
+	if v.Is(jsontree.Object) {
+		c.fault(at, "must be a string in a manifest", "it is an object, as in a template: have tunnelctl manifest expand make a manifest of it")
+	}
+}
+
+func checkAddress(c *checker, v *jsontree.Value, at place) {
+	if v.Text == "" || strings.ContainsFunc(v.Text, unicode.IsSpace) {
+		c.fault(at, "is empty or has a blank in it", "write the registry's host, as registry.example")
+	}
+}
+
+func checkRestart(c *checker, v *jsontree.Value, at place) {
+	if strings.HasPrefix(v.Text, "on-") {
+		c.warn(at, v.Text+" is a value that the schema knows and the runtime's makers do not support", "write always, and have the module end by itself when it is beyond help")
+	}
+}
+
+// imageName is REPOSITORY[:TAG][@DIGEST], as Docker has it.
+var imageName = regexp.MustCompile(`^(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._-]+(?:/[a-z0-9._-]+)*(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[a-f0-9]{64}))?$`)
+
+func checkImage(c *checker, v *jsontree.Value, at place) {
+	if isImagePlaceholder(v.Text) || strings.Contains(v.Text, "${") {
+		return // it is told as a placeholder
+	}
+	parts := imageName.FindStringSubmatch(v.Text)
+	switch {
+	case parts == nil:
+		c.fault(at, "is no name of an image", "write REGISTRY/REPOSITORY:TAG, the repository in lower case and without blanks")
+	case parts[1] == "" && parts[2] == "":
+		c.warn(at, "has no tag, which means latest", "name a version: the runtime does not look for a newer image of one name")
+	case parts[1] == "latest" && parts[2] == "":
+		c.warn(at, "has the tag latest", "name a version: the runtime does not look for a newer image of one name")
+	}
+}
+
+// runtimeImage are the runtime's own images, and their version.
+var runtimeImage = regexp.MustCompile(`/azureiotedge-(?:agent|hub):(\d+)\.(\d+)(?:[.-].*)?$`)
+
+// oldestRuntime is the oldest version 1.x that was supported this year.
+const oldestRuntime = 5
+
+// checkRuntime tells of images of the runtime that are old, or not of one version.
+func (c *checker) checkRuntime() {
+	versions := make(map[string]string)
+	for _, s := range c.m.settings() {
+		image := s.get("image")
+		if !s.system || !image.Is(jsontree.String) {
+			continue
+		}
+		parts := runtimeImage.FindStringSubmatch(image.Text)
+		if parts == nil {
+			continue
+		}
+		if minor, err := strconv.Atoi(parts[2]); parts[1] == "1" && err == nil && minor < oldestRuntime {
+			c.warn(s.of("image"), "is a version of the runtime that is not supported any more", "take 1.6")
+		}
+		versions[s.module] = parts[1] + "." + parts[2]
+		if hub := versions["edgeHub"]; hub != "" && versions["edgeAgent"] != "" && hub != versions["edgeAgent"] {
+			c.warn(s.of("image"), "edgeAgent and edgeHub are of different versions of the runtime", "give both the same tag")
+		}
+	}
+}

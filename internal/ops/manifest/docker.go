@@ -1,0 +1,118 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"rtsptunnel/internal/base/jsontree"
+)
+
+// dockerOptions are the members of Docker's request to create a container, and those
+// that the runtime adds.
+var dockerOptions = []string{
+	"Hostname", "Domainname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Tty", "OpenStdin",
+	"StdinOnce", "Env", "Cmd", "Healthcheck", "ArgsEscaped", "Image", "Volumes", "WorkingDir", "Entrypoint",
+	"NetworkDisabled", "MacAddress", "OnBuild", "Labels", "StopSignal", "StopTimeout", "Shell", "HostConfig",
+	"NetworkingConfig", "k8s-experimental",
+}
+
+var pieceForm = regexp.MustCompile(`^(?i:createOptions)(\d*)$`)
+
+// checkOptions judges one module's createOptions.
+func (c *checker) checkOptions(s settings) {
+	if !c.checkPieces(s) {
+		return
+	}
+	at, text := s.of(createOptions), joinOptions(s)
+	switch {
+	case strings.TrimSpace(text) == "":
+		return
+	case len(text) > maxOptions:
+		c.fault(at, fmt.Sprintf("is %d characters long; at most %d go into a manifest", len(text), maxOptions), "shorten it, or move settings into the image or the module's env")
+		return
+	case notASCII(text) >= 0:
+		c.warn(at, "has characters that are not ASCII", "leave them out: the tools and the hub count them differently")
+	}
+	options, duplicates, err := jsontree.Parse([]byte(text))
+	if err != nil {
+		if syntax, ok := errors.AsType[*jsontree.SyntaxError](err); ok {
+			err = syntax.Err
+		}
+		c.fault(at, "is no JSON when its pieces are put together: "+err.Error(), "have it made from an object in a template, by tunnelctl manifest expand")
+		return
+	}
+	if !options.Is(jsontree.Object) {
+		c.fault(at, "must be a JSON object in a string", "write {} if there are no options")
+		return
+	}
+	for _, d := range duplicates {
+		c.fault(at.of(at.line, d.Path...), "is given twice", "remove one of them")
+	}
+	c.checkDocker(options, at)
+}
+
+// checkPieces checks that the pieces are there without a gap, and fit the tools.
+func (c *checker) checkPieces(s settings) bool {
+	last, ok := -1, true
+	for i := range maxPieces {
+		v := s.get(pieceName(i))
+		switch {
+		case v == nil:
+			continue
+		case !v.Is(jsontree.String):
+			return false // told by its shape
+		case i != last+1:
+			c.fault(s.of(pieceName(i)), "has no piece before it", "add "+pieceName(i-1)+", or call this one so")
+			ok = false
+		case len(v.Text) > pieceSize:
+			c.warn(s.of(pieceName(i)), fmt.Sprintf("is longer than %d characters, which the tools do not like", pieceSize), "have tunnelctl manifest expand cut it")
+		}
+		last = i
+	}
+	for _, m := range s.object.All() {
+		name, below := strings.CutPrefix(m.Name, s.prefix)
+		if piece := pieceForm.FindStringSubmatch(name); below && piece != nil && !slices.Contains(pieceNames(), name) {
+			c.fault(s.of(name), "is no piece of createOptions that the runtime reads", fmt.Sprintf("they are %s, %s and so on to %s", pieceName(0), pieceName(1), pieceName(maxPieces-1)))
+			ok = false
+		}
+	}
+	return ok
+}
+
+func pieceNames() []string {
+	names := make([]string, maxPieces)
+	for i := range names {
+		names[i] = pieceName(i)
+	}
+	return names
+}
+
+// checkDocker tells of options that will not do what they seem to.
+func (c *checker) checkDocker(options *jsontree.Value, at place) {
+	below := func(names ...string) place { return at.of(at.line, names...) }
+	for _, m := range options.Members {
+		if !slices.Contains(dockerOptions, m.Name) {
+			c.warn(below(m.Name), "is no option of Docker's for a new container", "check its spelling, and whether it belongs into HostConfig")
+		}
+	}
+	mode := options.At("HostConfig", "NetworkMode")
+	host := mode.Is(jsontree.String) && mode.Text == "host"
+	endpoint := options.At("NetworkingConfig", "EndpointsConfig", "host") != nil
+	switch {
+	case host && !endpoint:
+		c.fault(below("HostConfig", "NetworkMode"), "is host, and NetworkingConfig/EndpointsConfig/host is missing: the runtime then adds its own network, and the container does not start",
+			`add "NetworkingConfig":{"EndpointsConfig":{"host":{}}}`)
+	case endpoint && !host:
+		c.fault(below("NetworkingConfig", "EndpointsConfig", "host"), "is there, and HostConfig/NetworkMode is not host", `add "HostConfig":{"NetworkMode":"host"}`)
+	}
+	if host && len(options.At("HostConfig", "PortBindings").All()) > 0 {
+		c.warn(below("HostConfig", "PortBindings"), "has no effect on the host's network", "leave it out: the module's ports are the host's")
+	}
+	test := options.At("Healthcheck", "Test")
+	if test.Is(jsontree.String) || test.Is(jsontree.Array) && len(test.Items) > 0 && test.Items[0].Text == "CMD-SHELL" {
+		c.warn(below("Healthcheck", "Test"), "needs a shell in the image", `write ["CMD", "PROGRAM", "ARGUMENT"] if the image has none`)
+	}
+}

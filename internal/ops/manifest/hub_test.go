@@ -1,0 +1,203 @@
+package manifest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rtsptunnel/internal/hub/hubemulator/deployment"
+	"rtsptunnel/internal/hub/hubemulator/store"
+	"rtsptunnel/internal/ops/manifest"
+)
+
+// The hub emulator has the rules of twins and of layers a second time; here each
+// judges the other.
+
+func TestValidate_asTheHub(t *testing.T) {
+	nested := func(levels int, inner string) string {
+		return strings.Repeat(`{"o":`, levels) + inner + strings.Repeat("}", levels)
+	}
+	for value, good := range map[string]bool{
+		`{"n": 4503599627370495}`:                            true,
+		`{"n": 4503599627370496}`:                            false,
+		`{"n": -4503599627370496}`:                           true,
+		`{"n": [-4503599627370497]}`:                         false,
+		`{"n": 1.5e300}`:                                     true,
+		`{"n": 1e999}`:                                       false,
+		`{"n": 1e-999}`:                                      true,
+		nested(11, "1"):                                      true,
+		nested(11, "{}"):                                     false,
+		nested(10, "[1]"):                                    true,
+		nested(11, "[1]"):                                    false,
+		`{"` + strings.Repeat("n", 1024) + `": 1}`:           true,
+		`{"` + strings.Repeat("n", 1025) + `": 1}`:           false,
+		`{"s": "` + strings.Repeat("s", 4096) + `"}`:         true,
+		`{"s": "` + strings.Repeat("s", 4097) + `"}`:         false,
+		`{"a": {"b": {"a.b": 1}}}`:                           false,
+		`{"a": [{"$b": 1}]}`:                                 false,
+		`{"": 1, "é": null, "a": [null, [], {}], "t": true}`: true,
+	} {
+		hub := store.New()
+		if _, err := hub.Create(store.ID{Device: "d"}, store.Settings{}); err != nil {
+			t.Fatal(err)
+		}
+		patch, err := store.ParsePatch([]byte(value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refused := hub.UpdateTwin(store.ID{Device: "d"}, store.TwinUpdate{Desired: patch}, "")
+		m := parse(t, "x", `{"modulesContent": {"$edgeAgent": {}, "x": {"properties.desired": `+value+`}}}`)
+		wrong := manifest.Validate(m, manifest.Options{}).Err()
+		if (refused == nil) != good || (wrong == nil) != good {
+			t.Errorf("%.60s: the hub says %v, Validate %v", value, refused, wrong)
+		}
+	}
+}
+
+// A part deep down is as deep as it would be in the whole.
+func TestValidate_deepPart(t *testing.T) {
+	for name, good := range map[string]bool{
+		strings.Repeat(".o", 11) + `": 1`:   true,
+		strings.Repeat(".o", 10) + `": {}`:  true,
+		strings.Repeat(".o", 11) + `": {}`:  false,
+		strings.Repeat(".o", 11) + `": [1]`: false,
+		strings.Repeat(".o", 12) + `": 1`:   false,
+	} {
+		m := parse(t, "x", `{"modulesContent": {"$edgeAgent": {}, "x": {"properties.desired`+name+`}}}`)
+		if err := manifest.Validate(m, manifest.Options{}).Err(); (err == nil) != good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// dice makes contents of deployments.
+type dice struct{ *rand.Rand }
+
+func (d dice) name() string { return string(rune('a' + d.IntN(3))) }
+
+func (d dice) object(depth int) map[string]any {
+	object := map[string]any{}
+	for range d.IntN(4) {
+		object[d.name()] = d.value(depth - 1)
+	}
+	return object
+}
+
+func (d dice) value(depth int) any {
+	switch n := d.IntN(8); {
+	case n < 4 && depth > 0:
+		return d.object(depth)
+	case n == 4 && depth > 0:
+		return []any{nil, d.object(depth - 1), d.IntN(9)}
+	case n == 5:
+		return nil
+	case n == 6:
+		return json.Number("1.50")
+	}
+	return d.IntN(9)
+}
+
+// parts are what a layer has for one module.
+func (d dice) parts() map[string]any {
+	if d.IntN(5) == 0 {
+		return map[string]any{"properties.desired": d.object(3)}
+	}
+	section := map[string]any{}
+	for range d.IntN(4) {
+		section["properties.desired"+d.path()] = d.value(2)
+	}
+	return section
+}
+
+func (d dice) path() string {
+	path := ""
+	for range 1 + d.IntN(3) {
+		path += "." + d.name()
+	}
+	return path
+}
+
+func (d dice) base() map[string]any {
+	whole := func() any { return map[string]any{"properties.desired": d.object(4)} }
+	return map[string]any{"$edgeAgent": whole(), "$edgeHub": whole(), "x": whole()}
+}
+
+func (d dice) layer() map[string]any {
+	layer := map[string]any{"$edgeAgent": map[string]any{"properties.desired.modules." + d.name(): d.value(2)}}
+	for _, module := range []string{"x", "y"} {
+		if d.IntN(3) > 0 {
+			layer[module] = d.parts()
+		}
+	}
+	return layer
+}
+
+// Whatever deployments there are: Merge and the hub emulator, which have no code in
+// common, make the same of them, or Merge says why they do not fit together.
+func TestMerge_asTheHub(t *testing.T) {
+	merged := 0
+	for seed := range uint64(2000) {
+		d := dice{rand.New(rand.NewPCG(seed, 0))}
+		var ours []manifest.Deployment
+		var theirs []deployment.Deployment
+		add := func(content map[string]any, priority int) {
+			text := marshal(t, content)
+			c, err := deployment.Parse(text)
+			if err != nil {
+				t.Fatalf("seed %d: %v: %s", seed, err, text)
+			}
+			theirs = append(theirs, deployment.Deployment{ID: fmt.Sprint(priority), Priority: priority, Created: time.Unix(int64(priority), 0), Content: c})
+			m := parse(t, fmt.Sprint(priority), `{"modulesContent": `+string(text)+`}`)
+			ours = append(ours, with(manifest.Deployment{Manifest: m}, priority))
+		}
+		add(d.base(), 1)
+		for i := range d.IntN(5) {
+			add(d.layer(), 10+i)
+		}
+		d.Shuffle(len(ours)-1, func(i, j int) { ours[i+1], ours[j+1] = ours[j+1], ours[i+1] })
+		d.Shuffle(len(theirs), func(i, j int) { theirs[i], theirs[j] = theirs[j], theirs[i] })
+		result, problems := manifest.Merge(ours[0], ours[1:]...)
+		if problems.Err() != nil {
+			continue // a part of what is no object
+		}
+		merged++
+		got := map[string]any{}
+		for module := range decode(t, result.Manifest.Content())["modulesContent"].(map[string]any) {
+			got[module] = any(decode(t, result.Manifest.Desired(module)))
+		}
+		want := decode(t, marshal(t, deployment.Merge(theirs).Desired))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("seed %d (-hub +merge):\n%s", seed, diff)
+		}
+	}
+	if merged < 500 {
+		t.Errorf("%d of 2000 fit together, which is too few to tell", merged)
+	}
+}
+
+func marshal(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// decode keeps numbers as they are written.
+func decode(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var object map[string]any
+	if err := decoder.Decode(&object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}

@@ -1,0 +1,78 @@
+package manifest
+
+import (
+	"strings"
+
+	"rtsptunnel/internal/base/jsontree"
+)
+
+// settings are the settings of one module, in a manifest of either kind: the members of
+// an object, or of a layer's $edgeAgent by names with dots.
+type settings struct {
+	module string
+	system bool // one of the runtime's
+	object *jsontree.Value
+	prefix string // of the names in object
+	at     place  // of object
+}
+
+func (s settings) get(name string) *jsontree.Value { return s.object.Get(s.prefix + name) }
+
+func (s settings) set(name string, value *jsontree.Value) { s.object.Set(s.prefix+name, value) }
+
+// of is the place of one of the settings.
+func (s settings) of(name string) place {
+	line := s.at.line
+	if v := s.get(name); v != nil {
+		line = v.Line
+	}
+	return s.at.of(line, s.prefix+name)
+}
+
+// settings are those of all modules, in the manifest's order.
+func (m *Manifest) settings() []settings {
+	var all []settings
+	dotted := make(map[string]bool)
+	for _, p := range m.parts(agentName) {
+		if !isBelowSettings(p.names) {
+			all = append(all, settingsIn(p.value, p.names, p.at)...)
+			continue
+		}
+		prefix := strings.Join(append([]string{desiredName}, p.names[:3]...), ".") + "."
+		if !dotted[prefix] {
+			dotted[prefix] = true
+			section := m.content.Get(agentName)
+			all = append(all, settings{p.names[1], p.names[0] == "systemModules", section, prefix, m.at.of(section.Line, agentName)})
+		}
+	}
+	return all
+}
+
+func isBelowSettings(names []string) bool {
+	return len(names) > 3 && isGroup(names[0]) && names[2] == "settings"
+}
+
+func isGroup(name string) bool { return name == "modules" || name == "systemModules" }
+
+// settingsIn are those in a value that stands under these names in $edgeAgent's desired
+// properties.
+func settingsIn(v *jsontree.Value, names []string, at place) []settings {
+	if !v.Is(jsontree.Object) {
+		return nil
+	}
+	if len(names) == 3 {
+		if isGroup(names[0]) && names[2] == "settings" {
+			return []settings{{names[1], names[0] == "systemModules", v, "", at}}
+		}
+		return nil
+	}
+	if len(names) > 0 && !isGroup(names[0]) {
+		return nil
+	}
+	var all []settings
+	for _, member := range v.Members {
+		below := append(append([]string{}, names...), member.Name)
+		all = append(all, settingsIn(member.Value, below, at.of(member.Value.Line, member.Name))...)
+	}
+	return all
+}

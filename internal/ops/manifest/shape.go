@@ -1,0 +1,150 @@
+package manifest
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rtsptunnel/internal/base/jsontree"
+)
+
+// shape is what a value must be.
+type shape struct {
+	kinds  []jsontree.Kind
+	values []string // of a string; any if none
+	least  int64    // of a number, which then is an integer
+	most   int64    // no bounds if 0
+	fields []field  // of an object with members of its own
+	names  *regexp.Regexp
+	naming string // what names must be, for people
+	each   *shape // of an object with members of any name that names allows
+
+	check func(c *checker, v *jsontree.Value, at place) // what else there is to say; only of the right kind
+}
+
+// field is a member of an object.
+type field struct {
+	name     string
+	required bool
+	shape    *shape
+}
+
+// judge tells what is wrong with a value.
+func (s *shape) judge(c *checker, v *jsontree.Value, at place) {
+	if !slices.Contains(s.kinds, v.Kind) {
+		c.fault(at, "must be "+s.kind(), "it is "+v.Kind.String())
+		return
+	}
+	switch v.Kind {
+	case jsontree.String:
+		if len(s.values) > 0 && !slices.Contains(s.values, v.Text) {
+			c.fault(at, "must be "+oneOf(s.values), "mind upper and lower case")
+			return
+		}
+	case jsontree.Number:
+		if n, err := strconv.ParseInt(v.Text, 10, 64); s.most > 0 && (err != nil || n < s.least || n > s.most) {
+			c.fault(at, fmt.Sprintf("must be an integer from %d to %d", s.least, s.most), "write such a number")
+			return
+		}
+	case jsontree.Object:
+		s.members(c, v, at)
+	}
+	if s.check != nil {
+		s.check(c, v, at)
+	}
+}
+
+func (s *shape) kind() string {
+	names := make([]string, len(s.kinds))
+	for i, k := range s.kinds {
+		names[i] = k.String()
+	}
+	return strings.Join(names, " or ")
+}
+
+func oneOf(values []string) string {
+	if len(values) == 1 {
+		return strconv.Quote(values[0])
+	}
+	return "one of " + strings.Join(values, ", ")
+}
+
+func (s *shape) members(c *checker, v *jsontree.Value, at place) {
+	for _, f := range s.fields {
+		if f.required && v.Get(f.name) == nil {
+			c.fault(at.of(v.Line, f.name), "is missing", "add it: it must be "+f.shape.kind())
+		}
+	}
+	for _, m := range v.Members {
+		below := at.of(m.Value.Line, m.Name)
+		f, known := s.field(m.Name)
+		switch {
+		case known:
+			f.judge(c, m.Value, below)
+		case s.each == nil:
+			c.warn(below, "is not known here", "check its spelling, and where it stands: "+s.known())
+		case !s.names.MatchString(m.Name):
+			c.fault(below, "has a name that is not allowed", s.naming)
+		default:
+			s.each.judge(c, m.Value, below)
+		}
+	}
+}
+
+func (s *shape) known() string {
+	names := make([]string, len(s.fields))
+	for i, f := range s.fields {
+		names[i] = f.name
+	}
+	return "known are " + strings.Join(names, ", ")
+}
+
+// field is the shape of a member that has one of its own.
+func (s *shape) field(name string) (*shape, bool) {
+	for _, f := range s.fields {
+		if f.name == name {
+			return f.shape, true
+		}
+	}
+	return nil, false
+}
+
+// at is the shape of what stands below by these names; nil if nobody knows.
+func (s *shape) at(names []string) *shape {
+	for _, name := range names {
+		below, known := s.field(name)
+		if !known {
+			below = s.each
+		}
+		if below == nil {
+			return nil
+		}
+		s = below
+	}
+	return s
+}
+
+// The common shapes.
+var (
+	textShape = &shape{kinds: []jsontree.Kind{jsontree.String}}
+	anyObject = &shape{kinds: []jsontree.Kind{jsontree.Object}, names: regexp.MustCompile(""), each: anything}
+	anything  = &shape{kinds: []jsontree.Kind{jsontree.Null, jsontree.Bool, jsontree.Number, jsontree.String, jsontree.Array, jsontree.Object}}
+)
+
+func words(values ...string) *shape {
+	return &shape{kinds: textShape.kinds, values: values}
+}
+
+func integer(least, most int64) *shape {
+	return &shape{kinds: []jsontree.Kind{jsontree.Number}, least: least, most: most}
+}
+
+func object(fields ...field) *shape {
+	return &shape{kinds: anyObject.kinds, fields: fields}
+}
+
+func mapOf(names, naming string, each *shape) *shape {
+	return &shape{kinds: anyObject.kinds, names: regexp.MustCompile(names), naming: naming, each: each}
+}

@@ -1,0 +1,370 @@
+package manifestctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"rtsptunnel/internal/hub/hubaccess"
+	"rtsptunnel/internal/hub/hubclient"
+	"rtsptunnel/internal/ops/manifest"
+)
+
+var applyVerb = verb{
+	name: "apply", args: "FILE", least: 1, most: 1, brief: "bring a manifest or a template to a device, or to a fleet, by the hub",
+	detail: `One of:
+
+  --device ID       to one IoT Edge device, now. Modules that are not in it are taken
+                    away. Devices that automatic deployments target want none of this.
+  --deployment ID   as an automatic deployment, which the hub brings to all IoT Edge
+                    devices that meet --target-condition, within minutes, and to those
+                    that come later; a layer with --layered. An id is in lower case.
+
+A template is expanded before, and all is judged as by validate; with an error nothing
+is asked of the hub. What is so already is not written again. The content of a
+deployment that exists cannot be changed: make one of another id and a higher priority,
+and delete the old one. All else of it can be: what is named here takes the place of what
+is there.
+
+` + hubaccess.Help + "\n",
+	define: defineApply,
+}
+
+// target is where a manifest is to go.
+type target struct {
+	device     string
+	deployment string
+	layered    bool
+	priority   int
+	condition  string
+	labels     pairs
+	metrics    pairs
+	dryRun     bool
+
+	given map[string]bool // the flags that were there
+}
+
+// pairs is a flag NAME=VALUE that may be given several times.
+type pairs map[string]string
+
+func (p pairs) String() string { return "" }
+
+// Set adds a pair.
+func (p pairs) Set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return errors.New("want NAME=VALUE")
+	}
+	if _, twice := p[name]; twice {
+		return fmt.Errorf("%.50q is given twice", name)
+	}
+	p[name] = value
+	return nil
+}
+
+func defineApply(s *session, flags *flag.FlagSet) action {
+	t := target{labels: pairs{}, metrics: pairs{}, given: map[string]bool{}}
+	s.templateFlags(flags)
+	s.judgeFlags(flags)
+	s.access.Flags(flags)
+	flags.BoolVar(&s.json, "json", false, "write what was done as JSON, for programs")
+	flags.StringVar(&t.device, "device", "", "`ID` of the one device")
+	flags.StringVar(&t.deployment, "deployment", "", "`ID` of the automatic deployment")
+	flags.BoolVar(&t.layered, "layered", false, "FILE is a layer, which full deployments of lower priority carry")
+	flags.IntVar(&t.priority, "priority", 0, "`N` from 0 up; of deployments that target a device the highest wins (the file's, if az wrote it)")
+	flags.StringVar(&t.condition, "target-condition", "", "`CONDITION` that devices meet, as tags.site='a'; * is all, '' is none (the file's, if az wrote it)")
+	flags.Var(t.labels, "label", "`NAME=VALUE` for people; may be repeated")
+	flags.Var(t.metrics, "metric", "`NAME=QUERY` whose rows the hub counts; may be repeated")
+	flags.BoolVar(&t.dryRun, "dry-run", false, "write what would change, and change nothing")
+	return func(ctx context.Context, files []string) error {
+		flags.Visit(func(f *flag.Flag) { t.given[f.Name] = true })
+		if err := t.check(); err != nil {
+			return err
+		}
+		return s.apply(ctx, files[0], &t)
+	}
+}
+
+// onlyFleet are the flags that say nothing of one device.
+var onlyFleet = []string{"layered", "priority", "target-condition", "label", "metric"}
+
+func (t *target) check() error {
+	switch {
+	case (t.device == "") == (t.deployment == ""):
+		return usagef("where to? One of --device and --deployment says it")
+	case t.priority < 0:
+		return usagef("--priority is from 0 up")
+	}
+	for _, name := range onlyFleet {
+		if t.device != "" && t.given[name] {
+			return usagef("--%s is for --deployment, not for one device", name)
+		}
+	}
+	return nil
+}
+
+// apply judges the file before the hub is asked for anything.
+func (s *session) apply(ctx context.Context, file string, t *target) error {
+	m, problems := manifest.Load(s.source(file))
+	if m != nil {
+		problems = append(problems, s.judge(m)...)
+	}
+	if err := s.tell(problems); err != nil {
+		return err
+	}
+	if err := t.fit(m); err != nil {
+		return err
+	}
+	client, err := s.access.Open(s.getenv)
+	if err != nil {
+		return &usageError{err}
+	}
+	defer client.Close()
+	var done outcome
+	if t.device != "" {
+		done, err = s.toDevice(ctx, client, m, t)
+	} else {
+		done, err = toFleet(ctx, client, m, t)
+	}
+	if err != nil {
+		return err
+	}
+	done.Hub, done.DryRun = client.Host(), t.dryRun
+	if s.json {
+		return s.printJSON(done)
+	}
+	return s.print(done.text())
+}
+
+// fit says whether the manifest may go there, and fills in what it says itself.
+func (t *target) fit(m *manifest.Manifest) error {
+	header := m.Header()
+	switch {
+	case t.device != "" && m.Layered():
+		return fmt.Errorf("%s is a layer, which cannot be all that a device has; put it onto its base by tunnelctl manifest merge, or make it a deployment by --deployment ID --layered", m.File())
+	case t.device != "":
+		return nil
+	case m.Layered() && !t.layered:
+		return fmt.Errorf("%s is a layer, which needs a full deployment of lower priority on each device; say --layered if that is meant", m.File())
+	case !m.Layered() && t.layered:
+		return fmt.Errorf("%s is a full deployment; leave out --layered, or take properties.desired of $edgeAgent apart", m.File())
+	}
+	if !t.given["priority"] {
+		if header.Priority == nil {
+			return usagef("--priority is missing")
+		}
+		t.priority = *header.Priority
+	}
+	if !t.given["target-condition"] {
+		if header.TargetCondition == "" {
+			return usagef("--target-condition is missing; '' is no device, as one that is made before it is needed")
+		}
+		t.condition = header.TargetCondition
+	}
+	return nil
+}
+
+// outcome is what was done, or would be.
+type outcome struct {
+	Hub        string `json:"hub"`
+	Device     string `json:"device,omitempty"`
+	Deployment string `json:"deployment,omitempty"`
+	// Action is created, changed, applied or unchanged.
+	Action string `json:"action"`
+	DryRun bool   `json:"dryRun"`
+	// Changes are places and what becomes of them, without values, which may be secrets.
+	Changes []change `json:"changes"`
+	// Targeted is how many devices meet the condition now; of deployments.
+	Targeted *int `json:"targeted,omitempty"`
+
+	watch string
+}
+
+// change is one difference between the hub and the manifest.
+type change struct {
+	Place  string `json:"place"`
+	Change string `json:"change"` // added, changed or removed
+}
+
+const (
+	actionApplied   = "applied"
+	actionChanged   = "changed"
+	actionCreated   = "created"
+	actionUnchanged = "unchanged"
+)
+
+func (o outcome) text() string {
+	var b strings.Builder
+	what := "device " + o.Device
+	if o.Deployment != "" {
+		what = "deployment " + o.Deployment
+	}
+	would := ""
+	if o.DryRun {
+		would = "would be "
+	}
+	switch o.Action {
+	case actionUnchanged:
+		fmt.Fprintf(&b, "%s at %s is so already; nothing was written\n", what, o.Hub)
+	case actionApplied:
+		fmt.Fprintf(&b, "%sapplied to %s at %s\n", would, what, o.Hub)
+	default:
+		fmt.Fprintf(&b, "%s %s%s at %s\n", what, would, o.Action, o.Hub)
+	}
+	b.WriteString(table(func(w io.Writer) {
+		for _, c := range o.Changes {
+			_, _ = fmt.Fprintf(w, "  %s\t%s\n", c.Change, c.Place)
+		}
+	}))
+	if o.Targeted != nil {
+		fmt.Fprintf(&b, "devices that meet its condition now: %d\n", *o.Targeted)
+	}
+	if !o.DryRun {
+		b.WriteString(o.watch)
+	}
+	return b.String()
+}
+
+// toFleet makes or changes an automatic deployment.
+func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest, t *target) (outcome, error) {
+	done := outcome{Deployment: t.deployment, Changes: []change{}, watch: watchFleet(t.deployment)}
+	want := hubclient.Configuration{
+		ID: t.deployment, Content: m.Content(), TargetCondition: t.condition, Priority: t.priority,
+		Labels: t.labels, Metrics: hubclient.Metrics{Queries: t.metrics},
+	}
+	have, err := client.Configuration(ctx, t.deployment)
+	e, refused := errors.AsType[*hubclient.Error](err)
+	exists := err == nil
+	if !exists && (!refused || e.Status != http.StatusNotFound) {
+		return outcome{}, err
+	}
+	done.Action = actionCreated
+	if exists {
+		if !sameJSON(have.Content, want.Content) {
+			return outcome{}, fmt.Errorf("deployment %s is there with another content, and the content of a deployment cannot be changed; choose another id, and delete the old one once the new one is in force", t.deployment)
+		}
+		want.Content, want.ETag = have.Content, have.ETag // as the hub writes it: 1.0 may be 1 there
+		if done.Changes = t.changes(have, &want); len(done.Changes) == 0 {
+			done.Action = actionUnchanged
+		} else {
+			done.Action = actionChanged
+		}
+	}
+	if err := judgeQueries(ctx, client, want); err != nil {
+		return outcome{}, err
+	}
+	if done.Targeted, err = targeted(ctx, client, want.TargetCondition); err != nil {
+		return outcome{}, err
+	}
+	if done.Action == actionUnchanged || t.dryRun {
+		return done, nil
+	}
+	return done, write(ctx, client, want, exists)
+}
+
+// watchFleet has commands for a shell, which does not leave dollars in double quotes
+// alone.
+func watchFleet(id string) string {
+	query := fmt.Sprintf("SELECT deviceId FROM devices.modules WHERE moduleId = '%s' AND configurations.[[%s]].status = 'Applied'", edgeAgent, id)
+	return fmt.Sprintf(`IoT Hub brings it to devices within minutes. Devices whose edge agent has it (none, if it is
+for twins alone):
+  hubemulator query "%s"
+or az iot edge deployment show-metric --metric-id appliedCount --metric-type system --deployment-id '%s'
+`, strings.ReplaceAll(query, "$", `\$`), strings.ReplaceAll(id, "'", `'\''`))
+}
+
+// changes returns the differences. Labels and metrics that nobody has named stay.
+func (t *target) changes(have hubclient.Configuration, want *hubclient.Configuration) []change {
+	if !t.given["label"] {
+		want.Labels = have.Labels
+	}
+	if !t.given["metric"] {
+		want.Metrics.Queries = have.Metrics.Queries
+	}
+	list := []change{}
+	for _, place := range []struct {
+		name string
+		same bool
+	}{
+		{"priority", have.Priority == want.Priority},
+		{"targetCondition", have.TargetCondition == want.TargetCondition},
+		{"labels", maps.Equal(have.Labels, want.Labels)},
+		{"metrics", maps.Equal(have.Metrics.Queries, want.Metrics.Queries)},
+	} {
+		if !place.same {
+			list = append(list, change{place.name, "changed"})
+		}
+	}
+	return list
+}
+
+// judgeQueries has the hub say what is wrong with conditions and metrics before
+// anything is written.
+func judgeQueries(ctx context.Context, client *hubclient.Client, want hubclient.Configuration) error {
+	if strings.TrimSpace(want.TargetCondition) == "" && len(want.Metrics.Queries) == 0 {
+		return nil
+	}
+	wrong, err := client.TestQueries(ctx, want.TargetCondition, want.Metrics.Queries)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		flagName := "--metric " + name
+		if name == "" {
+			flagName = "--target-condition"
+		}
+		errs = append(errs, fmt.Errorf("%s: the hub says: %s", flagName, wrong[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// targeted counts the IoT Edge devices that meet a condition.
+func targeted(ctx context.Context, client *hubclient.Client, condition string) (*int, error) {
+	query := "SELECT deviceId FROM devices WHERE capabilities.iotEdge = true"
+	switch condition = strings.TrimSpace(condition); condition {
+	case "":
+		return new(0), nil
+	case "*":
+	default:
+		query += " AND (" + condition + ")"
+	}
+	n := 0
+	for _, err := range client.Query(ctx, query) {
+		if err != nil {
+			return nil, err
+		}
+		n++
+	}
+	return &n, nil
+}
+
+// write sends the deployment, and does not believe in it before it has seen it: a hub
+// has been seen to keep an old content without a word.
+func write(ctx context.Context, client *hubclient.Client, want hubclient.Configuration, exists bool) error {
+	send := client.CreateConfiguration
+	if exists {
+		send = client.UpdateConfiguration
+	}
+	made, err := send(ctx, want)
+	if err != nil {
+		return err
+	}
+	if !sameJSON(made.Content, want.Content) {
+		return fmt.Errorf("the hub has another content for deployment %s than it was sent; choose another id", want.ID)
+	}
+	return nil
+}
+
+// sameJSON says whether two documents say the same.
+func sameJSON(a, b json.RawMessage) bool {
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && len(differences("", x, y)) == 0
+}

@@ -1,0 +1,139 @@
+package manifestctl
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"rtsptunnel/internal/base/wholefile"
+	"rtsptunnel/internal/hub/hubaccess"
+	"rtsptunnel/internal/ops/manifest"
+)
+
+// session is one run of a verb.
+type session struct {
+	stdout, stderr io.Writer
+	lookup         func(string) (string, bool)
+
+	env      string // flags that several verbs have
+	platform string
+	output   string
+	json     bool
+	strict   bool
+	tunnels  names
+	access   hubaccess.Access
+
+	read []string // files that were read, or may have been
+}
+
+// getenv is a variable, or nothing.
+func (s *session) getenv(name string) string {
+	value, _ := s.lookup(name)
+	return value
+}
+
+// names is a flag that may be given several times.
+type names []string
+
+func (n *names) String() string { return strings.Join(*n, ",") }
+
+// Set adds a name.
+func (n *names) Set(name string) error {
+	*n = append(*n, name)
+	return nil
+}
+
+func (s *session) templateFlags(flags *flag.FlagSet) {
+	flags.StringVar(&s.env, "env", "", "`FILE` with variables (that of DOTENV_FILE; .env in the current folder, or else beside the template)")
+	flags.StringVar(&s.platform, "platform", "", "`NAME` of the platform of images (DEFAULT_PLATFORM, or else amd64)")
+}
+
+func (s *session) outputFlag(flags *flag.FlagSet) {
+	flags.StringVar(&s.output, "output", "", "`FILE` to write, whole or not at all, instead of standard output")
+}
+
+func (s *session) judgeFlags(flags *flag.FlagSet) {
+	flags.BoolVar(&s.strict, "strict", false, "fail on warnings, too")
+	flags.Var(&s.tunnels, "rtsptunnel", "`NAME` of a module whose twin is rtsptunnel's, beside those whose image is called so; may be repeated")
+}
+
+// source is what a file is expanded with.
+func (s *session) source(file string) manifest.Source {
+	env := s.env
+	if env == "" {
+		env = manifest.FindEnv(file, s.lookup)
+	}
+	s.read = append(s.read, file, env)
+	return manifest.Source{File: file, EnvFile: env, Lookup: s.lookup, Platform: s.platform}
+}
+
+// judge is what is wrong with a manifest.
+func (s *session) judge(m *manifest.Manifest) manifest.Problems {
+	return manifest.Validate(m, manifest.Options{Tunnels: s.tunnels})
+}
+
+// tell writes problems to standard error, and fails if they are reason to.
+func (s *session) tell(problems manifest.Problems) error {
+	for _, p := range problems {
+		_, _ = io.WriteString(s.stderr, p.String()+"\n")
+	}
+	switch {
+	case problems.Err() != nil:
+		return errTold
+	case s.strict && len(problems) > 0:
+		return errors.New("there are warnings, which --strict takes for errors")
+	}
+	return nil
+}
+
+// result writes the result of a verb.
+func (s *session) result(text []byte) error {
+	if s.output == "" {
+		return s.print(string(text))
+	}
+	if err := s.spareInput(); err != nil {
+		return err
+	}
+	// A manifest may have a registry's password in it.
+	if err := wholefile.Write(s.output, wholefile.Private, bytes.NewReader(text)); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// spareInput refuses to write over a template, or over its variables.
+func (s *session) spareInput() error {
+	output, err := os.Stat(s.output)
+	if err != nil {
+		return nil //nolint:nilerr // it is not there, or to write it will say what is wrong
+	}
+	for _, file := range s.read {
+		if input, err := os.Stat(file); err == nil && os.SameFile(input, output) {
+			return usagef("--output is %s, which was read for it; name another file", file)
+		}
+	}
+	return nil
+}
+
+func (s *session) print(text string) error {
+	if _, err := io.WriteString(s.stdout, text); err != nil {
+		return fmt.Errorf("write to standard output: %w", err)
+	}
+	return nil
+}
+
+func (s *session) printJSON(value any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	return s.result(text.Bytes())
+}

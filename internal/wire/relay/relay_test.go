@@ -1,0 +1,326 @@
+package relay_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"rtsptunnel/internal/wire/relay"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// tcpPair is the two ends of one TCP connection.
+func tcpPair(t *testing.T) (near, far *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); s.Close() })
+	return s.(*net.TCPConn), c.(*net.TCPConn)
+}
+
+// start relays between two TCP connections and returns their far ends.
+func start(t *testing.T, ctx context.Context) (a, b *net.TCPConn, result <-chan relay.Result) {
+	t.Helper()
+	nearA, farA := tcpPair(t)
+	nearB, farB := tcpPair(t)
+	ch := make(chan relay.Result, 1)
+	go func() { ch <- relay.Run(ctx, nearA, nearB) }()
+	return farA, farB, ch
+}
+
+func random(t *testing.T, n int) []byte {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// wait gives a relay over real sockets ample time; it is a net for a hang, not a bar.
+func wait(t *testing.T, ch <-chan relay.Result) relay.Result {
+	t.Helper()
+	select {
+	case r := <-ch:
+		return r
+	case <-time.After(60 * time.Second):
+		t.Fatal("the relay does not end")
+		return relay.Result{}
+	}
+}
+
+func TestRun_isByteExactBothWays(t *testing.T) {
+	a, b, result := start(t, t.Context())
+	up, down := random(t, 3<<20+1), random(t, 2<<20+7)
+
+	var io4 sync.WaitGroup
+	var gotUp, gotDown []byte
+	io4.Go(func() { _, _ = a.Write(up); _ = a.CloseWrite() })
+	io4.Go(func() { _, _ = b.Write(down); _ = b.CloseWrite() })
+	io4.Go(func() { gotUp, _ = io.ReadAll(b) })
+	io4.Go(func() { gotDown, _ = io.ReadAll(a) })
+	io4.Wait()
+
+	if !bytes.Equal(gotUp, up) || !bytes.Equal(gotDown, down) {
+		t.Errorf("received %d and %d bytes that are not the %d and %d sent", len(gotUp), len(gotDown), len(up), len(down))
+	}
+	r := wait(t, result)
+	if r.AtoB != int64(len(up)) || r.BtoA != int64(len(down)) || r.Err != nil {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// A side that has said its last word can still be spoken to.
+func TestRun_halfCloseLetsTheOtherSideSpeak(t *testing.T) {
+	a, b, result := start(t, t.Context())
+	if _, err := a.Write([]byte("question")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if q, err := io.ReadAll(b); string(q) != "question" || err != nil {
+		t.Fatalf("b read %q, %v", q, err)
+	}
+	if _, err := b.Write([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if got, err := io.ReadAll(a); string(got) != "answer" || err != nil {
+		t.Fatalf("a read %q, %v", got, err)
+	}
+	if r := wait(t, result); r.First != relay.A || r.Err != nil || r.AtoB != 8 || r.BtoA != 6 {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// A reset is not an end in order: its cause is reported, and the other side is
+// closed too.
+func TestRun_resetIsReported(t *testing.T) {
+	a, b, result := start(t, t.Context())
+	if err := a.SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	a.Close()
+	if r := wait(t, result); r.First != relay.A || r.Err == nil {
+		t.Errorf("result %+v, want a's reset", r)
+	}
+	if took := time.Since(begin); took >= relay.Linger {
+		t.Errorf("took %s: a reset leaves nothing to wait for", took)
+	}
+	if _, err := io.ReadAll(b); err != nil {
+		t.Errorf("b read %v", err)
+	}
+}
+
+// A side that vanishes while it is being written to is noticed by the write.
+func TestRun_resetWhileWriting(t *testing.T) {
+	a, b, result := start(t, t.Context())
+	if err := b.SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	chunk := random(t, 64<<10)
+	for range 10000 { // ends with the reset; bounded in case it never comes
+		if _, err := a.Write(chunk); err != nil {
+			break
+		}
+	}
+	if r := wait(t, result); r.First != relay.B || r.Err == nil {
+		t.Errorf("result %+v, want b's reset", r)
+	}
+}
+
+func TestRun_contextEndsIt(t *testing.T) {
+	cause := errors.New("shutting down")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	_, _, result := start(t, ctx)
+	cancel(cause)
+	if r := wait(t, result); r.First != relay.Neither || !errors.Is(r.Err, cause) {
+		t.Errorf("result %+v, want the context's cause", r)
+	}
+}
+
+// half gives one end of a net.Pipe what a WebSocket and a TCP connection have: a
+// way to say "no more from me", and a way to hear why it is closed.
+type half struct {
+	net.Conn
+	closedWrite chan struct{}
+	cause       chan error
+}
+
+func newHalf(c net.Conn) *half {
+	return &half{Conn: c, closedWrite: make(chan struct{}), cause: make(chan error, 1)}
+}
+
+func (h *half) CloseWrite() error { close(h.closedWrite); return nil }
+
+func (h *half) CloseCause(err error) error { h.cause <- err; return h.Close() }
+
+// eof is a connection that has ended in order and takes bytes or refuses them.
+type eof struct {
+	net.Conn
+	refuse error
+	closed chan struct{}
+}
+
+func (e *eof) Read([]byte) (int, error) { return 0, io.EOF }
+func (e *eof) Close() error             { close(e.closed); return nil }
+func (e *eof) Write(p []byte) (int, error) {
+	if e.refuse != nil {
+		return 0, e.refuse
+	}
+	return len(p), nil
+}
+
+// The peer of a side that ended gets Linger to finish, and not longer.
+func TestRun_lingersAndThenCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		b := newHalf(near)
+		begin := time.Now()
+		r := relay.Run(t.Context(), &eof{closed: make(chan struct{})}, b)
+		if took := time.Since(begin); took != relay.Linger {
+			t.Errorf("took %s, want %s", took, relay.Linger)
+		}
+		<-b.closedWrite
+		if cause := <-b.cause; cause != nil || r.Err != nil || r.First != relay.A {
+			t.Errorf("cause %v, result %+v: an end in order became another", cause, r)
+		}
+	})
+}
+
+// Bytes for a side that ended and takes no more are read and dropped for Drain.
+func TestRun_drainsWhatNobodyTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		b := newHalf(near)
+		begin := time.Now()
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			defer far.Close()
+			for {
+				if _, err := far.Write([]byte("late")); err != nil {
+					return
+				}
+				select { // a talkative peer that never stops by itself
+				case <-time.After(100 * time.Millisecond):
+				case <-t.Context().Done():
+					return
+				}
+			}
+		})
+		r := relay.Run(t.Context(), &eof{refuse: io.ErrClosedPipe, closed: make(chan struct{})}, b)
+		if took := time.Since(begin); took != relay.Drain {
+			t.Errorf("took %s, want %s", took, relay.Drain)
+		}
+		if r.Err != nil || r.First != relay.A || r.BtoA != 0 {
+			t.Errorf("result %+v", r)
+		}
+		writer.Wait()
+	})
+}
+
+// A side that refuses bytes without ever ending is broken, not finished.
+func TestRun_refusedBytesAreNotAnEndInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nearA, farA := net.Pipe()
+		nearB, farB := net.Pipe()
+		defer farA.Close()
+		defer farB.Close()
+		refused := errors.New("connection broke")
+		a, b := newHalf(nearA), &refuser{Conn: nearB, err: refused}
+		go func() { _, _ = farA.Write([]byte("x")) }()
+		begin := time.Now()
+		r := relay.Run(t.Context(), a, b)
+		if took := time.Since(begin); took != relay.Drain {
+			t.Errorf("took %s, want %s", took, relay.Drain)
+		}
+		if !errors.Is(r.Err, refused) || r.First != relay.B {
+			t.Errorf("result %+v, want b's refusal", r)
+		}
+		if cause := <-a.cause; !errors.Is(cause, refused) {
+			t.Errorf("a was told %v", cause)
+		}
+	})
+}
+
+// A connection that has its peer's word for an end is believed, also when a write
+// has failed before that word was read; for TCP a failed write is what counts.
+func TestRun_refusalAndThenEOF(t *testing.T) {
+	for name, told := range map[string]bool{"the peer's word": true, "TCP": false} {
+		t.Run(name, func(t *testing.T) {
+			nearA, farA := net.Pipe()
+			refused := errors.New("connection reset")
+			b := &lateEOF{refuse: refused, refused: make(chan struct{}), closed: make(chan struct{})}
+			var conn net.Conn = b
+			if told {
+				conn = &tells{b}
+			}
+			go func() { _, _ = farA.Write([]byte("x")); <-b.refused; farA.Close() }()
+			r := relay.Run(t.Context(), nearA, conn)
+			if r.First != relay.B || (r.Err == nil) != told {
+				t.Errorf("result %+v", r)
+			}
+		})
+	}
+}
+
+// lateEOF refuses the first write and then ends.
+type lateEOF struct {
+	net.Conn
+	refuse  error
+	refused chan struct{}
+	closed  chan struct{}
+}
+
+func (l *lateEOF) Write([]byte) (int, error) {
+	defer close(l.refused)
+	return 0, l.refuse
+}
+func (l *lateEOF) Close() error { close(l.closed); return nil }
+
+func (l *lateEOF) Read([]byte) (int, error) {
+	<-l.refused
+	// The relay must hear of the refusal first; its copy is in another goroutine.
+	select {
+	case <-l.closed:
+	case <-time.After(50 * time.Millisecond):
+	}
+	return 0, io.EOF
+}
+
+// tells is a lateEOF with its peer's word.
+type tells struct{ *lateEOF }
+
+func (t *tells) CloseCause(error) error { return t.Close() }
+
+type refuser struct {
+	net.Conn
+	err error
+}
+
+func (r *refuser) Write([]byte) (int, error) { return 0, r.err }

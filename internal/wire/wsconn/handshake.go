@@ -1,0 +1,147 @@
+package wsconn
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"sync/atomic"
+	"syscall"
+
+	"rtsptunnel/internal/wire/proxy"
+)
+
+// maxHandshake is how many bytes a proxy and a server together may send until the
+// WebSocket is open, certificates included.
+const maxHandshake = 256 << 10
+
+var errHandshakeSize = errors.New("the answer to the handshake does not end")
+
+// handshake is the TCP connection under a WebSocket that is being dialled. It does
+// what gorilla's dialer leaves undone: it obeys ctx in every phase, not only while
+// it connects, bounds what the far end may send, and asks a proxy itself: gorilla's
+// own CONNECT panics on a status line without a reason phrase.
+type handshake struct {
+	proxy    *url.URL // none if nil
+	roots    *x509.CertPool
+	judge    func(netip.Addr) error // any address is allowed if nil
+	sessions *Sessions              // none if nil
+	conn     *boundedConn
+	under    *transport
+	stop     func() bool
+	asked    bool // the header went out, so that the far end may repeat it
+}
+
+// watched is ctx with an ear for when the header goes out.
+func (h *handshake) watched(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { h.asked = true },
+	})
+}
+
+func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := h.reach(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	h.conn = &boundedConn{Conn: conn}
+	h.conn.left.Store(maxHandshake)
+	h.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	h.under = &transport{Conn: h.conn}
+	return h.under, nil
+}
+
+func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("split host and port: %w", err)
+	}
+	if _, err := h.dial(ctx, network, address); err != nil {
+		return nil, err
+	}
+	records := &cork{Conn: h.conn}
+	conn := tls.Client(records, &tls.Config{
+		RootCAs: h.roots, ServerName: host, MinVersion: tls.VersionTLS12, ClientSessionCache: h.sessions.of(address),
+	})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	h.under = &transport{Conn: conn, cork: records}
+	return h.under, nil
+}
+
+// reach opens the TCP connection. Through a proxy nothing is resolved here, so that an
+// address is judged only if the endpoint itself has it.
+func (h *handshake) reach(ctx context.Context, network, address string) (net.Conn, error) {
+	if h.proxy == nil {
+		return (&net.Dialer{ControlContext: h.control}).DialContext(ctx, network, address)
+	}
+	if literal, err := netip.ParseAddrPort(address); err == nil && h.judge != nil {
+		if err := h.judge(literal.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	return proxy.Dial(ctx, h.proxy, address, h.roots)
+}
+
+// control judges the address that is about to be connected to: whatever a name server
+// says at another time, there is no other. It is called for each address that is tried.
+func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawConn) error {
+	if h.judge == nil {
+		return nil
+	}
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("judge the address: %w", err)
+	}
+	return h.judge(to.Addr())
+}
+
+// unquoted is an error of reading the answer without the far end's words: net/http
+// quotes what it cannot read, and the far end may repeat the header there. That also
+// goes for half a line, whatever the reason why no more of it came.
+func (h *handshake) unquoted(err error) error {
+	if h.conn.failed != nil {
+		return h.conn.failed
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return errors.New("the answer to the handshake is not HTTP")
+}
+
+// over ends the handshake's rules. It tells whether ctx has closed the connection.
+func (h *handshake) over() (late bool) {
+	if h.conn == nil {
+		return false
+	}
+	h.conn.open.Store(true)
+	return !h.stop()
+}
+
+// boundedConn lets so many bytes in until it is open.
+type boundedConn struct {
+	net.Conn
+	open   atomic.Bool
+	left   atomic.Int64
+	failed error // why no more bytes came until then
+}
+
+func (c *boundedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.open.Load() {
+		return n, err
+	}
+	if c.left.Add(int64(-n)) < 0 {
+		n, err = 0, errHandshakeSize
+	}
+	c.failed = err
+	return n, err
+}
