@@ -1,0 +1,28 @@
+package archtest_test
+
+// home is where a library may be imported.
+type home struct {
+	homes []string
+	why   string
+}
+
+// onlyIn gives libraries their home: the one package that hides a library's traps, or
+// the few that use it for different things. A home that does not import it fails.
+var onlyIn = map[string]home{
+	"github.com/CycloneDX/cyclonedx-go":   {[]string{"images/sbom"}, "bills of materials"},
+	"github.com/amenzhinsky/iothub":       {[]string{"module/edge"}, "MQTT topics and twin requests of a device; every workaround stands there"},
+	"github.com/bluenviron/gortsplib":     {[]string{"testkit/rtsptest"}, "RTSP"},
+	"github.com/bluenviron/mediacommon":   {[]string{"testkit/rtsptest"}, "codecs"},
+	"github.com/eclipse/paho.mqtt.golang": {[]string{"module/edge"}, "MQTT for a device"},
+	"github.com/gorilla/websocket": {
+		[]string{"wire/wsconn", "module/edge", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
+		"edge, mqttws: MQTT's WebSocket has other rules than the tunnel's; bench: what measures wsconn must not change with it",
+	},
+	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},
+	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},
+	"github.com/pion/rtp":                   {[]string{"testkit/rtsptest"}, "RTP packets"},
+	"github.com/santhosh-tekuri/jsonschema": {[]string{"module/twin", "testkit/schematest"}, "JSON Schema: our own, and public ones in tests"},
+	"golang.org/x/net/http/httpproxy":       {[]string{"module/config"}, "HTTPS_PROXY and NO_PROXY"},
+	"golang.org/x/net/idna":                 {[]string{"module/policy"}, "hosts have one canonical form"},
+	"golang.org/x/time":                     {[]string{"hub/hubemulator/throttle", "wire/pace"}, "rates: operations of a hub, bytes of tunnels"},
+}

@@ -1,0 +1,151 @@
+package archtest_test
+
+// rule is what the non-test files of a package may import of ours, and what the
+// package is there for or why it needs a surprising import.
+type rule struct {
+	imports []string
+	why     string
+}
+
+// mayImport has a rule for each of our packages, by its path below the module's root
+// without "internal/". A package that is not listed fails the test, and so does an
+// import that is not listed or not used. A new line is a decision: the commit says why.
+var mayImport = map[string]rule{
+	"contract/reason":     {nil, "the closed list of reason codes"},
+	"contract/tunnelopen": {[]string{"contract/reason"}, "request, errors and header fields of the contract"},
+
+	"base/container": {nil, "the limits of the container that the program runs in"},
+	"base/health":    {[]string{"base/httpd", "contract/reason"}, "health endpoints of any program"},
+	"base/httpd":     {nil, "an HTTP server that ends completely"},
+	"base/jsontree":  {nil, "JSON documents that keep their order and positions"},
+	"base/localca":   {[]string{"base/wholefile"}, "certificates for loopback"},
+	"base/logqueue":  {nil, "a log writer that drops lines instead of blocking"},
+	"base/wholefile": {nil, "files that are complete after a crash"},
+
+	"wire/pace":   {nil, "holds readers to a bit rate that they share"},
+	"wire/proxy":  {[]string{"contract/reason"}, "CONNECT through a site's HTTP proxy"},
+	"wire/relay":  {[]string{"wire/pace"}, "copies between two connections; pace: how fast it reads"},
+	"wire/wsconn": {[]string{"contract/reason", "wire/proxy"}, "a WebSocket as net.Conn; proxy: it dials through the site's"},
+
+	"module": {
+		[]string{
+			"base/container", "base/health", "base/logqueue", "contract/reason", "contract/tunnelopen", "module/camera", "module/config",
+			"module/edge", "module/policy", "module/report", "module/tunnel", "module/twin", "wire/wsconn",
+		},
+		"wires the packages of the wing into the edge module",
+	},
+	"module/camera": {[]string{"contract/reason"}, "the cameras by local port, and dialing them"},
+	"module/config": {nil, "the environment, read once"},
+	"module/edge":   {[]string{"contract/reason", "wire/proxy"}, "the hub connection; proxy: a hub may be behind the site's"},
+	"module/policy": {[]string{"contract/reason"}, "judges remote endpoints without resolving or dialing"},
+	"module/report": {[]string{"contract/reason", "module/twin"}, "reported properties; twin: the configuration in force is one of them"},
+	"module/tunnel": {[]string{"contract/reason", "contract/tunnelopen", "wire/pace", "wire/relay"}, "the life of tunnels; pace: which of them share a bit rate"},
+	"module/twin": {
+		[]string{"contract/reason", "module/policy", "modules/rtsptunnel"},
+		"desired properties as types; policy: an endpoint that it cannot compare is a fault of the twin",
+	},
+	"modules/rtsptunnel": {nil, "the twin's schema as a file that operators' tools read, too"},
+
+	"hub/hubaccess": {[]string{"hub/hubclient"}, "how an operator names a hub, alike in all commands"},
+	"hub/hubclient": {nil, "IoT Hub's REST API"},
+	"hub/hubemulator": {
+		[]string{
+			"base/httpd", "base/localca", "base/wholefile", "hub/hubemulator/broker", "hub/hubemulator/control", "hub/hubemulator/faults",
+			"hub/hubemulator/mqttws", "hub/hubemulator/rest", "hub/hubemulator/rollout", "hub/hubemulator/statefile", "hub/hubemulator/store",
+			"hub/hubemulator/telemetry", "hub/hubemulator/throttle", "hub/hubemulator/workload",
+		},
+		"wires the packages below it into the hub emulator",
+	},
+	"hub/hubemulator/broker": {
+		[]string{"hub/hubemulator/faults", "hub/hubemulator/sas", "hub/hubemulator/store", "hub/hubemulator/telemetry", "hub/hubemulator/throttle"},
+		"MQTT: what devices and modules send",
+	},
+	"hub/hubemulator/control":    {[]string{"hub/hubemulator/faults", "hub/hubemulator/store", "hub/hubemulator/telemetry"}, "lets a test drive the hub"},
+	"hub/hubemulator/deployment": {nil, "merges deployments without devices; ops/manifest has the same rules, and tests compare the two"},
+	"hub/hubemulator/faults":     {nil, "the faults that a test asked for"},
+	"hub/hubemulator/mqttws":     {nil, "MQTT over WebSocket, as connections for any broker"},
+	"hub/hubemulator/query":      {nil, "the query language over JSON documents"},
+	"hub/hubemulator/rest": {
+		[]string{
+			"hub/hubemulator/broker", "hub/hubemulator/deployment", "hub/hubemulator/faults", "hub/hubemulator/query", "hub/hubemulator/rollout",
+			"hub/hubemulator/sas", "hub/hubemulator/store", "hub/hubemulator/throttle",
+		},
+		"the REST API: what services send",
+	},
+	"hub/hubemulator/rollout": {
+		[]string{"hub/hubemulator/deployment", "hub/hubemulator/query", "hub/hubemulator/store"},
+		"which deployment applies to which device; query: target conditions are queries",
+	},
+	"hub/hubemulator/sas":       {nil, "shared access signatures"},
+	"hub/hubemulator/statefile": {[]string{"base/wholefile"}, "files without meaning; the store is meaning without files"},
+	"hub/hubemulator/store":     {nil, "registry, twins and configurations in memory"},
+	"hub/hubemulator/telemetry": {nil, "device-to-cloud messages"},
+	"hub/hubemulator/throttle":  {nil, "how often operations are allowed"},
+	"hub/hubemulator/workload":  {[]string{"hub/hubemulator/faults", "hub/hubemulator/store"}, "the workload API"},
+
+	"gateway": {
+		[]string{"contract/reason", "contract/tunnelopen", "hub/hubclient", "wire/relay", "wire/wsconn"},
+		"the cloud end; relay: players and tunnels are copied by the module's rules",
+	},
+
+	"ops/demo": {
+		[]string{"base/httpd", "base/localca", "gateway", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
+		"starts all programs and cameras on one machine",
+	},
+	"ops/hubctl":      {[]string{"hub/hubaccess", "hub/hubclient"}, "verbs for any hub; it does not know which one"},
+	"ops/manifest":    {[]string{"base/jsontree", "contract/reason", "module/twin"}, "deployment manifests of any modules; twin: ours are judged by their schema"},
+	"ops/manifestctl": {[]string{"base/wholefile", "hub/hubaccess", "hub/hubclient", "ops/manifest"}, "verbs for manifests; wholefile: a result is complete or absent"},
+
+	"testkit/hubtest":    {[]string{"hub/hubclient", "hub/hubemulator"}, "a hub emulator for one test"},
+	"testkit/logtest":    {nil, "a log that a test reads and waits for"},
+	"testkit/rtsptest":   {nil, "RTSP cameras and players, for tests and the demo"},
+	"testkit/schematest": {nil, "public schemas that judge our files"},
+
+	"archtest":  {nil, "this package"},
+	"packaging": {nil, "judges what operators' tools read; there is nothing to import"},
+
+	// The product's cost is measured by programs that are not part of it. They know the
+	// module by its contract and its hub.
+	"bench":          {[]string{"bench/measure"}, "the command"},
+	"bench/baseline": {[]string{"bench/socket"}, "what the product is compared with, so it holds nothing of the product"},
+	"bench/ends":     {[]string{"base/httpd", "bench/socket"}, "a camera and a cloud end that measure"},
+	"bench/figures":  {nil, "figures, tables and the bar"},
+	"bench/measure":  {[]string{"bench/baseline", "bench/ends", "bench/figures", "bench/relays"}, "the measurements"},
+	"bench/relays": {
+		[]string{"base/localca", "bench/baseline", "bench/ends", "contract/tunnelopen", "hub/hubclient", "hub/hubemulator"},
+		"the relays that are measured, each a process",
+	},
+	"bench/socket": {nil, "socket options for all of them"},
+
+	"images/sbom": {nil, "lists what an image holds, from its archive"},
+
+	"cmd/hubemulator": {[]string{"hub/hubemulator", "ops/hubctl"}, "flags and exit codes"},
+	"cmd/rtsptunnel":  {[]string{"base/health", "contract/reason", "module", "module/config", "module/twin"}, "flags and exit codes; all but module: for the commands beside it"},
+	"cmd/tunnelctl":   {[]string{"ops/demo", "ops/manifestctl"}, "flags and exit codes"},
+}
+
+// forTests are packages that no program may contain.
+var forTests = []string{"testkit/logtest", "testkit/hubtest", "testkit/schematest", "archtest", "packaging"}
+
+// pure packages import nothing of impure, but for the exceptions listed.
+var pure = map[string][]string{
+	"base/jsontree":          nil,
+	"bench/figures":          nil,
+	"contract/reason":        nil,
+	"contract/tunnelopen":    nil,
+	"hub/hubemulator/faults": nil,
+	"hub/hubemulator/query":  nil,
+	"hub/hubemulator/sas":    {"net"}, // splits host and port, which is text
+	"hub/hubemulator/store":  nil,
+
+	"hub/hubemulator/deployment": nil,
+	"hub/hubemulator/telemetry":  nil,
+	"hub/hubemulator/throttle":   nil,
+	"module/policy":              {"net"}, // joins host and port, which is text
+	"module/report":              nil,
+	"module/twin":                nil,
+}
+
+// impure are the packages that touch the network, files or processes. The constants
+// and the header type of net/http are values, and net/url is text.
+var impure = []string{"net", "os", "os/exec", "os/signal", "syscall", "github.com/rs/zerolog"}
