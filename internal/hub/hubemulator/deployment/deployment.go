@@ -20,6 +20,10 @@
 //   - A deployment is Applied at a module if something that it says of it was not
 //     overwritten by another. Deployments that come to nothing for want of a standard
 //     one, or because their priority is not above its, are Targeted.
+//
+// Package manifest of the operator's tools merges layers by the same rules a second
+// time, on purpose: its tests compare the results of both. Do not share code between
+// the two.
 package deployment
 
 import (
@@ -31,6 +35,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"rtsptunnel/internal/base/jsonvalue"
 )
 
 const (
@@ -99,6 +105,7 @@ func decode(text []byte) (map[string]map[string]any, error) {
 }
 
 func parseAssignment(key string, value any) (assignment, error) {
+	dropNulls(value)
 	rest, ok := strings.CutPrefix(key, desired)
 	if !ok || rest != "" && rest[0] != '.' {
 		return assignment{}, fmt.Errorf("%.64q does not begin with %s", key, desired)
@@ -127,10 +134,10 @@ func (c *Content) Modules() []string {
 	return slices.Sorted(maps.Keys(c.modules))
 }
 
-// Overlay returns what the content makes of the desired properties of one module,
-// which stay as they are.
+// Overlay returns what the content makes of the desired properties of one module. It
+// does not change have.
 func (c *Content) Overlay(module string, have map[string]any) map[string]any {
-	result := clone(have).(map[string]any) //nolint:forcetypeassert // clone keeps the type
+	result := jsonvalue.CloneObject(have)
 	for _, a := range c.modules[module] {
 		result = a.write(result)
 	}
@@ -139,50 +146,28 @@ func (c *Content) Overlay(module string, have map[string]any) map[string]any {
 
 // write returns object with the value written.
 func (a assignment) write(object map[string]any) map[string]any {
-	value := clone(a.value)
+	value := jsonvalue.Clone(a.value)
 	if len(a.path) == 0 {
 		return value.(map[string]any) //nolint:forcetypeassert // checked by parseAssignment
 	}
-	at := object
-	last := len(a.path) - 1
-	for _, name := range a.path[:last] {
-		next, ok := at[name].(map[string]any)
-		if !ok && value == nil {
-			return object // there is nothing to take away
-		}
-		if !ok {
-			next = make(map[string]any)
-			at[name] = next
-		}
-		at = next
-	}
-	if value == nil {
-		delete(at, a.path[last])
-	} else {
-		at[a.path[last]] = value
-	}
+	jsonvalue.Set(object, a.path, value) // replaces what is not an object on the path
 	return object
 }
 
-// clone copies a JSON value. Members that are null are left out: a twin has none.
-func clone(value any) any {
+// dropNulls deletes the members of a value that are null: a twin has none.
+func dropNulls(value any) {
 	switch value := value.(type) {
 	case map[string]any:
-		c := make(map[string]any, len(value))
 		for name, member := range value {
-			if member != nil {
-				c[name] = clone(member)
+			if member == nil {
+				delete(value, name)
 			}
+			dropNulls(member)
 		}
-		return c
 	case []any:
-		c := make([]any, len(value))
-		for i := range value {
-			c[i] = clone(value[i])
+		for _, item := range value {
+			dropNulls(item)
 		}
-		return c
-	default:
-		return value
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+
+	"rtsptunnel/internal/base/jsonvalue"
 )
 
 // The modules that IoT Hub makes with every IoT Edge device.
@@ -147,7 +149,7 @@ func (s *Store) patches(device string, desired map[string]func(map[string]any) m
 		if len(patch) == 0 {
 			continue
 		}
-		if err := mergeWithin(cloneObject(have), patch, maxProperties); err != nil {
+		if err := mergeWithin(jsonvalue.CloneObject(have), patch, maxProperties); err != nil {
 			return nil, fmt.Errorf("module %s: %w", module, err)
 		}
 		patches[module] = patch

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"rtsptunnel/internal/base/jsonvalue"
 )
 
 // ErrPatch says that a patch is not a JSON object.
@@ -52,30 +54,7 @@ func mergeInto(target, patch map[string]any) {
 			}
 			mergeInto(object, value)
 		default:
-			target[name] = clone(value)
+			target[name] = jsonvalue.Clone(value)
 		}
-	}
-}
-
-func cloneObject(object map[string]any) map[string]any {
-	c := make(map[string]any, len(object))
-	for name, value := range object {
-		c[name] = clone(value)
-	}
-	return c
-}
-
-func clone(value any) any {
-	switch value := value.(type) {
-	case map[string]any:
-		return cloneObject(value)
-	case []any:
-		c := make([]any, len(value))
-		for i := range value {
-			c[i] = clone(value[i])
-		}
-		return c
-	default:
-		return value
 	}
 }

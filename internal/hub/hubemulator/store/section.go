@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"time"
+
+	"rtsptunnel/internal/base/jsonvalue"
 )
 
 // Members of a section that the hub alone writes.
@@ -66,7 +68,7 @@ func newSection(versioned bool) section {
 
 // merge applies p, or changes nothing and returns ErrLimit.
 func (s *section) merge(p Patch) error {
-	next := cloneObject(s.properties)
+	next := jsonvalue.CloneObject(s.properties)
 	if err := mergeWithin(next, p, maxProperties); err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func (s *section) touch(p Patch) {
 }
 
 func (s *section) copy() Section {
-	return Section{Properties: cloneObject(s.properties), Metadata: s.metadata.document(), Version: s.version}
+	return Section{Properties: jsonvalue.CloneObject(s.properties), Metadata: s.metadata.document(), Version: s.version}
 }
 
 // metadata says when a property, or a section, was changed last. Its members

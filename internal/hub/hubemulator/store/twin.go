@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+
+	"rtsptunnel/internal/base/jsonvalue"
 )
 
 // ErrETag says that a change was asked for on condition of an etag that is no
@@ -135,7 +137,7 @@ func (e *entry) changedTags(u TwinUpdate) (map[string]any, error) {
 	}
 	next := make(map[string]any)
 	if !u.Replace {
-		next = cloneObject(e.tags)
+		next = jsonvalue.CloneObject(e.tags)
 	}
 	return next, mergeWithin(next, u.Tags, maxTags)
 }
@@ -148,12 +150,12 @@ func (e *entry) changeDesired(u TwinUpdate) (DesiredPatch, error) {
 		if err := e.desired.replace(u.Desired); err != nil {
 			return DesiredPatch{}, err
 		}
-		change.Patch = cloneObject(e.desired.properties)
+		change.Patch = jsonvalue.CloneObject(e.desired.properties)
 	} else {
 		if err := e.desired.merge(u.Desired); err != nil {
 			return DesiredPatch{}, err
 		}
-		change.Patch = cloneObject(u.Desired)
+		change.Patch = jsonvalue.CloneObject(u.Desired)
 	}
 	change.Version = e.desired.version
 	return change, nil
@@ -193,7 +195,7 @@ func (e *entry) twin() Twin {
 		Identity: identity,
 		ETag:     e.etag(),
 		Version:  e.version,
-		Tags:     cloneObject(e.tags),
+		Tags:     jsonvalue.CloneObject(e.tags),
 		Desired:  e.desired.copy(),
 		Reported: e.reported.copy(),
 
