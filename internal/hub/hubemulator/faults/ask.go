@@ -2,8 +2,8 @@ package faults
 
 import "time"
 
-// This file is what those ask who serve clients. An identity's own group goes
-// before the hub's.
+// This file has the questions that the packages that serve clients ask. The group of
+// an identity overrides the group of the hub.
 
 func groupOf[T any](s *Set, identity string, group func(Rules) *T) T {
 	if own := group(s.identities[identity]); own != nil {
@@ -12,7 +12,7 @@ func groupOf[T any](s *Set, identity string, group func(Rules) *T) T {
 	return valueOf(group(s.hub))
 }
 
-// The groups; the caller holds the lock.
+// These return one group. The caller holds the lock.
 func (s *Set) logins(identity string) Logins {
 	return groupOf(s, identity, func(r Rules) *Logins { return r.Logins })
 }
@@ -25,15 +25,15 @@ func (s *Set) methods(identity string) Methods {
 	return groupOf(s, identity, func(r Rules) *Methods { return r.Methods })
 }
 
-// LoginRefused reports whether a login shall be refused.
+// LoginRefused reports whether the hub must refuse a login.
 func (s *Set) LoginRefused(identity string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.logins(identity).Refuse
 }
 
-// AwaitCut waits for the moment when a connection that logged in at since
-// shall be cut. It returns false if done is closed first.
+// AwaitCut waits until the hub must cut a connection that logged in at since. It
+// returns false if done is closed first.
 func (s *Set) AwaitCut(done <-chan struct{}, identity string, since time.Time) bool {
 	return s.await(done, func() time.Duration {
 		after := s.logins(identity).CutAfterSeconds
@@ -44,23 +44,23 @@ func (s *Set) AwaitCut(done <-chan struct{}, identity string, since time.Time) b
 	})
 }
 
-// SubscriptionRefused reports whether subscriptions shall be refused.
+// SubscriptionRefused reports whether the hub must refuse subscriptions.
 func (s *Set) SubscriptionRefused(identity string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return groupOf(s, identity, func(r Rules) *Subscriptions { return r.Subscriptions }).Refuse
 }
 
-// TwinStatus returns the status that twin requests shall get, or 0 if they
-// are to be carried out.
+// TwinStatus returns the status to answer twin requests with, or 0 if the hub must
+// carry them out.
 func (s *Set) TwinStatus(identity string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.twin(identity).Status
 }
 
-// TwinAnswersWait reports whether AwaitTwinAnswer would wait for the answer to
-// a request that comes now.
+// TwinAnswersWait reports whether AwaitTwinAnswer would wait for a request that
+// arrives now.
 func (s *Set) TwinAnswersWait(identity string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *Set) TwinAnswersWait(identity string) bool {
 	return twin.Hold || twin.DelaySeconds > 0
 }
 
-// AwaitTwinAnswer waits until the answer to a twin request that came at asked
-// may go out. It returns false if done is closed first.
+// AwaitTwinAnswer waits until the hub may answer a twin request that arrived at asked.
+// It returns false if done is closed first.
 func (s *Set) AwaitTwinAnswer(done <-chan struct{}, identity string, asked time.Time) bool {
 	return s.await(done, func() time.Duration {
 		twin := s.twin(identity)
@@ -80,29 +80,29 @@ func (s *Set) AwaitTwinAnswer(done <-chan struct{}, identity string, asked time.
 	})
 }
 
-// MethodRequestLost reports whether method calls shall not be delivered.
+// MethodRequestLost reports whether the hub must drop method calls.
 func (s *Set) MethodRequestLost(identity string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.methods(identity).LoseRequests
 }
 
-// MethodAnswerLost reports whether answers to method calls shall be dropped.
+// MethodAnswerLost reports whether the hub must drop the answers to method calls.
 func (s *Set) MethodAnswerLost(identity string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.methods(identity).LoseAnswers
 }
 
-// MethodDeliveredTwice reports whether method calls shall be delivered again.
+// MethodDeliveredTwice reports whether the hub must deliver method calls twice.
 func (s *Set) MethodDeliveredTwice(identity string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.methods(identity).DeliverTwice
 }
 
-// TakeThrottled reports whether a request to the service side shall get
-// status 429, and what its Retry-After says. It counts throttleNext down.
+// TakeThrottled reports whether the hub must answer a request of the service API with
+// status 429, and the Retry-After of that answer. It counts throttleNext down.
 func (s *Set) TakeThrottled() (retryAfter time.Duration, throttled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,9 +119,9 @@ func (s *Set) TakeThrottled() (retryAfter time.Duration, throttled bool) {
 	return time.Duration(rest.RetryAfterSeconds) * time.Second, true
 }
 
-// AwaitWorkload waits until a request to the workload API that came at asked
-// may be answered, and returns what with: nothing at all if down, else status,
-// if that is not 0. ok is false if done is closed first.
+// AwaitWorkload waits until the workload API may answer a request that arrived at
+// asked. If down is true, the connection must be closed without an answer. Otherwise
+// the answer has this status, unless it is 0. ok is false if done is closed first.
 func (s *Set) AwaitWorkload(done <-chan struct{}, asked time.Time) (status int, down, ok bool) {
 	ok = s.await(done, func() time.Duration {
 		rules := valueOf(s.hub.Workload)

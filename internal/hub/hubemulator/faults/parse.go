@@ -10,10 +10,9 @@ import (
 	"strings"
 )
 
-// Parse reads the document that the package documentation describes. It
-// returns ErrRules, wrapped, with the members that are unknown or of another
-// type; whether numbers are in their range is not looked at before the rules
-// are set.
+// Parse reads the document that the package documentation describes. It returns
+// ErrRules, wrapped, with the members that are unknown or have the wrong type. It does
+// not check the ranges of numbers: Put and PutFor do.
 func Parse(document []byte) (Rules, error) {
 	var groups map[string]json.RawMessage
 	if err := json.Unmarshal(document, &groups); err != nil || groups == nil {
@@ -48,7 +47,7 @@ func decodeStrict(text []byte, target any) error {
 	return d.Decode(target)
 }
 
-// reason says what is wrong with a group, in the words of the document.
+// reason describes a decoding error of a group in the terms of the document.
 func reason(err error) string {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if e.Field == "" {

@@ -1,42 +1,42 @@
-// Package faults holds what shall go wrong in a hub, on demand of a test.
+// Package faults holds the faults that a test injects into a hub.
 //
-// There is one set of rules for the whole hub and one for each identity that
-// has any. Nothing goes wrong of itself: an empty Set changes nothing. The
-// package only keeps the rules and the time; those who serve clients ask it
-// what to do, and it does no I/O.
+// There is one set of rules for the whole hub, and one for each identity that has any.
+// There are no faults by default: an empty Set changes nothing. The package keeps the
+// rules and measures delays; it does no I/O. The packages that serve clients ask it
+// what to do.
 //
-// Rules are written as one JSON document, all members of which may be left
-// out. Each belongs to a group; seconds are numbers from 0 to 86400 and may
-// have a fraction; 0, false and a missing member are the same, no fault.
+// A JSON document holds the rules. All its members are optional, and each belongs to a
+// group. Seconds are numbers from 0 to 86400 and may have a fraction. 0, false and a
+// missing member all mean no fault.
 //
 //	group          member             meaning
 //	logins         refuse             bool: CONNACK 5 to every CONNECT
-//	               cutAfterSeconds    number: the connection is cut so long after its login, as by
-//	                                  a token that expired; one that is older already, at once
+//	               cutAfterSeconds    number: the connection is cut this long after its login, as if
+//	                                  its token expired; an older connection is cut at once
 //	subscriptions  refuse             bool: SUBACK 0x80 for every topic
 //	twin           status             429 or 500 to 599: twin requests of the device get this
 //	                                  status, and change nothing
-//	               delaySeconds       number: answers to twin requests go out so long after the request
-//	               hold               bool: answers to twin requests wait until this is taken back,
-//	                                  and then go out in their order
+//	               delaySeconds       number: twin requests are answered this long after they arrive
+//	               hold               bool: answers to twin requests wait until the rule is removed,
+//	                                  and are then sent in their order
 //	methods        loseRequests       bool: calls are not delivered, and so time out
-//	               loseAnswers        bool: the device's answers are dropped, and so calls time out
-//	               deliverTwice       bool: each call is delivered again at once, as MQTT may
+//	               loseAnswers        bool: the device's answers are dropped, so calls time out
+//	               deliverTwice       bool: each call is delivered again at once, as MQTT allows
 //	rest           throttle           bool: every request gets status 429
-//	               throttleNext       0 to 1000000: as many requests get status 429; counts down
-//	               retryAfterSeconds  whole number: what the 429 says in Retry-After; 0 is 10
+//	               throttleNext       0 to 1000000: this many requests get status 429; counts down
+//	               retryAfterSeconds  whole number: the Retry-After of the 429; 0 means 10
 //	workload       down               bool: connections are closed without an answer
 //	               status             400 to 599: every request gets this status
-//	               delaySeconds       number: every answer so long after the request
+//	               delaySeconds       number: every request is answered this long after it arrives
 //
-// The rules of an identity have all groups but rest and workload. A group that
-// an identity has takes the place of the hub's whole group: {"twin":{}} spares
-// an identity what the hub's twin group does to all others.
+// The rules of an identity have all groups except rest and workload. A group of an
+// identity overrides the hub's whole group: {"twin":{}} exempts an identity from the
+// hub's twin group.
 //
-// A change of the rules is felt at once by everything under way: a delay that
-// is taken back is over, a longer one lasts longer.
+// A change of the rules takes effect at once, also on waits in progress: a delay that
+// is removed ends, and a longer one lasts longer.
 //
-// As a document: {"logins":{"cutAfterSeconds":5},"twin":{"hold":true}}.
+// Example: {"logins":{"cutAfterSeconds":5},"twin":{"hold":true}}.
 package faults
 
 import (
@@ -51,12 +51,12 @@ const (
 	defaultRetryIn = 10 // seconds
 )
 
-// ErrRules says that rules are not of the form the package documents; it comes
-// wrapped, with the member that is wrong. Match with errors.Is.
+// ErrRules reports rules that do not have the form that the package documents. It is
+// wrapped with the name of the invalid member; match it with errors.Is.
 var ErrRules = errors.New("bad fault rules")
 
-// Rules are what shall go wrong, for the hub or for one identity. See the
-// package documentation for all members. A nil group is one that is left out.
+// Rules are the faults of the hub or of one identity. The package documentation
+// describes all members. A nil group is missing from the document.
 type Rules struct {
 	Logins        *Logins        `json:"logins,omitempty"`
 	Subscriptions *Subscriptions `json:"subscriptions,omitempty"`
@@ -91,7 +91,7 @@ type Methods struct {
 	DeliverTwice bool `json:"deliverTwice,omitempty"`
 }
 
-// REST are the faults of the service side.
+// REST are the faults of the service API.
 type REST struct {
 	Throttle          bool `json:"throttle,omitempty"`
 	ThrottleNext      int  `json:"throttleNext,omitempty"`
@@ -105,7 +105,7 @@ type Workload struct {
 	DelaySeconds float64 `json:"delaySeconds,omitempty"`
 }
 
-// check returns ErrRules, wrapped, if a value is out of its range.
+// check returns ErrRules, wrapped, if a value is out of range.
 func (r Rules) check() error {
 	logins, twin, rest, workload := valueOf(r.Logins), valueOf(r.Twin), valueOf(r.REST), valueOf(r.Workload)
 	return errors.Join(
@@ -152,7 +152,7 @@ func isServerError(status int) bool {
 	return status >= 500 && status <= 599
 }
 
-// clone returns a copy that shares nothing with r.
+// clone returns a copy that shares no memory with r.
 func (r Rules) clone() Rules {
 	return Rules{
 		Logins:        copyOf(r.Logins),

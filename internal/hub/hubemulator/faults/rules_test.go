@@ -42,7 +42,7 @@ func putFor(t *testing.T, set *faults.Set, identity, document string) {
 	}
 }
 
-func TestRules_readBackAsWritten(t *testing.T) {
+func TestRules_roundTrip(t *testing.T) {
 	for _, document := range []string{`{}`, everything, `{"twin":{}}`, `{"workload":{"down":true}}`} {
 		set := faults.New()
 		put(t, set, document)
@@ -64,21 +64,21 @@ func TestRules_refused(t *testing.T) {
 		{"null", `null`, "want a JSON object"},
 		{"list", `[]`, "want a JSON object"},
 		{"unknown group", `{"twins":{"hold":true}}`, `unknown member "twins"`},
-		{"all unknown groups", `{"b":1,"a":{},"twin":{}}`, `unknown member "a"` + "\n" + `bad fault rules: unknown member "b"`},
+		{"several unknown groups", `{"b":1,"a":{},"twin":{}}`, `unknown member "a"` + "\n" + `bad fault rules: unknown member "b"`},
 		{"unknown member", `{"twin":{"holt":true}}`, `twin: unknown member "holt"`},
-		{"a group that is no object", `{"twin":true}`, "twin: want a JSON object"},
-		{"a string for seconds", `{"twin":{"delaySeconds":"2"}}`, "twin: delaySeconds must not be a string"},
-		{"a number for a bool", `{"logins":{"refuse":1}}`, "logins: refuse must not be a number"},
-		{"half a request", `{"rest":{"throttleNext":1.5}}`, "rest: throttleNext must not be a number 1.5"},
+		{"group is not an object", `{"twin":true}`, "twin: want a JSON object"},
+		{"string for seconds", `{"twin":{"delaySeconds":"2"}}`, "twin: delaySeconds must not be a string"},
+		{"number for a bool", `{"logins":{"refuse":1}}`, "logins: refuse must not be a number"},
+		{"fraction for a count", `{"rest":{"throttleNext":1.5}}`, "rest: throttleNext must not be a number 1.5"},
 		{"negative delay", `{"twin":{"delaySeconds":-0.1}}`, "twin.delaySeconds must be 0 to 86400"},
-		{"endless delay", `{"workload":{"delaySeconds":86401}}`, "workload.delaySeconds must be"},
-		{"no number at all", `{"workload":{"delaySeconds":1e400}}`, "workload: delaySeconds must not be"},
+		{"delay too large", `{"workload":{"delaySeconds":86401}}`, "workload.delaySeconds must be"},
+		{"number out of range of float64", `{"workload":{"delaySeconds":1e400}}`, "workload: delaySeconds must not be"},
 		{"negative cut", `{"logins":{"cutAfterSeconds":-1}}`, "logins.cutAfterSeconds must be"},
 		{"negative count", `{"rest":{"throttleNext":-1}}`, "rest.throttleNext must be 0 to 1000000"},
-		{"absurd count", `{"rest":{"throttleNext":1000001}}`, "rest.throttleNext must be"},
+		{"count too large", `{"rest":{"throttleNext":1000001}}`, "rest.throttleNext must be"},
 		{"negative retry", `{"rest":{"retryAfterSeconds":-1}}`, "rest.retryAfterSeconds must be"},
-		{"twin status that is none", `{"twin":{"status":200}}`, "twin.status must be 429 or 500 to 599"},
-		{"workload status that is none", `{"workload":{"status":204}}`, "workload.status must be 400 to 599"},
+		{"twin status not allowed", `{"twin":{"status":200}}`, "twin.status must be 429 or 500 to 599"},
+		{"workload status not allowed", `{"workload":{"status":204}}`, "workload.status must be 400 to 599"},
 		{"negative status", `{"workload":{"status":-403}}`, "workload.status must be"},
 	}
 	for _, tt := range tests {
@@ -99,7 +99,7 @@ func TestRules_refused(t *testing.T) {
 	}
 }
 
-func TestRules_refusedFromGo(t *testing.T) {
+func TestRules_invalidSeconds(t *testing.T) {
 	set := faults.New()
 	for _, seconds := range []float64{math.NaN(), math.Inf(1), -1} {
 		if err := set.Put(faults.Rules{Twin: &faults.Twin{DelaySeconds: seconds}}); !errors.Is(err, faults.ErrRules) {

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// Set holds the rules in force. All methods are safe for concurrent use. An
-// identity is named "device" or "device/module"; whether there is such a one
-// is the caller's business.
+// Set holds the rules in force. All methods are safe for concurrent use. The name of an
+// identity is "device" or "device/module"; the caller checks that it exists.
 type Set struct {
 	mu         sync.Mutex
 	hub        Rules
@@ -22,8 +21,8 @@ func New() *Set {
 	return &Set{identities: make(map[string]Rules), changed: make(chan struct{})}
 }
 
-// Put replaces the rules of the hub; those of identities stay. It returns
-// ErrRules, wrapped, if a value is out of its range, and then changes nothing.
+// Put replaces the rules of the hub, and leaves the rules of identities unchanged. It
+// returns ErrRules, wrapped, if a value is out of range, and then changes nothing.
 func (s *Set) Put(rules Rules) error {
 	if err := rules.check(); err != nil {
 		return err
@@ -32,8 +31,8 @@ func (s *Set) Put(rules Rules) error {
 	return nil
 }
 
-// PutFor replaces the rules of one identity, as Put does. Rules without any
-// group remove them.
+// PutFor replaces the rules of one identity, as Put does for the hub. Rules without a
+// group delete them.
 func (s *Set) PutFor(identity string, rules Rules) error {
 	if err := rules.checkForIdentity(); err != nil {
 		return err
@@ -48,7 +47,7 @@ func (s *Set) PutFor(identity string, rules Rules) error {
 	return nil
 }
 
-// Clear removes all rules, those of identities too.
+// Clear deletes all rules, also those of identities.
 func (s *Set) Clear() {
 	s.change(func() {
 		s.hub = Rules{}
@@ -56,7 +55,7 @@ func (s *Set) Clear() {
 	})
 }
 
-// change makes a change and wakes everybody who waits.
+// change applies a change and wakes all waiting calls.
 func (s *Set) change(apply func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,15 +71,15 @@ func (s *Set) Hub() Rules {
 	return s.hub.clone()
 }
 
-// For returns the rules of one identity; not those of the hub that hold for
-// it too.
+// For returns the rules of one identity, without the hub's rules that apply to it as
+// well.
 func (s *Set) For(identity string) Rules {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.identities[identity].clone()
 }
 
-// Identities returns the rules of all identities that have any.
+// Identities returns the rules of all identities that have rules.
 func (s *Set) Identities() map[string]Rules {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,12 +90,11 @@ func (s *Set) Identities() map[string]Rules {
 	return all
 }
 
-// never is a wait that only a change ends.
+// never is a wait that only a change of the rules ends.
 const never = time.Duration(math.MaxInt64)
 
-// await waits as long as remaining says, and asks again at each change. It
-// returns false if done is closed first. remaining is called with the lock
-// held.
+// await waits as long as remaining returns, and calls it again after each change. It
+// returns false if done is closed first. It holds the lock while it calls remaining.
 func (s *Set) await(done <-chan struct{}, remaining func() time.Duration) bool {
 	for {
 		s.mu.Lock()

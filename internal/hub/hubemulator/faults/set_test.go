@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestSet_doesNothingOfItself(t *testing.T) {
+func TestSet_emptyHasNoFaults(t *testing.T) {
 	set := faults.New()
 	if set.LoginRefused("d") || set.SubscriptionRefused("d") || set.TwinStatus("d") != 0 ||
 		set.TwinAnswersWait("d") || set.MethodRequestLost("d") || set.MethodAnswerLost("d") {
@@ -31,29 +31,29 @@ func TestSet_doesNothingOfItself(t *testing.T) {
 	}
 }
 
-func TestSet_identityBeforeHub(t *testing.T) {
+func TestSet_identityOverridesHub(t *testing.T) {
 	set := faults.New()
 	put(t, set, `{"logins":{"refuse":true},"subscriptions":{"refuse":true},"twin":{"status":429},"methods":{"loseAnswers":true}}`)
 	putFor(t, set, "d1/m1", `{"logins":{},"twin":{"hold":true},"methods":{"loseRequests":true}}`)
 
 	if !set.LoginRefused("d1") || set.LoginRefused("d1/m1") {
-		t.Error("logins: want all but those of d1/m1 refused")
+		t.Error("logins: want all refused except those of d1/m1")
 	}
 	if !set.SubscriptionRefused("d1/m1") {
-		t.Error("a group that the identity does not have is not the hub's")
+		t.Error("the hub's group does not apply to an identity without that group")
 	}
 	if got, own := set.TwinStatus("d1"), set.TwinStatus("d1/m1"); got != 429 || own != 0 {
 		t.Errorf("twin status %d and %d, want 429 and 0", got, own)
 	}
 	if set.TwinAnswersWait("d1") || !set.TwinAnswersWait("d1/m1") {
-		t.Error("want the answers of d1/m1 held, and no others")
+		t.Error("want only the answers of d1/m1 held")
 	}
 	if !set.MethodAnswerLost("d1") || set.MethodAnswerLost("d1/m1") || !set.MethodRequestLost("d1/m1") {
 		t.Error("methods: the groups are mixed")
 	}
 	set.Clear()
 	if set.LoginRefused("d1") || set.TwinAnswersWait("d1/m1") || len(set.Identities()) > 0 {
-		t.Error("faults left after Clear")
+		t.Error("faults remain after Clear")
 	}
 }
 
@@ -77,7 +77,7 @@ func TestTakeThrottled(t *testing.T) {
 	}
 }
 
-// elapsed is how long wait takes, in the time of the test's bubble.
+// elapsed returns how long wait takes on the clock of the synctest bubble.
 func elapsed(wait func() bool) (time.Duration, bool) {
 	begin := time.Now()
 	ok := wait()
@@ -111,7 +111,7 @@ func TestAwait_delay(t *testing.T) {
 	})
 }
 
-func TestAwait_endsWithTheFault(t *testing.T) {
+func TestAwait_endsWhenRuleIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := faults.New()
 		put(t, set, `{"twin":{"hold":true,"delaySeconds":9},"workload":{"delaySeconds":100}}`)
@@ -122,13 +122,13 @@ func TestAwait_endsWithTheFault(t *testing.T) {
 			workload <- ok
 		}()
 		<-time.After(10 * time.Second)
-		putFor(t, set, "other", `{"logins":{"refuse":true}}`) // no business of theirs
+		putFor(t, set, "other", `{"logins":{"refuse":true}}`) // a change that does not concern them
 		synctest.Wait()
 		select {
 		case <-twin:
-			t.Error("a held answer went out")
+			t.Error("a held answer was released")
 		case <-workload:
-			t.Error("a delayed answer went out")
+			t.Error("a delayed answer was released")
 		default:
 		}
 		took, ok := elapsed(func() bool {
@@ -141,8 +141,8 @@ func TestAwait_endsWithTheFault(t *testing.T) {
 	})
 }
 
-// A rule is felt by a connection that was there before it.
-func TestAwaitCut_ruleComesLater(t *testing.T) {
+// A rule also applies to connections that are older than the rule.
+func TestAwaitCut_ruleAddedAfterLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := faults.New()
 		login := time.Now()
@@ -166,7 +166,7 @@ func TestAwait_done(t *testing.T) {
 	close(done)
 	_, _, workload := set.AwaitWorkload(done, time.Now())
 	if set.AwaitTwinAnswer(done, "d", time.Now()) || set.AwaitCut(done, "d", time.Now()) || workload {
-		t.Error("waited for more than the end")
+		t.Error("a wait did not end when done was closed")
 	}
 }
 
