@@ -1,11 +1,10 @@
-// Package throttle limits how often a hub does what it is asked for, by the
-// numbers Microsoft gives for an IoT Hub of tier S1 with one unit ("IoT Hub
-// quotas and throttling", section "Operation throttles"). The limits are the
-// hub's, whichever device or service asks.
+// Package throttle limits the rate of a hub's operations, by Microsoft's numbers for an
+// IoT Hub of tier S1 with one unit ("IoT Hub quotas and throttling", section "Operation
+// throttles"). The limits apply to the hub as a whole, across all devices and services.
 //
-// Simpler than IoT Hub: what comes too fast is refused at once. IoT Hub delays
-// it first, and refuses what has waited too long ("Traffic shaping"); how long
-// that is, it does not say.
+// It is simpler than IoT Hub: an operation above the limit is refused at once. IoT Hub
+// delays it first and refuses it after some time ("Traffic shaping"); the documentation
+// does not give that time.
 package throttle
 
 import (
@@ -14,10 +13,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Kind is one kind of operation, with a limit of its own.
+// Kind is a kind of operation. Each kind has its own limit.
 type Kind int
 
-// The kinds there are.
+// The kinds of operations.
 const (
 	Connections Kind = iota // MQTT connections, from their CONNECT
 	TwinReads               // by devices and services
@@ -35,8 +34,8 @@ type Rate struct {
 	Burst     int
 }
 
-// S1 returns the limits of tier S1 with one unit. Those that are given for a
-// second allow a second's worth at once, those for a minute a minute's.
+// S1 returns the limits of tier S1 with one unit. The burst is one second's worth of a
+// limit per second, and one minute's worth of a limit per minute.
 func S1() map[Kind]Rate {
 	return map[Kind]Rate{
 		Connections: {100, 100},
@@ -50,11 +49,11 @@ func S1() map[Kind]Rate {
 	}
 }
 
-// meterKB is the least a method call counts for, and the step it counts in.
+// meterKB is the smallest size that a method call counts for, and the step, in KB.
 const meterKB = 4
 
-// MethodCost is how many operations of kind Methods a call of so many bytes
-// is.
+// MethodCost returns how many operations of kind Methods a call of this many bytes
+// counts as.
 func MethodCost(bytes int64) int {
 	const meter = meterKB * 1024
 	return int(max(1, (bytes+meter-1)/meter))
@@ -75,15 +74,16 @@ func New(rates map[Kind]Rate) *Limits {
 	return l
 }
 
-// Take counts cost operations of a kind, if they are within the limit. If not,
-// they do not count, and retryAfter is when they would be.
+// Take counts cost operations of a kind, if they are within the limit. Otherwise it
+// counts nothing, and retryAfter is the time until they would be within the limit. A
+// cost above the burst counts as the burst.
 func (l *Limits) Take(kind Kind, cost int) (retryAfter time.Duration, ok bool) {
 	if l == nil || l.limiters[kind] == nil {
 		return 0, true
 	}
 	limiter := l.limiters[kind]
 	now := time.Now()
-	reservation := limiter.ReserveN(now, min(cost, limiter.Burst())) // or what costs more would never be allowed
+	reservation := limiter.ReserveN(now, min(cost, limiter.Burst())) // a larger cost would never be allowed
 	if retryAfter = reservation.DelayFrom(now); retryAfter > 0 {
 		reservation.CancelAt(now)
 		return retryAfter, false

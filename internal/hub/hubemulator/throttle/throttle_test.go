@@ -8,7 +8,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/throttle"
 )
 
-// granted is how many of n operations are within the limit.
+// granted returns how many of n operations are within the limit.
 func granted(l *throttle.Limits, kind throttle.Kind, n, cost int) int {
 	count := 0
 	for range n {
@@ -24,7 +24,7 @@ func TestS1(t *testing.T) {
 		name          string
 		kind          throttle.Kind
 		cost          int
-		burst, minute int // at once, and in the minute after that
+		burst, minute int // how many at once, and in the minute after the burst
 	}{
 		{"connections", throttle.Connections, 1, 100, 6000},
 		{"twin reads", throttle.TwinReads, 1, 100, 6000},
@@ -46,7 +46,7 @@ func TestS1(t *testing.T) {
 					<-time.After(100 * time.Millisecond)
 					got += granted(l, tt.kind, 100, tt.cost)
 				}
-				if got < tt.minute-1 || got > tt.minute+1 { // a fraction of a token at either end
+				if got < tt.minute-1 || got > tt.minute+1 { // a fraction of a token at each end
 					t.Errorf("%d in a minute, want %d", got, tt.minute)
 				}
 			})
@@ -58,16 +58,16 @@ func TestTake_retryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := throttle.New(map[throttle.Kind]throttle.Rate{throttle.Registry: {PerSecond: 0.1, Burst: 1}})
 		if retry, ok := l.Take(throttle.Registry, 5); !ok || retry != 0 {
-			t.Errorf("more than the burst: %v, %t; want it taken for the burst", retry, ok)
+			t.Errorf("more than the burst: %v, %t; want it counted as the burst", retry, ok)
 		}
-		for range 3 { // what is refused does not count
+		for range 3 { // refused operations do not count
 			if retry, ok := l.Take(throttle.Registry, 1); ok || retry != 10*time.Second {
 				t.Errorf("got %v, %t; want refused for 10s", retry, ok)
 			}
 		}
 		<-time.After(10 * time.Second)
 		if _, ok := l.Take(throttle.Registry, 1); !ok {
-			t.Error("refused after the time it said")
+			t.Error("refused after retryAfter has passed")
 		}
 	})
 }
