@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// ParseProperties reads the property bag at the end of a telemetry topic:
-// "name=value&name=value", percent-encoded, where a '+' is a '+' (Microsoft,
+// ParseProperties parses the property bag at the end of a telemetry topic:
+// "name=value&name=value", percent-encoded, where a '+' stays a '+' (Microsoft,
 // "Communicate with an IoT hub using the MQTT protocol", section "Sending
-// device-to-cloud messages"). Microsoft's SDKs end it with a '/', which belongs
-// to no property.
+// device-to-cloud messages"). Microsoft's SDKs append a '/', which is ignored.
 //
-// A name without '=' has the empty value; the first of several equal names
-// counts; what is not percent-encoding stands as it is. It never returns nil,
-// and nothing it returns refers to bag's memory.
+// A name without '=' has an empty value. The first of several equal names wins. Invalid
+// percent-encoding is kept unchanged. The map is never nil, and shares no memory with
+// bag.
 func ParseProperties(bag string) map[string]string {
 	properties := make(map[string]string)
 	for pair := range strings.SplitSeq(strings.TrimSuffix(bag, "/"), "&") {
@@ -31,5 +30,5 @@ func unescape(s string) string {
 	if plain, err := url.PathUnescape(s); err == nil {
 		s = plain
 	}
-	return strings.Clone(s) // else a short name would hold a long topic
+	return strings.Clone(s) // otherwise a short name would keep a long topic in memory
 }

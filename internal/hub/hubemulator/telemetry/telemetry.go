@@ -1,9 +1,9 @@
-// Package telemetry keeps what devices and modules have sent to the cloud, so
-// that a test or a person can look at it.
+// Package telemetry stores the messages that devices and modules send to the cloud, so
+// that tests and developers can read them.
 //
-// What is kept is the newest: a bound on messages and one on bytes, and a count
-// of what they have cost. The package is pure: it is in memory, knows no clock
-// and no topics but the property bag at their end.
+// A Log keeps the newest messages, up to a number of messages and a number of bytes, and
+// counts the dropped ones. The package is pure: it works in memory and has no clock. Of
+// topics, it knows only the property bag at their end.
 package telemetry
 
 import (
@@ -14,11 +14,10 @@ import (
 )
 
 const (
-	// maxMessages and maxBytes bound what is kept. Bytes are those of bodies
-	// and properties.
+	// maxMessages and maxBytes limit a Log. Bytes are those of bodies and properties.
 	maxMessages = 10_000
 	maxBytes    = 64 << 20
-	// propertyCost is what a property takes in memory besides its text, about.
+	// propertyCost is the approximate memory of a property besides its text, in bytes.
 	propertyCost = 64
 )
 
@@ -26,12 +25,12 @@ const (
 type Message struct {
 	// Identity is the sender, "device" or "device/module".
 	Identity string
-	// Properties are decoded; see ParseProperties. Names of the system's own
-	// begin with "$.", as they are sent.
+	// Properties are decoded; see ParseProperties. Names of system properties begin
+	// with "$.", as in the topic.
 	Properties map[string]string
-	// Body is what was sent, byte by byte.
+	// Body is the payload, unchanged.
 	Body []byte
-	// Enqueued is when the hub got the message.
+	// Enqueued is when the hub received the message.
 	Enqueued time.Time
 }
 
@@ -39,8 +38,7 @@ type Message struct {
 //
 //	{"identity":"d/m","properties":{"a":"b"},"body":"text","enqueuedTime":"2026-01-02T03:04:05.6Z"}
 //
-// A body that is not UTF-8 is written in base64, and "bodyEncoding":"base64"
-// says so.
+// A body that is not UTF-8 is written in base64, with "bodyEncoding":"base64".
 func (m Message) MarshalJSON() ([]byte, error) {
 	document := struct {
 		Identity     string            `json:"identity"`
@@ -63,7 +61,7 @@ func (m Message) MarshalJSON() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// size is what m counts against maxBytes.
+// size returns the bytes that m counts against maxBytes.
 func (m Message) size() int {
 	n := len(m.Body)
 	for name, value := range m.Properties {
@@ -72,8 +70,8 @@ func (m Message) size() int {
 	return n
 }
 
-// Log is the messages kept. The zero value is ready to use. All methods are
-// safe for concurrent use.
+// Log stores messages. The zero value is ready to use. All methods are safe for
+// concurrent use.
 type Log struct {
 	mu       sync.Mutex
 	messages []Message // oldest first
@@ -81,8 +79,8 @@ type Log struct {
 	dropped  int64
 }
 
-// Add keeps m, and drops the oldest messages as far as the bounds ask for it.
-// The caller must not change m's body and properties any more.
+// Add stores m, and drops the oldest messages until the limits hold. The caller must not
+// change m's body and properties afterwards.
 func (l *Log) Add(m Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,28 +88,28 @@ func (l *Log) Add(m Message) {
 	l.bytes += m.size()
 	for len(l.messages) > maxMessages || l.bytes > maxBytes {
 		l.bytes -= l.messages[0].size()
-		l.messages[0] = Message{} // its body is not held by the array any longer
+		l.messages[0] = Message{} // releases the body, which the array would keep in memory
 		l.messages = l.messages[1:]
 		l.dropped++
 	}
 }
 
-// List returns the messages kept, oldest first, never nil. Bodies and
-// properties are not copied: they are to be read only.
+// List returns the stored messages, oldest first, and never nil. It does not copy bodies
+// and properties: the caller must not change them.
 func (l *Log) List() []Message {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]Message{}, l.messages...)
 }
 
-// Clear forgets all messages; they do not count as dropped.
+// Clear deletes all messages. They do not count as dropped.
 func (l *Log) Clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.messages, l.bytes = nil, 0
 }
 
-// Dropped is how many messages the bounds have cost since the start.
+// Dropped returns how many messages the limits have dropped since the start.
 func (l *Log) Dropped() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

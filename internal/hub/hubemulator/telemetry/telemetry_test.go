@@ -50,7 +50,7 @@ func TestLog_bounds(t *testing.T) {
 		{"messages", telemetry.Message{}, maxMessages + 3, 3, maxMessages},
 		{"bodies", telemetry.Message{Body: make([]byte, 1<<20)}, 70, 6, 64},
 		{"properties", telemetry.Message{Properties: map[string]string{"a": string(make([]byte, 1<<20))}}, 70, 7, 63},
-		{"one that is too large", telemetry.Message{Body: make([]byte, maxBytes+1)}, 2, 0, 0},
+		{"one message above the limit", telemetry.Message{Body: make([]byte, maxBytes+1)}, 2, 0, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
