@@ -6,20 +6,21 @@ import (
 	"strings"
 )
 
-// Covers reports whether a token for resource may be used for expected. Both
-// are "{host}[:{port}]/{path}"; resource may be percent-encoded any number of
-// times (clients encode once or twice), expected is plain. resource covers
-// expected if it is equal to it or stands above it, at a '/' border: a token
-// for "hub" or "hub/devices/d" is good for "hub/devices/d/modules/m". Ports
-// are not looked at, and letters of either case are the same (Azure/iotedge,
-// DeviceScopeTokenAuthenticator, compares so).
+// Covers reports whether a token for resource is valid for expected. Both have the form
+// "{host}[:{port}]/{path}". resource may be percent-encoded any number of times (clients
+// encode once or twice); expected is not encoded.
+//
+// resource covers expected if both are equal, or if resource is a prefix of expected
+// that ends before a '/': a token for "hub" or "hub/devices/d" is valid for
+// "hub/devices/d/modules/m". Ports and letter case are ignored, as in Azure/iotedge,
+// DeviceScopeTokenAuthenticator.
 func Covers(resource, expected string) bool {
 	expected = withoutPort(expected)
 	for {
-		if above(withoutPort(resource), expected) {
+		if isPrefix(withoutPort(resource), expected) {
 			return true
 		}
-		// Each round removes an escape, so this ends; Parse bounds the length.
+		// Each round removes an escape, so the loop ends; Parse limits the length.
 		plain, err := url.PathUnescape(resource)
 		if err != nil || plain == resource {
 			return false
@@ -28,7 +29,9 @@ func Covers(resource, expected string) bool {
 	}
 }
 
-func above(resource, expected string) bool {
+// isPrefix reports whether resource is equal to expected, or to its beginning before a
+// '/'.
+func isPrefix(resource, expected string) bool {
 	if len(resource) > len(expected) || resource == "" {
 		return false
 	}

@@ -1,15 +1,13 @@
-// Package sas reads, verifies and makes shared access signature tokens as IoT
-// Hub uses them.
+// Package sas parses, verifies and signs the shared access signature tokens of IoT Hub.
 //
-// A token is the text
+// A token has the form
 //
 //	SharedAccessSignature sr={resource}&sig={signature}&se={expiry}[&skn={policy}]
 //
-// where the signature is base64(HMAC-SHA256(key, sr + "\n" + se)), sr taken
-// exactly as it stands in the token, and se is in seconds since 1970
-// (Microsoft, "Control access to IoT Hub by using shared access signatures",
-// section "SAS token structure"). The package is pure: it knows no clock and
-// no keys but those it is given.
+// The signature is base64(HMAC-SHA256(key, sr + "\n" + se)), with sr in the encoding that
+// the token has; se is in seconds since 1970 (Microsoft, "Control access to IoT Hub by
+// using shared access signatures", section "SAS token structure"). The package is pure:
+// the caller passes the keys and the time.
 package sas
 
 import (
@@ -27,16 +25,16 @@ import (
 
 const (
 	scheme = "SharedAccessSignature "
-	// maxToken bounds the work a stranger's token can cause, in bytes. Real
-	// tokens are below 1 KB.
+	// maxToken is the length limit of a token, in bytes. It bounds the work for tokens of
+	// unauthenticated clients; real tokens are below 1 KB.
 	maxToken = 4096
-	// maxExpiry is the last second of the year 9999; what expires later counts
-	// as expiring then. Far beyond it the clock's own numbers wrap around.
+	// maxExpiry is the last second of the year 9999. A later expiry counts as this one,
+	// because a time.Time overflows far beyond it.
 	maxExpiry = 253402300799
 )
 
-// What can be wrong with a token. Parse returns ErrMalformed, Token.Verify
-// the others; match them with errors.Is.
+// Errors of tokens. Parse returns ErrMalformed, Token.Verify the others; match them with
+// errors.Is.
 var (
 	ErrMalformed = errors.New("malformed token")
 	ErrSignature = errors.New("bad signature")
@@ -44,24 +42,24 @@ var (
 	ErrExpired   = errors.New("expired token")
 )
 
-// Token is a parsed token. Nothing in it is verified before Verify.
+// Token is a parsed token. Its content is untrusted until Verify returns nil.
 type Token struct {
-	// Resource is sr as it stands in the token: escaped once, or twice by
-	// some clients.
+	// Resource is sr in the encoding of the token: escaped once, or twice by some
+	// clients.
 	Resource string
-	// KeyName is skn, the policy whose key signed. Empty in tokens signed
-	// with the key of a device or module.
+	// KeyName is skn, the policy whose key signed the token. It is empty if the key
+	// belongs to a device or module.
 	KeyName string
-	// Expiry is se, at most the end of the year 9999.
+	// Expiry is se, limited to the end of the year 9999.
 	Expiry time.Time
 
 	signature []byte
 	rawExpiry string
 }
 
-// Parse reads a token. It returns ErrMalformed, wrapped, if the scheme is
-// missing, a field is missing, double or unreadable, or the text is longer
-// than 4 KB. The error never quotes the token.
+// Parse parses a token. It returns ErrMalformed, wrapped, if the scheme is missing, if a
+// field is missing, appears twice or cannot be decoded, or if the text is longer than
+// 4 KB. The error never quotes the token.
 func Parse(text string) (Token, error) {
 	fields, err := split(text)
 	if err != nil {
@@ -120,10 +118,9 @@ func malformed(what string) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, what)
 }
 
-// Verify judges the token. It must be signed with one of keys (base64, empty
-// ones are passed over), be meant for expected or for something above it (see
-// Covers), and expire after now. It returns ErrSignature, ErrAudience or
-// ErrExpired, wrapped; the first of them that applies, in this order.
+// Verify checks that one of keys (base64, empty ones are skipped) signed the token, that
+// its resource covers expected (see Covers), and that it expires after now. It returns,
+// wrapped, the first error that applies: ErrSignature, ErrAudience, ErrExpired.
 func (t Token) Verify(now time.Time, expected string, keys ...string) error {
 	if !t.signedBy(keys) {
 		return ErrSignature
@@ -150,10 +147,10 @@ func (t Token) signedBy(keys []string) bool {
 	return false
 }
 
-// Sign makes a token for resource (not escaped, for example
-// "hub/devices/d1/modules/m1"), signed with key (base64). keyName is the
-// policy the key belongs to, empty for the key of a device or module. An
-// unreadable key is the only error.
+// Sign returns a token for resource (not escaped, for example
+// "hub/devices/d1/modules/m1"), signed with key (base64). keyName is the policy that the
+// key belongs to; it is empty for the key of a device or module. The only error is a key
+// that is not base64.
 func Sign(resource, keyName, key string, expiry time.Time) (string, error) {
 	sr, se := url.QueryEscape(resource), strconv.FormatInt(expiry.Unix(), 10)
 	signature, err := digest(key, sr, se)

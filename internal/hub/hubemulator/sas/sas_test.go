@@ -46,7 +46,7 @@ func TestSign_wireForm(t *testing.T) {
 
 func TestSign_keyNotBase64(t *testing.T) {
 	if _, err := sas.Sign(resource, "", "*", time.Unix(0, 0)); err == nil {
-		t.Error("signed with a key that is none")
+		t.Error("signed with a key that is not base64")
 	}
 }
 
@@ -127,17 +127,17 @@ func TestCovers(t *testing.T) {
 
 func TestParse_malformed(t *testing.T) {
 	tests := map[string]string{
-		"empty":         "",
-		"no scheme":     "sr=a&sig=AAAA&se=1",
-		"sr missing":    "SharedAccessSignature sig=AAAA&se=1",
-		"sig missing":   "SharedAccessSignature sr=a&se=1",
-		"se missing":    "SharedAccessSignature sr=a&sig=AAAA",
-		"se no number":  "SharedAccessSignature sr=a&sig=AAAA&se=soon",
-		"sig no base64": "SharedAccessSignature sr=a&sig=**&se=1",
-		"sig bad %":     "SharedAccessSignature sr=a&sig=%zz&se=1",
-		"skn bad %":     "SharedAccessSignature sr=a&sig=AAAA&se=1&skn=%zz",
-		"sr twice":      "SharedAccessSignature sr=a&sr=b&sig=AAAA&se=1",
-		"too long":      "SharedAccessSignature sr=" + strings.Repeat("a", 5000) + "&sig=AAAA&se=1",
+		"empty":           "",
+		"no scheme":       "sr=a&sig=AAAA&se=1",
+		"sr missing":      "SharedAccessSignature sig=AAAA&se=1",
+		"sig missing":     "SharedAccessSignature sr=a&se=1",
+		"se missing":      "SharedAccessSignature sr=a&sig=AAAA",
+		"se not a number": "SharedAccessSignature sr=a&sig=AAAA&se=soon",
+		"sig not base64":  "SharedAccessSignature sr=a&sig=**&se=1",
+		"sig bad %":       "SharedAccessSignature sr=a&sig=%zz&se=1",
+		"skn bad %":       "SharedAccessSignature sr=a&sig=AAAA&se=1&skn=%zz",
+		"sr twice":        "SharedAccessSignature sr=a&sr=b&sig=AAAA&se=1",
+		"too long":        "SharedAccessSignature sr=" + strings.Repeat("a", 5000) + "&sig=AAAA&se=1",
 	}
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,14 +165,14 @@ func FuzzParse(f *testing.F) {
 		if token.Resource == "" {
 			t.Error("parsed a token without a resource")
 		}
-		// A key nobody signed with must never be accepted, and judging must end.
+		// A token must not be valid for a key that did not sign it, and Verify must return.
 		if err := token.Verify(time.Unix(0, 0), resource, newKey(t)); err == nil {
 			t.Error("accepted a token signed with another key")
 		}
 	})
 }
 
-// People ask for tokens that never expire by the largest number they know.
+// Operators ask for tokens that never expire with very large numbers.
 func TestVerify_farExpiry(t *testing.T) {
 	key := newKey(t)
 	for _, se := range []int64{1 << 40, math.MaxInt64 - 62135596800, math.MaxInt64} {
@@ -189,7 +189,7 @@ func TestVerify_farExpiry(t *testing.T) {
 	}
 }
 
-// signRaw signs for an expiry that a time.Time may not hold.
+// signRaw signs a token with an expiry that may be beyond the range of time.Time.
 func signRaw(t *testing.T, resource, key string, se int64) string {
 	t.Helper()
 	raw, err := base64.StdEncoding.DecodeString(key)
