@@ -1,12 +1,12 @@
-// Package statefile keeps one document in one file, so that what was kept
-// outlives the process, however it ends, and the machine.
+// Package statefile stores one document in one file. A stored document survives a crash
+// of the process or of the machine.
 //
-// The file is never changed, only replaced (package wholefile). A reader finds
-// the document before the change or after it, and whole. Many who wait share one
-// write (group commit): while one is under way, all who come wait for the next.
+// Each write replaces the file atomically (package wholefile): a reader finds the
+// complete document from before the write or from after it. Concurrent callers share one
+// write (group commit): calls that arrive during a write wait for the next one.
 //
-// It knows nothing of what the document says. There must be one process only
-// that keeps a document in the file; to see to that is the caller's business.
+// The package does not interpret the document. The caller ensures that only one process
+// writes the file.
 package statefile
 
 import (
@@ -19,45 +19,45 @@ import (
 	"rtsptunnel/internal/base/wholefile"
 )
 
-// ErrClosed is what Keep returns after Close, unless all is kept.
+// ErrClosed is returned by Keep after Close, unless the file has the revision already.
 var ErrClosed = errors.New("state file is closed")
 
 // Options are what a File needs.
 type Options struct {
-	// Path is the file's, which is private. Its directory must exist. Required.
+	// Path is the path of the file, which gets mode 0600. Its directory must exist.
+	// Required.
 	Path string
-	// Snapshot returns the document as it is now, and a number that grows
-	// with each change of it. It is called by one goroutine at a time, and
-	// the document is written before the next call. Required.
+	// Snapshot returns the current document, and a revision that grows with each change
+	// of it. One goroutine at a time calls it, and the document is written before the
+	// next call. Required.
 	Snapshot func() (revision int64, document io.WriterTo, err error)
-	// Log hears of writes that failed: once when it begins and once when it
-	// is over.
+	// Log gets one line when writes begin to fail, and one when they succeed again.
 	Log zerolog.Logger
 }
 
-// File is a document that is kept. All methods are safe for concurrent use.
+// File stores a document. All methods are safe for concurrent use.
 type File struct {
 	options Options
 	wake    chan struct{} // holds one token when next is not nil
 	closing chan struct{}
 	ended   chan struct{} // closed when the writer has ended
 
-	failures int // since the last write that did not fail; the writer's alone
+	failures int // since the last successful write; owned by the writer
 
 	mu     sync.Mutex
 	kept   int64  // the revision in the file
-	next   *round // for those who wait; nil if there are none
+	next   *round // the round that callers wait for; nil if none do
 	closed bool
 }
 
-// round is one write and those who wait for it.
+// round is one write that callers wait for.
 type round struct {
 	done chan struct{} // closed after the write
 	err  error         // set before done is closed
 }
 
-// Start begins to keep a document; nothing is written before the first Keep. The
-// caller closes the file.
+// Start returns a File and starts its writer. It writes nothing before the first Keep.
+// The caller must call Close.
 func Start(o Options) *File {
 	f := &File{
 		options: o,
@@ -70,9 +70,9 @@ func Start(o Options) *File {
 	return f
 }
 
-// Keep returns once the file holds a document of that revision or a later one;
-// at once if it does already. The revision is one that the document has reached.
-// An error says that it could not be written; the next call tries again.
+// Keep returns when the file holds a document of this revision or a later one, at once
+// if it already does. The document must have reached the revision. If the write fails,
+// Keep returns the error, and the next call tries again.
 func (f *File) Keep(revision int64) error {
 	f.mu.Lock()
 	if f.kept >= revision {
@@ -85,7 +85,7 @@ func (f *File) Keep(revision int64) error {
 	}
 	if f.next == nil {
 		f.next = &round{done: make(chan struct{})}
-		f.wake <- struct{}{} // there is room: the token of a round is taken with the round
+		f.wake <- struct{}{} // does not block: take removes the token of a round with the round
 	}
 	r := f.next
 	f.mu.Unlock()
@@ -93,8 +93,8 @@ func (f *File) Keep(revision int64) error {
 	return r.err
 }
 
-// Close writes the document one last time, whatever its revision, and returns
-// the error of that. Those who wait get their answer. Call it once.
+// Close writes the document one last time, whatever its revision, and returns the error
+// of that write. Waiting calls of Keep return with it. Call Close once.
 func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true
@@ -106,7 +106,7 @@ func (f *File) Close() error {
 	return r.err
 }
 
-// serve writes one round after the other until Close.
+// serve writes one round after another until Close.
 func (f *File) serve() {
 	defer close(f.ended)
 	for {
@@ -119,8 +119,7 @@ func (f *File) serve() {
 	}
 }
 
-// take returns the round of those who wait. Who comes from now on waits for the
-// next.
+// take returns the round that callers wait for. Later callers wait for the next round.
 func (f *File) take() *round {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,7 +131,7 @@ func (f *File) take() *round {
 	return r
 }
 
-// write writes the document as it is now, for all who wait for r.
+// write writes the current document and ends the round r.
 func (f *File) write(r *round) {
 	var revision int64
 	revision, r.err = f.writeSnapshot()
@@ -153,15 +152,15 @@ func (f *File) writeSnapshot() (revision int64, err error) {
 	return revision, wholefile.Write(f.options.Path, wholefile.Private, document)
 }
 
-// note logs that writes have begun to fail, or that it is over: every request in
-// the meantime would be a line else.
+// note logs when writes begin to fail and when they succeed again. A line for each
+// failed write would be a line for each request.
 func (f *File) note(err error) {
 	log := f.options.Log.With().Str("file", f.options.Path).Logger()
 	switch {
 	case err != nil && f.failures == 0:
-		log.Error().Err(err).Msg("state cannot be kept, changes would be lost with the process")
+		log.Error().Err(err).Msg("cannot write the state file: a crash would lose changes")
 	case err == nil && f.failures > 0:
-		log.Info().Int("failures", f.failures).Msg("state is kept again")
+		log.Info().Int("failures", f.failures).Msg("state file is written again")
 	}
 	if err != nil {
 		f.failures++

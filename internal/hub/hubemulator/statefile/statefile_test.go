@@ -21,12 +21,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	syscall.Umask(0) // files must be private all the same
+	syscall.Umask(0) // files must be private regardless of the umask
 	goleak.VerifyTestMain(m)
 }
 
-// number is a document that says its revision. Snapshot takes one from gate, if
-// there is one, before it returns.
+// number is a document whose text is its revision. If gate is not nil, Snapshot receives
+// from it before it returns.
 type number struct {
 	gate    chan struct{}
 	taken   chan int64 // the revision of each snapshot; may be nil
@@ -63,11 +63,11 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// checkMissing fails if path is there.
+// checkMissing fails the test if path exists.
 func checkMissing(t *testing.T, path string) {
 	t.Helper()
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s: %v, want it not to be there", path, err)
+		t.Errorf("%s: got %v, want a missing file", path, err)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestKeep_andClose(t *testing.T) {
 	n := &number{}
 	f := statefile.Start(statefile.Options{Path: path, Snapshot: n.Snapshot})
 	if err := f.Keep(0); err != nil || read(t, path) != "0" {
-		t.Errorf("the first: %v, %q", err, read(t, path))
+		t.Errorf("first revision: %v, %q", err, read(t, path))
 	}
 	if err := f.Keep(n.change()); err != nil || read(t, path) != "1" {
 		t.Errorf("a change: %v, %q", err, read(t, path))
@@ -85,9 +85,9 @@ func TestKeep_andClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Keep(1); err != nil {
-		t.Errorf("kept already: %v", err)
+		t.Errorf("same revision again: %v", err)
 	}
-	checkMissing(t, path) // kept already, so not written again
+	checkMissing(t, path) // the revision was written before
 	last := n.change()
 	if err := f.Close(); err != nil || read(t, path) != "2" {
 		t.Errorf("close: %v, %q", err, read(t, path))
@@ -97,14 +97,14 @@ func TestKeep_andClose(t *testing.T) {
 		t.Errorf("%v, %v; want mode 0600", info.Mode(), err)
 	}
 	if err := f.Keep(last); err != nil {
-		t.Errorf("after Close, what it kept: %v", err)
+		t.Errorf("after Close, the last revision: %v", err)
 	}
 	if err := f.Keep(n.change()); !errors.Is(err, statefile.ErrClosed) {
 		t.Errorf("after Close: %v, want %v", err, statefile.ErrClosed)
 	}
 }
 
-// All who come while a write is under way share the next one.
+// Calls that arrive during a write share the next write.
 func TestKeep_groups(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	n := &number{gate: make(chan struct{}), taken: make(chan int64)}
@@ -120,23 +120,23 @@ func TestKeep_groups(t *testing.T) {
 		t.Errorf("first snapshot of revision %d, want 1", got)
 	}
 	const many = 100
-	var came sync.WaitGroup
+	var changed sync.WaitGroup
 	for range many {
-		came.Add(1)
+		changed.Add(1)
 		others.Go(func() {
 			revision := n.change()
-			came.Done()
+			changed.Done()
 			keep(revision)
 		})
 	}
-	came.Wait()
+	changed.Wait()
 	n.gate <- struct{}{}
 	first.Wait()
 	if got := <-n.taken; got != many+1 {
 		t.Errorf("second snapshot of revision %d, want %d", got, many+1)
 	}
 	n.gate <- struct{}{}
-	others.Wait() // hangs if there is a third
+	others.Wait() // hangs if there is a third write
 	done := make(chan error)
 	go func() { done <- f.Close() }()
 	<-n.taken
@@ -146,8 +146,8 @@ func TestKeep_groups(t *testing.T) {
 	}
 }
 
-// Those who wait at the end are answered, and what they wait for is kept.
-func TestClose_answersWhoWaits(t *testing.T) {
+// Close answers the waiting calls, and writes the revisions that they wait for.
+func TestClose_answersWaitingCalls(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	synctest.Test(t, func(t *testing.T) {
 		const many = 20
@@ -164,7 +164,7 @@ func TestClose_answersWhoWaits(t *testing.T) {
 		for range many {
 			all.Go(keep)
 		}
-		synctest.Wait() // until one write is under way and the others wait for the next
+		synctest.Wait() // until one write is in progress and the others wait for the next
 		all.Go(func() {
 			if err := f.Close(); err != nil {
 				t.Error(err)
@@ -174,12 +174,12 @@ func TestClose_answersWhoWaits(t *testing.T) {
 		close(n.gate)
 		all.Wait()
 		if got, want := read(t, path), fmt.Sprint(1+many); got != want {
-			t.Errorf("kept is %s, want %s", got, want)
+			t.Errorf("the file has %s, want %s", got, want)
 		}
 	})
 }
 
-func TestKeep_failuresAreToldAndEnd(t *testing.T) {
+func TestKeep_logsFailureAndRecovery(t *testing.T) {
 	parent := t.TempDir()
 	dir, away := filepath.Join(parent, "dir"), filepath.Join(parent, "away")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -214,14 +214,14 @@ func TestKeep_failuresAreToldAndEnd(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	for text, want := range map[string]int{`"level":"error"`: 2, "kept again": 2, `"failures":3`: 2} {
+	for text, want := range map[string]int{`"level":"error"`: 2, `"level":"info"`: 2, `"failures":3`: 2} {
 		if got := strings.Count(log.String(), text); got != want {
-			t.Errorf("%s stands in the log %d times, want %d:\n%s", text, got, want, log.String())
+			t.Errorf("%s is in the log %d times, want %d:\n%s", text, got, want, log.String())
 		}
 	}
 }
 
-func TestClose_tellsOfFailure(t *testing.T) {
+func TestClose_returnsWriteError(t *testing.T) {
 	n := &number{}
 	f := statefile.Start(statefile.Options{Path: filepath.Join(t.TempDir(), "no", "state"), Snapshot: n.Snapshot})
 	if err := f.Close(); !errors.Is(err, fs.ErrNotExist) {
