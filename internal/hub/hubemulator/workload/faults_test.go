@@ -43,9 +43,9 @@ func TestFaults_down(t *testing.T) {
 	do(t, client, http.MethodGet, bundlePath, "", "") // leaves a connection that is kept alive
 	put(t, set, faults.Workload{Down: true})
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		for range 2 { // the second by a connection of its own
+		for range 2 { // the second request uses a new connection
 			if err := send(t.Context(), client, method, signPath); !errors.Is(err, io.EOF) {
-				t.Errorf("%s: got %v, want a connection closed unanswered", method, err)
+				t.Errorf("%s: got %v, want a connection closed without an answer", method, err)
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func TestFaults_slow(t *testing.T) {
 	}
 }
 
-// A request under way is answered as soon as the fault is taken back.
+// A request in progress is answered as soon as the fault is removed.
 func TestFaults_slowEnds(t *testing.T) {
 	set := faults.New()
 	client, _ := startWith(t, set)
@@ -88,18 +88,20 @@ func TestFaults_slowEnds(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := send(short, client, http.MethodPost, signPath); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want no answer", err)
+		t.Errorf("got %v, want a timeout", err)
 	}
+	ctx, cancelWait := context.WithTimeout(t.Context(), patience)
+	defer cancelWait()
 	answered := make(chan error, 1)
 	go func() { answered <- send(t.Context(), client, http.MethodPost, signPath) }()
-	timer := time.AfterFunc(100*time.Millisecond, set.Clear) // the request is under way by then, or finds no fault
+	timer := time.AfterFunc(100*time.Millisecond, set.Clear) // the request is in progress by then, or finds no fault
 	defer timer.Stop()
 	select {
 	case err := <-answered:
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(patience):
-		t.Error("no answer after the fault was taken back")
+	case <-ctx.Done():
+		t.Error("no answer after the fault was removed")
 	}
 }

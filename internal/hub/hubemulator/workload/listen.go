@@ -9,17 +9,17 @@ import (
 	"syscall"
 )
 
-// socketMode lets every user connect, as IoT Edge does: modules do not run as
-// root (Azure/iotedge, edgelet/aziot-edged/src/workload_manager.rs).
+// socketMode allows every user to connect, as in IoT Edge: modules do not run as root
+// (Azure/iotedge, edgelet/aziot-edged/src/workload_manager.rs).
 const socketMode = 0o666
 
-// maxPath is the length of the longest socket path Linux takes, in bytes
-// (unix(7), sun_path without the final NUL).
+// maxPath is the longest socket path that Linux accepts, in bytes (unix(7), sun_path
+// without the final NUL).
 const maxPath = 107
 
-// Listen listens on the unix socket path. A socket that nobody listens on
-// any more, left by a process that was killed, is replaced; one that answers
-// is an error, as is any other file. Closing the listener removes the socket.
+// Listen listens on the unix socket path. It replaces a stale socket of a killed process.
+// A socket in use is an error, and so is any other file. Closing the listener removes
+// the socket.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("listen on %s: path is longer than %d bytes, choose a shorter directory", path, maxPath)
@@ -34,7 +34,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	}
 	if err := os.Chmod(path, socketMode); err != nil {
 		ln.Close()
-		return nil, fmt.Errorf("open workload socket to everybody: %w", err)
+		return nil, fmt.Errorf("make workload socket writable for all users: %w", err)
 	}
 	return ln, nil
 }
@@ -45,7 +45,7 @@ func removeStale(ctx context.Context, path string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look at workload socket: %w", err)
+		return fmt.Errorf("inspect workload socket: %w", err)
 	}
 	if info.Mode().Type() != os.ModeSocket {
 		return fmt.Errorf("%s exists and is not a socket, remove it or choose another directory", path)
@@ -57,7 +57,7 @@ func removeStale(ctx context.Context, path string) error {
 		return fmt.Errorf("%s is in use by another process, stop it or choose another directory", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("look whether %s is in use: %w", path, err)
+		return fmt.Errorf("check whether %s is in use: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove stale workload socket: %w", err)

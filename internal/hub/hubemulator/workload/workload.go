@@ -1,13 +1,13 @@
-// Package workload is the part of the IoT Edge workload API that a module
-// needs to log in: the trust bundle, and signatures with the module's key.
+// Package workload is the part of the IoT Edge workload API that a module needs to log
+// in: the trust bundle, and signatures with the module's key.
 //
-// Paths, statuses and bodies follow Azure/iotedge, edgelet/api/workload.yaml
-// and edgelet-http-workload (release 1.5). Not emulated: the check that the
-// caller is the module it claims to be, the limit of ten requests at a time,
-// encryption, server and identity certificates.
+// Paths, statuses and bodies follow Azure/iotedge, edgelet/api/workload.yaml and
+// edgelet-http-workload (release 1.5). Not emulated: the check that the caller is the
+// module that it claims to be, the limit of ten concurrent requests, encryption, server
+// and identity certificates.
 //
-// On demand (package faults, group workload) it is down, slow, or answers
-// everything with a status.
+// Faults (package faults, group workload) make the API unavailable or slow, or let it
+// answer every request with an error status.
 package workload
 
 import (
@@ -28,10 +28,10 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// maxBody is the size of the largest request taken, in bytes.
+// maxBody is the largest request body accepted, in bytes.
 const maxBody = 64 * 1024
 
-// apiVersions are the ones known to IoT Edge (Azure/iotedge,
+// apiVersions are those that IoT Edge accepts (Azure/iotedge,
 // edgelet-http/src/version.rs).
 var apiVersions = []string{
 	"2018-06-28", "2019-01-30", "2019-10-22", "2019-11-05", "2020-07-07", "2021-12-07", "2022-08-03",
@@ -43,9 +43,9 @@ type Options struct {
 	Store *store.Store
 	// Device is the IoT Edge device whose modules are served.
 	Device string
-	// TrustBundle is what modules shall trust, PEM encoded.
+	// TrustBundle holds the certificates that modules trust, PEM encoded.
 	TrustBundle []byte
-	// Faults are what shall go wrong; nothing if nil.
+	// Faults are the faults to inject; none if nil.
 	Faults *faults.Set
 	// Log gets refused requests with the reason.
 	Log zerolog.Logger
@@ -55,9 +55,9 @@ type api struct {
 	Options
 }
 
-// New returns the API as an HTTP handler, safe for concurrent use. See Listen
-// for the socket it belongs on; old IoT Edge runtimes and the simulator for
-// developers have it on a TCP port.
+// New returns the API as an HTTP handler, safe for concurrent use. Serve it on the socket
+// that Listen opens. Old IoT Edge runtimes and the simulator for developers serve it on
+// a TCP port.
 func New(o Options) http.Handler {
 	if o.Faults == nil {
 		o.Faults = faults.New()
@@ -69,14 +69,13 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		a.refuse(w, http.StatusNotFound, "not found")
 	})
-	return a.misbehave(a.checkVersion(mux))
+	return a.injectFaults(a.checkVersion(mux))
 }
 
-// misbehave does to a request what is asked for in Faults, and passes it on if
-// that leaves anything to answer.
-func (a *api) misbehave(next http.Handler) http.Handler {
+// injectFaults applies Faults to each request, and calls next if no fault answers it.
+func (a *api) injectFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// net/http sees a client go only after it has read the whole request.
+		// net/http detects a closed connection only after the whole request is read.
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			a.refuse(w, http.StatusBadRequest, "request body cannot be read")
@@ -86,10 +85,10 @@ func (a *api) misbehave(next http.Handler) http.Handler {
 		status, down, ok := a.Faults.AwaitWorkload(r.Context().Done(), time.Now())
 		switch {
 		case !ok:
-			return // the caller is gone
+			return // the client has closed the connection
 		case down:
-			a.Log.Info().Msg("connection closed unanswered on demand")
-			panic(http.ErrAbortHandler) // net/http's way to close a connection
+			a.Log.Info().Msg("connection closed by an injected fault")
+			panic(http.ErrAbortHandler) // makes net/http close the connection
 		case status != 0:
 			a.refuse(w, status, "refused on demand")
 		default:
@@ -115,11 +114,11 @@ func (a *api) trustBundle(w http.ResponseWriter, _ *http.Request) {
 	}{string(a.TrustBundle)})
 }
 
-// sign signs with the module's primary key. keyId and algo are not looked at,
-// nor is the generation id: IoT Edge 1.2 and later do not look at them either.
+// sign signs with the module's primary key. It ignores keyId, algo and the generation
+// id, as IoT Edge 1.2 and later do.
 func (a *api) sign(w http.ResponseWriter, r *http.Request) {
-	// IoT Edge 1.2 and later drop a body of another content type, and then
-	// miss it (Azure/iot-identity-service, http-common/src/server.rs).
+	// IoT Edge 1.2 and later drop a body of another content type, and then report it
+	// as missing (Azure/iot-identity-service, http-common/src/server.rs).
 	if kind := r.Header.Get("Content-Type"); kind != "" && !isJSON(kind) {
 		a.refuse(w, http.StatusBadRequest, "missing parameter: request body")
 		return
@@ -178,6 +177,6 @@ func (a *api) answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		a.Log.Debug().Err(err).Msg("workload caller is gone")
+		a.Log.Debug().Err(err).Msg("workload client has disconnected")
 	}
 }

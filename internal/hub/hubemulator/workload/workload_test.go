@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 func socketPath(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "wl") // t.TempDir is too long a path for a socket
+	dir, err := os.MkdirTemp("", "wl") // the path of t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func listen(t *testing.T, path string) net.Listener {
 	return ln
 }
 
-// start serves edge1/m1's API and returns a client for it and m1.
+// start serves the API of module edge1/m1. It returns a client and the identity of m1.
 func start(t *testing.T) (*http.Client, store.Identity) {
 	t.Helper()
 	return startWith(t, nil)
@@ -183,7 +183,7 @@ func TestListen_modeAndRemoval(t *testing.T) {
 		t.Errorf("mode %o, want 666", got)
 	}
 	if _, err := workload.Listen(t.Context(), path); err == nil {
-		t.Error("took a socket that is in use")
+		t.Error("replaced a socket that is in use")
 	}
 	ln.Close()
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
@@ -214,13 +214,13 @@ func TestListen_refused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := workload.Listen(t.Context(), path); err == nil {
-		t.Error("took a file that is no socket")
+		t.Error("replaced a file that is not a socket")
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the file is gone: %v", err)
+		t.Errorf("the file was removed: %v", err)
 	}
 	long := filepath.Join(filepath.Dir(path), strings.Repeat("x", 108))
 	if _, err := workload.Listen(t.Context(), long); err == nil || !strings.Contains(err.Error(), "longer than") {
-		t.Errorf("got %v, want an error that says the path is too long", err)
+		t.Errorf("got %v, want an error about the length of the path", err)
 	}
 }
