@@ -16,39 +16,40 @@ const (
 	// maxConfigurations is the quota of a paid hub (Microsoft, "IoT Hub quotas and
 	// throttling", section "Other limits").
 	maxConfigurations = 100
-	// configurationMarks are what ids of configurations may have besides lower case
-	// letters and digits (Microsoft, "Automatic IoT device and module management":
-	// -+%_*!'; "Deploy IoT Edge modules at scale" has more, and both are taken).
+	// configurationMarks are the characters that ids of configurations may have besides
+	// lower case letters and digits. Microsoft, "Automatic IoT device and module
+	// management", lists -+%_*!'; "Deploy IoT Edge modules at scale" lists more. Both
+	// sets are allowed.
 	configurationMarks = "-+%_*!'#?(),:=@;$."
 )
 
-// What can go wrong with a configuration; match with errors.Is.
+// Errors of configurations; match them with errors.Is.
 var (
 	ErrConfigurationNotFound = errors.New("configuration not found")
 	ErrConfigurationExists   = errors.New("configuration exists")
 	ErrTooManyConfigurations = errors.New("too many configurations")
 )
 
-// Configuration is an automatic deployment as a service has written it. The store
-// keeps it; what its content and its condition mean is nobody's business here.
+// Configuration is an automatic deployment as a service wrote it. The store does not
+// interpret its content or its condition.
 type Configuration struct {
 	ID            string `json:"id"`
 	SchemaVersion string `json:"schemaVersion"`
-	// Content is JSON as it was sent. It never changes.
+	// Content is JSON as the service sent it. It never changes.
 	Content         json.RawMessage   `json:"content"`
 	TargetCondition string            `json:"targetCondition"`
 	Priority        int               `json:"priority"`
 	Labels          map[string]string `json:"labels"`
 	// Metrics are queries by name.
 	Metrics map[string]string `json:"metrics"`
-	// The store alone writes what follows.
+	// Only the store sets the members below.
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
 	// Updates counts the changes, from 1.
 	Updates int64 `json:"updates"`
 }
 
-// ETag changes with every change; it stands without quotes.
+// ETag returns the etag, without quotes. It differs after every change.
 func (c Configuration) ETag() string {
 	return base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, c.Updates, 10))
 }
@@ -59,7 +60,7 @@ func validConfigurationID(id string) bool {
 	})
 }
 
-// Configurations returns all, by id.
+// Configurations returns all configurations, sorted by id.
 func (s *Store) Configurations() []Configuration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +76,7 @@ func (s *Store) allConfigurations() []Configuration {
 	return list
 }
 
-// Configuration returns one, or ErrConfigurationNotFound.
+// Configuration returns one configuration, or ErrConfigurationNotFound.
 func (s *Store) Configuration(id string) (Configuration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +87,7 @@ func (s *Store) Configuration(id string) (Configuration, error) {
 	return c, nil
 }
 
-// CreateConfiguration keeps a new one. Errors, wrapped: ErrInvalidID,
+// CreateConfiguration adds a configuration. Errors, wrapped: ErrInvalidID,
 // ErrConfigurationExists, ErrTooManyConfigurations.
 func (s *Store) CreateConfiguration(c Configuration) (Configuration, error) {
 	if !validConfigurationID(c.ID) {
@@ -102,12 +103,12 @@ func (s *Store) CreateConfiguration(c Configuration) (Configuration, error) {
 		return Configuration{}, fmt.Errorf("%w: the most is %d", ErrTooManyConfigurations, maxConfigurations)
 	}
 	c.Created, c.Updates = time.Time{}, 0
-	return s.keepConfiguration(c), nil
+	return s.putConfiguration(c), nil
 }
 
-// UpdateConfiguration replaces all that may change: the content stays. ifMatch is
-// the etag it must have, without quotes; empty or "*" is any. Errors:
-// ErrConfigurationNotFound, ErrETag.
+// UpdateConfiguration replaces a configuration, except for its content, which cannot
+// change. ifMatch is the etag that it must have, without quotes; empty or "*" matches
+// any. Errors: ErrConfigurationNotFound, ErrETag.
 func (s *Store) UpdateConfiguration(c Configuration, ifMatch string) (Configuration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,11 +120,11 @@ func (s *Store) UpdateConfiguration(c Configuration, ifMatch string) (Configurat
 		return Configuration{}, ErrETag
 	}
 	c.Content, c.Created, c.Updates = old.Content, old.Created, old.Updates
-	return s.keepConfiguration(c), nil
+	return s.putConfiguration(c), nil
 }
 
-// keepConfiguration is the caller's with the lock held.
-func (s *Store) keepConfiguration(c Configuration) Configuration {
+// putConfiguration stores c with new counters and times. The caller holds the lock.
+func (s *Store) putConfiguration(c Configuration) Configuration {
 	c.Updates++
 	c.Updated = now()
 	if c.Updates == 1 {
@@ -134,7 +135,7 @@ func (s *Store) keepConfiguration(c Configuration) Configuration {
 	return c
 }
 
-// DeleteConfiguration removes one. ifMatch and errors are those of
+// DeleteConfiguration deletes a configuration. For ifMatch and errors, see
 // UpdateConfiguration.
 func (s *Store) DeleteConfiguration(id, ifMatch string) error {
 	s.mu.Lock()

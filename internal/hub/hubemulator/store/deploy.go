@@ -10,48 +10,47 @@ import (
 	"rtsptunnel/internal/base/jsonvalue"
 )
 
-// The modules that IoT Hub makes with every IoT Edge device.
+// The modules that IoT Hub creates with every IoT Edge device.
 const (
 	EdgeAgent = "$edgeAgent"
 	EdgeHub   = "$edgeHub"
 )
 
-// managedByEdge marks the modules that IoT Edge has made and may delete
-// (Azure/iotedge, ModuleIdentityLifecycleManager).
+// managedByEdge marks the modules that IoT Edge created and may delete (Azure/iotedge,
+// ModuleIdentityLifecycleManager).
 const managedByEdge = "IotEdge"
 
-// ErrNotEdge says that a device is not an IoT Edge device.
+// ErrNotEdge reports a device that is not an IoT Edge device.
 var ErrNotEdge = errors.New("not an IoT Edge device")
 
-// Deployment is what is to be true of the modules of one device.
+// Deployment is the wanted state of the modules of one device.
 type Deployment struct {
-	// Desired say what is to become of all desired properties that a module has, by
-	// module; other modules keep theirs. They are called with the lock held, change
-	// nothing of what they are given, and return JSON values as encoding/json
-	// decodes them with UseNumber.
+	// Desired has a function for each module whose desired properties change. It gets
+	// the properties that the module has and returns the new ones, as JSON values that
+	// encoding/json decodes with UseNumber. The store holds its lock during the call.
+	// The function must not change its argument.
 	Desired map[string]func(have map[string]any) map[string]any
-	// Modules are those that the device runs, or nil if that stays as it is.
-	// Those that are missing are made, as are those in Desired. Those that were
-	// made so and are not named any more are deleted.
+	// Modules are the modules that the device runs; nil means no change. Deploy creates
+	// the missing ones, and also those in Desired. It deletes the modules that an earlier
+	// Deploy created and that are not listed any more.
 	Modules []string
-	// Statuses are what the twins of the modules say of configurations, by module
-	// and by configuration; modules that are not in it say nothing. If nil, all
-	// stays as it is.
+	// Statuses are the statuses of configurations in the twins of the modules, by module
+	// and by configuration. A module that is missing here gets no statuses. nil means no
+	// change.
 	Statuses map[string]map[string]string
 }
 
-// Deployed says what came of a Deployment.
+// Deployed is the result of a Deployment.
 type Deployed struct {
 	Changed bool
-	// Gone are the modules that were deleted. To cut their connections is the
-	// caller's business.
+	// Gone are the deleted modules. The caller must cut their connections.
 	Gone []ID
 }
 
-// Deploy makes d true of a device, all of it or nothing. The observer of desired
-// properties hears of it with Deliver, which the caller calls then. Errors,
-// wrapped: ErrDeviceNotFound, ErrNotEdge, ErrInvalidID, ErrTooManyModules,
-// ErrLimit.
+// Deploy applies d to a device atomically: after an error nothing has changed. The caller
+// must then call Deliver, which passes the changes to the observer of desired
+// properties. Errors, wrapped: ErrDeviceNotFound, ErrNotEdge, ErrInvalidID,
+// ErrTooManyModules, ErrLimit.
 func (s *Store) Deploy(device string, d Deployment) (Deployed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,12 +77,12 @@ func (s *Store) Deploy(device string, d Deployment) (Deployed, error) {
 	}
 	for _, id := range missing {
 		if _, err := s.create(id, Settings{ManagedBy: managedByEdge}); err != nil {
-			return Deployed{}, err // cannot be: the name is checked, and there are no settings to be wrong
+			return Deployed{}, err // cannot happen: missing has checked the name, and the settings are empty
 		}
 	}
 	for _, module := range slices.Sorted(maps.Keys(patches)) {
 		if err := s.change(s.entries[ID{device, module}], TwinUpdate{Desired: patches[module]}); err != nil {
-			return Deployed{}, err // cannot be: patches has tried it
+			return Deployed{}, err // cannot happen: patches has tried the change
 		}
 	}
 	if d.Statuses != nil {
@@ -92,13 +91,13 @@ func (s *Store) Deploy(device string, d Deployment) (Deployed, error) {
 	return Deployed{Changed: s.revision != before, Gone: gone}, nil
 }
 
-// Deliver waits until everything is kept that was deployed before, and tells the
-// observer of desired properties.
+// Deliver waits until all earlier deployments are kept (see Keep), and passes their
+// changes to the observer of desired properties.
 func (s *Store) Deliver() {
 	s.notify(s.Revision())
 }
 
-// modules returns all that must be there, sorted.
+// modules returns all modules that must exist, sorted.
 func (d Deployment) modules() []string {
 	names := append([]string{EdgeAgent, EdgeHub}, d.Modules...)
 	names = slices.AppendSeq(names, maps.Keys(d.Desired))
@@ -106,7 +105,7 @@ func (d Deployment) modules() []string {
 	return slices.Compact(names)
 }
 
-// unmanaged returns the modules that IoT Edge has made and that are not wanted.
+// unmanaged returns the modules that IoT Edge created and that are not wanted.
 func (s *Store) unmanaged(device string, known bool, wanted []string) []ID {
 	var gone []ID
 	for module, e := range s.modules[device] {
@@ -118,7 +117,7 @@ func (s *Store) unmanaged(device string, known bool, wanted []string) []ID {
 	return gone
 }
 
-// missing returns the modules to be made, or why they cannot be.
+// missing returns the modules to create, or the error that prevents it.
 func (s *Store) missing(device string, wanted []string, gone int) ([]ID, error) {
 	var missing []ID
 	for _, module := range wanted {
@@ -136,8 +135,8 @@ func (s *Store) missing(device string, wanted []string, gone int) ([]ID, error) 
 	return missing, nil
 }
 
-// patches returns what must change of desired properties, by module. Each is
-// tried, so that none fails later.
+// patches returns the changes of desired properties, by module. It tries each one on a
+// copy, so that none fails later.
 func (s *Store) patches(device string, desired map[string]func(map[string]any) map[string]any) (map[string]Patch, error) {
 	patches := make(map[string]Patch, len(desired))
 	for module, want := range desired {
@@ -157,8 +156,8 @@ func (s *Store) patches(device string, desired map[string]func(map[string]any) m
 	return patches, nil
 }
 
-// difference returns the merge patch that makes want of have. What is null in want
-// is what is not there.
+// difference returns the merge patch that turns have into want. A null in want means a
+// missing member.
 func difference(have, want map[string]any) Patch {
 	patch := Patch{}
 	for name := range have {
@@ -182,7 +181,7 @@ func difference(have, want map[string]any) Patch {
 	return patch
 }
 
-// setStatuses writes what the twins of a device's modules say of configurations.
+// setStatuses sets the statuses of configurations in the twins of a device's modules.
 func (s *Store) setStatuses(device string, statuses map[string]map[string]string) {
 	for module, e := range s.modules[device] {
 		if !maps.Equal(e.configurations, statuses[module]) {

@@ -11,21 +11,20 @@ import (
 )
 
 const (
-	// keySize is the size of a symmetric key the store makes, in bytes; a
-	// service may bring keys of other sizes.
+	// keySize is the size of a symmetric key that the store generates, in bytes. A
+	// service may set keys from minKeySize to maxKeySize.
 	keySize    = 32
 	minKeySize = 16
 	maxKeySize = 64
-	// maxIDLength and idMarks are IoT Hub's rule for ids (Microsoft,
-	// "Understand the identity registry in your IoT hub", section "Device
-	// identity properties").
+	// maxIDLength and idMarks are IoT Hub's rules for ids (Microsoft, "Understand the
+	// identity registry in your IoT hub", section "Device identity properties").
 	maxIDLength = 128
 	idMarks     = "-.+%_#*?!(),:=@$'"
 	// maxStatusReason is in bytes (same section).
 	maxStatusReason = 128
 )
 
-// What can go wrong with an identity; match with errors.Is.
+// Errors of identities; match them with errors.Is.
 var (
 	ErrDeviceNotFound = errors.New("device not found")
 	ErrModuleNotFound = errors.New("module not found")
@@ -37,14 +36,14 @@ var (
 	ErrDisabled       = errors.New("device is disabled")
 )
 
-// ID names a device, or a module of a device. Upper and lower case differ.
+// ID names a device, or a module of a device. It is case-sensitive.
 type ID struct {
 	Device string `json:"device"`
 	Module string `json:"module,omitempty"` // empty for the device itself
 }
 
-// String returns "device" or "device/module", which is also the MQTT client
-// id of the identity.
+// String returns "device" or "device/module". That is also the MQTT client id of the
+// identity.
 func (id ID) String() string {
 	if id.Module == "" {
 		return id.Device
@@ -52,8 +51,7 @@ func (id ID) String() string {
 	return id.Device + "/" + id.Module
 }
 
-// Path returns the resource of the identity below its hub:
-// "devices/{device}" or "devices/{device}/modules/{module}".
+// Path returns the resource path of the identity in its hub: "devices/{device}" or "devices/{device}/modules/{module}".
 func (id ID) Path() string {
 	if id.Module == "" {
 		return "devices/" + id.Device
@@ -72,7 +70,7 @@ func (id ID) validate() error {
 	return nil
 }
 
-// CheckModule returns nil for a name that a module may have, else ErrInvalidID, wrapped.
+// CheckModule returns ErrInvalidID, wrapped, for a name that a module cannot have.
 func CheckModule(name string) error {
 	if !validName(name) {
 		return fmt.Errorf("%w of a module, %.64q: want 1 to %d letters, digits or %s", ErrInvalidID, name, maxIDLength, idMarks)
@@ -93,47 +91,46 @@ func validName(name string) bool {
 	return true
 }
 
-// Identity is a device or module of the registry. The names of members in JSON,
-// here and below, are those of the document that Snapshot makes: what has none
-// does not outlive the process.
+// Identity is a device or module of the registry. The JSON names of members, here and
+// below, are those of the document of Snapshot. A member without a JSON name is lost when
+// the process ends.
 type Identity struct {
 	ID ID `json:"id"`
 	Settings
 
-	// GenerationID tells an identity from an earlier one of the same name.
+	// GenerationID distinguishes an identity from an earlier one of the same name.
 	GenerationID string `json:"generationId"`
-	// ETag changes with every change of Settings, and with nothing else; it
-	// stands without quotes.
+	// ETag changes with every change of Settings, and only then. It has no quotes.
 	ETag string `json:"etag"`
-	// ModelID is what the identity announced at its latest login; empty if
-	// it announced none.
+	// ModelID is the model that the identity announced at its latest login; empty if
+	// none.
 	ModelID string `json:"modelId"`
-	// Connected says whether a device side is logged in.
+	// Connected reports whether the device or module is logged in.
 	Connected bool `json:"-"`
-	// When Disabled and Connected changed, and when the identity was last
-	// heard of. Zero is never.
+	// The times of the latest change of Disabled and of Connected, and of the latest
+	// activity. Zero means never.
 	StatusUpdated     time.Time `json:"statusUpdated"`
 	ConnectionUpdated time.Time `json:"connectionUpdated"`
 	LastActivity      time.Time `json:"lastActivity"`
-	// Revision is that of the latest change of the identity or its twin; see
+	// Revision is the revision of the latest change of the identity or its twin; see
 	// Store.Keep.
 	Revision int64 `json:"-"`
 }
 
-// Settings are what a service sets of an identity.
+// Settings are the properties of an identity that a service sets.
 type Settings struct {
 	Authentication
 
-	// Disabled keeps a device, and its modules, from logging in.
+	// Disabled prevents a device and its modules from logging in.
 	Disabled bool `json:"disabled"`
-	// StatusReason is the service's own note, at most 128 bytes.
+	// StatusReason is a note of the service, at most 128 bytes.
 	StatusReason string `json:"statusReason"`
 	// IoTEdge marks an IoT Edge device.
 	IoTEdge bool `json:"iotEdge"`
-	// DeviceScope names the edge device a device belongs to. That of an IoT
-	// Edge device is its own, made by the store if empty.
+	// DeviceScope names the IoT Edge device that a device belongs to. An IoT Edge device
+	// has its own scope, which the store generates if it is empty.
 	DeviceScope string `json:"deviceScope"`
-	// ManagedBy is who looks after a module.
+	// ManagedBy names the owner of a module, for example IoT Edge.
 	ManagedBy string `json:"managedBy"`
 }
 
@@ -144,21 +141,21 @@ const (
 	AuthAuthority  = "certificateAuthority"
 )
 
-// Authentication is how an identity proves who it is.
+// Authentication is how an identity authenticates.
 type Authentication struct {
 	// Type is one of AuthSAS (also if empty), AuthSelfSigned, AuthAuthority.
 	Type string `json:"authentication"`
-	// PrimaryKey and SecondaryKey are the symmetric keys, base64 of 16 to 64
-	// bytes. They are secrets. Of type AuthSAS, the store makes those that
-	// are empty; of other types there are none.
+	// PrimaryKey and SecondaryKey are the symmetric keys, base64 of 16 to 64 bytes. They
+	// are secrets. For type AuthSAS, the store generates empty ones. Other types have no
+	// keys.
 	PrimaryKey   string `json:"primaryKey"`
 	SecondaryKey string `json:"secondaryKey"`
-	// Thumbprints of certificates, of type AuthSelfSigned.
+	// Thumbprints of certificates, for type AuthSelfSigned.
 	PrimaryThumbprint   string `json:"primaryThumbprint"`
 	SecondaryThumbprint string `json:"secondaryThumbprint"`
 }
 
-// withDefaults checks the settings and fills in what a service may leave out.
+// withDefaults checks the settings and sets the optional ones.
 func (s Settings) withDefaults(id ID, generation string) (Settings, error) {
 	if len(s.StatusReason) > maxStatusReason {
 		return Settings{}, fmt.Errorf("%w: statusReason is longer than %d bytes", ErrSettings, maxStatusReason)
@@ -200,7 +197,7 @@ func newKey() string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// newGenerationID returns 18 decimal digits, as IoT Hub's generation ids are.
+// newGenerationID returns 18 decimal digits, the form of IoT Hub's generation ids.
 func newGenerationID() string {
 	const digits = 18
 	var id strings.Builder

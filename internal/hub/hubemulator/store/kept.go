@@ -1,31 +1,31 @@
 package store
 
-// Changes are numbered, so that whoever answers a request can wait until all
-// that the answer rests on is where a crash cannot take it. The numbers are
-// revisions; what must outlive the process raises them: settings, twins,
-// models and subscriptions, but not who is connected and who was heard of.
+// Each persistent change gets a number, its revision. Before it answers a request, a
+// caller waits until the revision that the answer depends on is kept: a crash cannot
+// lose it. Settings, twins, models and subscriptions are persistent. Connection states
+// and activity times are not.
 
-// KeepWith sets the function that Keep waits with: it returns once every
-// change up to revision is safe, or with the error that forbids it. It is
-// called without the lock held, by many goroutines at once. Call it before
-// the first change.
+// KeepWith sets the function that Keep calls. It must return when every change up to
+// revision is on stable storage, or return the error that prevents it. It is called
+// without the lock held, by many goroutines at once. Call KeepWith before the first
+// change.
 func (s *Store) KeepWith(keep func(revision int64) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keep = keep
 }
 
-// Revision is the number of the latest change.
+// Revision returns the number of the latest change.
 func (s *Store) Revision() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.revision
 }
 
-// Keep returns once every change up to revision is safe. An error says that
-// they may be lost; they are in force all the same, and are tried again with
-// the next change. Without KeepWith nothing is ever safe, and Keep returns nil
-// at once.
+// Keep waits until every change up to revision is kept, which means on stable storage.
+// After an error the changes are still in force, but a crash may lose them; the next
+// change tries to store them again. Without KeepWith, Keep returns nil at once and the
+// store exists only in memory.
 func (s *Store) Keep(revision int64) error {
 	s.mu.Lock()
 	keep := s.keep

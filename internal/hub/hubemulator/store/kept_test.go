@@ -8,7 +8,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-func TestRevision_growsWithWhatMustBeKept(t *testing.T) {
+func TestRevision_growsWithPersistentChanges(t *testing.T) {
 	s := newStore(t)
 	must := func(_ any, err error) {
 		t.Helper()
@@ -19,7 +19,7 @@ func TestRevision_growsWithWhatMustBeKept(t *testing.T) {
 	openSession(t, s, module, false)
 	changes := map[string]func(){
 		"a subscription":  func() { s.SetSubscribed(module, "a", true) },
-		"its end":         func() { s.SetSubscribed(module, "a", false) },
+		"unsubscribing":   func() { s.SetSubscribed(module, "a", false) },
 		"a clean session": func() { openSession(t, s, module, true) },
 		"reported": func() {
 			_, revision, err := s.PatchReported(module, parse(t, `{"a":1}`))
@@ -39,7 +39,7 @@ func TestRevision_growsWithWhatMustBeKept(t *testing.T) {
 		},
 	}
 	order := []string{
-		"a subscription", "its end", "a clean session", "reported", "desired", "a model",
+		"a subscription", "unsubscribing", "a clean session", "reported", "desired", "a model",
 		"another identity", "settings", "a removal",
 	}
 	for _, name := range order {
@@ -54,15 +54,15 @@ func TestRevision_growsWithWhatMustBeKept(t *testing.T) {
 	s.SetActive(module)
 	must(0, s.SetModelID(module, "dtmi:a;1"))
 	if s.Revision() != before {
-		t.Error("what need not be kept raised the revision")
+		t.Error("a change that is not persistent raised the revision")
 	}
 }
 
-// Devices must never see a version that a crash can take back.
-func TestOnDesired_comesAfterTheChangeIsKept(t *testing.T) {
+// Devices must never see a version that a crash can undo.
+func TestOnDesired_afterChangeIsKept(t *testing.T) {
 	s := newStore(t)
 	var order []string
-	s.OnDesired(func(store.DesiredPatch) { order = append(order, "told") })
+	s.OnDesired(func(store.DesiredPatch) { order = append(order, "observed") })
 	var kept int64
 	s.KeepWith(func(revision int64) error {
 		kept = revision
@@ -72,15 +72,15 @@ func TestOnDesired_comesAfterTheChangeIsKept(t *testing.T) {
 	if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":1}`)}, "*"); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"kept", "told"}; !slices.Equal(order, want) || kept != s.Revision() {
+	if want := []string{"kept", "observed"}; !slices.Equal(order, want) || kept != s.Revision() {
 		t.Errorf("got %q up to %d, want %q up to %d", order, kept, want, s.Revision())
 	}
 }
 
-func TestKeep_passesTheErrorOn(t *testing.T) {
+func TestKeep_returnsError(t *testing.T) {
 	s := store.New()
 	if err := s.Keep(1); err != nil {
-		t.Errorf("kept by nobody: %v", err)
+		t.Errorf("without KeepWith: %v", err)
 	}
 	full := errors.New("disk full")
 	s.KeepWith(func(int64) error { return full })
@@ -89,10 +89,10 @@ func TestKeep_passesTheErrorOn(t *testing.T) {
 	}
 }
 
-// gated is a store whose changes are kept one by one, when the test says so.
+// gated is a store in which the test decides when each change is kept.
 type gated struct {
 	*store.Store
-	asked chan int64
+	asked chan int64              // revisions that Keep waits for
 	kept  map[int64]chan struct{} // by revision
 }
 
@@ -111,8 +111,7 @@ func newGated(t *testing.T, observe func(store.DesiredPatch)) *gated {
 	return g
 }
 
-// update begins an update that ends once what is returned is kept, and then
-// closes done.
+// update starts an update, which ends after the test closes keep. It then closes done.
 func (g *gated) update(t *testing.T) (keep chan<- struct{}, done <-chan struct{}) {
 	t.Helper()
 	c := make(chan struct{})
@@ -125,24 +124,24 @@ func (g *gated) update(t *testing.T) (keep chan<- struct{}, done <-chan struct{}
 	return g.kept[<-g.asked], c
 }
 
-// Who has changed something waits for that to be kept, not for what others
-// change meanwhile; and devices are told in order whichever is kept first.
+// A caller waits until its own change is kept, not for later changes. The observer gets
+// the changes in order, whichever is kept first.
 func TestUpdateTwin_waitsForItsOwnChange(t *testing.T) {
-	var told []int64
+	var observed []int64
 	expect := func(want ...int64) {
 		t.Helper()
-		if !slices.Equal(told, want) {
-			t.Errorf("told of %d, want %d", told, want)
+		if !slices.Equal(observed, want) {
+			t.Errorf("observed %d, want %d", observed, want)
 		}
 	}
-	g := newGated(t, func(p store.DesiredPatch) { told = append(told, p.Version) })
+	g := newGated(t, func(p store.DesiredPatch) { observed = append(observed, p.Version) })
 	keepFirst, firstDone := g.update(t)
 	keepSecond, secondDone := g.update(t)
 	keepThird, thirdDone := g.update(t)
 	close(keepFirst)
 	<-firstDone
 	expect(2)
-	close(keepThird) // and so the second is kept too
+	close(keepThird) // a kept revision includes the earlier ones
 	<-thirdDone
 	expect(2, 3, 4)
 	close(keepSecond)
@@ -150,27 +149,27 @@ func TestUpdateTwin_waitsForItsOwnChange(t *testing.T) {
 	expect(2, 3, 4)
 }
 
-// Who finds another one telling devices leaves the rest to it.
-func TestUpdateTwin_tellsEverything(t *testing.T) {
-	var told []int64
-	telling, tell := make(chan struct{}, 3), make(chan struct{})
+// While one caller calls the observer, the others leave their changes to it.
+func TestUpdateTwin_notifierPassesOnAllChanges(t *testing.T) {
+	var observed []int64
+	called, proceed := make(chan struct{}, 3), make(chan struct{})
 	g := newGated(t, func(p store.DesiredPatch) {
-		told = append(told, p.Version)
-		telling <- struct{}{}
-		<-tell
+		observed = append(observed, p.Version)
+		called <- struct{}{}
+		<-proceed
 	})
 	keepFirst, firstDone := g.update(t)
 	keepSecond, secondDone := g.update(t)
 	keepThird, thirdDone := g.update(t)
 	close(keepFirst)
-	<-telling
+	<-called
 	close(keepThird)
 	<-thirdDone
 	close(keepSecond)
 	<-secondDone
-	close(tell)
+	close(proceed)
 	<-firstDone
-	if want := []int64{2, 3, 4}; !slices.Equal(told, want) {
-		t.Errorf("told of %d, want %d", told, want)
+	if want := []int64{2, 3, 4}; !slices.Equal(observed, want) {
+		t.Errorf("observed %d, want %d", observed, want)
 	}
 }

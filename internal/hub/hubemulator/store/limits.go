@@ -10,10 +10,10 @@ import (
 	"unicode"
 )
 
-// IoT Hub's limits of twins (Microsoft, "Understand and use device twins in
-// IoT Hub", sections "Tags and properties format" and "Device twin size").
-// Sizes are in bytes. Arrays may be values: IoT Hub takes them since the
-// autumn of 2021, whatever older copies of that page say.
+// IoT Hub's limits of twins (Microsoft, "Understand and use device twins in IoT Hub",
+// sections "Tags and properties format" and "Device twin size"). Sizes are in bytes.
+// Arrays are allowed as values: IoT Hub accepts them since autumn 2021, although older
+// copies of that page say otherwise.
 const (
 	maxTags       = 8 * 1024
 	maxProperties = 32 * 1024
@@ -29,15 +29,15 @@ const (
 	booleanSize = 4
 )
 
-// ErrLimit says that a change would break one of IoT Hub's limits of twins,
-// and which; its text is fit for the caller.
+// ErrLimit reports a change that would exceed one of IoT Hub's limits of twins. It is
+// wrapped with the limit; its text may be shown to the client.
 var ErrLimit = errors.New("twin limit")
 
 func limit(name, text string) error {
 	return fmt.Errorf("%w: property %.64q: %s", ErrLimit, name, text)
 }
 
-// mergeWithin is mergeInto, or ErrLimit with target in whatever state.
+// mergeWithin is mergeInto with checks. After ErrLimit the state of target is undefined.
 func mergeWithin(target map[string]any, p Patch, maxSize int) error {
 	if err := checkObject(p, 0); err != nil {
 		return err
@@ -49,8 +49,8 @@ func mergeWithin(target map[string]any, p Patch, maxSize int) error {
 	return nil
 }
 
-// checkObject checks the members of an object; depth is how many objects and
-// arrays there are around them, the section itself not counted.
+// checkObject checks the members of an object. depth is the number of objects and arrays
+// around the members, without the section.
 func checkObject(object map[string]any, depth int) error {
 	for name, value := range object {
 		if err := checkKey(name); err != nil {
@@ -113,8 +113,8 @@ func checkNumber(name, number string) error {
 	return nil
 }
 
-// size is how IoT Hub counts: names and texts in bytes, numbers as 8, booleans
-// as 4, and nothing for what holds them together.
+// size counts as IoT Hub does: names and strings in bytes, numbers as 8, booleans as 4,
+// and nothing for null, arrays and objects themselves.
 func size(value any) int {
 	n := 0
 	switch value := value.(type) {

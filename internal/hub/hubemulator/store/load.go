@@ -7,23 +7,23 @@ import (
 	"fmt"
 )
 
-// This file reads what Snapshot wrote. The rules are:
-//   - forms that an older program wrote are taken up, a newer one's are not;
-//   - a member that is not known is an error: the next snapshot would lose it;
-//   - so is whatever the rest of the package takes for granted and is not so.
-//     Limits of twins are not checked: they hold for changes.
+// This file reads the documents of Snapshot. The rules are:
+//   - formats of older programs are accepted, formats of newer ones are not;
+//   - an unknown member is an error, because the next snapshot would lose it;
+//   - a violated invariant of the package is an error. Limits of twins are not checked:
+//     they apply to changes.
 
-// maxCount is far beyond what a hub ever counts, and far from an overflow.
+// maxCount limits counters. It is far above real values, and far below an overflow.
 const maxCount = 1 << 53
 
-// ErrDocument says that a document is not what Snapshot wrote, and what is wrong
-// with it. Its text holds no keys.
+// ErrDocument reports a document that Snapshot did not write. It is wrapped with the
+// reason; its text contains no keys.
 var ErrDocument = errors.New("broken document")
 
-// Load returns the store that a document of Snapshot tells of, with nobody
-// connected. The error is ErrDocument, wrapped.
+// Load returns the store that a document of Snapshot describes. No identity is connected.
+// The error is ErrDocument, wrapped.
 func Load(text []byte) (*Store, error) {
-	// By itself first, as other forms may have members of other types.
+	// The format comes first, because other formats may have members of other types.
 	var d struct{ Format int }
 	if err := json.Unmarshal(text, &d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
@@ -31,18 +31,18 @@ func Load(text []byte) (*Store, error) {
 	if d.Format < 1 || d.Format > format {
 		return nil, fmt.Errorf("%w: it has format %d, this program knows those from 1 to %d", ErrDocument, d.Format, format)
 	}
-	var whole document
-	if err := decode(text, &whole); err != nil {
+	var all document
+	if err := decode(text, &all); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
-	s, err := whole.store()
+	s, err := all.store()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
 	return s, nil
 }
 
-// decode reads a JSON value strictly, with numbers as they were written.
+// decode reads a JSON value strictly, and keeps numbers as they were written.
 func decode(text []byte, target any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
@@ -66,7 +66,7 @@ func (d document) store() (*Store, error) {
 			return nil, fmt.Errorf("identity %d, %q: %w", i+1, id, err)
 		}
 		if _, exists := s.entries[id]; exists {
-			return nil, fmt.Errorf("identity %d, %q: it is there twice", i+1, id)
+			return nil, fmt.Errorf("identity %d, %q: duplicate", i+1, id)
 		}
 		s.add(document.entry())
 	}
@@ -79,7 +79,7 @@ func (d document) store() (*Store, error) {
 			return nil, fmt.Errorf("configuration %d, %.64q: %w", i+1, c.ID, err)
 		}
 		if _, exists := s.configurations[c.ID]; exists {
-			return nil, fmt.Errorf("configuration %d, %q: it is there twice", i+1, c.ID)
+			return nil, fmt.Errorf("configuration %d, %q: duplicate", i+1, c.ID)
 		}
 		s.configurations[c.ID] = c
 	}
@@ -93,7 +93,7 @@ func (d document) store() (*Store, error) {
 
 func (c Configuration) check() error {
 	if !validConfigurationID(c.ID) || len(c.Content) == 0 || !isCount(c.Updates) {
-		return errors.New("its id, content or updates are missing or not good")
+		return errors.New("id, content or updates are missing or invalid")
 	}
 	return nil
 }
@@ -103,38 +103,38 @@ func (d entryDocument) check() error {
 	if err := i.ID.validate(); err != nil {
 		return err
 	}
-	whole, err := i.withDefaults(i.ID, i.GenerationID)
+	complete, err := i.withDefaults(i.ID, i.GenerationID)
 	if err != nil {
 		return err
 	}
 	switch {
-	case whole != i.Settings:
-		return errors.New("its settings lack something, or do not go with its authentication")
+	case complete != i.Settings:
+		return errors.New("settings are incomplete or do not match the authentication type")
 	case i.GenerationID == "" || i.ETag == "":
 		return errors.New("generationId or etag is missing")
 	case d.Tags == nil || !isCount(d.Version) || !isCount(d.Updates):
 		return errors.New("tags, version or updates of the twin are missing or out of range")
 	}
 	for name, section := range map[string]sectionDocument{"desired": d.Desired, "reported": d.Reported} {
-		if section.Properties == nil || !isCount(section.Version) || !section.Metadata.whole() {
+		if section.Properties == nil || !isCount(section.Version) || !section.Metadata.complete() {
 			return fmt.Errorf("properties, version or metadata of %s are missing or out of range", name)
 		}
 	}
 	return nil
 }
 
-// isCount says whether n is a number that begins at 1 and grows.
+// isCount reports whether n is a valid counter that starts at 1.
 func isCount(n int64) bool {
 	return n >= 1 && n <= maxCount
 }
 
-// whole says whether there is metadata, all the way down.
-func (m *metadata) whole() bool {
+// complete reports whether m and all metadata below it are present.
+func (m *metadata) complete() bool {
 	if m == nil {
 		return false
 	}
 	for _, member := range m.Members {
-		if !member.whole() {
+		if !member.complete() {
 			return false
 		}
 	}

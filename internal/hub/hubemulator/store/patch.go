@@ -10,19 +10,19 @@ import (
 	"rtsptunnel/internal/base/jsonvalue"
 )
 
-// ErrPatch says that a patch is not a JSON object.
+// ErrPatch reports a patch that is not a JSON object.
 var ErrPatch = errors.New("patch is not a JSON object")
 
-// Patch is a change of a twin section: a JSON merge patch (RFC 7396) of an
-// object. Members are replaced or added, objects are merged, null deletes.
+// Patch is a change of a twin section: a JSON merge patch (RFC 7396) of an object. It
+// replaces or adds members and merges objects; null deletes a member.
 type Patch map[string]any
 
-// ParsePatch reads a patch. Members that the hub alone writes ($version,
-// $metadata) are left out, so that a section read from a twin may be sent
-// back. It returns ErrPatch, wrapped, for anything but one JSON object.
+// ParsePatch parses a patch. It drops the members that only the hub writes ($version,
+// $metadata), so that a client can send a section back as it read it. It returns
+// ErrPatch, wrapped, for anything except one JSON object.
 func ParsePatch(body []byte) (Patch, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
-	// Numbers stay as they were written: float64 would change large ones.
+	// Numbers stay as the client wrote them: float64 would change large ones.
 	decoder.UseNumber()
 	var patch Patch
 	if err := decoder.Decode(&patch); err != nil {
@@ -39,8 +39,8 @@ func ParsePatch(body []byte) (Patch, error) {
 	return patch, nil
 }
 
-// mergeInto applies patch to target. Values are copied, so target never
-// shares memory with patch.
+// mergeInto applies patch to target. It copies values, so target shares no memory with
+// patch.
 func mergeInto(target, patch map[string]any) {
 	for name, value := range patch {
 		switch value := value.(type) {

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// maxModules is how many modules a device may have (Microsoft, "IoT Hub quotas
-// and throttling", section "Other limits").
+// maxModules is the maximum number of modules of a device (Microsoft, "IoT Hub quotas and
+// throttling", section "Other limits").
 const maxModules = 50
 
-// firstETag makes identities' etags look like IoT Hub's: base64 of nine
-// decimal digits.
+// firstETag gives the etags of identities the form of IoT Hub's: base64 of nine decimal
+// digits.
 const firstETag = 100_000_000
 
-// Create makes the identity id. Errors, wrapped: ErrInvalidID for a name IoT
-// Hub would refuse, ErrSettings, ErrDeviceExists or ErrModuleExists, and for a
-// module ErrDeviceNotFound and ErrTooManyModules.
+// Create creates the identity id. Errors, wrapped: ErrInvalidID for a name that IoT Hub
+// does not allow, ErrSettings, ErrDeviceExists or ErrModuleExists, and for a module
+// ErrDeviceNotFound and ErrTooManyModules.
 func (s *Store) Create(id ID, settings Settings) (Identity, error) {
 	identity, err := s.createNew(id, settings)
 	if err == nil {
-		s.tellDevice(identity)
+		s.notifyDevice(identity)
 	}
 	return identity, err
 }
@@ -43,8 +43,8 @@ func (s *Store) createNew(id ID, settings Settings) (Identity, error) {
 	return s.create(id, settings)
 }
 
-// countModules counts the modules of a device, but for those that IoT Hub makes
-// with it. The caller holds the lock.
+// countModules counts the modules of a device without the ones that IoT Hub creates with
+// it. The caller holds the lock.
 func (s *Store) countModules(device string) int {
 	n := 0
 	for module := range s.modules[device] {
@@ -62,8 +62,8 @@ func errExists(id ID) error {
 	return ErrModuleExists
 }
 
-// create makes an identity that does not exist yet, and with an IoT Edge device its
-// system modules. The caller holds the lock.
+// create creates an identity that does not exist yet, and the system modules of an IoT
+// Edge device. The caller holds the lock.
 func (s *Store) create(id ID, settings Settings) (Identity, error) {
 	if err := id.validate(); err != nil {
 		return Identity{}, err
@@ -86,8 +86,8 @@ func (s *Store) create(id ID, settings Settings) (Identity, error) {
 	return e.identity, s.ensureSystemModules(e)
 }
 
-// ensureSystemModules makes $edgeAgent and $edgeHub, as IoT Hub does, if e is an
-// IoT Edge device without them.
+// ensureSystemModules creates $edgeAgent and $edgeHub, as IoT Hub does, if e is an IoT
+// Edge device without them.
 func (s *Store) ensureSystemModules(e *entry) error {
 	if !e.identity.IoTEdge {
 		return nil
@@ -109,9 +109,9 @@ func (s *Store) nextETag() string {
 	return base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, firstETag+s.writes, 10))
 }
 
-// Ensure returns the identity id, making it, and the device it belongs to, if
-// missing. New identities get fresh keys. It returns ErrInvalidID, wrapped,
-// for a name IoT Hub would refuse.
+// Ensure returns the identity id. It creates the identity, and the device of a module, if
+// they are missing. New identities get new keys. It returns ErrInvalidID, wrapped, for a
+// name that IoT Hub does not allow.
 func (s *Store) Ensure(id ID) (Identity, error) {
 	if err := id.validate(); err != nil {
 		return Identity{}, err
@@ -129,14 +129,13 @@ func (s *Store) Ensure(id ID) (Identity, error) {
 	return s.create(id, Settings{})
 }
 
-// Update replaces the settings of id; as with Create, keys left empty are made
-// anew. ifMatch is the etag the identity must have, without quotes; empty or
-// "*" is any. Errors, wrapped: ErrDeviceNotFound, ErrModuleNotFound, ErrETag,
-// ErrSettings.
+// Update replaces the settings of id. As in Create, empty keys are generated. ifMatch is
+// the etag that the identity must have, without quotes; empty or "*" matches any.
+// Errors, wrapped: ErrDeviceNotFound, ErrModuleNotFound, ErrETag, ErrSettings.
 func (s *Store) Update(id ID, settings Settings, ifMatch string) (Identity, error) {
 	identity, err := s.update(id, settings, ifMatch)
 	if err == nil {
-		s.tellDevice(identity)
+		s.notifyDevice(identity)
 	}
 	return identity, err
 }
@@ -160,15 +159,15 @@ func (s *Store) update(id ID, settings Settings, ifMatch string) (Identity, erro
 	e.identity.Settings = settings
 	e.identity.ETag = s.nextETag()
 	if err := s.ensureSystemModules(e); err != nil {
-		return Identity{}, err // cannot be: their names are good
+		return Identity{}, err // cannot happen: the names are valid
 	}
 	s.changed(e)
 	return e.identity, nil
 }
 
-// Delete removes id, with a device all its modules, and returns what is gone.
-// To cut its connections is the caller's business. ifMatch is as in Update.
-// Errors: ErrDeviceNotFound, ErrModuleNotFound, ErrETag.
+// Delete deletes id, and all modules of a device, and returns the deleted identities. The
+// caller must cut their connections. For ifMatch, see Update. Errors: ErrDeviceNotFound,
+// ErrModuleNotFound, ErrETag.
 func (s *Store) Delete(id ID, ifMatch string) (gone []ID, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,8 +191,7 @@ func matches(ifMatch, etag string) bool {
 	return ifMatch == "" || ifMatch == "*" || ifMatch == etag
 }
 
-// Identity returns the identity id, or ErrDeviceNotFound or
-// ErrModuleNotFound.
+// Identity returns the identity id, or ErrDeviceNotFound or ErrModuleNotFound.
 func (s *Store) Identity(id ID) (Identity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,8 +202,8 @@ func (s *Store) Identity(id ID) (Identity, error) {
 	return e.identity, nil
 }
 
-// Enabled is Identity with one more error: ErrDisabled, if the device, or that
-// of the module, is disabled.
+// Enabled is Identity, but returns ErrDisabled if the device, or the device of the
+// module, is disabled.
 func (s *Store) Enabled(id ID) (Identity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,14 +211,14 @@ func (s *Store) Enabled(id ID) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	// A module goes with its device, so there is one.
+	// The device exists: deleting a device deletes its modules.
 	if s.entries[id.device()].identity.Disabled {
 		return Identity{}, ErrDisabled
 	}
 	return e.identity, nil
 }
 
-// Devices returns all devices, by name.
+// Devices returns all devices, sorted by name.
 func (s *Store) Devices() []Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,7 +231,7 @@ func (s *Store) Devices() []Identity {
 	return byName(list)
 }
 
-// Modules returns the modules of a device, by name, or ErrDeviceNotFound.
+// Modules returns the modules of a device, sorted by name, or ErrDeviceNotFound.
 func (s *Store) Modules(device string) ([]Identity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,8 +250,8 @@ func byName(list []Identity) []Identity {
 	return list
 }
 
-// SetModelID keeps the model an identity announced at login; empty takes it
-// back. It returns ErrDeviceNotFound or ErrModuleNotFound.
+// SetModelID stores the model that an identity announced at login; empty deletes it. It
+// returns ErrDeviceNotFound or ErrModuleNotFound.
 func (s *Store) SetModelID(id ID, model string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,8 +266,8 @@ func (s *Store) SetModelID(id ID, model string) error {
 	return nil
 }
 
-// SetConnected notes that the device side of id has come or gone. It does
-// nothing if id is gone itself.
+// SetConnected stores that id has connected or disconnected. It does nothing if id does
+// not exist any more.
 func (s *Store) SetConnected(id ID, connected bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,8 +283,8 @@ func (s *Store) SetConnected(id ID, connected bool) {
 	}
 }
 
-// SetActive notes that id was heard of just now. It does nothing if id is
-// gone.
+// SetActive sets the time of the latest activity of id to now. It does nothing if id does
+// not exist any more.
 func (s *Store) SetActive(id ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -296,7 +294,7 @@ func (s *Store) SetActive(id ID) {
 	}
 }
 
-// now is in the steps of 100 ns that IoT Hub's times have.
+// now returns the time in IoT Hub's resolution of 100 ns.
 func now() time.Time {
 	return time.Now().UTC().Truncate(100 * time.Nanosecond)
 }

@@ -42,7 +42,7 @@ func TestCreate_keysAndAuthentication(t *testing.T) {
 			0, nil,
 		},
 		{"authority", store.Authentication{Type: "certificateAuthority", PrimaryKey: key16}, store.Authentication{Type: "certificateAuthority"}, 0, nil},
-		{"no base64", store.Authentication{PrimaryKey: "!"}, store.Authentication{}, 0, store.ErrSettings},
+		{"not base64", store.Authentication{PrimaryKey: "!"}, store.Authentication{}, 0, store.ErrSettings},
 		{"short key", store.Authentication{PrimaryKey: "AAAA"}, store.Authentication{}, 0, store.ErrSettings},
 		{"long key", store.Authentication{PrimaryKey: base64.StdEncoding.EncodeToString(make([]byte, 65))}, store.Authentication{}, 0, store.ErrSettings},
 		{"unknown type", store.Authentication{Type: "none"}, store.Authentication{}, 0, store.ErrSettings},
@@ -56,7 +56,7 @@ func TestCreate_keysAndAuthentication(t *testing.T) {
 			got := identity.Authentication
 			if tt.generated == 2 {
 				if got.PrimaryKey == "" || got.PrimaryKey == got.SecondaryKey {
-					t.Error("no two keys were made")
+					t.Error("the store did not generate two different keys")
 				}
 				got.PrimaryKey, got.SecondaryKey = "", ""
 			}
@@ -69,7 +69,7 @@ func TestCreate_keysAndAuthentication(t *testing.T) {
 
 func TestCreate_refused(t *testing.T) {
 	s := newStore(t)
-	for range 49 { // one is there
+	for range 49 { // the device has one module already
 		if _, err := s.Create(store.ID{Device: "d1", Module: "n" + strconv.Itoa(len(modules(t, s)))}, store.Settings{}); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestUpdate(t *testing.T) {
 			t.Errorf("etag %s -> %s, generation %s -> %s", before.ETag, after.ETag, before.GenerationID, after.GenerationID)
 		}
 		if after.PrimaryKey != key16 || after.SecondaryKey == before.SecondaryKey {
-			t.Error("the given key was not kept, or the empty one not made anew")
+			t.Error("the given key was not stored, or the empty one was not generated")
 		}
 		if want := "ms-azure-iot-edge://d1-" + before.GenerationID; after.DeviceScope != want {
 			t.Errorf("device scope %q, want %q", after.DeviceScope, want)
@@ -181,7 +181,7 @@ func TestSetConnected(t *testing.T) {
 		s.SetConnected(module, true)
 		<-time.After(time.Second)
 		s.SetActive(module)
-		s.SetConnected(module, true) // a take-over is no change
+		s.SetConnected(module, true) // connected already, so not a change
 		got, err := s.Identity(module)
 		if err != nil {
 			t.Fatal(err)
@@ -193,7 +193,7 @@ func TestSetConnected(t *testing.T) {
 		if got, err = s.Identity(module); err != nil || got.Connected || !got.ConnectionUpdated.Equal(time.Now()) {
 			t.Errorf("got %v since %v, error %v", got.Connected, got.ConnectionUpdated, err)
 		}
-		// Of identities that are gone nothing is kept.
+		// Nothing is stored for identities that do not exist.
 		s.SetConnected(store.ID{Device: "d2"}, true)
 		s.SetActive(store.ID{Device: "d2"})
 		if n := len(s.Devices()); n != 1 {

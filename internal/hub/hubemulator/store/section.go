@@ -8,33 +8,31 @@ import (
 	"rtsptunnel/internal/base/jsonvalue"
 )
 
-// Members of a section that the hub alone writes.
+// Members of a section that only the hub writes.
 const (
 	versionKey  = "$version"
 	metadataKey = "$metadata"
 )
 
-// Section is the desired or the reported properties of a twin.
+// Section holds the desired or the reported properties of a twin.
 type Section struct {
-	// Properties are JSON values as encoding/json decodes them, numbers as
+	// Properties are JSON values as encoding/json decodes them, with numbers as
 	// json.Number.
 	Properties map[string]any
-	// Metadata is what IoT Hub has under $metadata: for each property, and
-	// the section itself, $lastUpdated and, of desired properties that were
-	// ever written, $lastUpdatedVersion.
+	// Metadata is IoT Hub's $metadata: $lastUpdated for the section and for each
+	// property. Desired properties have $lastUpdatedVersion too, once they were written.
 	Metadata map[string]any
-	// Version begins at 1 and grows by one with each change.
+	// Version starts at 1 and grows by 1 with each change.
 	Version int64
 }
 
-// MarshalJSON writes the properties with $version among them, as devices get
-// them.
+// MarshalJSON writes the properties with $version, in the form that devices get.
 func (s Section) MarshalJSON() ([]byte, error) {
 	return json.Marshal(withVersion(s.Properties, s.Version))
 }
 
-// WithMetadata returns the properties with $version and $metadata among them,
-// as services get them.
+// WithMetadata returns the properties with $version and $metadata, in the form that
+// services get.
 func (s Section) WithMetadata() map[string]any {
 	document := withVersion(s.Properties, s.Version)
 	document[metadataKey] = s.Metadata
@@ -48,12 +46,12 @@ func withVersion(properties map[string]any, version int64) map[string]any {
 	return document
 }
 
-// section is Section as the store keeps it.
+// section is the internal form of Section.
 type section struct {
 	properties map[string]any
 	metadata   *metadata
 	version    int64
-	// versioned says whether metadata tells the version of changes.
+	// versioned reports whether metadata has the version of changes.
 	versioned bool
 }
 
@@ -66,7 +64,7 @@ func newSection(versioned bool) section {
 	}
 }
 
-// merge applies p, or changes nothing and returns ErrLimit.
+// merge applies p. After ErrLimit nothing has changed.
 func (s *section) merge(p Patch) error {
 	next := jsonvalue.CloneObject(s.properties)
 	if err := mergeWithin(next, p, maxProperties); err != nil {
@@ -77,7 +75,7 @@ func (s *section) merge(p Patch) error {
 	return nil
 }
 
-// replace makes p all there is, or changes nothing and returns ErrLimit.
+// replace replaces all properties by p. After ErrLimit nothing has changed.
 func (s *section) replace(p Patch) error {
 	next := make(map[string]any)
 	if err := mergeWithin(next, p, maxProperties); err != nil {
@@ -102,15 +100,15 @@ func (s *section) copy() Section {
 	return Section{Properties: jsonvalue.CloneObject(s.properties), Metadata: s.metadata.document(), Version: s.version}
 }
 
-// metadata says when a property, or a section, was changed last. Its members
-// are those of the property, if that is an object.
+// metadata holds the latest change of a property or a section. Members is the metadata
+// of the members of an object.
 type metadata struct {
 	Updated time.Time            `json:"updated"`
-	Version int64                `json:"version,omitempty"` // 0 if it is not told
+	Version int64                `json:"version,omitempty"` // 0 in a section without versions
 	Members map[string]*metadata `json:"members,omitempty"`
 }
 
-// touch follows a merge of patch.
+// touch updates the metadata after a merge of patch.
 func (m *metadata) touch(patch map[string]any, at time.Time, version int64) {
 	m.Updated, m.Version = at, version
 	for name, value := range patch {

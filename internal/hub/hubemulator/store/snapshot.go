@@ -8,18 +8,18 @@ import (
 	"slices"
 )
 
-// format is the number of the document's form. It is raised with every change of
-// the form, and Load takes up all forms from 1 on.
+// format is the version of the document's format. It grows with every change of the
+// format, and Load reads all versions from 1.
 const format = 2
 
-// document is all that must outlive the process, as JSON. The entries have a
-// line each, by name. Form 1 had no configurations.
+// document is the persistent state of a store as JSON. Each entry has its own line; the
+// entries are sorted by name. Format 1 had no configurations.
 type document struct {
 	Format     int               `json:"format"`
 	Revision   int64             `json:"revision"`
 	Writes     int64             `json:"writes"` // Store.writes
 	Identities []json.RawMessage `json:"identities"`
-	// Configurations are of type Configuration, by id.
+	// Configurations have type Configuration; they are sorted by id.
 	Configurations []json.RawMessage `json:"configurations"`
 }
 
@@ -31,9 +31,9 @@ type entryDocument struct {
 	Reported sectionDocument `json:"reported"`
 	Updates  int64           `json:"updates"` // entry.updates
 	Version  int64           `json:"version"`
-	// Subscriptions are null if there is no session, and sorted.
+	// Subscriptions are sorted, and null if there is no session.
 	Subscriptions []string `json:"subscriptions"`
-	// Configurations are statuses; left out if there are none.
+	// Configurations are statuses, by id.
 	Configurations map[string]string `json:"configurations,omitempty"`
 }
 
@@ -43,10 +43,10 @@ type sectionDocument struct {
 	Metadata   *metadata      `json:"metadata"`
 }
 
-// Snapshot returns everything that must outlive the process, as it is now, with
-// the revision it has: one JSON document, which Load reads. It holds keys, which
-// are secrets. Only identities that have changed since the last snapshot are
-// encoded anew. The only error is a value in a twin that JSON does not have.
+// Snapshot returns the persistent state of the store and its revision, as one JSON
+// document that Load reads. The document contains keys, which are secrets. Only
+// identities that changed since the last snapshot are encoded again. The only error is a
+// value in a twin that JSON cannot represent.
 func (s *Store) Snapshot() (revision int64, snapshot io.WriterTo, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +69,7 @@ func (s *Store) Snapshot() (revision int64, snapshot io.WriterTo, err error) {
 	return d.Revision, d, nil
 }
 
-// sorted returns the entries by name. The caller holds the lock.
+// sorted returns the entries sorted by name. The caller holds the lock.
 func (s *Store) sorted() []*entry {
 	if s.byName == nil {
 		s.byName = slices.SortedFunc(maps.Values(s.entries), func(a, b *entry) int {
@@ -101,8 +101,8 @@ func (s *section) document() sectionDocument {
 	return sectionDocument{Version: s.version, Properties: s.properties, Metadata: s.metadata}
 }
 
-// WriteTo writes the document, entry by entry: the whole would be one more large
-// allocation with each snapshot.
+// WriteTo writes the document entry by entry. Encoding it at once would cost another
+// large allocation with each snapshot.
 func (d document) WriteTo(w io.Writer) (n int64, err error) {
 	write := func(text []byte) {
 		if err == nil {

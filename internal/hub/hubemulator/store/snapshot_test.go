@@ -14,7 +14,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// snapshot returns the document, and what of it came of calls of Write.
+// snapshot returns the document of a store, and checks the result of WriteTo.
 func snapshot(tb testing.TB, s *store.Store) string {
 	tb.Helper()
 	_, document, err := s.Snapshot()
@@ -37,7 +37,7 @@ func reload(tb testing.TB, s *store.Store) *store.Store {
 	return again
 }
 
-// fill gives a store whatever a store can have.
+// fill gives a store every kind of content.
 func fill(tb testing.TB, s *store.Store) {
 	tb.Helper()
 	must := func(_ any, err error) {
@@ -86,7 +86,7 @@ func fill(tb testing.TB, s *store.Store) {
 	s.SetActive(device)
 }
 
-// all is what the store says of everybody.
+// all returns all identities and their twins.
 func all(tb testing.TB, s *store.Store) (identities []store.Identity, twins []store.Twin) {
 	tb.Helper()
 	identities = s.Devices()
@@ -113,7 +113,7 @@ func TestSnapshot_roundTrip(t *testing.T) {
 	again := reload(t, s)
 	identities, twins := all(t, s)
 	gotIdentities, gotTwins := all(t, again)
-	for i := range identities { // nobody is connected after a start
+	for i := range identities { // no identity is connected after Load
 		for _, identity := range []*store.Identity{&identities[i], &twins[i].Identity} {
 			identity.Connected, identity.Revision = false, 0
 		}
@@ -136,8 +136,8 @@ func TestSnapshot_roundTrip(t *testing.T) {
 	}
 }
 
-// A member that somebody adds to Identity must be in fill, and so in the test
-// above, or be one that does not outlive the process.
+// A new member of Identity must be set in fill, so that the test above covers it, or must
+// not be persistent.
 func TestSnapshot_coversEveryMember(t *testing.T) {
 	s := store.New()
 	fill(t, s)
@@ -165,8 +165,8 @@ func TestSnapshot_coversEveryMember(t *testing.T) {
 	visit(reflect.TypeFor[store.Identity](), nil)
 }
 
-// Etags, versions and revisions go on where they were; sessions are there.
-func TestLoad_goesOn(t *testing.T) {
+// Etags, versions, revisions and sessions continue after Load.
+func TestLoad_continues(t *testing.T) {
 	s := store.New()
 	fill(t, s)
 	again := reload(t, s)
@@ -196,11 +196,11 @@ func TestLoad_goesOn(t *testing.T) {
 		t.Errorf("session without subscriptions: present %t, %q", present, filters)
 	}
 	if _, present := openSession(t, again, device, false); present {
-		t.Error("a session came out of nothing")
+		t.Error("an identity without a session has one after Load")
 	}
 }
 
-// What was not changed since is not encoded again, and what was is.
+// Unchanged entries are not encoded again, changed ones are.
 func TestSnapshot_isCurrent(t *testing.T) {
 	s := store.New()
 	fill(t, s)
@@ -240,7 +240,7 @@ func TestSnapshot_isCurrent(t *testing.T) {
 	}
 }
 
-func TestSnapshot_whileItChanges(t *testing.T) {
+func TestSnapshot_duringChanges(t *testing.T) {
 	s := newStore(t)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -262,7 +262,7 @@ func TestSnapshot_whileItChanges(t *testing.T) {
 	wg.Wait()
 }
 
-func TestSnapshot_whatJSONHasNot(t *testing.T) {
+func TestSnapshot_valueNotInJSON(t *testing.T) {
 	s := newStore(t)
 	if _, _, err := s.PatchReported(module, store.Patch{"f": func() {}}); err != nil {
 		t.Fatal(err)
@@ -290,8 +290,8 @@ func TestLoad_refused(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"nothing", "", "unexpected end"},
 		{"cut", good[:len(good)/2], "unexpected end"},
-		{"more", good + "{}", "after top-level value"},
-		{"no object", `[]`, "array"},
+		{"trailing data", good + "{}", "after top-level value"},
+		{"not an object", `[]`, "array"},
 		{"null", `null`, "format 0"},
 		{"newer", replace(`"format":2`, `"format":3`), "it has format 3"},
 		{"no format", replace(`"format":2,`, ``), "format 0"},
@@ -304,10 +304,10 @@ func TestLoad_refused(t *testing.T) {
 		{"entry of another type", replace(`"identity":{`, `"identity":1,"x":{`), "identity 1:"},
 		{"null entry", `{"format":1,"revision":1,"writes":1,"identities":[null]}`, "identity 1"},
 		{"id", replace(`"device":"ca"`, `"device":"c a"`), `"c a"`},
-		{"twice", replace(`"device":"ca"`, `"device":"edge"`), `"edge": it is there twice`},
-		{"module of nobody", replace(`"device":"d1"}`, `"device":"d2"}`), `"d1/m1": its device is missing`},
+		{"duplicate", replace(`"device":"ca"`, `"device":"edge"`), `"edge": duplicate`},
+		{"module without device", replace(`"device":"d1"}`, `"device":"d2"}`), `"d1/m1": its device is missing`},
 		{"key", replace(key.PrimaryKey, "!"+key.PrimaryKey), "d1/m1\": invalid settings: a key is not base64"},
-		{"no key", replace(key.PrimaryKey, ""), "d1/m1\": its settings lack"},
+		{"no key", replace(key.PrimaryKey, ""), "d1/m1\": settings are incomplete"},
 		{"authentication", replace(`"authentication":"sas"`, `"authentication":"what"`), "authentication type"},
 		{"no generation", replace(key.GenerationID, ""), "generationId"},
 		{"time", replace(`"lastActivity":"0001`, `"lastActivity":"1`), "time"},
@@ -315,12 +315,12 @@ func TestLoad_refused(t *testing.T) {
 		{"no version", replace(`"version":1,"properties"`, `"properties"`), "version"},
 		{"no properties", replace(`"properties":{}`, `"properties":null`), "properties"},
 		{"no metadata", replace(`"members":{"big"`, `"members":{"x":null,"big"`), "metadata"},
-		{"counter at its end", replace(`"version":1,"properties"`, `"version":9223372036854775807,"properties"`), "version"},
+		{"counter at its maximum", replace(`"version":1,"properties"`, `"version":9223372036854775807,"properties"`), "version"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.text == good {
-				t.Fatal("nothing was broken")
+				t.Fatal("the case does not change the document")
 			}
 			_, err := store.Load([]byte(tt.text))
 			if !errors.Is(err, store.ErrDocument) || !strings.Contains(err.Error(), tt.want) {
@@ -333,9 +333,8 @@ func TestLoad_refused(t *testing.T) {
 	}
 }
 
-// firstForm is a document as the first program with documents wrote it: it must
-// be readable for ever.
-const firstForm = `{"format":1,"revision":7,"writes":2,"identities":[
+// formatOne is a document of format 1. Load must always be able to read it.
+const formatOne = `{"format":1,"revision":7,"writes":2,"identities":[
 {"identity":{"id":{"device":"d1"},"authentication":"sas","primaryKey":"AAAAAAAAAAAAAAAAAAAAAA==","secondaryKey":"AAAAAAAAAAAAAAAAAAAAAA==",` +
 	`"primaryThumbprint":"","secondaryThumbprint":"","disabled":false,"statusReason":"","iotEdge":false,"deviceScope":"","managedBy":"",` +
 	`"generationId":"123456789012345678","etag":"MTAwMDAwMDAx","modelId":"","statusUpdated":"0001-01-01T00:00:00Z",` +
@@ -352,19 +351,19 @@ const firstForm = `{"format":1,"revision":7,"writes":2,"identities":[
 ]}
 `
 
-func TestLoad_firstForm(t *testing.T) {
-	s, err := store.Load([]byte(firstForm))
+func TestLoad_formatOne(t *testing.T) {
+	s, err := store.Load([]byte(formatOne))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := strings.Replace(strings.TrimSuffix(firstForm, "]}\n"), `"format":1`, `"format":2`, 1) + "],\"configurations\":[\n]}\n"
+	want := strings.Replace(strings.TrimSuffix(formatOne, "]}\n"), `"format":1`, `"format":2`, 1) + "],\"configurations\":[\n]}\n"
 	if got := snapshot(t, s); got != want {
-		t.Errorf("the document\n%s became\n%s, not\n%s", firstForm, got, want)
+		t.Errorf("the document\n%s became\n%s, not\n%s", formatOne, got, want)
 	}
 }
 
 func FuzzLoad(f *testing.F) {
-	f.Add([]byte(firstForm))
+	f.Add([]byte(formatOne))
 	f.Add([]byte(`{"format":1,"revision":0,"writes":0,"identities":[]}`))
 	f.Add([]byte(`{"format":2}`))
 	f.Add([]byte(`{"format":2,"revision":1,"writes":0,"identities":[],"configurations":[` +
@@ -372,8 +371,8 @@ func FuzzLoad(f *testing.F) {
 		`"created":"2025-10-01T00:00:00Z","updated":"2025-10-01T00:00:00Z","updates":1}]}`))
 	f.Add([]byte(`null`))
 	f.Add([]byte(``))
-	f.Add([]byte(strings.Replace(firstForm, `"members":{"a":{"updated":"2025-10-01T00:00:00Z","version":2}}`, `"members":{"a":null}`, 1)))
-	f.Add([]byte(strings.Replace(firstForm, `"device":"d1"}`, `"device":"d2"}`, 1)))
+	f.Add([]byte(strings.Replace(formatOne, `"members":{"a":{"updated":"2025-10-01T00:00:00Z","version":2}}`, `"members":{"a":null}`, 1)))
+	f.Add([]byte(strings.Replace(formatOne, `"device":"d1"}`, `"device":"d2"}`, 1)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := store.Load(text)
 		if err != nil {

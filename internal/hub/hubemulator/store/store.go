@@ -1,41 +1,40 @@
-// Package store holds what a hub knows of its devices and modules: their
-// identities with keys, their twins, and what they have subscribed to; and the
-// configurations that services have written, whose meaning is another's business.
+// Package store holds the state of a hub: the identities of devices and modules with
+// their keys, their twins and subscriptions, and the configurations of services. It does
+// not interpret configurations.
 //
-// It is in memory, has one lock and does no I/O; all it wants of the outside
-// is the time. Everything it returns is a copy. Whoever wants to hear of
-// changed desired properties registers with Store.OnDesired, of what target
-// conditions see with Store.OnDevice; whoever keeps the store over a crash, with
-// Store.KeepWith; it writes what Snapshot returns, and
-// begins with what Load reads.
+// The store is in memory, has one lock and does no I/O; it reads only the clock. All
+// returned values are copies. Store.OnDesired registers an observer of desired
+// properties, Store.OnDevice an observer of the values that target conditions read. To
+// make the store persistent, register with Store.KeepWith, write the document of
+// Snapshot, and start with the store that Load returns.
 package store
 
 import (
 	"sync"
 )
 
-// Store is the registry of one hub. The zero value is not usable; see New.
-// All methods are safe for concurrent use.
+// Store is the registry of one hub. The zero value is not usable; see New. All methods
+// are safe for concurrent use.
 type Store struct {
 	mu             sync.Mutex
 	entries        map[ID]*entry
-	modules        map[string]map[string]*entry // the same, by device and by module
+	modules        map[string]map[string]*entry // the modules in entries, by device and by module
 	configurations map[string]Configuration
-	// writes counts the changes of settings; it makes their etags.
+	// writes counts the changes of settings; etags derive from it.
 	writes int64
-	// revision counts all changes that must outlive the process.
+	// revision counts all persistent changes.
 	revision int64
 	keep     func(revision int64) error
-	// byName are the entries as Snapshot writes them; nil after one was made
-	// or removed.
+	// byName holds the entries in the order of Snapshot; nil after one was added or
+	// removed.
 	byName []*entry
 
-	// Changes not yet handed to observe, oldest first. Those up to revision
-	// settled may be: they are kept, or were tried to be. notifying is true
-	// while some goroutine hands them over, which makes it the only one to
-	// do so and keeps the order without a lock held during the call.
+	// changes are not yet passed to observe, oldest first. Changes up to revision settled
+	// are ready: Keep has returned for them. notifying is true while one goroutine passes
+	// them on. The others leave their changes to it, which keeps the order without
+	// holding the lock during the call.
 	observe   func(DesiredPatch)
-	onDevice  func(device string) // nil if nobody wants to know
+	onDevice  func(device string) // nil if not set
 	changes   []DesiredPatch
 	settled   int64
 	notifying bool
@@ -48,19 +47,18 @@ type entry struct {
 	tags     map[string]any
 	desired  section
 	reported section
-	// configurations are the statuses of configurations that target it, by id.
+	// configurations are the statuses of configurations that target the entry, by id.
 	configurations map[string]string
-	// updates counts the changes of what the service owns; it makes the
-	// twin's etag.
+	// updates counts the changes by services; the twin's etag derives from it.
 	updates int64
 	// version counts all changes of the twin.
 	version int64
 
-	// subscriptions are the topic filters of the identity's session with the
-	// broker; nil if there is no session that outlives its connection.
+	// subscriptions are the topic filters of the identity's MQTT session; nil if it has
+	// no persistent session.
 	subscriptions map[string]bool
 
-	// encoded is the entry as Snapshot writes it; nil if it has changed since.
+	// encoded is the entry as Snapshot writes it; nil after a change.
 	encoded []byte
 }
 
@@ -73,46 +71,45 @@ func New() *Store {
 	}
 }
 
-// OnDesired sets the function that is told of every change of desired
-// properties, in version order for each identity, and once the change is kept
-// (see Keep). It is called without the lock held, so it may use the store, but
-// it must return soon: it runs on the goroutine of whoever made a change, not
-// always this one. Call it before the first change.
+// OnDesired sets the function that gets every change of desired properties, in version
+// order for each identity, after the change is kept (see Keep). It is called without the
+// lock held, so it may use the store. It must return soon: it runs on the goroutine of a
+// caller, which is not always the caller that made this change. Call OnDesired before
+// the first change.
 func (s *Store) OnDesired(observe func(DesiredPatch)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.observe = observe
 }
 
-// OnDevice sets the function that is told of every change of what target conditions
-// see: tags and reported properties of IoT Edge devices, and new ones. It is called
-// without the lock held, on the goroutine that made the change and before its call
-// returns. Call it before the first change.
+// OnDevice sets the function that gets every change of values that target conditions
+// read: tags and reported properties of IoT Edge devices, and new devices. It is called
+// without the lock held, on the goroutine that made the change, before its call returns.
+// Call OnDevice before the first change.
 func (s *Store) OnDevice(observe func(device string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onDevice = observe
 }
 
-// tellDevice calls that function, if i is an IoT Edge device.
-func (s *Store) tellDevice(i Identity) {
+// notifyDevice calls the function of OnDevice, if i is an IoT Edge device.
+func (s *Store) notifyDevice(i Identity) {
 	s.mu.Lock()
-	tell := s.onDevice
+	notify := s.onDevice
 	s.mu.Unlock()
-	if tell != nil && i.IoTEdge {
-		tell(i.ID.Device)
+	if notify != nil && i.IoTEdge {
+		notify(i.ID.Device)
 	}
 }
 
-// changed notes a change of e that must outlive the process. The caller holds
-// the lock.
+// changed records a persistent change of e. The caller holds the lock.
 func (s *Store) changed(e *entry) {
 	s.revision++
 	e.identity.Revision = s.revision
 	e.encoded = nil
 }
 
-// add takes up an entry. The caller holds the lock.
+// add adds an entry. The caller holds the lock.
 func (s *Store) add(e *entry) {
 	id := e.identity.ID
 	s.entries[id] = e
@@ -126,7 +123,7 @@ func (s *Store) add(e *entry) {
 	s.modules[id.Device][id.Module] = e
 }
 
-// remove drops an entry. The caller holds the lock.
+// remove deletes an entry. The caller holds the lock.
 func (s *Store) remove(id ID) {
 	delete(s.entries, id)
 	delete(s.modules[id.Device], id.Module)
@@ -137,8 +134,8 @@ func (s *Store) remove(id ID) {
 	s.revision++
 }
 
-// find returns the entry of id or the error that says what is missing. The
-// caller holds the lock.
+// find returns the entry of id, or ErrDeviceNotFound or ErrModuleNotFound. The caller
+// holds the lock.
 func (s *Store) find(id ID) (*entry, error) {
 	if e, ok := s.entries[id]; ok {
 		return e, nil
@@ -149,9 +146,9 @@ func (s *Store) find(id ID) (*entry, error) {
 	return nil, ErrDeviceNotFound
 }
 
-// notify waits until the changes up to revision are kept, and hands them to the
-// observer. If they cannot be kept, whoever made them hears of it from Keep; here
-// they are in force either way.
+// notify waits until the changes up to revision are kept, and passes them to the
+// observer. It ignores the error of Keep: the changes are in force anyway, and the caller
+// that made them gets the error from its own call of Keep.
 func (s *Store) notify(revision int64) {
 	_ = s.Keep(revision)
 	s.mu.Lock()
@@ -169,9 +166,9 @@ func (s *Store) notify(revision int64) {
 	}
 }
 
-// nextChange takes the oldest settled change off the queue and makes the caller
-// the notifier. ok is false if there is nothing to do, or another goroutine is
-// at it and will find the rest.
+// nextChange removes the oldest settled change from the queue and makes the caller the
+// notifier. ok is false if there is no such change, or if another goroutine is the
+// notifier, which then also passes on the rest.
 func (s *Store) nextChange() (change DesiredPatch, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -44,7 +44,7 @@ func marshal(t *testing.T, v any) string {
 	return string(b)
 }
 
-func TestEnsure_makesDeviceAndKeys(t *testing.T) {
+func TestEnsure_createsDeviceAndKeys(t *testing.T) {
 	s := newStore(t)
 	first, err := s.Identity(module)
 	if err != nil {
@@ -159,7 +159,7 @@ func TestTwin_isACopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range []map[string]any{patch, twin.Desired.Properties} {
-		object["a"].(map[string]any)["b"].([]any)[0].(map[string]any)["c"] = "spoilt"
+		object["a"].(map[string]any)["b"].([]any)[0].(map[string]any)["c"] = "changed"
 	}
 	twin, err = s.Twin(module)
 	if err != nil {
@@ -184,7 +184,7 @@ func TestUpdateTwin_ifMatch(t *testing.T) {
 		t.Fatalf("a reported patch changed the etag: %v", err)
 	}
 	if after.ETag == before.ETag {
-		t.Error("the etag outlived a change")
+		t.Error("a change kept the etag")
 	}
 	if _, err := s.UpdateTwin(module, store.TwinUpdate{Desired: parse(t, `{"a":2}`)}, before.ETag); !errors.Is(err, store.ErrETag) {
 		t.Errorf("got %v, want %v", err, store.ErrETag)
@@ -215,20 +215,20 @@ func TestSetModelID(t *testing.T) {
 	}
 }
 
-// Many writers, and an observer that uses the store: every change is told
+// With many writers and an observer that uses the store, the observer gets every change
 // once, in version order.
 func TestOnDesired_order(t *testing.T) {
 	const writers, patches = 8, 50
 	s := newStore(t)
 	var running atomic.Int32
-	var told []int64 // owned by the observer, which never runs twice at once
+	var observed []int64 // owned by the observer, which never runs twice at once
 	s.OnDesired(func(p store.DesiredPatch) {
 		if running.Add(1) > 1 {
 			t.Error("two observers at once")
 		}
 		defer running.Add(-1)
 		runtime.Gosched()
-		told = append(told, p.Version)
+		observed = append(observed, p.Version)
 		if _, err := s.Twin(p.ID); err != nil {
 			t.Error(err)
 		}
@@ -245,10 +245,10 @@ func TestOnDesired_order(t *testing.T) {
 	}
 	wg.Wait()
 
-	if len(told) != writers*patches {
-		t.Fatalf("told of %d changes, want %d", len(told), writers*patches)
+	if len(observed) != writers*patches {
+		t.Fatalf("observed %d changes, want %d", len(observed), writers*patches)
 	}
-	for i, version := range told {
+	for i, version := range observed {
 		if want := int64(i + 2); version != want {
 			t.Fatalf("change %d has version %d, want %d", i, version, want)
 		}

@@ -5,11 +5,10 @@ import (
 	"slices"
 )
 
-// OpenSession begins or takes up the session an identity has with the broker
-// (MQTT 3.1.1, 3.1.2.4). With clean, what was there is forgotten, and nothing
-// outlives the connection; else the filters subscribed to earlier are returned,
-// sorted, and present says whether there was a session. It returns
-// ErrDeviceNotFound or ErrModuleNotFound.
+// OpenSession starts or resumes the MQTT session of an identity (MQTT 3.1.1, 3.1.2.4). If
+// clean is true, it deletes an earlier session, and the new one ends with its connection.
+// Otherwise it returns the filters that the session has, sorted, and present reports
+// whether there was a session. It returns ErrDeviceNotFound or ErrModuleNotFound.
 func (s *Store) OpenSession(id ID, clean bool) (filters []string, present bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,9 +28,8 @@ func (s *Store) OpenSession(id ID, clean bool) (filters []string, present bool, 
 	return slices.Sorted(maps.Keys(e.subscriptions)), present, nil
 }
 
-// SetSubscribed keeps that id has subscribed to filter, or has taken that
-// back. It does nothing for an identity that is gone or whose session is a
-// clean one.
+// SetSubscribed stores that id has subscribed to filter, or unsubscribed from it. It does
+// nothing if id does not exist any more or has a clean session.
 func (s *Store) SetSubscribed(id ID, filter string, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@ func openSession(tb testing.TB, s *store.Store, id store.ID, clean bool) (filter
 	return filters, present
 }
 
-func TestSession_outlivesTheConnection(t *testing.T) {
+func TestSession_isResumed(t *testing.T) {
 	s := newStore(t)
 	if filters, present := openSession(t, s, module, false); present || len(filters) != 0 {
 		t.Fatalf("the first session: %q, present %t", filters, present)
@@ -32,7 +32,7 @@ func TestSession_outlivesTheConnection(t *testing.T) {
 	}
 }
 
-func TestSession_cleanForgets(t *testing.T) {
+func TestSession_cleanDeletesSubscriptions(t *testing.T) {
 	s := newStore(t)
 	openSession(t, s, module, false)
 	s.SetSubscribed(module, "a", true)
@@ -45,7 +45,7 @@ func TestSession_cleanForgets(t *testing.T) {
 	}
 }
 
-func TestSession_ofNobody(t *testing.T) {
+func TestSession_unknownIdentity(t *testing.T) {
 	if _, _, err := store.New().OpenSession(store.ID{Device: "d"}, false); !errors.Is(err, store.ErrDeviceNotFound) {
 		t.Errorf("got %v", err)
 	}

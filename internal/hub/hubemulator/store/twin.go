@@ -10,25 +10,23 @@ import (
 	"rtsptunnel/internal/base/jsonvalue"
 )
 
-// ErrETag says that a change was asked for on condition of an etag that is no
-// longer the twin's.
+// ErrETag reports a conditional change whose etag does not match the current one.
 var ErrETag = errors.New("etag does not match")
 
-// Twin is the state of a twin at one moment.
+// Twin is a snapshot of a twin.
 type Twin struct {
-	// Identity is that of the device or module, but for its keys. Its ETag is
-	// not the twin's.
+	// Identity is the device or module, without its keys. Its ETag is not the twin's
+	// etag.
 	Identity Identity
-	// ETag changes with everything the service may change; it stands without
-	// quotes.
+	// ETag changes with every change by a service. It has no quotes.
 	ETag string
-	// Version counts all changes, those of reported properties too.
+	// Version counts all changes, including those of reported properties.
 	Version int64
-	// Tags are the service's own; devices do not see them.
+	// Tags belong to the service; devices do not get them.
 	Tags     map[string]any
 	Desired  Section
 	Reported Section
-	// Configurations are the statuses of configurations that target it, by id;
+	// Configurations are the statuses of configurations that target the identity, by id;
 	// nil if there are none.
 	Configurations map[string]string
 }
@@ -37,14 +35,14 @@ type Twin struct {
 type DesiredPatch struct {
 	ID      ID
 	Version int64
-	// Patch is the change as it was sent, nulls kept; after a replacement, the
-	// whole new section.
+	// Patch is the change as the service sent it, with nulls. After a replacement it is
+	// the complete new section.
 	Patch Patch
 
 	revision int64
 }
 
-// MarshalJSON writes the patch with $version, as it is delivered to devices.
+// MarshalJSON writes the patch with $version, in the form that devices get.
 func (p DesiredPatch) MarshalJSON() ([]byte, error) {
 	return json.Marshal(withVersion(p.Patch, p.Version))
 }
@@ -60,21 +58,21 @@ func (s *Store) Twin(id ID) (Twin, error) {
 	return e.twin(), nil
 }
 
-// TwinUpdate is a change of what the service owns of a twin. A section that is
-// nil stays as it is, with its version; all others count as changed.
+// TwinUpdate is a change of a twin by a service. A nil section keeps its content and its
+// version. Any other section counts as changed.
 type TwinUpdate struct {
 	Tags    Patch
 	Desired Patch
-	// Replace makes the sections given all there is, instead of merging them.
+	// Replace replaces the given sections instead of merging into them.
 	Replace bool
 }
 
-// UpdateTwin changes the twin of id, waits until the change is kept (see Keep),
-// tells the observer of desired properties, and returns the whole twin after
-// the change, also if it could not be kept. ifMatch is the etag the twin
-// must have, without quotes; empty or "*" is any, and it is looked at also if
-// there is nothing to change. Errors: ErrETag, ErrLimit (wrapped),
-// ErrDeviceNotFound, ErrModuleNotFound; after them nothing has changed.
+// UpdateTwin changes the twin of id, waits until the change is kept (see Keep), and calls
+// the observer of desired properties. It returns the complete twin after the change, also
+// if Keep fails. ifMatch is the etag that the twin must have, without quotes; empty or
+// "*" matches any. It is checked even if there is nothing to change. Errors: ErrETag,
+// ErrLimit (wrapped), ErrDeviceNotFound, ErrModuleNotFound; after them nothing has
+// changed.
 func (s *Store) UpdateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	twin, err := s.updateTwin(id, u, ifMatch)
 	if err != nil {
@@ -82,7 +80,7 @@ func (s *Store) UpdateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	}
 	s.notify(twin.Identity.Revision)
 	if u.Tags != nil {
-		s.tellDevice(twin.Identity)
+		s.notifyDevice(twin.Identity)
 	}
 	return twin, nil
 }
@@ -106,8 +104,8 @@ func (s *Store) updateTwin(id ID, u TwinUpdate, ifMatch string) (Twin, error) {
 	return e.twin(), nil
 }
 
-// change makes a change of the twin of e, and queues it for the observer. The caller
-// holds the lock. The error is ErrLimit, wrapped; after it nothing has changed.
+// change changes the twin of e, and queues the change for the observer. The caller holds
+// the lock. The error is ErrLimit, wrapped; after it nothing has changed.
 func (s *Store) change(e *entry, u TwinUpdate) error {
 	tags, err := e.changedTags(u)
 	if err != nil {
@@ -119,7 +117,7 @@ func (s *Store) change(e *entry, u TwinUpdate) error {
 			return err
 		}
 		if s.observe != nil {
-			change.revision = s.revision + 1 // the one that this change makes
+			change.revision = s.revision + 1 // the revision of this change
 			s.changes = append(s.changes, change)
 		}
 	}
@@ -142,8 +140,8 @@ func (e *entry) changedTags(u TwinUpdate) (map[string]any, error) {
 	return next, mergeWithin(next, u.Tags, maxTags)
 }
 
-// changeDesired applies u to the desired properties and returns what the
-// device is told: a patch as it was sent, or all of a new section.
+// changeDesired applies u to the desired properties. It returns the message for the
+// device: the patch as the service sent it, or the complete new section.
 func (e *entry) changeDesired(u TwinUpdate) (DesiredPatch, error) {
 	change := DesiredPatch{ID: e.identity.ID}
 	if u.Replace {
@@ -161,15 +159,15 @@ func (e *entry) changeDesired(u TwinUpdate) (DesiredPatch, error) {
 	return change, nil
 }
 
-// PatchReported merges patch into the reported properties of id and returns
-// their new version, and the change's revision, for Keep. Errors: ErrLimit
-// (wrapped), ErrDeviceNotFound, ErrModuleNotFound; after them nothing has changed.
+// PatchReported merges patch into the reported properties of id. It returns their new
+// version, and the revision of the change for Keep. Errors: ErrLimit (wrapped),
+// ErrDeviceNotFound, ErrModuleNotFound; after them nothing has changed.
 func (s *Store) PatchReported(id ID, patch Patch) (version, revision int64, err error) {
 	version, identity, err := s.patchReported(id, patch)
 	if err != nil {
 		return 0, 0, err
 	}
-	s.tellDevice(identity)
+	s.notifyDevice(identity)
 	return version, identity.Revision, nil
 }
 
@@ -204,5 +202,5 @@ func (e *entry) twin() Twin {
 }
 
 func (e *entry) etag() string {
-	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(e.updates))) //nolint:gosec // a counter that begins at 1
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(e.updates))) //nolint:gosec // a counter that starts at 1
 }

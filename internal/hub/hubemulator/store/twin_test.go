@@ -11,7 +11,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// nested is an object of so many levels, the section not counted.
+// nested returns an object with this many levels below the section.
 func nested(levels int) string {
 	return strings.Repeat(`{"o":`, levels) + `{"p":1}` + strings.Repeat("}", levels)
 }
@@ -41,7 +41,7 @@ func TestLimits(t *testing.T) {
 		{"key with C0", `{"a\u0001":1}`, false},
 		{"key with C1", `{"a\u0085":1}`, false},
 		{"key to delete with a dot", `{"a.b":null}`, false},
-		{"key of other letters", `{"größe/µ-_\u4e16":1}`, true},
+		{"key with letters that are not ASCII", `{"größe/µ-_\u4e16":1}`, true},
 		{"text of 4 KB", `{"a":"` + strings.Repeat("x", 4096) + `"}`, true},
 		{"longer text", `{"a":"` + strings.Repeat("x", 4097) + `"}`, false},
 		{"largest integer", `{"a":4503599627370495}`, true},
@@ -76,7 +76,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Numbers count 8 bytes, booleans 4, and the limit is on what comes of a merge.
+// Numbers count 8 bytes, booleans 4, and the limit applies to the result of a merge.
 func TestLimits_sizeOfTags(t *testing.T) {
 	s := newStore(t)
 	tags := func(text string) error {
@@ -93,7 +93,7 @@ func TestLimits_sizeOfTags(t *testing.T) {
 	if err := tags(`{"c":123456789,"d":true,"e":null}`); err != nil { // 14 bytes
 		t.Error(err)
 	}
-	// Half of an update that is refused is not done.
+	// A refused update changes nothing, not even its valid part.
 	_, err := s.UpdateTwin(module, store.TwinUpdate{Tags: parse(t, `{"a":null}`), Desired: parse(t, `{"a.b":1}`)}, "")
 	twin, _ := s.Twin(module)
 	if !errors.Is(err, store.ErrLimit) || twin.Tags["a"] == nil {
@@ -135,31 +135,31 @@ func TestMetadata(t *testing.T) {
 	})
 }
 
-func TestUpdateTwin_replaceIsDeliveredWhole(t *testing.T) {
+func TestUpdateTwin_replaceDeliversCompleteSection(t *testing.T) {
 	s := newStore(t)
 	var got []string
 	s.OnDesired(func(p store.DesiredPatch) { got = append(got, marshal(t, p)) })
 	for _, u := range []store.TwinUpdate{
 		{Desired: parse(t, `{"a":1,"b":2}`)},
 		{Desired: parse(t, `{"b":3,"c":null}`), Replace: true},
-		{Tags: parse(t, `{"t":1}`), Replace: true}, // no business of the device's
+		{Tags: parse(t, `{"t":1}`), Replace: true}, // devices do not get tags
 	} {
 		if _, err := s.UpdateTwin(module, u, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got, want := strings.Join(got, " "), `{"$version":2,"a":1,"b":2} {"$version":3,"b":3}`; got != want {
-		t.Errorf("told %s, want %s", got, want)
+		t.Errorf("delivered %s, want %s", got, want)
 	}
 }
 
-// Whoever shows a twin does not show keys by the way.
-func TestTwin_holdsNoKeys(t *testing.T) {
+// A program that prints a twin must not print keys.
+func TestTwin_hasNoKeys(t *testing.T) {
 	twin, err := newStore(t).Twin(module)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if twin.Identity.PrimaryKey != "" || twin.Identity.SecondaryKey != "" {
-		t.Error("the twin holds keys")
+		t.Error("the twin contains keys")
 	}
 }

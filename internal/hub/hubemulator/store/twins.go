@@ -6,11 +6,10 @@ import (
 	"slices"
 )
 
-// Twins yields the twins of all devices, or of all modules, whose ID comes
-// after the one given; the zero ID is before all. They come by device, then by
-// module. No lock is held between two of them: each is as it is when its turn
-// comes, one that was deleted by then is left out, and one that was created
-// meanwhile may be.
+// Twins yields the twins of all devices, or of all modules, whose ID is greater than
+// after; the zero ID is less than all others. They are sorted by device, then by module.
+// No lock is held between two twins: each has its state at the time that it is yielded.
+// A twin that is deleted during the iteration is skipped, and a new one may be.
 func (s *Store) Twins(after ID, modules bool) iter.Seq[Twin] {
 	return func(yield func(Twin) bool) {
 		for _, id := range s.idsAfter(after, modules) {
@@ -22,7 +21,7 @@ func (s *Store) Twins(after ID, modules bool) iter.Seq[Twin] {
 	}
 }
 
-// idsAfter returns the IDs of devices or of modules after one, in order.
+// idsAfter returns the sorted IDs of devices or of modules that are greater than after.
 func (s *Store) idsAfter(after ID, modules bool) []ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()

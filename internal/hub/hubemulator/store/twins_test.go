@@ -26,7 +26,7 @@ func TestTwins_inOrder(t *testing.T) {
 		{"devices", store.ID{}, false, []store.ID{d("A"), d("a"), d("a-"), d("b"), d("c")}},
 		{"modules", store.ID{}, true, []store.ID{m("a", "y"), m("a-", "x"), m("b", "a"), m("b", "z")}},
 		{"devices after one", d("a-"), false, []store.ID{d("b"), d("c")}},
-		{"devices after one that is gone", d("aa"), false, []store.ID{d("b"), d("c")}},
+		{"devices after one that does not exist", d("aa"), false, []store.ID{d("b"), d("c")}},
 		{"modules after one", m("b", "a"), true, []store.ID{m("b", "z")}},
 		{"after the last", d("c"), false, nil},
 	}
@@ -44,7 +44,7 @@ func TestTwins_inOrder(t *testing.T) {
 }
 
 // The store may be used and changed between two twins.
-func TestTwins_whileTheyChange(t *testing.T) {
+func TestTwins_duringChanges(t *testing.T) {
 	s := store.New()
 	for _, name := range []string{"a", "b", "c", "d"} {
 		if _, err := s.Ensure(store.ID{Device: name}); err != nil {
