@@ -1,25 +1,27 @@
-// Package deployment is what a deployment says of the modules of an IoT Edge device,
-// and what several make of one device together. It is pure.
+// Package deployment parses deployments for IoT Edge devices, and merges the deployments
+// that target one device into the desired properties of its modules. It is pure.
 //
-// Known from Microsoft, "Understand IoT Edge automatic deployments" and "Deploy and
-// monitor IoT Edge modules at scale": the form of modulesContent; that one standard
-// deployment applies to a device, the one with the highest priority, of equal ones
-// the newest; that layered ones of a higher priority add to it; that
-// "properties.desired" of a module takes the place of all that deployments of lower
-// priority say of that module, and "properties.desired.<path>" of that part alone;
-// that a module or route of the same name is the higher one's. From
-// Azure/iotedge, "Tracking $edgeAgent's reported properties": Applied is what has
-// been merged into the result, Targeted what has not; from its issue 5299: a layer
-// with an empty $edgeAgent is Targeted there, and Applied at the module.
+// Microsoft, "Understand IoT Edge automatic deployments" and "Deploy and monitor IoT Edge
+// modules at scale", and Azure/iotedge define these rules:
+//   - The form of modulesContent.
+//   - One standard deployment applies to a device: the one with the highest priority,
+//     and the newest of equal ones. Layered deployments with a higher priority add to it.
+//   - "properties.desired" of a module replaces everything that deployments of lower
+//     priority set for that module. "properties.desired.<path>" replaces that part only.
+//   - For a module or route with the same name, the deployment with the higher priority
+//     wins.
+//   - The status Applied means merged into the result; Targeted means not merged
+//     (Azure/iotedge, "Tracking $edgeAgent's reported properties"). A layer with an empty
+//     $edgeAgent is Targeted at $edgeAgent and Applied at the module (issue 5299 there).
 //
-// Decided here, because no page says it:
-//   - A deployment is standard if $edgeAgent has "properties.desired", else it is
-//     layered. It must name $edgeAgent; a layer's must not name systemModules.
-//   - What is written at a path takes the place of what was there, all of it. Within
-//     one deployment shorter paths come first. null takes away what is there.
-//   - A deployment is Applied at a module if something that it says of it was not
-//     overwritten by another. Deployments that come to nothing for want of a standard
-//     one, or because their priority is not above its, are Targeted.
+// These rules are our decisions, because no page defines them:
+//   - A deployment is standard if $edgeAgent has "properties.desired"; otherwise it is
+//     layered. It must have $edgeAgent. A layer must not set systemModules.
+//   - A value replaces everything at its path. Within one deployment, shorter paths are
+//     written first. null deletes the value at its path.
+//   - A deployment is Applied at a module if another one does not overwrite all its
+//     values there. A layer is Targeted if there is no standard deployment, or if the
+//     standard deployment has the same or a higher priority.
 //
 // Package manifest of the operator's tools merges layers by the same rules a second
 // time, on purpose: its tests compare the results of both. Do not share code between
@@ -44,25 +46,25 @@ const (
 	desired   = "properties.desired"
 )
 
-// ErrContent says that modulesContent is not of the form IoT Hub takes, and where; its
-// text is fit for the caller.
+// ErrContent reports a modulesContent that IoT Hub does not accept. It is wrapped with the
+// place; its text may be shown to the client.
 var ErrContent = errors.New("the content provided for configuration is invalid")
 
-// Content is a modulesContent that was understood. It does not change.
+// Content is a parsed modulesContent. It is immutable.
 type Content struct {
 	modules  map[string][]assignment
 	standard bool
 }
 
-// assignment writes value at a path below a module's desired properties; an empty path
-// is all of them.
+// assignment writes value at a path in a module's desired properties. An empty path means
+// all of them. value has no null members.
 type assignment struct {
 	path  []string
 	value any
 }
 
-// Parse reads a modulesContent: {"module": {"properties.desired...": value}}. The
-// error is ErrContent, wrapped.
+// Parse parses a modulesContent: {"module": {"properties.desired...": value}}. The error
+// is ErrContent, wrapped.
 func Parse(modulesContent []byte) (*Content, error) {
 	modules, err := decode(modulesContent)
 	if err != nil {
@@ -123,19 +125,19 @@ func parseAssignment(key string, value any) (assignment, error) {
 	return assignment{path: path, value: value}, nil
 }
 
-// Standard says whether the content is that of a standard deployment; else it is a
-// layer's.
+// Standard reports whether the content belongs to a standard deployment and not to a
+// layer.
 func (c *Content) Standard() bool {
 	return c.standard
 }
 
-// Modules returns the modules that it says something of, sorted.
+// Modules returns the modules that the content names, sorted.
 func (c *Content) Modules() []string {
 	return slices.Sorted(maps.Keys(c.modules))
 }
 
-// Overlay returns what the content makes of the desired properties of one module. It
-// does not change have.
+// Overlay returns the desired properties of one module after the content is applied to
+// have. It does not change have.
 func (c *Content) Overlay(module string, have map[string]any) map[string]any {
 	result := jsonvalue.CloneObject(have)
 	for _, a := range c.modules[module] {
@@ -144,17 +146,17 @@ func (c *Content) Overlay(module string, have map[string]any) map[string]any {
 	return result
 }
 
-// write returns object with the value written.
+// write writes the value into object and returns the result.
 func (a assignment) write(object map[string]any) map[string]any {
 	value := jsonvalue.Clone(a.value)
 	if len(a.path) == 0 {
 		return value.(map[string]any) //nolint:forcetypeassert // checked by parseAssignment
 	}
-	jsonvalue.Set(object, a.path, value) // replaces what is not an object on the path
+	jsonvalue.Set(object, a.path, value) // replaces a value on the path that is not an object
 	return object
 }
 
-// dropNulls deletes the members of a value that are null: a twin has none.
+// dropNulls deletes the null members of a value, because twins have none.
 func dropNulls(value any) {
 	switch value := value.(type) {
 	case map[string]any:
@@ -171,7 +173,7 @@ func dropNulls(value any) {
 	}
 }
 
-// RunBy returns the modules that $edgeAgent's desired properties name, sorted.
+// RunBy returns the modules that the desired properties of $edgeAgent list, sorted.
 func RunBy(edgeAgent map[string]any) []string {
 	modules, _ := edgeAgent["modules"].(map[string]any)
 	return slices.Sorted(maps.Keys(modules))

@@ -27,7 +27,7 @@ func parse(t *testing.T, text string) *deployment.Content {
 	return c
 }
 
-// layer names one deployment of a test; it was created in the order of the test.
+// layer is one deployment of a test. Later ones of a list are newer.
 type layer struct {
 	id       string
 	priority int
@@ -54,72 +54,78 @@ func marshal(t *testing.T, v any) string {
 	return string(b)
 }
 
+// moduleOfBase has the desired properties of module m in base.
+const moduleOfBase = `{"a":1,"cameras":{"front":{"host":"10.0.0.1","port":554}}}`
+
+// on returns a layer that has these settings for module m.
+func on(settings string) string { return `{"$edgeAgent":{},"m":{` + settings + `}}` }
+
+// mergeTests have layers above base, which has priority 10.
+var mergeTests = []struct {
+	name   string
+	layers []layer
+	module string // the module with the properties of want
+	want   string
+}{
+	{"base alone", nil, "m", moduleOfBase},
+	{
+		"a layer adds a part",
+		[]layer{{"l", 20, on(`"properties.desired.cameras.back":{"host":"10.0.0.2"}`)}},
+		"m", `{"a":1,"cameras":{"back":{"host":"10.0.0.2"},"front":{"host":"10.0.0.1","port":554}}}`,
+	},
+	{
+		"a value replaces everything at its path",
+		[]layer{{"l", 20, on(`"properties.desired.cameras.front":{"host":"x"}`)}},
+		"m", `{"a":1,"cameras":{"front":{"host":"x"}}}`,
+	},
+	{
+		"a leaf",
+		[]layer{{"l", 20, on(`"properties.desired.cameras.front.port":8554`)}},
+		"m", `{"a":1,"cameras":{"front":{"host":"10.0.0.1","port":8554}}}`,
+	},
+	{"properties.desired replaces all properties", []layer{{"l", 20, on(`"properties.desired":{"b":2}`)}}, "m", `{"b":2}`},
+	{
+		"the higher layer wins",
+		[]layer{{"h", 30, on(`"properties.desired.a":3`)}, {"l", 20, on(`"properties.desired.a":2`)}},
+		"m", `{"a":3,"cameras":{"front":{"host":"10.0.0.1","port":554}}}`,
+	},
+	{"of equal priorities the newer wins", []layer{{"z", 20, on(`"properties.desired":{"a":3}`)}, {"b", 20, on(`"properties.desired":{"a":2}`)}}, "m", `{"a":2}`},
+	{"a layer must have a higher priority than the base", []layer{{"l", 10, on(`"properties.desired.a":2`)}}, "m", moduleOfBase},
+	{"the higher base wins, and layers below it are ignored", []layer{
+		{"l", 15, on(`"properties.desired.a":2`)}, {"b2", 20, `{"$edgeAgent":{"properties.desired":{}},"m":{"properties.desired":{"a":9}}}`},
+	}, "m", `{"a":9}`},
+	{"null deletes", []layer{{"l", 20, on(`"properties.desired.cameras":null`)}}, "m", `{"a":1}`},
+	{"null in a value is dropped", []layer{{"l", 20, on(`"properties.desired.cameras":{"x":null,"y":{"z":null}}`)}}, "m", `{"a":1,"cameras":{"y":{}}}`},
+	{"null of a missing value", []layer{{"l", 20, on(`"properties.desired.x.y":null`)}}, "m", moduleOfBase},
+	{
+		"a path through a value that is not an object",
+		[]layer{{"l", 20, on(`"properties.desired.a.b":2`)}},
+		"m", `{"a":{"b":2},"cameras":{"front":{"host":"10.0.0.1","port":554}}}`,
+	},
+	{
+		"shorter paths of one layer first",
+		[]layer{{"l", 20, on(`"properties.desired.cameras.x.y":1,"properties.desired.cameras":{"x":{"z":2}},"properties.desired.cameras.x":{"w":3}`)}},
+		"m", `{"a":1,"cameras":{"x":{"w":3,"y":1}}}`,
+	},
+	{
+		"a new module",
+		[]layer{{"l", 20, `{"$edgeAgent":{"properties.desired.modules.o":{"image":"o:1"}},"o":{"properties.desired.b":[1,{"c":1.50}]}}`}},
+		"o", `{"b":[1,{"c":1.50}]}`,
+	},
+	{
+		"for the same module the higher priority wins",
+		[]layer{{"l", 20, `{"$edgeAgent":{"properties.desired.modules.m":{"image":"m:2"}}}`}},
+		"$edgeAgent", `{"modules":{"m":{"image":"m:2"},"n":{"image":"n:1"}},"schemaVersion":"1.1"}`,
+	},
+	{
+		"a route",
+		[]layer{{"l", 20, `{"$edgeAgent":{},"$edgeHub":{"properties.desired.routes.r":"new"}}`}},
+		"$edgeHub", `{"routes":{"r":"new"}}`,
+	},
+}
+
 func TestMerge_desired(t *testing.T) {
-	const module = `{"a":1,"cameras":{"front":{"host":"10.0.0.1","port":554}}}`
-	on := func(settings string) string { return `{"$edgeAgent":{},"m":{` + settings + `}}` }
-	tests := []struct {
-		name   string
-		layers []layer
-		module string // whose desired properties want has
-		want   string
-	}{
-		{"base alone", nil, "m", module},
-		{
-			"a layer adds a part",
-			[]layer{{"l", 20, on(`"properties.desired.cameras.back":{"host":"10.0.0.2"}`)}},
-			"m", `{"a":1,"cameras":{"back":{"host":"10.0.0.2"},"front":{"host":"10.0.0.1","port":554}}}`,
-		},
-		{
-			"what is written at a path takes the place of all that was there",
-			[]layer{{"l", 20, on(`"properties.desired.cameras.front":{"host":"x"}`)}},
-			"m", `{"a":1,"cameras":{"front":{"host":"x"}}}`,
-		},
-		{
-			"a leaf",
-			[]layer{{"l", 20, on(`"properties.desired.cameras.front.port":8554`)}},
-			"m", `{"a":1,"cameras":{"front":{"host":"10.0.0.1","port":8554}}}`,
-		},
-		{"the whole takes the place of the whole", []layer{{"l", 20, on(`"properties.desired":{"b":2}`)}}, "m", `{"b":2}`},
-		{
-			"the higher layer wins",
-			[]layer{{"h", 30, on(`"properties.desired.a":3`)}, {"l", 20, on(`"properties.desired.a":2`)}},
-			"m", `{"a":3,"cameras":{"front":{"host":"10.0.0.1","port":554}}}`,
-		},
-		{"of equal ones the newer wins", []layer{{"z", 20, on(`"properties.desired":{"a":3}`)}, {"b", 20, on(`"properties.desired":{"a":2}`)}}, "m", `{"a":2}`},
-		{"a layer must be above the base", []layer{{"l", 10, on(`"properties.desired.a":2`)}}, "m", module},
-		{"the higher base wins, and layers between them come to nothing", []layer{
-			{"l", 15, on(`"properties.desired.a":2`)}, {"b2", 20, `{"$edgeAgent":{"properties.desired":{}},"m":{"properties.desired":{"a":9}}}`},
-		}, "m", `{"a":9}`},
-		{"null takes away", []layer{{"l", 20, on(`"properties.desired.cameras":null`)}}, "m", `{"a":1}`},
-		{"null within a value is not there", []layer{{"l", 20, on(`"properties.desired.cameras":{"x":null,"y":{"z":null}}`)}}, "m", `{"a":1,"cameras":{"y":{}}}`},
-		{"null of what is not there", []layer{{"l", 20, on(`"properties.desired.x.y":null`)}}, "m", module},
-		{
-			"a path through what is no object",
-			[]layer{{"l", 20, on(`"properties.desired.a.b":2`)}},
-			"m", `{"a":{"b":2},"cameras":{"front":{"host":"10.0.0.1","port":554}}}`,
-		},
-		{
-			"shorter paths of one layer first",
-			[]layer{{"l", 20, on(`"properties.desired.cameras.x.y":1,"properties.desired.cameras":{"x":{"z":2}},"properties.desired.cameras.x":{"w":3}`)}},
-			"m", `{"a":1,"cameras":{"x":{"w":3,"y":1}}}`,
-		},
-		{
-			"a module of its own",
-			[]layer{{"l", 20, `{"$edgeAgent":{"properties.desired.modules.o":{"image":"o:1"}},"o":{"properties.desired.b":[1,{"c":1.50}]}}`}},
-			"o", `{"b":[1,{"c":1.50}]}`,
-		},
-		{
-			"a module of the same name is the higher one's",
-			[]layer{{"l", 20, `{"$edgeAgent":{"properties.desired.modules.m":{"image":"m:2"}}}`}},
-			"$edgeAgent", `{"modules":{"m":{"image":"m:2"},"n":{"image":"n:1"}},"schemaVersion":"1.1"}`,
-		},
-		{
-			"a route",
-			[]layer{{"l", 20, `{"$edgeAgent":{},"$edgeHub":{"properties.desired.routes.r":"new"}}`}},
-			"$edgeHub", `{"routes":{"r":"new"}}`,
-		},
-	}
-	for _, tt := range tests {
+	for _, tt := range mergeTests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := merge(t, append([]layer{{"base", 10, base}}, tt.layers...)...)
 			if got := marshal(t, p.Desired[tt.module]); got != tt.want {
@@ -141,7 +147,7 @@ func TestMerge_statuses(t *testing.T) {
 	want := map[string]map[string]string{
 		"$edgeAgent": {"base": "Applied", "old-base": "Targeted", "below": "Targeted", "twin-only": "Targeted", "overwritten": "Targeted", "above": "Applied"},
 		"$edgeHub":   {"base": "Applied", "old-base": "Targeted"},
-		// No layer writes over all that the base says.
+		// No layer overwrites all values of the base.
 		"m": {"base": "Applied", "old-base": "Targeted", "twin-only": "Applied", "overwritten": "Targeted", "above": "Applied"},
 	}
 	if d := cmp.Diff(want, p.Statuses); d != "" {
@@ -151,15 +157,15 @@ func TestMerge_statuses(t *testing.T) {
 
 func TestMerge_withoutBase(t *testing.T) {
 	if p := merge(t); p.Desired != nil || len(p.Statuses) != 0 {
-		t.Errorf("of nothing came %+v", p)
+		t.Errorf("without deployments: %+v", p)
 	}
 	p := merge(t, layer{"l", 20, `{"$edgeAgent":{"properties.desired.modules.o":{}}}`})
 	if p.Desired != nil || p.Statuses["$edgeAgent"]["l"] != deployment.Targeted {
-		t.Errorf("of a layer alone came %+v", p)
+		t.Errorf("layer without a base: %+v", p)
 	}
 }
 
-// What one device makes of a content is not another's.
+// Plans of different devices share no memory with the content.
 func TestMerge_sharesNothing(t *testing.T) {
 	c := parse(t, base)
 	list := []deployment.Deployment{{ID: "b", Content: c}}
@@ -167,7 +173,7 @@ func TestMerge_sharesNothing(t *testing.T) {
 	cameras, _ := first.Desired["m"]["cameras"].(map[string]any)
 	clear(cameras)
 	if second := deployment.Merge(list); !strings.Contains(marshal(t, second.Desired["m"]), "10.0.0.1") {
-		t.Errorf("became %s", marshal(t, second.Desired["m"]))
+		t.Errorf("the second plan has %s", marshal(t, second.Desired["m"]))
 	}
 }
 
@@ -201,6 +207,6 @@ func TestRunBy(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	if got := deployment.RunBy(nil); len(got) != 0 {
-		t.Errorf("of nothing: %v", got)
+		t.Errorf("without properties: %v", got)
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Statuses of a deployment at a module, as twins have them.
+// Statuses of a deployment at a module, with the values that twins have.
 const (
 	Applied  = "Applied"
 	Targeted = "Targeted"
 )
 
-// Deployment is one that targets a device.
+// Deployment is a deployment that targets a device.
 type Deployment struct {
 	ID       string
 	Priority int
@@ -20,25 +20,27 @@ type Deployment struct {
 	Content  *Content
 }
 
-// Plan is what deployments make of one device.
+// Plan is the result of all deployments for one device.
 type Plan struct {
-	// Desired are all desired properties of the modules that they say something of;
-	// nil if there is no standard deployment, and so nothing to do.
+	// Desired has the complete desired properties of each module that the deployments
+	// name. It is nil if there is no standard deployment, and so nothing to do.
 	Desired map[string]map[string]any
-	// Statuses of the deployments, by module and by id. All are told at $edgeAgent.
+	// Statuses are the statuses of the deployments, by module and by id. $edgeAgent has
+	// the statuses of all of them.
 	Statuses map[string]map[string]string
 }
 
-// Merge returns the plan of all deployments that target one device, in any order.
+// Merge returns the plan for one device. targeting has all deployments that target the
+// device, in any order.
 func Merge(targeting []Deployment) Plan {
-	rising := slices.SortedFunc(slices.Values(targeting), func(a, b Deployment) int {
+	ascending := slices.SortedFunc(slices.Values(targeting), func(a, b Deployment) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})
 	p := Plan{Statuses: make(map[string]map[string]string)}
-	for _, d := range rising {
+	for _, d := range ascending {
 		p.target(d)
 	}
-	applied := inForce(rising)
+	applied := inForce(ascending)
 	if len(applied) == 0 {
 		return p
 	}
@@ -46,7 +48,7 @@ func Merge(targeting []Deployment) Plan {
 	for i, d := range applied {
 		for _, module := range d.Content.Modules() {
 			p.Desired[module] = d.Content.Overlay(module, p.Desired[module])
-			if d.shows(module, applied[i+1:]) {
+			if d.isVisible(module, applied[i+1:]) {
 				p.Statuses[module][d.ID] = Applied
 			}
 		}
@@ -64,13 +66,13 @@ func (p Plan) target(d Deployment) {
 }
 
 // inForce returns the standard deployment that applies and the layers above it.
-func inForce(rising []Deployment) []Deployment {
-	for i, d := range slices.Backward(rising) {
+func inForce(ascending []Deployment) []Deployment {
+	for i, d := range slices.Backward(ascending) {
 		if !d.Content.Standard() {
 			continue
 		}
 		applied := []Deployment{d}
-		for _, layer := range rising[i+1:] {
+		for _, layer := range ascending[i+1:] {
 			if layer.Priority > d.Priority {
 				applied = append(applied, layer)
 			}
@@ -80,17 +82,17 @@ func inForce(rising []Deployment) []Deployment {
 	return nil
 }
 
-// shows says whether something that d says of a module is in the result, with the
-// deployments above it.
-func (d Deployment) shows(module string, above []Deployment) bool {
+// isVisible reports whether at least one value that d sets for a module is not
+// overwritten by the deployments above it.
+func (d Deployment) isVisible(module string, above []Deployment) bool {
 	return slices.ContainsFunc(d.Content.modules[module], func(a assignment) bool {
 		return !slices.ContainsFunc(above, func(other Deployment) bool {
-			return slices.ContainsFunc(other.Content.modules[module], a.isBelow)
+			return slices.ContainsFunc(other.Content.modules[module], a.isOverwrittenBy)
 		})
 	})
 }
 
-// isBelow says whether b is written over all of a.
-func (a assignment) isBelow(b assignment) bool {
+// isOverwrittenBy reports whether b overwrites all of a.
+func (a assignment) isOverwrittenBy(b assignment) bool {
 	return len(b.path) <= len(a.path) && slices.Equal(a.path[:len(b.path)], b.path)
 }
