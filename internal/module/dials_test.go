@@ -111,6 +111,6 @@ func TestTunnelOpen_deliveredTwice(t *testing.T) {
 	if status, body := s.Invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 200 || body != "{}" {
 		t.Fatalf("%d %s", status, body)
 	}
-	s.log.Await(t, `"status":200,"message":"method answer nobody waits for dropped"`, 1) // the second one
+	s.log.Await(t, `"status":200,"message":"method answer without a pending call dropped"`, 1) // the second one
 	openedOnce(t, r, accepted)
 }

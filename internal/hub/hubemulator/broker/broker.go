@@ -1,31 +1,29 @@
-// Package broker is the device side of the hub: MQTT 3.1.1 as IoT Hub and
-// IoT Edge's edge hub speak it, on top of mochi-mqtt.
+// Package broker is the device side of the hub: MQTT 3.1.1 in the dialect of IoT Hub and
+// of IoT Edge's edge hub, on top of mochi-mqtt.
 //
-// It is a broker by name only. All clients use the same $iothub topics, so
-// nothing is ever routed from one client to another: requests are answered by
-// the package, and the service side reaches a client by Broker.Invoke and by
-// desired patches put into the store. Topics, user names and status codes
-// follow Microsoft, "Communicate with an IoT hub using the MQTT protocol".
+// It never routes a message from one client to another, because all clients use the same
+// $iothub topics. The package answers the requests of clients. The service side reaches a
+// client by Broker.Invoke and by desired patches in the store. Topics, user names and
+// status codes follow Microsoft, "Communicate with an IoT hub using the MQTT protocol".
 //
-// Devices and modules log in by token or by X.509 certificate, whichever the
-// registry has for them; x509.go says what a certificate has to be, and from
-// where that is known. Revocation is not looked at, as at IoT Hub.
+// Devices and modules authenticate by token or by X.509 certificate, as the registry
+// requires. x509.go has the rules for certificates and their sources. Revocation is not
+// checked, as in IoT Hub.
 //
-// A session is what a client is subscribed to, no more: Microsoft's device SDKs
-// connect with clean=0, subscribe once, and rely on it after every reconnect.
-// The store keeps it, over restarts too. What a client is told (session
-// present, SUBACK, the answer to a reported patch) is kept first.
+// A session consists of the subscriptions of a client. Microsoft's device SDKs connect
+// with clean=0, subscribe once, and expect the subscriptions after every reconnect. The
+// store keeps sessions, also across restarts. The broker confirms nothing to a client
+// (session present, SUBACK, the answer to a reported patch) before it is kept.
 //
-// On demand of a test (package faults) logins and subscriptions are refused,
-// connections cut, answers to twin requests delayed, held or made errors, and
-// method calls lost. Limits on rates (package throttle) are off unless asked
-// for: a twin request above them is answered with 429, a connection closed.
+// Faults (package faults) refuse logins and subscriptions, cut connections, delay, hold
+// or fail twin requests, and drop method calls. Rate limits (package throttle) are off by
+// default. A twin request above them is answered with 429; a connection is closed.
 //
-// Not emulated (yet):
-//   - messages for a client that is away: it is sent nothing when it is back;
-//   - cloud to device messages, and routes to module inputs: a client may
-//     subscribe to them, but nothing comes;
-//   - wills (dropped), routes for telemetry: it is kept for inspection, no more.
+// Not emulated:
+//   - messages for a disconnected client: it does not get them when it reconnects;
+//   - cloud-to-device messages, and routes to module inputs: a client may subscribe to
+//     them, but gets none;
+//   - wills, which are dropped, and routes for telemetry, which is only stored.
 package broker
 
 import (
@@ -48,21 +46,20 @@ import (
 )
 
 const (
-	// maxPacket is the size of the largest packet taken from a client, in
-	// bytes (Azure/iotedge, edgehub-api.md: 256 KB).
+	// maxPacket is the largest packet accepted from a client, in bytes (Azure/iotedge,
+	// edgehub-api.md: 256 KB).
 	maxPacket = 256 * 1024
-	// connectWithin is how long a client may take for the TLS handshake and
-	// CONNECT (Azure/iotedge, appsettings_hub.json: ConnectArrivalTimeout).
-	connectWithin = time.Minute
-	// maxKeepAlive is the longest keep-alive, in seconds: whatever a client
-	// asks for, it is cut after 1767 s of silence, 1.5 times this (Microsoft,
-	// "Communicate with an IoT hub using the MQTT protocol", section "Default
-	// keep-alive timeout").
+	// defaultLoginTimeout limits the time for the TLS handshake and CONNECT
+	// (Azure/iotedge, appsettings_hub.json: ConnectArrivalTimeout).
+	defaultLoginTimeout = time.Minute
+	// maxKeepAlive is the longest keep-alive, in seconds. A client is cut after 1767 s of
+	// silence, 1.5 times this, even if it asks for more (Microsoft, "Communicate with an
+	// IoT hub using the MQTT protocol", section "Default keep-alive timeout").
 	maxKeepAlive = 1178
-	// maxQoS is granted to who subscribes at a higher one; who publishes at a
-	// higher one is cut off, as by IoT Hub.
+	// maxQoS is granted to a subscription with a higher QoS. A publish with a higher QoS
+	// cuts the connection, as in IoT Hub.
 	maxQoS = 1
-	// protocolVersion is the only one spoken: MQTT 3.1.1.
+	// protocolVersion is the only supported version, MQTT 3.1.1.
 	protocolVersion = 4
 )
 
@@ -71,81 +68,80 @@ var ErrClosed = errors.New("broker is closed")
 
 // Options are what a Broker needs.
 type Options struct {
-	// Store holds the identities that may connect. The broker registers as
-	// the observer of its desired patches. Required.
+	// Store holds the identities that may connect. The broker registers as the observer
+	// of its desired patches. Required.
 	Store *store.Store
-	// HostName is the hub's name; user names must begin with it and tokens
-	// may be made for it. Required.
+	// HostName is the hub's name. User names must begin with it, and tokens for it are
+	// valid. Required.
 	HostName string
-	// GatewayName is a second name tokens may be made for; may be empty.
+	// GatewayName is a second host name for which tokens are valid. Optional.
 	GatewayName string
-	// ClientCAs are the authorities whose certificates identities of type
-	// certificateAuthority may log in with; none if nil.
+	// ClientCAs are the authorities that sign the certificates of identities of type
+	// certificateAuthority; none if nil.
 	ClientCAs *x509.CertPool
-	// Telemetry gets what clients send to the cloud. May be nil.
+	// Telemetry gets the messages that clients send to the cloud. Optional.
 	Telemetry *telemetry.Log
-	// Faults are what shall go wrong; nothing if nil.
+	// Faults are the faults to inject; none if nil.
 	Faults *faults.Set
-	// Throttle limits how often clients may connect and ask for their twins;
-	// nil is no limits.
+	// Throttle limits the rates of connections and twin requests; no limits if nil.
 	Throttle *throttle.Limits
-	// Log gets logins, refused logins with the reason, and lost connections.
-	// Never a token or a payload.
+	// Log gets logins, refused logins with the reason, and lost connections. It never
+	// gets a token or a payload.
 	Log zerolog.Logger
 }
 
 // Broker serves MQTT clients. All methods are safe for concurrent use.
 type Broker struct {
-	store       *store.Store
-	hostName    string
-	gatewayName string
-	clientCAs   *x509.CertPool
-	telemetry   *telemetry.Log
-	log         zerolog.Logger
-	faults      *faults.Set
-	throttle    *throttle.Limits
-	loginWithin time.Duration
+	store        *store.Store
+	hostName     string
+	gatewayName  string
+	clientCAs    *x509.CertPool
+	telemetry    *telemetry.Log
+	log          zerolog.Logger
+	faults       *faults.Set
+	throttle     *throttle.Limits
+	loginTimeout time.Duration
 
 	server *mqtt.Server
 	calls  *calls
 	done   chan struct{} // closed by Close
 	wg     sync.WaitGroup
 
-	// Never held while writing to a client.
+	// mu is never held during a write to a client.
 	mu       sync.Mutex
 	closed   bool
 	serving  map[net.Listener]struct{}
-	conns    map[net.Conn]*session // nil session until the login succeeded
+	conns    map[net.Conn]*session // the session is nil before a successful login
 	sessions map[store.ID]*session
-	changed  chan struct{} // closed and replaced when a client comes, goes or subscribes
+	changed  chan struct{} // closed and replaced when a client connects, disconnects or subscribes
 }
 
-// New returns a broker that serves nobody yet; see Serve. Close it even if
-// Serve was never called.
+// New returns a broker without a listener; see Serve. The caller must call Close, even if
+// it never calls Serve.
 func New(o Options) (*Broker, error) {
 	if o.Faults == nil {
 		o.Faults = faults.New()
 	}
 	b := &Broker{
-		store:       o.Store,
-		hostName:    o.HostName,
-		gatewayName: o.GatewayName,
-		clientCAs:   cmp.Or(o.ClientCAs, x509.NewCertPool()), // nil would be the machine's own
-		telemetry:   cmp.Or(o.Telemetry, &telemetry.Log{}),
-		log:         o.Log,
-		faults:      o.Faults,
-		throttle:    o.Throttle,
-		loginWithin: connectWithin,
-		calls:       newCalls(),
-		done:        make(chan struct{}),
-		serving:     make(map[net.Listener]struct{}),
-		conns:       make(map[net.Conn]*session),
-		sessions:    make(map[store.ID]*session),
-		changed:     make(chan struct{}),
+		store:        o.Store,
+		hostName:     o.HostName,
+		gatewayName:  o.GatewayName,
+		clientCAs:    cmp.Or(o.ClientCAs, x509.NewCertPool()), // nil would mean the roots of the machine
+		telemetry:    cmp.Or(o.Telemetry, &telemetry.Log{}),
+		log:          o.Log,
+		faults:       o.Faults,
+		throttle:     o.Throttle,
+		loginTimeout: defaultLoginTimeout,
+		calls:        newCalls(),
+		done:         make(chan struct{}),
+		serving:      make(map[net.Listener]struct{}),
+		conns:        make(map[net.Conn]*session),
+		sessions:     make(map[store.ID]*session),
+		changed:      make(chan struct{}),
 	}
 	b.server = mqtt.New(&mqtt.Options{
 		Capabilities: capabilities(),
-		// Its warnings print whole packets, and payloads hold secrets.
+		// Its warnings print whole packets, whose payloads may contain secrets.
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err := b.server.AddHook(&hook{broker: b}, nil); err != nil {
@@ -162,24 +158,22 @@ func capabilities() *mqtt.Capabilities {
 	c.MinimumProtocolVersion = protocolVersion
 	c.RetainAvailable = 0
 	c.SharedSubAvailable = 0
-	// mochi-mqtt's own queue is not used, see session; do not pay for it.
+	// Sessions have their own queue, so the queue of mochi-mqtt can be small.
 	c.MaximumClientWritesPending = 1
 	return c
 }
 
-// Drop cuts the connection of id as a broken network would: without an MQTT
-// DISCONNECT. It does nothing if id is not connected. The client may come
-// back at once, if its login still holds. To be called after an identity was
-// deleted or disabled.
+// Drop cuts the connection of id without an MQTT DISCONNECT, like a broken network. It
+// does nothing if id is not connected. The client may reconnect at once if its
+// credentials are still valid. Call Drop after an identity is deleted or disabled.
 func (b *Broker) Drop(id store.ID) {
 	if s := b.session(id); s != nil {
 		s.kill()
 	}
 }
 
-// Close cuts all connections, ends pending calls with ErrClosed, and returns
-// when every goroutine of the broker has ended. It always returns nil; a
-// second call does nothing.
+// Close cuts all connections, ends pending calls with ErrClosed, and returns when every
+// goroutine of the broker has ended. It always returns nil. A second call does nothing.
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	if !b.closed {

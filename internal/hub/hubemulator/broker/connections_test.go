@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// mustInvoke calls a method of id and waits for the client if need be.
+// mustInvoke calls a method of id. It waits until the client has connected.
 func mustInvoke(t *testing.T, e *env, id store.ID) {
 	t.Helper()
 	call := broker.Call{
@@ -60,7 +61,7 @@ func TestTakeOver(t *testing.T) {
 
 func TestDrop_thenReconnect(t *testing.T) {
 	e := start(t)
-	e.broker.Drop(module) // nobody there
+	e.broker.Drop(module) // not connected
 	o := e.options(t, module).SetAutoReconnect(true).SetMaxReconnectInterval(10 * time.Millisecond)
 	lost := lossOf(o)
 	o.SetOnConnectHandler(func(c paho.Client) {
@@ -79,7 +80,7 @@ func TestDrop_thenReconnect(t *testing.T) {
 func TestDrop_atOnce(t *testing.T) {
 	e := start(t)
 	call := broker.Call{Method: "m", ResponseTimeout: time.Millisecond}
-	for range 20 { // a race, if there is one
+	for range 20 { // makes a race more likely
 		subscribe(t, connect(t, e.options(t, module)), "$iothub/methods/POST/#")
 		e.broker.Drop(module)
 		if _, _, err := e.broker.Invoke(t.Context(), module, call); !errors.Is(err, broker.ErrNotConnected) {
@@ -91,7 +92,7 @@ func TestDrop_atOnce(t *testing.T) {
 	}
 }
 
-func TestPublish_nothingAfterTheCut(t *testing.T) {
+func TestPublish_ignoredAfterCut(t *testing.T) {
 	e := start(t)
 	conn := dial(t, e)
 	logIn(t, e, conn, func(*packets.ConnectPacket) {})
@@ -119,7 +120,7 @@ func TestPublish_nothingAfterTheCut(t *testing.T) {
 	}
 }
 
-func TestPublish_whatCutsTheConnection(t *testing.T) {
+func TestPublish_cutsConnection(t *testing.T) {
 	const own = "devices/d1/modules/m1/messages/events/"
 	tests := []struct {
 		topic string
@@ -144,20 +145,20 @@ func TestPublish_whatCutsTheConnection(t *testing.T) {
 			next(t, lost)
 			log := e.log.String()
 			if strings.Contains(log, "secret payload") {
-				t.Error("the log holds the payload")
+				t.Error("the log contains the payload")
 			}
 			if strings.Count(log, tt.log) != 1 {
-				t.Errorf("the log does not say %q, or too often:\n%s", tt.log, log)
+				t.Errorf("the log does not contain %q once:\n%s", tt.log, log)
 			}
 			if list := e.sent.List(); len(list) != 0 {
-				t.Errorf("kept as telemetry: %v", list)
+				t.Errorf("stored as telemetry: %v", list)
 			}
 		})
 	}
 }
 
-// Nothing one client says reaches another, its will included.
-func TestNothingIsRouted(t *testing.T) {
+// No message of a client reaches another client, not even its will.
+func TestPublish_isNotRouted(t *testing.T) {
 	const topic = "$iothub/twin/PATCH/properties/desired/?$version=99"
 	e := start(t)
 	victim := connect(t, e.options(t, other))
@@ -172,7 +173,7 @@ func TestNothingIsRouted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var err error
-	for !errors.Is(err, broker.ErrNotConnected) { // until it is gone, will and all
+	for !errors.Is(err, broker.ErrNotConnected) { // until the broker has handled the end and the will
 		_, _, err = e.broker.Invoke(t.Context(), module, broker.Call{Method: "m", ResponseTimeout: time.Millisecond})
 	}
 
@@ -187,7 +188,7 @@ func TestClose_withClients(t *testing.T) {
 	for _, id := range []store.ID{module, other, device} {
 		connect(t, e.options(t, id))
 	}
-	// One that says nothing, and one that has not even begun TLS.
+	// One client is silent after TLS, the other one does not start TLS.
 	dial(t, e)
 	silent, err := net.Dial("tcp", e.addr)
 	if err != nil {
@@ -197,9 +198,9 @@ func TestClose_withClients(t *testing.T) {
 	e.close(t)
 }
 
-// A client that has stopped reading holds up neither the writer of its twin,
-// nor another client, nor Close.
-func TestClient_thatDoesNotRead(t *testing.T) {
+// A client that does not read blocks neither writers of its twin, nor other clients, nor
+// Close.
+func TestSlowClient_blocksNothing(t *testing.T) {
 	e := start(t)
 	logIn(t, e, dial(t, e), func(*packets.ConnectPacket) {})
 	answerMethods(t, connect(t, e.options(t, other)), echo(200))
@@ -211,13 +212,13 @@ func TestClient_thatDoesNotRead(t *testing.T) {
 	e.close(t)
 }
 
-// Nor does it cost memory without end: neither by many messages nor by large ones.
-func TestClient_thatNeverReadsIsCut(t *testing.T) {
+// The queue for a client that does not read is limited in messages and in bytes.
+func TestSlowClient_isCut(t *testing.T) {
 	large := json.RawMessage(`"` + strings.Repeat("x", 120*1024) + `"`)
 	tests := []struct {
 		name  string
 		send  func(e *env)
-		times int // more than the queue and the sockets' buffers hold
+		times int // more than the queue and the buffers of the sockets can hold
 	}{
 		{"many", func(e *env) { patch(t, e, module, `{"a":"`+strings.Repeat("x", 4*1024)+`"}`) }, 8000},
 		{"large", func(e *env) { _, _, _ = e.broker.Invoke(t.Context(), module, broker.Call{Method: "m", Payload: large}) }, 1000},
@@ -233,14 +234,14 @@ func TestClient_thatNeverReadsIsCut(t *testing.T) {
 				t.Errorf("got %v, want %v", err, broker.ErrNotConnected)
 			}
 			if log := e.log.String(); !strings.Contains(log, "client does not read") {
-				t.Errorf("log does not say why:\n%s", log)
+				t.Errorf("the log has no reason:\n%s", log)
 			}
 		})
 	}
 }
 
-// logIn makes conn the connection of module, subscribed to desired patches
-// and methods. set may change the CONNECT before it is sent.
+// logIn logs module in on conn, and subscribes to desired patches and methods. set may
+// change the CONNECT before it is sent.
 func logIn(t *testing.T, e *env, conn net.Conn, set func(*packets.ConnectPacket)) {
 	t.Helper()
 	c := connectPacket(t, e, module, true)
@@ -275,14 +276,14 @@ func TestServe_afterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := e.broker.Serve(ln); err == nil {
-		t.Error("served after Close")
+		t.Error("Serve works after Close")
 	}
 	if _, err := ln.Accept(); err == nil {
-		t.Error("the listener was left open")
+		t.Error("the listener is still open")
 	}
 }
 
-// accept returns the hub's end of a TLS connection and the client's.
+// accept returns both ends of a TLS connection.
 func accept(t *testing.T, e *env) (server *tls.Conn, client net.Conn) {
 	t.Helper()
 	cert, err := e.ca.Issue("127.0.0.1")
@@ -303,7 +304,7 @@ func accept(t *testing.T, e *env) (server *tls.Conn, client net.Conn) {
 			return
 		}
 		accepted <- conn.(*tls.Conn)
-		_ = conn.(*tls.Conn).HandshakeContext(t.Context()) // the client would notice
+		_ = conn.(*tls.Conn).HandshakeContext(t.Context()) // an error also fails the client
 	}()
 	client, err = tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: e.ca.Pool()})
 	if err != nil {
@@ -316,8 +317,8 @@ func accept(t *testing.T, e *env) (server *tls.Conn, client net.Conn) {
 	return <-accepted, client
 }
 
-// Connections that came another way are like those of a listener: the newest
-// wins, and Close ends them.
+// Connections of ServeConn behave like those of a listener: the newest wins, and Close
+// ends them.
 func TestServeConn(t *testing.T) {
 	e := start(t)
 	o := e.options(t, module)
@@ -329,14 +330,14 @@ func TestServeConn(t *testing.T) {
 	logIn(t, e, client, func(*packets.ConnectPacket) {})
 	next(t, lost)
 	if len(served) > 0 {
-		t.Error("ServeConn returned before the connection had ended")
+		t.Error("ServeConn returned before the end of the connection")
 	}
 	e.close(t)
 	if err := <-served; err != nil {
 		t.Errorf("ServeConn ended with %v", err)
 	}
 	if _, err := client.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("the connection was left open")
+		t.Error("the connection is still open")
 	}
 }
 
@@ -348,80 +349,88 @@ func TestServeConn_afterClose(t *testing.T) {
 		t.Errorf("got %v, want %v", err, broker.ErrClosed)
 	}
 	if _, err := client.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("the connection was left open")
+		t.Error("the connection is still open")
 	}
 }
 
-// lingering is a connection that takes a while to close.
+// lingering is a connection whose Close blocks until the test closes release.
 type lingering struct {
 	*tls.Conn
-	served, closed chan struct{}
+	served, release chan struct{}
 }
 
 func (l lingering) SetDeadline(time.Time) error {
-	close(l.served) // the first thing the broker does, and here the last
+	close(l.served) // the broker calls this first, and not again in this test
 	return nil
 }
 
 func (l lingering) Close() error {
-	<-time.After(100 * time.Millisecond)
-	close(l.closed)
+	<-l.release
 	return l.Conn.Close()
 }
 
-func TestServeConn_isAwaitedByClose(t *testing.T) {
+func TestClose_waitsForServeConn(t *testing.T) {
 	e := start(t)
 	server, _ := accept(t, e)
-	conn := lingering{Conn: server, served: make(chan struct{}), closed: make(chan struct{})}
-	go e.broker.ServeConn(conn) //nolint:errcheck // seen by what it does
+	conn := lingering{Conn: server, served: make(chan struct{}), release: make(chan struct{})}
+	go e.broker.ServeConn(conn) //nolint:errcheck // the test checks Close
 	next(t, conn.served)
-	e.close(t)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		e.close(t)
+	}()
+	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
 	select {
-	case <-conn.closed:
-	default:
-		t.Error("Close returned before the connection had ended")
+	case <-closed:
+		t.Error("Close returned before the end of the connection")
+	case <-soon.Done():
 	}
+	close(conn.release)
+	next(t, closed)
 }
 
-// layer is a connection on top of another. Its Close tells whether the lowest
-// was closed before.
+// layer is a connection that wraps another one. Its Close reports whether the innermost
+// connection was closed before.
 type layer struct {
 	net.Conn
 
-	below  net.Conn
-	lowest *bottom
-	closes chan bool
+	below     net.Conn
+	innermost *innermost
+	closes    chan bool
 }
 
 func (l layer) NetConn() net.Conn { return l.below }
 
 func (l layer) Close() error {
-	l.closes <- l.lowest.closed.Load()
+	l.closes <- l.innermost.closed.Load()
 	return l.Conn.Close()
 }
 
-type bottom struct {
+// innermost is a connection that knows whether it is closed.
+type innermost struct {
 	net.Conn
 
 	closed atomic.Bool
 }
 
-func (b *bottom) Close() error {
-	b.closed.Store(true)
-	return b.Conn.Close()
+func (i *innermost) Close() error {
+	i.closed.Store(true)
+	return i.Conn.Close()
 }
 
-// TLS below a WebSocket would wait for a client that does not read, as the
-// WebSocket would: what is below both is closed first.
-func TestDrop_closesTheLowestFirst(t *testing.T) {
+// The close of a WebSocket or of TLS would wait for a client that does not read, so Drop
+// closes the connection below them first.
+func TestDrop_closesInnermostFirst(t *testing.T) {
 	e := start(t)
 	server, client := accept(t, e)
-	lowest := &bottom{Conn: server.NetConn()}
+	inner := &innermost{Conn: server.NetConn()}
 	closes := make(chan bool, 10)
-	middle := layer{Conn: server, below: lowest, lowest: lowest, closes: closes}
+	middle := layer{Conn: server, below: inner, innermost: inner, closes: closes}
 	served := make(chan error, 1)
 	go func() {
-		served <- e.broker.ServeConn(layer{Conn: server, below: middle, lowest: lowest, closes: closes})
+		served <- e.broker.ServeConn(layer{Conn: server, below: middle, innermost: inner, closes: closes})
 	}()
 	logIn(t, e, client, func(*packets.ConnectPacket) {})
 	e.broker.Drop(module)
@@ -430,7 +439,7 @@ func TestDrop_closesTheLowestFirst(t *testing.T) {
 	}
 	for len(closes) > 0 {
 		if !<-closes {
-			t.Error("a layer was closed before the lowest")
+			t.Error("a layer was closed before the innermost connection")
 		}
 	}
 }

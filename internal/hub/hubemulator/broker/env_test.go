@@ -28,7 +28,7 @@ import (
 const (
 	hostName    = "hub.example"
 	gatewayName = "gateway.example"
-	// patience is how long a test waits for what must happen.
+	// patience is how long a test waits for an expected event.
 	patience = 10 * time.Second
 )
 
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// env is a broker behind TLS on a port of its own.
+// env is a broker behind TLS on its own port.
 type env struct {
 	store  *store.Store
 	keep   *keeper
@@ -52,8 +52,8 @@ type env struct {
 	addr   string
 	log    *lockedBuffer
 	served chan error
-	// loginWithin is how long clients may take to log in, if not zero.
-	loginWithin time.Duration
+	// loginTimeout limits the time for a login; zero means the default.
+	loginTimeout time.Duration
 
 	faults   *faults.Set
 	throttle *throttle.Limits // nil unless a test sets it and restarts
@@ -78,7 +78,7 @@ func start(tb testing.TB) *env {
 	return e
 }
 
-// serve starts a broker on what is in the store.
+// serve starts a broker for the content of the store.
 func (e *env) serve(tb testing.TB) {
 	tb.Helper()
 	cert, err := e.ca.Issue("127.0.0.1")
@@ -99,15 +99,15 @@ func (e *env) serve(tb testing.TB) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if e.loginWithin > 0 {
-		e.broker.SetConnectWithin(e.loginWithin)
+	if e.loginTimeout > 0 {
+		e.broker.SetLoginTimeout(e.loginTimeout)
 	}
 	served := make(chan error, 1)
 	e.served = served
 	go func() { served <- e.broker.Serve(ln) }()
 }
 
-// restart puts another broker in the place of the one there is.
+// restart replaces the broker by a new one with the same store.
 func (e *env) restart(t *testing.T) {
 	t.Helper()
 	e.close(t)
@@ -152,7 +152,7 @@ func userName(id store.ID) string {
 	return hostName + "/" + id.String() + "/?api-version=2021-04-12"
 }
 
-// options are those of a client that logs in as id and does not come back.
+// options returns the options of a client that logs in as id and does not reconnect.
 func (e *env) options(t *testing.T, id store.ID) *paho.ClientOptions {
 	t.Helper()
 	return paho.NewClientOptions().
@@ -189,7 +189,7 @@ func refusedWith(t *testing.T, o *paho.ClientOptions) byte {
 	return token.ReturnCode()
 }
 
-// lossOf tells when a client with options o loses its connection.
+// lossOf returns a channel that reports when a client with options o loses its connection.
 func lossOf(o *paho.ClientOptions) <-chan struct{} {
 	lost := make(chan struct{}, 1)
 	o.SetConnectionLostHandler(func(paho.Client, error) { lost <- struct{}{} })
@@ -206,7 +206,7 @@ func wait(tb testing.TB, token paho.Token) {
 	}
 }
 
-// subscribe returns what arrives on filter.
+// subscribe subscribes to filter and returns a channel with the messages.
 func subscribe(t *testing.T, client paho.Client, filter string) <-chan paho.Message {
 	t.Helper()
 	messages := make(chan paho.Message, 1000)
@@ -214,7 +214,7 @@ func subscribe(t *testing.T, client paho.Client, filter string) <-chan paho.Mess
 	return messages
 }
 
-// connectPacket is the CONNECT of id, for a client that speaks MQTT by hand.
+// connectPacket returns the CONNECT of id, for tests that write packets themselves.
 func connectPacket(tb testing.TB, e *env, id store.ID, clean bool) *packets.ConnectPacket {
 	tb.Helper()
 	c := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
@@ -232,7 +232,7 @@ func send(tb testing.TB, conn net.Conn, p packets.ControlPacket) {
 	}
 }
 
-// roundTrip has client send a message and waits until the broker has it.
+// roundTrip sends a message of client and waits until the broker has acknowledged it.
 func roundTrip(t *testing.T, client paho.Client) {
 	t.Helper()
 	r := client.OptionsReader()
@@ -240,9 +240,9 @@ func roundTrip(t *testing.T, client paho.Client) {
 	wait(t, client.Publish(store.ID{Device: device, Module: module}.Path()+"/messages/events/", 1, false, "x"))
 }
 
-// standStill waits until value has not changed for a second, in which client
-// has sent messages and got them acknowledged.
-func standStill(t *testing.T, client paho.Client, value func() int64) {
+// waitStable waits until value has not changed for one second, while the broker still
+// acknowledges messages of client.
+func waitStable(t *testing.T, client paho.Client, value func() int64) {
 	t.Helper()
 	begin := time.Now()
 	last, changed := value(), begin
@@ -254,7 +254,7 @@ func standStill(t *testing.T, client paho.Client, value func() int64) {
 	}
 }
 
-// answerMethods answers every method call by answer.
+// answerMethods answers every method call with the result of answer.
 func answerMethods(t *testing.T, client paho.Client, answer func(topic string, payload []byte) (string, []byte)) {
 	t.Helper()
 	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, func(c paho.Client, m paho.Message) {
@@ -276,7 +276,7 @@ func next[T any](t *testing.T, values <-chan T) T {
 	}
 }
 
-// dialTCP connects below TLS.
+// dialTCP connects without TLS.
 func dialTCP(tb testing.TB, e *env) net.Conn {
 	tb.Helper()
 	conn, err := net.Dial("tcp", e.addr)
@@ -297,20 +297,20 @@ func dial(tb testing.TB, e *env) net.Conn {
 	return conn
 }
 
-// lockedBuffer is a log that may be read while it is written.
+// lockedBuffer is a log that tests may read while the broker writes it.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
-	on  map[string]func() // by a part of the line
+	on  map[string]func() // by message
 }
 
-// Write also calls what is wanted at this line, before whoever logs goes on.
+// Write also calls the functions for the message of the line, before the caller continues.
 func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	n, err := b.buf.Write(p)
 	var calls []func()
-	for part, call := range b.on {
-		if bytes.Contains(p, []byte(part)) {
+	for message, call := range b.on {
+		if bytes.Contains(p, []byte(message)) {
 			calls = append(calls, call)
 		}
 	}
@@ -321,14 +321,14 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// at has call called at each line with part in it.
-func (b *lockedBuffer) at(part string, call func()) {
+// at makes Write call a function at each line with message.
+func (b *lockedBuffer) at(message string, call func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.on == nil {
 		b.on = make(map[string]func())
 	}
-	b.on[part] = call
+	b.on[message] = call
 }
 
 func (b *lockedBuffer) String() string {

@@ -8,19 +8,18 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/throttle"
 )
 
-// This file is what goes wrong on demand of a test (package faults), and what
-// is refused because it comes too fast (package throttle).
+// This file applies injected faults (package faults) and rate limits (package throttle).
 
 var (
-	errOnDemand  = errors.New("refused on demand")
+	errInjected  = errors.New("refused by an injected fault")
 	errThrottled = errors.New("throttled")
 )
 
-// obstacle returns the status and the reason why a twin request is not to be
-// carried out; the reason is nil if it is.
-func (b *Broker) obstacle(s *session, kind throttle.Kind) (status int, reason error) {
+// checkTwinRequest returns the status and the reason to refuse a twin request with. The
+// reason is nil if the broker must carry the request out.
+func (b *Broker) checkTwinRequest(s *session, kind throttle.Kind) (status int, reason error) {
 	if status := b.faults.TwinStatus(s.id.String()); status != 0 {
-		return status, errOnDemand
+		return status, errInjected
 	}
 	if _, ok := b.throttle.Take(kind, 1); !ok {
 		return http.StatusTooManyRequests, errThrottled
@@ -28,46 +27,45 @@ func (b *Broker) obstacle(s *session, kind throttle.Kind) (status int, reason er
 	return 0, nil
 }
 
-// loseRequest reports whether a method call that could be delivered shall not
-// be.
+// loseRequest reports whether a fault drops a method call that could be delivered.
 func (b *Broker) loseRequest(s *session) bool {
 	lost := b.faults.MethodRequestLost(s.id.String())
 	if lost {
-		s.log.Info().Msg("method call lost on demand")
+		s.log.Info().Msg("method call dropped by an injected fault")
 	}
 	return lost
 }
 
-// deliver sends a method call, and again if a fault says so. It reports whether the
-// session took it.
+// deliver sends a method call, or sends it twice if a fault requires it. It reports
+// whether the session accepted the call.
 func (b *Broker) deliver(s *session, call message) bool {
 	if !s.send(filterMethods, call) {
 		return false
 	}
 	if b.faults.MethodDeliveredTwice(s.id.String()) {
-		s.log.Info().Bool("taken", s.send(filterMethods, call)).Msg("method call delivered twice on demand")
+		s.log.Info().Bool(fieldSent, s.send(filterMethods, call)).Msg("method call delivered twice by an injected fault")
 	}
 	return true
 }
 
-// cutOnDemand cuts the connection when a fault says so; it returns at the end
-// of the connection.
-func (s *session) cutOnDemand() {
+// cutByFault cuts the connection when a fault requires it. It returns at the end of the
+// connection.
+func (s *session) cutByFault() {
 	if s.faults.AwaitCut(s.done, s.id.String(), s.since) {
-		s.log.Info().Msg("connection cut on demand, so long after the login")
+		s.log.Info().Msg("connection cut by an injected fault")
 		s.kill()
 	}
 }
 
-// heldAnswer is an answer to a twin request that must wait.
+// heldAnswer is an answer to a twin request that waits because of a fault.
 type heldAnswer struct {
 	message
 	asked time.Time
 }
 
-// hold keeps an answer back if a fault says so, or if others before it are kept
-// back, and reports whether it did. Too many of them cost the client its
-// connection: to hold up its reader would stop its pings too.
+// hold keeps an answer back if a fault requires it or if earlier answers are held, and
+// reports whether it did. It cuts the connection if too many answers are held. It cannot
+// block the reader of the connection instead, because that would stop pings too.
 func (s *session) hold(m message) bool {
 	s.mu.Lock()
 	if len(s.held) == 0 && !s.faults.TwinAnswersWait(s.id.String()) {
@@ -82,19 +80,18 @@ func (s *session) hold(m message) bool {
 	}
 	s.mu.Unlock()
 	if full {
-		s.log.Warn().Int(fieldMessages, waiting).Msg("more answers held on demand than there is room for, connection cut")
+		s.log.Warn().Int(fieldMessages, waiting).Msg("too many answers held by an injected fault, connection cut")
 		s.kill()
 		return true
 	}
 	select {
 	case s.wakeHeld <- struct{}{}:
-	default: // a wake-up is waiting already
+	default: // a token is there already
 	}
 	return true
 }
 
-// release sends answers that were held, in their order, until the connection
-// ends.
+// release sends held answers in their order, until the connection ends.
 func (s *session) release() {
 	for {
 		select {
@@ -121,12 +118,12 @@ func (s *session) firstHeld() (first heldAnswer, ok bool) {
 	return s.held[0], true
 }
 
-// dropHeld forgets the first answer, which is sent: only now may one that need
-// not wait go past the queue.
+// dropHeld removes the first answer after it is sent. Before that, later answers must not
+// bypass the held ones.
 func (s *session) dropHeld() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heldBytes -= s.held[0].size()
-	s.held[0] = heldAnswer{} // its payload is not held by the array any longer
+	s.held[0] = heldAnswer{} // releases the payload, which the array would keep in memory
 	s.held = s.held[1:]
 }

@@ -43,12 +43,12 @@ func expectTopic(t *testing.T, messages <-chan paho.Message, want string) {
 	}
 }
 
-// expectNothing looks for messages that came up to now.
+// expectNothing fails the test if a message has arrived.
 func expectNothing(t *testing.T, messages <-chan paho.Message) {
 	t.Helper()
 	select {
 	case m := <-messages:
-		t.Fatalf("%s came", m.Topic())
+		t.Fatalf("%s arrived", m.Topic())
 	default:
 	}
 }
@@ -60,8 +60,8 @@ func TestFaults_loginRefused(t *testing.T) {
 	if code := refusedWith(t, e.options(t, module)); code != 5 {
 		t.Errorf("CONNACK %d, want 5", code)
 	}
-	if !strings.Contains(e.log.String(), "refused on demand") {
-		t.Error("the log does not say that the refusal was wanted")
+	if !strings.Contains(e.log.String(), "refused by an injected fault") {
+		t.Error("the log does not name the fault")
 	}
 	connect(t, e.options(t, other))
 	e.faults.Clear()
@@ -74,7 +74,7 @@ func TestFaults_cutAfter(t *testing.T) {
 	spared := connect(t, e.options(t, other))
 	o := e.options(t, module)
 	lost := lossOf(o)
-	connect(t, o) // before the rule: it is felt all the same
+	connect(t, o) // the rule applies although it comes later
 	e.putFaultsFor(t, other, faults.Rules{Logins: &faults.Logins{}})
 	e.putFaults(t, faults.Rules{Logins: &faults.Logins{CutAfterSeconds: life.Seconds()}})
 	next(t, lost)
@@ -126,7 +126,7 @@ func TestFaults_twinStatus(t *testing.T) {
 	}
 	e.faults.Clear()
 	wait(t, client.Publish(twinPatch+"x", 1, false, `{"a":1}`))
-	expectTopic(t, answers, twinRes+"204/?$rid=x&$version=2") // the first to change anything
+	expectTopic(t, answers, twinRes+"204/?$rid=x&$version=2") // the first request that changes the twin
 }
 
 func TestFaults_twinDelay(t *testing.T) {
@@ -145,7 +145,7 @@ func TestFaults_twinDelay(t *testing.T) {
 	}
 }
 
-// Only the answers wait: all else goes on, and they come in their order.
+// Only answers are held; everything else continues. They are released in their order.
 func TestFaults_twinHold(t *testing.T) {
 	const requests = 100
 	e := start(t)
@@ -175,7 +175,7 @@ func TestFaults_twinHold(t *testing.T) {
 	expectTopic(t, answers, twinRes+"200/?$rid=last")
 }
 
-// An answer that need not wait does not overtake those that did.
+// An answer that is not held does not overtake held ones.
 func TestFaults_twinHoldOnAndOff(t *testing.T) {
 	const requests = 1500
 	e := start(t)
@@ -191,6 +191,8 @@ func TestFaults_twinHoldOnAndOff(t *testing.T) {
 	toggled := make(chan struct{})
 	go func() {
 		defer close(toggled)
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
 		for on := true; ; on = !on {
 			if err := e.faults.Put(faults.Rules{Twin: &faults.Twin{Hold: on}}); err != nil {
 				t.Error(err)
@@ -199,7 +201,7 @@ func TestFaults_twinHoldOnAndOff(t *testing.T) {
 			case <-sent:
 				e.faults.Clear()
 				return
-			case <-time.After(time.Millisecond):
+			case <-ticker.C:
 			}
 		}
 	}()
@@ -209,7 +211,7 @@ func TestFaults_twinHoldOnAndOff(t *testing.T) {
 	<-toggled
 }
 
-func TestFaults_heldAnswersEndWithTheConnection(t *testing.T) {
+func TestFaults_heldAnswersEndWithConnection(t *testing.T) {
 	e := start(t)
 	o := e.options(t, module).SetCleanSession(false)
 	client := connect(t, o)
@@ -235,26 +237,34 @@ func TestFaults_tooManyHeldAnswers(t *testing.T) {
 	subscribe(t, client, twinFilter)
 	harmless := connect(t, e.options(t, other))
 	e.putFaults(t, faults.Rules{Twin: &faults.Twin{Hold: true}})
-	for i := range 2048 { // as many as there is room for
+	for i := range 2048 { // the limit of held answers
 		client.Publish(fmt.Sprint(twinGet, i), 0, false, "")
 	}
 	roundTrip(t, client)
 	client.Publish(twinGet+"one too many", 0, false, "")
 	next(t, lost)
-	if !strings.Contains(e.log.String(), "answers held on demand") {
-		t.Error("the log does not say why the connection was cut")
+	if !strings.Contains(e.log.String(), "too many answers held") {
+		t.Error("the log does not have the reason of the cut")
 	}
 	roundTrip(t, harmless)
 }
 
-func TestFaults_methodsLost(t *testing.T) {
-	e := start(t)
-	client := connect(t, e.options(t, module))
+// echoAndReport answers method calls with status 200 and their own payload, and returns a
+// channel with their topics.
+func echoAndReport(t *testing.T, client paho.Client) <-chan string {
+	t.Helper()
 	delivered := make(chan string, 10)
 	answerMethods(t, client, func(topic string, payload []byte) (string, []byte) {
 		delivered <- topic
 		return echo(200)(topic, payload)
 	})
+	return delivered
+}
+
+func TestFaults_methodsLost(t *testing.T) {
+	e := start(t)
+	client := connect(t, e.options(t, module))
+	delivered := echoAndReport(t, client)
 	call := broker.Call{Method: "m", ResponseTimeout: 100 * time.Millisecond}
 	for _, tt := range []struct {
 		rules     faults.Methods
@@ -278,11 +288,7 @@ func TestFaults_methodsLost(t *testing.T) {
 func TestFaults_methodsTwice(t *testing.T) {
 	e := start(t)
 	client := connect(t, e.options(t, module))
-	delivered := make(chan string, 10)
-	answerMethods(t, client, func(topic string, payload []byte) (string, []byte) {
-		delivered <- topic
-		return echo(200)(topic, payload)
-	})
+	delivered := echoAndReport(t, client)
 	e.putFaults(t, faults.Rules{Methods: &faults.Methods{DeliverTwice: true}})
 	mustInvoke(t, e, module)
 	if first, second := next(t, delivered), next(t, delivered); first != second {

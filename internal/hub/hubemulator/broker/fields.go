@@ -1,6 +1,6 @@
 package broker
 
-// Field names of log lines.
+// Names of log fields.
 const (
 	fieldExpiry   = "expiry"
 	fieldIdentity = "identity"
@@ -8,18 +8,28 @@ const (
 	fieldRefused  = "refused"
 	fieldModel    = "model"
 	fieldRemote   = "remote"
+	fieldSent     = "sent"
 	fieldStatus   = "status"
 	fieldTopic    = "topic"
 )
 
-// maxShown is how much of a text that a client has chosen is logged, in bytes:
-// enough for every text that is meant well.
-const maxShown = 400
+// Messages of log lines that tests wait for.
+const (
+	messageLoggedIn            = "client logged in"
+	messageDisconnected        = "client disconnected"
+	messageConnectionEnded     = "connection ended"
+	messageSubscriptionRefused = "subscription refused"
+	messageTooManyFiles        = "too many open files, retrying accept"
+)
 
-// shown is such a text as it is logged.
-func shown(text string) string {
-	if len(text) <= maxShown {
+// maxLogged limits how much of a text from a client is logged, in bytes. All valid texts
+// are shorter.
+const maxLogged = 400
+
+// truncate shortens a text from a client for the log.
+func truncate(text string) string {
+	if len(text) <= maxLogged {
 		return text
 	}
-	return text[:maxShown] + "..."
+	return text[:maxLogged] + "..."
 }

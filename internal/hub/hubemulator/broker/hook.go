@@ -9,12 +9,12 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/throttle"
 )
 
-// hook is the broker as mochi-mqtt calls it. The rules are:
-//   - no subscription stays in mochi-mqtt's index, and its table of sessions
-//     knows no two connections by one name, so that it has nobody to route to
-//     and nothing to take over: sessions are the store's;
-//   - a publish ends here (CodeSuccessIgnore): acknowledged, not distributed;
-//   - CONNACK, SUBACK and UNSUBACK wait until what they rest on is kept.
+// hook handles the calls of mochi-mqtt. The rules are:
+//   - The store owns the sessions. mochi-mqtt keeps no subscription in its index and
+//     knows every connection under a unique name, so that it routes no message and takes
+//     over no session.
+//   - A publish ends here (CodeSuccessIgnore): it is acknowledged, but not distributed.
+//   - CONNACK, SUBACK and UNSUBACK wait until the changes that they confirm are kept.
 type hook struct {
 	mqtt.HookBase
 	broker *Broker
@@ -25,7 +25,7 @@ func (h *hook) ID() string {
 	return "iothub"
 }
 
-// Provides reports which calls the hook takes.
+// Provides reports whether the hook handles a call.
 func (h *hook) Provides(call byte) bool {
 	switch call {
 	case mqtt.OnPacketRead, mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnPacketEncode,
@@ -37,9 +37,9 @@ func (h *hook) Provides(call byte) bool {
 	}
 }
 
-// OnPacketRead comes before mochi-mqtt looks at a packet. It would take QoS 2
-// for QoS 1, and passes over some topics without a word, for which a client at
-// QoS 1 waits for ever.
+// OnPacketRead is called before mochi-mqtt handles a packet. It cuts clients that
+// mochi-mqtt would treat wrongly: it treats QoS 2 as QoS 1, and ignores some topics
+// without an acknowledgment, for which a client with QoS 1 would wait forever.
 func (h *hook) OnPacketRead(client *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	s := h.broker.sessionOf(client)
 	if s == nil || pk.FixedHeader.Type != packets.Publish {
@@ -47,9 +47,9 @@ func (h *hook) OnPacketRead(client *mqtt.Client, pk packets.Packet) (packets.Pac
 	}
 	switch {
 	case pk.FixedHeader.Qos > maxQoS:
-		s.log.Warn().Str(fieldTopic, shown(pk.TopicName)).Msg("publish at QoS 2, connection cut")
+		s.log.Warn().Str(fieldTopic, truncate(pk.TopicName)).Msg("publish at QoS 2, connection cut")
 	case !mqtt.IsValidFilter(pk.TopicName, true):
-		s.log.Warn().Str(fieldTopic, shown(pk.TopicName)).Msg("publish to a topic with '+' or '#' or to $SYS, connection cut")
+		s.log.Warn().Str(fieldTopic, truncate(pk.TopicName)).Msg("publish to a topic with '+' or '#' or to $SYS, connection cut")
 	default:
 		return pk, nil
 	}
@@ -57,12 +57,12 @@ func (h *hook) OnPacketRead(client *mqtt.Client, pk packets.Packet) (packets.Pac
 	return pk, packets.ErrRejectPacket
 }
 
-// OnConnect comes before the login. An error makes mochi-mqtt close the
-// connection without a CONNACK, as IoT Hub does with MQTT connections that it
-// throttles (Azure/azure-iot-sdk-c, issue 1766).
+// OnConnect is called before the login. An error makes mochi-mqtt close the connection
+// without a CONNACK, as IoT Hub does with throttled MQTT connections
+// (Azure/azure-iot-sdk-c, issue 1766).
 //
-// The keep-alive is for mochi-mqtt's first deadline: its own sum overflows above
-// 43690 s and cuts the client at once.
+// It limits the keep-alive for the first deadline of mochi-mqtt, whose calculation
+// overflows above 43690 s and would cut the client at once.
 func (h *hook) OnConnect(client *mqtt.Client, _ packets.Packet) error {
 	if client.State.Keepalive == 0 || client.State.Keepalive > maxKeepAlive {
 		client.State.Keepalive = maxKeepAlive
@@ -74,24 +74,24 @@ func (h *hook) OnConnect(client *mqtt.Client, _ packets.Packet) error {
 	return nil
 }
 
-// OnConnectAuthenticate judges a login. False makes mochi-mqtt v2.7.9 answer
-// a 3.1.1 client with CONNACK 5, "not authorized" (packets.V5CodesToV3).
+// OnConnectAuthenticate authenticates a client. False makes mochi-mqtt v2.7.9 answer a
+// 3.1.1 client with CONNACK 5, "not authorized" (packets.V5CodesToV3).
 func (h *hook) OnConnectAuthenticate(client *mqtt.Client, pk packets.Packet) bool {
-	// A will would be published past OnPublish.
+	// mochi-mqtt would publish a will without calling OnPublish.
 	client.Properties.Will = mqtt.Will{}
 	return h.broker.login(client, pk)
 }
 
-// OnSessionEstablish comes after the login and before CONNACK.
+// OnSessionEstablish is called after the login and before CONNACK.
 func (h *hook) OnSessionEstablish(client *mqtt.Client, pk packets.Packet) {
 	h.broker.establish(client, pk)
-	// Else mochi-mqtt would hand the new client the session of the old one
-	// and send the old one a DISCONNECT, which 3.1.1 does not allow.
+	// With the same name, mochi-mqtt would give the session of the old client to the new
+	// one, and send the old one a DISCONNECT, which 3.1.1 does not allow.
 	client.ID += " " + rand.Text()
 }
 
-// OnPacketEncode comes before every packet to a client. Of sessions that
-// outlive their connection mochi-mqtt knows nothing.
+// OnPacketEncode is called before every packet to a client. It sets session present in
+// CONNACK, because mochi-mqtt does not know the persistent sessions.
 func (h *hook) OnPacketEncode(client *mqtt.Client, pk packets.Packet) packets.Packet {
 	if pk.FixedHeader.Type == packets.Connack && pk.ReasonCode == packets.CodeSuccess.Code {
 		s := h.broker.sessionOf(client)
@@ -100,22 +100,22 @@ func (h *hook) OnPacketEncode(client *mqtt.Client, pk packets.Packet) packets.Pa
 	return pk
 }
 
-// OnSessionEstablished comes after CONNACK.
+// OnSessionEstablished is called after CONNACK.
 func (h *hook) OnSessionEstablished(client *mqtt.Client, _ packets.Packet) {
 	h.broker.begin(client)
 }
 
-// OnACLCheck decides what may be subscribed (false is SUBACK 0x80). Publishes
-// are judged in OnPublish.
+// OnACLCheck decides which topics a client may subscribe to; false makes SUBACK 0x80.
+// OnPublish checks publishes.
 func (h *hook) OnACLCheck(client *mqtt.Client, topic string, write bool) bool {
 	if write {
 		return true
 	}
 	s := h.broker.sessionOf(client)
-	return s != nil && mayBeSubscribed(s.id, topic) && !h.broker.faults.SubscriptionRefused(s.id.String())
+	return s != nil && maySubscribe(s.id, topic) && !h.broker.faults.SubscriptionRefused(s.id.String())
 }
 
-// OnSubscribed comes before SUBACK.
+// OnSubscribed is called before SUBACK.
 func (h *hook) OnSubscribed(client *mqtt.Client, pk packets.Packet, codes []byte) {
 	s := h.broker.sessionOf(client)
 	if s == nil {
@@ -133,7 +133,7 @@ func (h *hook) OnSubscribed(client *mqtt.Client, pk packets.Packet, codes []byte
 	h.broker.keepOrCut(s)
 }
 
-// logRefused writes one line, if any: a packet may hold thousands of filters.
+// logRefused writes at most one line, because a packet may have thousands of filters.
 func logRefused(s *session, filters packets.Subscriptions, codes []byte) {
 	first, refused := "", 0
 	for i, filter := range filters {
@@ -146,7 +146,7 @@ func logRefused(s *session, filters packets.Subscriptions, codes []byte) {
 		refused++
 	}
 	if refused > 0 {
-		s.log.Warn().Str(fieldTopic, shown(first)).Int(fieldRefused, refused).Msg("subscription refused")
+		s.log.Warn().Str(fieldTopic, truncate(first)).Int(fieldRefused, refused).Msg(messageSubscriptionRefused)
 	}
 }
 
@@ -154,8 +154,8 @@ func isRefused(code byte) bool {
 	return code >= packets.ErrUnspecifiedError.Code
 }
 
-// OnUnsubscribed comes before UNSUBACK; also, without filters, at the end of a
-// connection with clean session.
+// OnUnsubscribed is called before UNSUBACK, and without filters at the end of a connection
+// with a clean session.
 func (h *hook) OnUnsubscribed(client *mqtt.Client, pk packets.Packet) {
 	s := h.broker.sessionOf(client)
 	if s == nil || len(pk.Filters) == 0 {
@@ -167,7 +167,7 @@ func (h *hook) OnUnsubscribed(client *mqtt.Client, pk packets.Packet) {
 	h.broker.keepOrCut(s)
 }
 
-// OnPublish takes everything a client sends.
+// OnPublish handles every publish of a client.
 func (h *hook) OnPublish(client *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if s := h.broker.sessionOf(client); s != nil {
 		h.broker.receive(s, pk)

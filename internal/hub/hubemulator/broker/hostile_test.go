@@ -22,8 +22,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/faults"
 )
 
-// startWithGood returns a broker with a module, other, that answers methods.
-func startWithGood(t *testing.T) *env {
+// startWithOther starts a broker and connects the module other, which answers methods.
+func startWithOther(t *testing.T) *env {
 	t.Helper()
 	e := start(t)
 	answerMethods(t, connect(t, e.options(t, other)), echo(200))
@@ -31,7 +31,7 @@ func startWithGood(t *testing.T) *env {
 	return e
 }
 
-// mustBeCut waits for the end of conn.
+// mustBeCut waits until the broker cuts conn.
 func mustBeCut(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
@@ -49,7 +49,7 @@ func garbage(size int) []byte {
 	return b
 }
 
-// encode returns packets as they go over the wire.
+// encode returns the wire form of packets.
 func encode(tb testing.TB, list ...packets.ControlPacket) []byte {
 	tb.Helper()
 	var buf bytes.Buffer
@@ -73,8 +73,8 @@ func subscribePacket(filter string) *packets.SubscribePacket {
 	return s
 }
 
-func TestHostile_bytesCutTheirConnectionOnly(t *testing.T) {
-	e := startWithGood(t)
+func TestHostile_invalidBytesCutOnlyTheirConnection(t *testing.T) {
+	e := startWithOther(t)
 	tests := []struct {
 		name     string
 		loggedIn bool
@@ -83,13 +83,13 @@ func TestHostile_bytesCutTheirConnectionOnly(t *testing.T) {
 		{"garbage", false, garbage(1000)},
 		{"much garbage", false, garbage(1 << 20)},
 		{"CONNECT of 256 MB", false, []byte{0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4, 'M', 'Q', 'T', 'T'}},
-		{"CONNECT of a length without end", false, []byte{0x10, 0xff, 0xff, 0xff, 0xff, 0xff}},
-		{"CONNECT with nothing in it", false, []byte{0x10, 0}},
+		{"CONNECT with an endless length", false, []byte{0x10, 0xff, 0xff, 0xff, 0xff, 0xff}},
+		{"empty CONNECT", false, []byte{0x10, 0}},
 		{"PUBLISH before CONNECT", false, encode(t, publishPacket("a", nil))},
 		{"garbage after CONNECT", true, garbage(1000)},
 		{"CONNECT twice", true, encode(t, connectPacket(t, e, module, true))},
 		{"PUBLISH to #", true, encode(t, publishPacket("#", []byte("x")))},
-		{"PUBLISH to everybody", true, encode(t, publishPacket("$iothub/methods/POST/#", []byte("x")))},
+		{"PUBLISH to a method topic", true, encode(t, publishPacket("$iothub/methods/POST/#", []byte("x")))},
 		{"PUBLISH above 256 KB", true, encode(t, publishPacket("devices/d1/modules/m1/messages/events/", make([]byte, 256<<10)))},
 		{"PUBLISH of 256 MB", true, []byte{0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, 'a'}},
 		{"topic longer than the packet", true, []byte{0x30, 4, 0xff, 0xff, 'a', 'b'}},
@@ -101,7 +101,7 @@ func TestHostile_bytesCutTheirConnectionOnly(t *testing.T) {
 			if tt.loggedIn {
 				logIn(t, e, conn, func(*packets.ConnectPacket) {})
 			}
-			_, _ = conn.Write(tt.bytes) // may be cut half-way
+			_, _ = conn.Write(tt.bytes) // the broker may cut the connection during the write
 			mustInvoke(t, e, other)
 			mustBeCut(t, conn)
 		})
@@ -112,13 +112,13 @@ func TestHostile_bytesCutTheirConnectionOnly(t *testing.T) {
 	mustInvoke(t, e, other)
 }
 
-// Whoever connects and does not log in is cut, however far it got.
+// A client that does not log in within the timeout is cut, at every stage of the login.
 func TestHostile_halfOpen(t *testing.T) {
 	e := start(t)
 	e.close(t)
-	e.loginWithin = time.Second
+	e.loginTimeout = time.Second
 	e.serve(t)
-	hello := []byte{0x16, 3, 1, 1, 0, 1} // the beginning of a TLS client hello
+	hello := []byte{0x16, 3, 1, 1, 0, 1} // the start of a TLS client hello
 	login := encode(t, connectPacket(t, e, module, true))
 	conns := map[string]net.Conn{
 		"silent": dialTCP(t, e), "TLS not finished": dialTCP(t, e),
@@ -135,11 +135,11 @@ func TestHostile_halfOpen(t *testing.T) {
 	roundTrip(t, connect(t, e.options(t, other)))
 }
 
-// A thousand connections at once, most of which never say a word, cost a good
-// module nothing but time.
-func TestHostile_aThousandConnections(t *testing.T) {
+// A thousand concurrent connections, most of them silent, do not disturb a connected
+// module.
+func TestHostile_manyConnections(t *testing.T) {
 	const connections = 1000
-	e := startWithGood(t)
+	e := startWithOther(t)
 	packet := connectPacket(t, e, module, true)
 	packet.Password = []byte("no token")
 	refused := encode(t, packet)
@@ -171,18 +171,18 @@ func TestHostile_aThousandConnections(t *testing.T) {
 	roundTrip(t, connect(t, e.options(t, module)))
 }
 
-// One that asks and asks and never reads what it is told costs no memory
-// without end: it is not read from any more.
-func TestHostile_asksAndNeverReads(t *testing.T) {
+// The broker stops reading from a client that sends requests and never reads the answers,
+// so its memory is limited.
+func TestHostile_requestsWithoutReading(t *testing.T) {
 	const bound = 60 << 20
-	// The size of what it sends is what tells how much of it is read.
+	// The sent bytes show how much the broker has read.
 	requests := map[string]*packets.PublishPacket{
-		"large answers":      publishPacket("$iothub/twin/GET/?$rid=1", make([]byte, 50_000)),
-		"long names of them": publishPacket("$iothub/twin/PATCH/properties/reported/?$rid="+strings.Repeat("1", 60_000), []byte(`{"a":1}`)),
+		"large answers":    publishPacket("$iothub/twin/GET/?$rid=1", make([]byte, 50_000)),
+		"long request ids": publishPacket("$iothub/twin/PATCH/properties/reported/?$rid="+strings.Repeat("1", 60_000), []byte(`{"a":1}`)),
 	}
 	for name, request := range requests {
 		t.Run(name, func(t *testing.T) {
-			e := startWithGood(t)
+			e := startWithOther(t)
 			bystander := connect(t, e.options(t, device))
 			patch(t, e, module, largePatch())
 			conn := dial(t, e)
@@ -200,9 +200,9 @@ func TestHostile_asksAndNeverReads(t *testing.T) {
 					}
 				}
 			})
-			standStill(t, bystander, func() int64 { return e.identity(t, module).LastActivity.UnixNano() })
+			waitStable(t, bystander, func() int64 { return e.identity(t, module).LastActivity.UnixNano() })
 			if n := sent.Load(); n > bound {
-				t.Errorf("%d MB of requests were read", n>>20)
+				t.Errorf("the broker read %d MB of requests", n>>20)
 			}
 			mustInvoke(t, e, other)
 			e.broker.Drop(module)
@@ -211,7 +211,7 @@ func TestHostile_asksAndNeverReads(t *testing.T) {
 	}
 }
 
-// An answer that waits holds the memory of itself, not that of its request.
+// A held answer does not keep its request in memory.
 func TestHostile_largeRequestsForSmallAnswers(t *testing.T) {
 	const requests, bound = 100, 10 << 20
 	e := start(t)
@@ -224,11 +224,11 @@ func TestHostile_largeRequestsForSmallAnswers(t *testing.T) {
 		wait(t, client.Publish("$iothub/twin/PATCH/properties/reported/?$rid=1", 1, false, padded))
 	}
 	if grown := heap() - before; grown > bound {
-		t.Errorf("%d answers that wait hold %d MB", requests, grown>>20)
+		t.Errorf("%d held answers use %d MB", requests, grown>>20)
 	}
 }
 
-// heap is how much memory is in use, in bytes.
+// heap returns the size of the used heap, in bytes.
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -236,9 +236,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// What a client sends does not fill the log.
+// Input of clients does not fill the log.
 func TestHostile_logStaysShort(t *testing.T) {
-	const bound = 2000 // bytes a packet
+	const bound = 2000 // bytes of log for each packet
 	long := strings.Repeat("x", 60_000)
 	many := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
 	many.MessageID = 1
@@ -253,7 +253,7 @@ func TestHostile_logStaysShort(t *testing.T) {
 		loggedIn bool
 		bytes    []byte
 	}{
-		"many filters":    {true, append(encode(t, many), 0xff)}, // the last byte is no packet
+		"many filters":    {true, append(encode(t, many), 0xff)}, // the last byte is not a packet
 		"a long filter":   {true, append(encode(t, subscribePacket(long)), 0xff)},
 		"a long topic":    {true, encode(t, publishPacket(long, nil))},
 		"a bad topic":     {true, encode(t, publishPacket(long+"#", nil))},
@@ -273,13 +273,13 @@ func TestHostile_logStaysShort(t *testing.T) {
 			}
 			mustBeCut(t, conn)
 			if n := len(e.log.String()) - before; n < 10 || n > bound {
-				t.Errorf("%d bytes in the log, want a line", n)
+				t.Errorf("%d bytes in the log, want one short line", n)
 			}
 		})
 	}
 }
 
-// A keep-alive may be any number of seconds; mochi-mqtt's sum overflows.
+// The broker accepts every keep-alive, although mochi-mqtt's calculation overflows.
 func TestKeepAlive_long(t *testing.T) {
 	e := start(t)
 	for _, seconds := range []uint16{0, 43691, 65535} {
@@ -297,45 +297,45 @@ func TestKeepAlive_long(t *testing.T) {
 	}
 }
 
-// crowded is a listener of a process that has too many files open at first.
-type crowded struct {
+// fullListener is a listener of a process with too many open files.
+type fullListener struct {
 	net.Listener
 
-	refusals atomic.Int64
+	failures atomic.Int64 // how many calls of Accept fail
 }
 
-func (c *crowded) Accept() (net.Conn, error) {
-	if c.refusals.Add(-1) >= 0 {
+func (l *fullListener) Accept() (net.Conn, error) {
+	if l.failures.Add(-1) >= 0 {
 		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 	}
-	return c.Listener.Accept()
+	return l.Listener.Accept()
 }
 
-func TestServe_goesOnWhenThereWereTooManyConnections(t *testing.T) {
+func TestServe_retriesWithTooManyFiles(t *testing.T) {
 	e := start(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowded{Listener: ln}
-	c.refusals.Store(2)
+	full := &fullListener{Listener: ln}
+	full.failures.Store(2)
 	served := make(chan error, 1)
-	go func() { served <- e.broker.Serve(c) }()
+	go func() { served <- e.broker.Serve(full) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	logIn(t, e, conn, func(*packets.ConnectPacket) {})
-	noRoom := make(chan struct{}, 1000)
-	e.log.at("no room for another client", func() { noRoom <- struct{}{} })
-	c.refusals.Store(1 << 40) // for ever, from the next one on
+	failed := make(chan struct{}, 1000)
+	e.log.at(broker.MessageTooManyFiles, func() { failed <- struct{}{} })
+	full.failures.Store(1 << 40) // forever, from the next one on
 	second, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	next(t, noRoom)
+	next(t, failed)
 	e.close(t)
 	if err := next(t, served); !errors.Is(err, broker.ErrClosed) {
 		t.Errorf("Serve ended with %v", err)

@@ -13,26 +13,25 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// keeper keeps a store's changes, as a file would: a write takes everything
-// there is by then.
+// keeper stands for the state file. Each write stores all changes up to that time.
 type keeper struct {
 	store *store.Store
 
 	mu     sync.Mutex
-	first  func() // called before each write
+	hook   func() // called before each write; may be nil
 	err    error
 	kept   int64
 	writes int
 }
 
-// before has f called before each write, with no lock held.
+// before sets a function to call before each write, without the lock held.
 func (k *keeper) before(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.first = f
+	k.hook = f
 }
 
-// fail has every write from now on fail.
+// fail makes all later writes return err.
 func (k *keeper) fail(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -41,7 +40,7 @@ func (k *keeper) fail(err error) {
 
 func (k *keeper) keep(revision int64) error {
 	k.mu.Lock()
-	first, err, done := k.first, k.err, revision <= k.kept && k.first == nil
+	hook, err, done := k.hook, k.err, revision <= k.kept && k.hook == nil
 	k.mu.Unlock()
 	if done {
 		return nil
@@ -49,8 +48,8 @@ func (k *keeper) keep(revision int64) error {
 	if err != nil {
 		return err
 	}
-	if first != nil {
-		first()
+	if hook != nil {
+		hook()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -59,18 +58,18 @@ func (k *keeper) keep(revision int64) error {
 	return nil
 }
 
-// state returns what is kept and how many writes that took.
+// state returns the kept revision and the number of writes.
 func (k *keeper) state() (kept int64, writes int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.kept, k.writes
 }
 
-// What the client has been told must be where a crash cannot take it.
-func TestAnswer_comesAfterTheChangeIsKept(t *testing.T) {
+// A crash must not undo anything that a client has an answer for.
+func TestAnswer_afterChangeIsKept(t *testing.T) {
 	e := start(t)
 	bystander := connect(t, e.options(t, other))
-	e.keep.before(func() { roundTrip(t, bystander) }) // time for an answer that comes too soon
+	e.keep.before(func() { roundTrip(t, bystander) }) // gives an early answer time to arrive
 	check := func(what string) {
 		t.Helper()
 		if kept, _ := e.keep.state(); kept < e.store.Revision() {
@@ -116,8 +115,8 @@ func TestKeep_failsForSubscriptions(t *testing.T) {
 			e.keep.fail(errors.New("disk full"))
 			do(client)
 			next(t, lost)
-			if log := e.log.String(); !strings.Contains(log, "state cannot be kept") || !strings.Contains(log, "disk full") {
-				t.Errorf("log does not say why:\n%s", log)
+			if log := e.log.String(); !strings.Contains(log, `"level":"error","identity":"d1/m1","error":"disk full"`) {
+				t.Errorf("the log has no error with the cause:\n%s", log)
 			}
 		})
 	}
@@ -137,7 +136,7 @@ func TestKeep_failsForReported(t *testing.T) {
 		t.Errorf("body %s, want %s", got, want)
 	}
 	if log := e.log.String(); !strings.Contains(log, "disk full") {
-		t.Errorf("log does not say why:\n%s", log)
+		t.Errorf("the log does not have the cause:\n%s", log)
 	}
 	e.keep.fail(nil)
 	client.Publish("$iothub/twin/PATCH/properties/reported/?$rid=2", 0, false, `{"b":1}`)
@@ -146,7 +145,7 @@ func TestKeep_failsForReported(t *testing.T) {
 	}
 }
 
-// What others have changed is not waited for: it may not be kept for long.
+// An answer does not wait for changes of other identities, which may take long.
 func TestAnswer_waitsForItsOwnChangesOnly(t *testing.T) {
 	e := start(t)
 	client := connect(t, e.options(t, module).SetCleanSession(false))
@@ -159,29 +158,29 @@ func TestAnswer_waitsForItsOwnChangesOnly(t *testing.T) {
 	if got, want := next(t, answers).Topic(), "$iothub/twin/res/200/?$rid=1"; got != want {
 		t.Errorf("topic %s, want %s", got, want)
 	}
-	wait(t, client.Subscribe(twinFilter, 0, nil)) // as it was
+	wait(t, client.Subscribe(twinFilter, 0, nil)) // changes nothing
 	_, present := logInAs(t, e.options(t, module).SetCleanSession(false))
 	if !present {
-		t.Error("the session is gone")
+		t.Error("the session is lost")
 	}
 }
 
-// A client whose identity is gone is not told of a session that is nowhere.
-func TestSubscribe_identityIsGone(t *testing.T) {
+// A client of a deleted identity gets no SUBACK for a session that does not exist.
+func TestSubscribe_deletedIdentity(t *testing.T) {
 	e := start(t)
 	o := e.options(t, module)
 	lost := lossOf(o)
 	client := connect(t, o)
-	if _, err := e.store.Delete(module, "*"); err != nil { // and nobody has called Drop yet
+	if _, err := e.store.Delete(module, "*"); err != nil { // before a call of Drop
 		t.Fatal(err)
 	}
 	client.Subscribe(twinFilter, 0, nil)
 	next(t, lost)
 }
 
-// Patches are applied while earlier ones are written: a disk that takes its
-// time for a write makes them wait, but not each for its own write.
-func TestReported_pipelinedShareWrites(t *testing.T) {
+// The broker applies patches while earlier ones are written. Patches that wait for a slow
+// disk share the next write.
+func TestReported_pipelinedPatchesShareWrites(t *testing.T) {
 	const patches = 1000
 	e := start(t)
 	bystander := connect(t, e.options(t, other))
@@ -193,7 +192,7 @@ func TestReported_pipelinedShareWrites(t *testing.T) {
 		e.keep.before(nil)
 		for end := time.Now().Add(patience); e.store.Revision() < applied; {
 			if time.Now().After(end) {
-				t.Errorf("a write holds up the client: %d patches to go", applied-e.store.Revision())
+				t.Errorf("a write blocks the client: %d patches are missing", applied-e.store.Revision())
 				return
 			}
 			roundTrip(t, bystander)
@@ -213,9 +212,9 @@ func TestReported_pipelinedShareWrites(t *testing.T) {
 	}
 }
 
-// A client that reports faster than its changes can be kept has to wait; it is
-// not taken for one that does not read.
-func TestReported_fasterThanTheyAreKept(t *testing.T) {
+// A client that sends reported properties faster than they can be kept has to wait. It is
+// not cut like a client that does not read.
+func TestReported_backpressure(t *testing.T) {
 	const patches = 6000
 	e := start(t)
 	bystander := connect(t, e.options(t, other))
@@ -224,7 +223,7 @@ func TestReported_fasterThanTheyAreKept(t *testing.T) {
 	wait(t, client.Subscribe(twinFilter, 0, func(paho.Client, paho.Message) { answered <- struct{}{} }))
 	e.keep.before(func() {
 		e.keep.before(nil)
-		standStill(t, bystander, e.store.Revision)
+		waitStable(t, bystander, e.store.Revision)
 	})
 	for range patches {
 		client.Publish("$iothub/twin/PATCH/properties/reported/?$rid=1", 0, false, `{"a":1}`)

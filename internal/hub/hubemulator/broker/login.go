@@ -13,30 +13,30 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// Why a login is refused, besides what packages sas and store say.
+// Reasons to refuse a login, besides the errors of packages sas and store.
 var (
 	errProtocol = errors.New("not MQTT 3.1.1")
 	errHost     = errors.New("user name is for another hub")
 	errClientID = errors.New("client id is not the user name's device or device/module")
 )
 
-// login is what a CONNECT has proved.
+// login is the result of a successful CONNECT.
 type login struct {
 	user userName
-	// expires is when it ends to hold; zero is never: a certificate is no token.
+	// expires is the expiry of the token; zero means never, for certificates.
 	expires time.Time
 }
 
-// login reports whether a CONNECT is from an identity of this hub, and logs
-// why not. It keeps the model id on the identity.
+// login authenticates a CONNECT, and logs the result. It stores the model id of the
+// client.
 func (b *Broker) login(client *mqtt.Client, pk packets.Packet) bool {
 	l, err := b.authenticate(client, pk)
-	log := b.log.With().Str(fieldIdentity, shown(client.ID)).Str(fieldRemote, client.Net.Remote).Logger()
+	log := b.log.With().Str(fieldIdentity, truncate(client.ID)).Str(fieldRemote, client.Net.Remote).Logger()
 	if err != nil {
 		log.Warn().Err(err).Msg("login refused")
 		return false
 	}
-	log.Info().Str(fieldModel, shown(l.user.modelID)).Msg("client logged in")
+	log.Info().Str(fieldModel, truncate(l.user.modelID)).Msg(messageLoggedIn)
 	return true
 }
 
@@ -51,27 +51,27 @@ func (b *Broker) authenticate(client *mqtt.Client, pk packets.Packet) (login, er
 	if !sas.Covers(user.host, b.hostName) {
 		return login{}, fmt.Errorf("%w: %.300q", errHost, user.host)
 	}
-	if !user.names(client.ID) {
+	if !user.matches(client.ID) {
 		return login{}, fmt.Errorf("%w: %.300q", errClientID, user.identity)
 	}
 	identity, err := b.store.Enabled(identityOf(client))
 	if err != nil {
 		return login{}, err
 	}
-	expires, err := b.prove(client.Net.Conn, string(pk.Connect.Password), identity)
+	expires, err := b.verifyCredentials(client.Net.Conn, string(pk.Connect.Password), identity)
 	if err != nil {
 		return login{}, err
 	}
 	if b.faults.LoginRefused(identity.ID.String()) {
-		return login{}, errOnDemand
+		return login{}, errInjected
 	}
 	return login{user: user, expires: expires}, b.store.SetModelID(identity.ID, user.modelID)
 }
 
-// verify judges the token of an identity and returns when it expires. Both of
-// the hub's names will do as the token's host, as edge hub has it
-// (Azure/iotedge, DeviceScopeTokenAuthenticator).
-func (b *Broker) verify(password string, identity store.Identity) (expires time.Time, err error) {
+// verifyToken verifies the token of an identity and returns its expiry. The token may be
+// for either name of the hub, as with edge hub (Azure/iotedge,
+// DeviceScopeTokenAuthenticator).
+func (b *Broker) verifyToken(password string, identity store.Identity) (expires time.Time, err error) {
 	token, err := sas.Parse(password)
 	if err != nil {
 		return time.Time{}, err
@@ -84,8 +84,8 @@ func (b *Broker) verify(password string, identity store.Identity) (expires time.
 	return token.Expiry, err
 }
 
-// identityOf returns the identity a client claims by its client id, which a
-// successful login has proved.
+// identityOf returns the identity in the client id of a client. It is authenticated only
+// after a successful login.
 func identityOf(client *mqtt.Client) store.ID {
 	device, module, _ := strings.Cut(client.ID, "/")
 	return store.ID{Device: device, Module: module}

@@ -26,7 +26,7 @@ func TestLogin_accepted(t *testing.T) {
 	}{
 		{"module", module, func(*paho.ClientOptions) {}, ""},
 		{"device", device, func(*paho.ClientOptions) {}, ""},
-		{"model id as it is", module, func(o *paho.ClientOptions) {
+		{"model id not escaped", module, func(o *paho.ClientOptions) {
 			o.SetUsername(userName(module) + "&model-id=" + modelID + "&DeviceClientType=a%2F1%20%28b%3Bc%29")
 		}, modelID},
 		{"model id escaped", module, func(o *paho.ClientOptions) {
@@ -84,7 +84,7 @@ func TestLogin_refused(t *testing.T) {
 		{"audience of another hub", password("hub2.example/"+module.Path(), key, time.Hour), "wrong audience"},
 		{"expired token", password(resource, key, -time.Second), "expired token"},
 		{"no token", func(o *paho.ClientOptions) { o.SetPassword("hunter") }, "malformed token"},
-		{"nothing at all", func(o *paho.ClientOptions) { o.SetUsername("").SetPassword("") }, "malformed user name"},
+		{"no user name, no password", func(o *paho.ClientOptions) { o.SetUsername("").SetPassword("") }, "malformed user name"},
 		{"unknown module", func(o *paho.ClientOptions) {
 			o.SetClientID("d1/m9").SetUsername("hub.example/d1/m9/?api-version=x")
 		}, "module not found"},
@@ -109,10 +109,10 @@ func TestLogin_refused(t *testing.T) {
 			}
 			log := e.log.String()[before:]
 			if !strings.Contains(log, tt.reason) {
-				t.Errorf("log does not say %q:\n%s", tt.reason, log)
+				t.Errorf("the log does not contain %q:\n%s", tt.reason, log)
 			}
 			if strings.Contains(log, "sig=") || o.Password != "" && strings.Contains(log, o.Password) {
-				t.Errorf("log holds the token:\n%s", log)
+				t.Errorf("the log contains the token:\n%s", log)
 			}
 		})
 	}
@@ -127,7 +127,7 @@ func TestLogin_newProtocol(t *testing.T) {
 		connect.Write(binary.BigEndian.AppendUint16(nil, uint16(len(field))))
 		connect.WriteString(field)
 	}
-	packet := binary.AppendUvarint([]byte{0x10}, uint64(connect.Len())) // MQTT's lengths are coded like uvarints
+	packet := binary.AppendUvarint([]byte{0x10}, uint64(connect.Len())) // MQTT encodes lengths like uvarints
 	if _, err := conn.Write(append(packet, connect.Bytes()...)); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestLogin_newProtocol(t *testing.T) {
 		t.Errorf("answer %x, want a CONNACK with an error", head)
 	}
 	if log := e.log.String(); !strings.Contains(log, "not MQTT 3.1.1") {
-		t.Errorf("log does not say why:\n%s", log)
+		t.Errorf("the log has no reason:\n%s", log)
 	}
 }
 

@@ -14,39 +14,37 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// How a direct method can fail before the device has answered; match with
-// errors.Is.
+// Errors of a direct method without an answer of the device; match them with errors.Is.
 var (
-	// ErrNotConnected: no connection subscribed to methods within the connect
+	// ErrNotConnected reports that no connection subscribed to methods within the connect
 	// timeout (IoT Hub error 404103).
 	ErrNotConnected = errors.New("not connected with a method subscription")
-	// ErrNoAnswer: nothing within the response timeout (IoT Hub error
-	// 504101).
+	// ErrNoAnswer reports that there was no answer within the response timeout (IoT Hub
+	// error 504101).
 	ErrNoAnswer = errors.New("no answer to the method")
 )
 
 // Call is one direct method call.
 type Call struct {
-	// Method is the name; it must be fit for one level of an MQTT topic: no
-	// '/', '+', '#' or control characters.
+	// Method is the name. It must be valid as one level of an MQTT topic: no '/', '+',
+	// '#' or control characters.
 	Method string
-	// Payload is delivered as it is, and may be empty.
+	// Payload is delivered unchanged, and may be empty.
 	Payload json.RawMessage
-	// ConnectTimeout is how long to wait for the device to connect and to
-	// subscribe; zero is not at all.
+	// ConnectTimeout is how long to wait for the device to connect and to subscribe; zero
+	// means no wait.
 	ConnectTimeout time.Duration
 	// ResponseTimeout is how long to wait for the answer.
 	ResponseTimeout time.Duration
 }
 
-// Invoke calls a direct method of id and waits for the answer. status and
-// payload are the device's own; payload may be empty and need not be JSON.
-// The answer may come from a later connection than the call went to. Errors:
-// ErrNotConnected, ErrNoAnswer, ErrClosed, the cause of ctx. Whether the
-// identity exists is not looked at. An answer that comes after Invoke has
-// returned is dropped.
+// Invoke calls a direct method of id and waits for the answer. It returns the device's
+// status and payload; the payload may be empty and need not be JSON. The answer may
+// arrive on a later connection than the one that got the call. Invoke does not check that
+// the identity exists. Errors: ErrNotConnected, ErrNoAnswer, ErrClosed, the cause of ctx.
+// An answer that arrives after Invoke has returned is dropped.
 func (b *Broker) Invoke(ctx context.Context, id store.ID, call Call) (status int, payload []byte, err error) {
-	// Opaque to the device, and unique over restarts of the hub.
+	// The id is opaque to the device, and unique across restarts of the hub.
 	rid := rand.Text()
 	answers := b.calls.add(rid, id)
 	defer b.calls.remove(rid)
@@ -67,7 +65,7 @@ func (b *Broker) Invoke(ctx context.Context, id store.ID, call Call) (status int
 	}
 }
 
-// sendCall waits for a session that takes methods and hands it the call.
+// sendCall waits for a session that is subscribed to methods, and sends the call to it.
 func (b *Broker) sendCall(ctx context.Context, id store.ID, rid string, call Call) error {
 	topic := fmt.Sprintf("%s%s/?$rid=%s", topicMethod, call.Method, rid)
 	timer := time.NewTimer(call.ConnectTimeout)
@@ -92,24 +90,24 @@ func (b *Broker) sendCall(ctx context.Context, id store.ID, rid string, call Cal
 	}
 }
 
-// takeMethodAnswer gives an answer to the call it belongs to. path is what
-// follows "$iothub/methods/res/": "{status}/".
-func (b *Broker) takeMethodAnswer(s *session, path, rid string, payload []byte) {
+// receiveMethodAnswer passes an answer to its pending call. path is the part of the topic
+// after "$iothub/methods/res/": "{status}/".
+func (b *Broker) receiveMethodAnswer(s *session, path, rid string, payload []byte) {
 	status, err := strconv.Atoi(strings.TrimSuffix(path, "/"))
 	if err != nil {
-		s.log.Warn().Str(fieldTopic, shown(topicMethodAnswer+path)).Msg("method answer without a status dropped")
+		s.log.Warn().Str(fieldTopic, truncate(topicMethodAnswer+path)).Msg("method answer without a status dropped")
 		return
 	}
 	if b.faults.MethodAnswerLost(s.id.String()) {
-		s.log.Info().Int(fieldStatus, status).Msg("method answer lost on demand")
+		s.log.Info().Int(fieldStatus, status).Msg("method answer dropped by an injected fault")
 		return
 	}
 	if !b.calls.answer(rid, s.id, answer{status: status, payload: payload}) {
-		s.log.Debug().Int(fieldStatus, status).Msg("method answer nobody waits for dropped")
+		s.log.Debug().Int(fieldStatus, status).Msg("method answer without a pending call dropped")
 	}
 }
 
-// calls are the pending method calls by request id.
+// calls are the pending method calls, by request id.
 type calls struct {
 	mu      sync.Mutex
 	pending map[string]pendingCall
@@ -117,7 +115,7 @@ type calls struct {
 
 type pendingCall struct {
 	id      store.ID
-	answers chan answer // holds one
+	answers chan answer // has room for one
 }
 
 type answer struct {
@@ -143,8 +141,8 @@ func (c *calls) remove(rid string) {
 	delete(c.pending, rid)
 }
 
-// answer reports whether the call was pending. Only the identity that was
-// called may answer, and only once.
+// answer passes an answer to its call, and reports whether the call was pending. Only the
+// called identity may answer, and only once.
 func (c *calls) answer(rid string, id store.ID, a answer) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/broker"
 )
 
-// echo answers a call with its own payload.
+// echo answers a call with its own payload and this status.
 func echo(status int) func(string, []byte) (string, []byte) {
 	return func(topic string, payload []byte) (string, []byte) {
 		_, rid, _ := strings.Cut(topic, "?$rid=")
@@ -85,7 +85,7 @@ func TestInvoke_notConnected(t *testing.T) {
 		t.Errorf("not subscribed in time: got %v, want %v", err, broker.ErrNotConnected)
 	}
 
-	// A call that waits is delivered once the client has subscribed.
+	// A waiting call is delivered when the client subscribes.
 	call.ConnectTimeout = patience
 	result := make(chan error, 1)
 	go func() { result <- invoke(call) }()
@@ -102,14 +102,14 @@ func TestInvoke_noAnswer(t *testing.T) {
 	late := make(chan string, 1)
 	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, func(_ paho.Client, m paho.Message) {
 		topic, payload := echo(200)(m.Topic(), m.Payload())
-		stranger.Publish(topic, 1, false, payload).Wait() // not its call to answer
+		stranger.Publish(topic, 1, false, payload).Wait() // must not answer the call
 		late <- topic
 	}))
 	call := broker.Call{Method: "m", ResponseTimeout: 100 * time.Millisecond}
 	if _, _, err := e.broker.Invoke(t.Context(), module, call); !errors.Is(err, broker.ErrNoAnswer) {
 		t.Errorf("got %v, want %v", err, broker.ErrNoAnswer)
 	}
-	// Too late, and harmless.
+	// A late answer is ignored.
 	wait(t, client.Publish(next(t, late), 1, false, "{}"))
 }
 

@@ -6,6 +6,7 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"rtsptunnel/internal/hub/hubemulator/broker"
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
@@ -20,14 +21,14 @@ func TestLogin_disabledDevice(t *testing.T) {
 			t.Errorf("%s: CONNACK %d, want 5", id, got)
 		}
 		if log := e.log.String()[before:]; !strings.Contains(log, store.ErrDisabled.Error()) {
-			t.Errorf("%s: log does not say why:\n%s", id, log)
+			t.Errorf("%s: the log has no reason:\n%s", id, log)
 		}
 	}
 }
 
-// What changes between the login and the session, when there is nothing to
-// drop yet, does not leave a connection behind.
-func TestLogin_changedMeanwhile(t *testing.T) {
+// A change between the login and the session, when Drop finds no session yet, still cuts
+// the connection.
+func TestLogin_changedBeforeSession(t *testing.T) {
 	tests := map[string]func(*store.Store) error{
 		"deleted": func(s *store.Store) error {
 			_, err := s.Delete(module, "")
@@ -45,7 +46,7 @@ func TestLogin_changedMeanwhile(t *testing.T) {
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
 			e := start(t)
-			e.log.at("client logged in", func() {
+			e.log.at(broker.MessageLoggedIn, func() {
 				if err := change(e.store); err != nil {
 					t.Error(err)
 				}
@@ -57,11 +58,11 @@ func TestLogin_changedMeanwhile(t *testing.T) {
 			if !token.WaitTimeout(patience) {
 				t.Fatal("no answer to CONNECT")
 			}
-			if token.Error() == nil { // CONNACK was on its way
+			if token.Error() == nil { // the broker had sent CONNACK already
 				next(t, lost)
 			}
-			if log := e.log.String(); !strings.Contains(log, "the login does not hold any more") {
-				t.Errorf("log does not say why:\n%s", log)
+			if log := e.log.String(); !strings.Contains(log, "the login is not valid any more") {
+				t.Errorf("the log has no reason:\n%s", log)
 			}
 		})
 	}
@@ -69,8 +70,8 @@ func TestLogin_changedMeanwhile(t *testing.T) {
 
 func TestConnectionState(t *testing.T) {
 	e := start(t)
-	gone := make(chan struct{}, 2)
-	e.log.at("client disconnected", func() { gone <- struct{}{} })
+	disconnected := make(chan struct{}, 2)
+	e.log.at(broker.MessageDisconnected, func() { disconnected <- struct{}{} })
 
 	client := connect(t, e.options(t, module))
 	first := e.identity(t, module)
@@ -81,14 +82,14 @@ func TestConnectionState(t *testing.T) {
 	if active := e.identity(t, module).LastActivity; !active.After(first.LastActivity) {
 		t.Errorf("active %v after a message, %v before", active, first.LastActivity)
 	}
-	// The older connection of two goes, the identity stays connected.
+	// The older of two connections is cut, the identity stays connected.
 	o := e.options(t, module)
 	again := connect(t, o)
 	if got := e.identity(t, module); !got.Connected || !got.ConnectionUpdated.Equal(first.ConnectionUpdated) {
-		t.Errorf("after a take-over: connected %v since %v, want since %v", got.Connected, got.ConnectionUpdated, first.ConnectionUpdated)
+		t.Errorf("after a second login: connected %v since %v, want since %v", got.Connected, got.ConnectionUpdated, first.ConnectionUpdated)
 	}
 	again.Disconnect(0)
-	next(t, gone)
+	next(t, disconnected)
 	if e.identity(t, module).Connected {
 		t.Error("connected without a connection")
 	}

@@ -10,23 +10,21 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// This file takes connections and runs each to its end.
+// This file accepts connections and serves each one until it ends.
 
 const (
-	// acceptPause is how long to wait when the process has no room for another
-	// connection.
+	// acceptPause is the wait after the process has run out of file descriptors.
 	acceptPause = 100 * time.Millisecond
 
 	listenerID = "mqtt"
 )
 
-// Serve accepts clients from ln until Close, or until ln fails. It closes ln.
-// It returns ErrClosed after Close. TLS, if any, is ln's business;
-// logins by certificate need one that asks for certificates and does not judge
-// them (tls.RequestClientCert).
+// Serve accepts clients from ln until Close, or until ln fails. It closes ln. It returns
+// ErrClosed after Close. ln handles TLS, if any. Logins by certificate need a listener
+// that requests certificates without verifying them (tls.RequestClientCert).
 //
-// mochi-mqtt's own listeners and its event loop stay unused: it does not wait
-// for the loop, and would wait for ever for a client that connects and says
+// Serve does not use the listeners and the event loop of mochi-mqtt, because mochi-mqtt
+// does not wait for the end of the loop, and waits forever for a client that sends
 // nothing.
 func (b *Broker) Serve(ln net.Listener) error {
 	defer ln.Close()
@@ -36,8 +34,8 @@ func (b *Broker) Serve(ln net.Listener) error {
 	defer b.removeListener(ln)
 	for {
 		conn, err := ln.Accept()
-		if isShortage(err) {
-			b.log.Warn().Err(err).Msg("no room for another client, trying again")
+		if tooManyFiles(err) {
+			b.log.Warn().Err(err).Msg(messageTooManyFiles)
 			if !b.pause(acceptPause) {
 				return ErrClosed
 			}
@@ -54,12 +52,12 @@ func (b *Broker) Serve(ln net.Listener) error {
 	}
 }
 
-// ServeConn serves one client that came another way than through a listener,
-// such as by WebSocket, until its end, and closes conn. It returns nil, or
-// ErrClosed after Close.
+// ServeConn serves one client whose connection does not come from a listener, for example
+// from a WebSocket. It returns at the end of the connection and closes conn. It returns
+// nil, or ErrClosed after Close.
 //
-// A conn on top of another has a method NetConn that returns the one below:
-// to cut a client the broker closes the lowest, which no client can hold up.
+// A conn that wraps another one has a method NetConn that returns it. To cut a client,
+// the broker closes the innermost connection, because that never blocks.
 func (b *Broker) ServeConn(conn net.Conn) error {
 	if !b.addConn(conn) {
 		abort(conn)
@@ -69,13 +67,13 @@ func (b *Broker) ServeConn(conn net.Conn) error {
 	return nil
 }
 
-// isShortage reports whether a connection could not be accepted because there
-// are too many, which passes.
-func isShortage(err error) bool {
+// tooManyFiles reports whether an accept failed because too many files are open. That is
+// a temporary state.
+func tooManyFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// pause returns true after d, or false when the broker is closed.
+// pause waits for d and returns true, or returns false when the broker is closed.
 func (b *Broker) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -96,17 +94,17 @@ func (b *Broker) acceptError(err error) error {
 	}
 }
 
-// serveConn runs one connection to its end.
+// serveConn serves one connection until it ends.
 func (b *Broker) serveConn(conn net.Conn) {
 	defer b.removeConn(conn)
-	// mochi-mqtt sets deadlines of its own from the first packet on.
-	if err := conn.SetDeadline(time.Now().Add(b.loginWithin)); err != nil {
+	// mochi-mqtt sets its own deadlines, starting with the first packet.
+	if err := conn.SetDeadline(time.Now().Add(b.loginTimeout)); err != nil {
 		b.log.Debug().Err(err).Msg("connection lost before login")
 		return
 	}
 	err := b.server.EstablishConnection(listenerID, conn)
 	if errors.Is(err, packets.ErrBadUsernameOrPassword) {
-		return // the refusal is logged where its reason is known
+		return // login has logged the refusal
 	}
-	b.log.Debug().Err(err).Str(fieldRemote, conn.RemoteAddr().String()).Msg("connection ended")
+	b.log.Debug().Err(err).Str(fieldRemote, conn.RemoteAddr().String()).Msg(messageConnectionEnded)
 }

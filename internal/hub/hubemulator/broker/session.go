@@ -14,58 +14,58 @@ import (
 )
 
 const (
-	// maxQueue and maxQueueBytes are how much may wait for a client that does
-	// not read; once there is so much, one more message costs the connection.
+	// maxQueue and maxQueueBytes limit the queue for a client that does not read. One
+	// message above the limit cuts the connection.
 	maxQueue      = 4096
 	maxQueueBytes = 32 << 20
-	// maxAnswers and maxAnswerBytes are how much may wait when the client asks
-	// for more; it is held up then.
+	// maxAnswers and maxAnswerBytes limit the queue for new requests of the client. Above
+	// the limit, the broker stops reading from it (backpressure).
 	maxAnswers     = maxQueue / 2
 	maxAnswerBytes = 4 << 20
 )
 
-// session is one logged in connection. Messages for the client go through a
-// queue with one writer, so that they keep their order and a client that
-// reads slowly, or not at all, holds up nobody else.
+// session is one authenticated connection. Messages for the client go through a queue
+// with one writer. They keep their order, and a client that reads slowly or not at all
+// does not block other clients.
 type session struct {
 	client *mqtt.Client
 	id     store.ID
 	log    zerolog.Logger
-	// present says that the client finds a session it had before.
-	present bool
-	leave   func()        // strikes the session off the broker's books; may be called again
-	wake    chan struct{} // holds one token when queue may have grown
-	done    chan struct{} // closed when the connection has ended
+	// present reports whether the client resumes an earlier session.
+	present    bool
+	disconnect func()        // unregisters the session from the broker; idempotent
+	wake       chan struct{} // holds one token when queue may have grown
+	done       chan struct{} // closed when the connection has ended
 
 	mu         sync.Mutex
 	killed     bool
 	subscribed map[string]bool // by topic filter
 	queue      []message
 	queued     int        // bytes in queue
-	room       *sync.Cond // signalled when queue has become shorter, or never will
+	room       *sync.Cond // signaled when queue gets shorter and when the session is killed
 
-	// For faults on demand; see faults.go. held is under mu.
+	// These serve injected faults; see faults.go. mu guards held and heldBytes.
 	faults    *faults.Set
-	since     time.Time // of the login
+	since     time.Time // time of the login
 	held      []heldAnswer
 	heldBytes int
 	wakeHeld  chan struct{} // holds one token when held may have grown
 }
 
-// message is what waits for the client.
+// message is a message for the client.
 type message struct {
 	topic   string
 	payload []byte
-	// revision is the change of the store the message rests on: it goes out
-	// once that is kept. Zero is none.
+	// revision is the revision of the store that the message depends on. It is sent after
+	// that revision is kept. Zero means none.
 	revision int64
-	// otherwise makes what goes out if the change cannot be kept. Required
-	// with a revision.
-	otherwise func(cause error) message
+	// fallback returns the message to send if the revision cannot be kept. Required with
+	// a revision.
+	fallback func(cause error) message
 }
 
-// size is what m counts against the bounds, in bytes. Topics of answers hold
-// what the client has chosen.
+// size returns the bytes that m counts against the limits. Topics count, because a topic
+// of an answer contains text of the client.
 func (m message) size() int {
 	return len(m.topic) + len(m.payload)
 }
@@ -84,7 +84,7 @@ func (b *Broker) newSession(client *mqtt.Client, id store.ID, filters []string, 
 		wakeHeld:   make(chan struct{}, 1),
 	}
 	s.room = sync.NewCond(&s.mu)
-	s.leave = func() { b.leave(s) }
+	s.disconnect = func() { b.disconnect(s) }
 	for _, filter := range filters {
 		s.subscribed[filter] = true
 	}
@@ -103,10 +103,10 @@ func (s *session) isSubscribed(filter string) bool {
 	return !s.killed && s.subscribed[filter]
 }
 
-// answer queues the answer to a request of the client, if it has subscribed to
-// answers. It is called by the goroutine that reads what the client sends, and
-// blocks it while too much is waiting: a client that asks faster than it reads,
-// or than its changes can be kept, harms only itself.
+// answer queues the answer to a request of the client, if it has subscribed to answers.
+// It runs on the goroutine that reads from the client, and blocks it while the queue is
+// too long. That applies backpressure to a client that sends requests faster than it
+// reads, or faster than its changes can be kept.
 func (s *session) answer(m message) {
 	s.mu.Lock()
 	for !s.killed && (len(s.queue) >= maxAnswers || s.queued >= maxAnswerBytes) {
@@ -118,8 +118,8 @@ func (s *session) answer(m message) {
 	}
 }
 
-// send queues a message if the client has subscribed to filter, and reports
-// whether it did. It never blocks.
+// send queues a message if the client has subscribed to filter, and reports whether it
+// did. It never blocks.
 func (s *session) send(filter string, m message) bool {
 	s.mu.Lock()
 	on, full := !s.killed && s.subscribed[filter], len(s.queue) >= maxQueue || s.queued >= maxQueueBytes
@@ -139,13 +139,13 @@ func (s *session) send(filter string, m message) bool {
 	}
 	select {
 	case s.wake <- struct{}{}:
-	default: // a wake-up is waiting already
+	default: // a token is there already
 	}
 	return true
 }
 
-// write sends queued messages until the connection ends. keep waits for a
-// revision of the store.
+// write sends queued messages until the connection ends. keep waits until a revision of
+// the store is kept.
 func (s *session) write(keep func(revision int64) error) {
 	for {
 		select {
@@ -156,10 +156,10 @@ func (s *session) write(keep func(revision int64) error) {
 		for _, m := range s.take() {
 			if m.revision > 0 {
 				if err := keep(m.revision); err != nil {
-					m = m.otherwise(err)
+					m = m.fallback(err)
 				}
 			}
-			// At QoS 0, as IoT Hub sends everything these topics carry.
+			// With QoS 0, as IoT Hub sends all messages on these topics.
 			err := s.client.WritePacket(packets.Packet{
 				FixedHeader: packets.FixedHeader{Type: packets.Publish},
 				TopicName:   m.topic,
@@ -187,23 +187,22 @@ func (s *session) clear() {
 	s.room.Broadcast()
 }
 
-// kill cuts the connection. MQTT 3.1.1 knows no DISCONNECT from the server,
-// so none is sent. From now on the session counts as not subscribed, so that
-// a method call waits for the client to come back, and nothing more of what
-// the client has sent is looked at. Before the client can see the cut its
-// identity is not connected any more.
+// kill cuts the connection. It sends no DISCONNECT, because MQTT 3.1.1 has none from the
+// server. The session then counts as not subscribed, so that a method call waits for the
+// client to reconnect. Further input of the client is ignored. The identity becomes
+// disconnected before the client can notice the cut.
 func (s *session) kill() {
 	s.mu.Lock()
 	s.killed = true
 	s.clear()
 	s.mu.Unlock()
-	s.leave()
+	s.disconnect()
 	abort(s.client.Net.Conn)
 	s.client.Stop(nil)
 }
 
-// cutAt cuts the connection when its token expires, as IoT Hub does: MQTT has no
-// other way to ask for a new token. It returns when the connection has ended.
+// cutAt cuts the connection when its token expires, as IoT Hub does, because MQTT 3.1.1
+// cannot ask a client for a new token. It returns when the connection has ended.
 func (s *session) cutAt(expiry time.Time) {
 	timer := time.NewTimer(time.Until(expiry)) // at most 292 years
 	defer timer.Stop()
@@ -215,8 +214,8 @@ func (s *session) cutAt(expiry time.Time) {
 	}
 }
 
-// abort closes the connection below WebSocket and TLS, if there are any:
-// closing those would wait some seconds for a client that does not read.
+// abort closes the innermost connection, below WebSocket and TLS. Closing those would
+// wait some seconds for a client that does not read.
 func abort(conn net.Conn) {
 	for {
 		wrapped, ok := conn.(interface{ NetConn() net.Conn })

@@ -10,15 +10,14 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// This file keeps the books: which listeners and connections there are, which
-// session each connection has, and which session an identity is reached by.
-// The rules are:
-//   - a connection is in conns from accept to its end, whatever happens;
-//   - an identity has one session, the newest; the older one is cut, and
-//     changes nothing any more;
-//   - the store is told under the lock who is connected and who subscribes, so
-//     that it hears of all that in its order;
-//   - every change that could help a waiting Invoke closes b.changed.
+// This file registers listeners, connections, the session of each connection, and the
+// current session of each identity. The rules are:
+//   - A connection is in conns from accept until it ends.
+//   - An identity has one session, the newest. The older one is cut, and must not change
+//     anything afterwards.
+//   - The broker holds its lock while it stores connection states and subscriptions, so
+//     that the store gets them in order.
+//   - Every change that may unblock a waiting Invoke closes b.changed.
 
 func (b *Broker) addListener(ln net.Listener) bool {
 	b.mu.Lock()
@@ -49,17 +48,17 @@ func (b *Broker) addConn(conn net.Conn) bool {
 	return true
 }
 
-// removeConn strikes conn off the books and ends its session.
+// removeConn unregisters conn and ends its session.
 func (b *Broker) removeConn(conn net.Conn) {
 	defer b.wg.Done()
-	if s := b.forget(conn); s != nil {
-		b.leave(s)
+	if s := b.unregister(conn); s != nil {
+		b.disconnect(s)
 		close(s.done)
 	}
 }
 
-// forget strikes conn off the books, and returns its session or nil.
-func (b *Broker) forget(conn net.Conn) *session {
+// unregister removes conn, and returns its session or nil.
+func (b *Broker) unregister(conn net.Conn) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.conns[conn]
@@ -70,8 +69,9 @@ func (b *Broker) forget(conn net.Conn) *session {
 	return s
 }
 
-// leave sees to it that no identity is reached by s any more.
-func (b *Broker) leave(s *session) {
+// disconnect removes s as the current session of its identity. It does nothing if s is
+// not the current one.
+func (b *Broker) disconnect(s *session) {
 	b.mu.Lock()
 	current := b.sessions[s.id] == s
 	if current {
@@ -80,25 +80,24 @@ func (b *Broker) leave(s *session) {
 	}
 	b.mu.Unlock()
 	if current {
-		s.log.Info().Msg("client disconnected")
+		s.log.Info().Msg(messageDisconnected)
 	}
 }
 
-// establish makes the session of a client that has just logged in, or takes it
-// up again, and cuts the older connection of the same identity (IoT Hub error
-// 400027, ConnectionForcefullyClosedOnNewConnection). Messages for the client
-// wait until begin.
+// establish creates or resumes the session of a client after its login. It cuts the older
+// connection of the same identity (IoT Hub error 400027,
+// ConnectionForcefullyClosedOnNewConnection). Messages for the client wait until begin.
 func (b *Broker) establish(client *mqtt.Client, pk packets.Packet) {
 	s, old, openErr := b.openSession(client, pk.Connect.Clean)
 	if old != nil {
 		old.kill()
-		old.log.Info().Msg("older connection cut, the identity connected again")
+		old.log.Info().Msg("older connection cut, the identity has a new connection")
 	}
-	// The identity may have been deleted, disabled or given other keys since
-	// the login, and Drop found no session to cut.
+	// The identity may have been deleted, disabled or given new keys since the login,
+	// when Drop found no session to cut.
 	l, loginErr := b.authenticate(client, pk)
 	if err := errors.Join(openErr, loginErr); err != nil {
-		s.log.Warn().Err(err).Msg("connection cut, the login does not hold any more")
+		s.log.Warn().Err(err).Msg("connection cut, the login is not valid any more")
 		s.kill()
 		return
 	}
@@ -108,9 +107,9 @@ func (b *Broker) establish(client *mqtt.Client, pk packets.Packet) {
 	b.keepOrCut(s)
 }
 
-// openSession puts a new session on the books, with what the identity is
-// subscribed to already, and returns the one it takes the place of, if any.
-// After an error the session is on the books all the same.
+// openSession registers a new session with the subscriptions that the identity has
+// already. It returns the session that the new one replaces, if any. The session is
+// registered even after an error.
 func (b *Broker) openSession(client *mqtt.Client, clean bool) (s, old *session, err error) {
 	id := identityOf(client)
 	b.mu.Lock()
@@ -120,20 +119,20 @@ func (b *Broker) openSession(client *mqtt.Client, clean bool) (s, old *session, 
 	b.sessions[id] = s
 	b.conns[client.Net.Conn] = s
 	b.store.SetConnected(id, true)
-	b.announce()
+	b.notifyChanged()
 	return s, old, err
 }
 
-// begin starts to send to a client: nothing may reach it before CONNACK.
+// begin starts sending to a client. It is called after CONNACK, which must come first.
 func (b *Broker) begin(client *mqtt.Client) {
 	s := b.sessionOf(client)
 	b.wg.Go(func() { s.write(b.store.Keep) })
 	b.wg.Go(s.release)
-	b.wg.Go(s.cutOnDemand)
+	b.wg.Go(s.cutByFault)
 }
 
-// setSubscribed notes that the client of s has subscribed to filter, or has
-// taken that back.
+// setSubscribed stores that the client of s has subscribed to filter, or unsubscribed
+// from it.
 func (b *Broker) setSubscribed(s *session, filter string, on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,14 +141,14 @@ func (b *Broker) setSubscribed(s *session, filter string, on bool) {
 	}
 	b.store.SetSubscribed(s.id, filter, on)
 	s.setSubscribed(filter, on)
-	b.announce()
+	b.notifyChanged()
 }
 
-// keepOrCut returns once the session is safe as it is now, so that the client
-// may be told. If that fails, it must not be told, and the connection is cut:
-// that is what every client notices and tries again after, while SUBACK 0x80
-// passes for success with the MQTT clients of several SDKs. So it is if the
-// identity has a newer connection, whose the session is now, or is gone.
+// keepOrCut waits until the current state of the session is kept, so that it may be
+// confirmed to the client. If that fails, it cuts the connection instead: every client
+// notices a cut and retries, while the MQTT clients of several SDKs treat SUBACK 0x80 as
+// success. It also cuts the connection if the identity has a newer one, which owns the
+// session now, or does not exist any more.
 func (b *Broker) keepOrCut(s *session) {
 	identity, err := b.store.Identity(s.id)
 	if err != nil || b.session(s.id) != s {
@@ -157,12 +156,12 @@ func (b *Broker) keepOrCut(s *session) {
 		return
 	}
 	if err := b.store.Keep(identity.Revision); err != nil {
-		s.log.Error().Err(err).Msg("state cannot be kept, connection cut")
+		s.log.Error().Err(err).Msg("cannot store the session, connection cut")
 		s.kill()
 	}
 }
 
-// session returns the session id is reached by, or nil.
+// session returns the current session of id, or nil.
 func (b *Broker) session(id store.ID) *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -176,8 +175,8 @@ func (b *Broker) sessionOf(client *mqtt.Client) *session {
 	return b.conns[client.Net.Conn]
 }
 
-// subscribed returns the session of id if it is subscribed to filter, else
-// nil, and a channel that is closed at the next change.
+// subscribed returns the session of id if it is subscribed to filter, or nil. It also
+// returns a channel that is closed at the next change.
 func (b *Broker) subscribed(id store.ID, filter string) (*session, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -187,8 +186,8 @@ func (b *Broker) subscribed(id store.ID, filter string) (*session, <-chan struct
 	return nil, b.changed
 }
 
-// announce wakes everybody who waits for a change. The caller holds b.mu.
-func (b *Broker) announce() {
+// notifyChanged wakes all goroutines that wait for a change. The caller holds b.mu.
+func (b *Broker) notifyChanged() {
 	close(b.changed)
 	b.changed = make(chan struct{})
 }

@@ -17,7 +17,7 @@ const (
 	desiredFilter = "$iothub/twin/PATCH/properties/desired/#"
 )
 
-// logInAs connects and tells whether the client has found a session.
+// logInAs connects, and reports whether the client resumed a session.
 func logInAs(t *testing.T, o *paho.ClientOptions) (client paho.Client, present bool) {
 	t.Helper()
 	client = paho.NewClient(o)
@@ -27,8 +27,8 @@ func logInAs(t *testing.T, o *paho.ClientOptions) (client paho.Client, present b
 	return client, token.SessionPresent()
 }
 
-// Microsoft's device SDKs subscribe once and rely on it ever after.
-func TestSession_subscriptionsOutliveTheConnection(t *testing.T) {
+// Microsoft's device SDKs subscribe once and expect the subscriptions after a reconnect.
+func TestSession_subscriptionsSurviveReconnect(t *testing.T) {
 	e := start(t)
 	client, _ := logInAs(t, e.options(t, module).SetCleanSession(false))
 	for _, filter := range []string{methodsFilter, desiredFilter, twinFilter} {
@@ -50,7 +50,7 @@ func TestSession_subscriptionsOutliveTheConnection(t *testing.T) {
 		client, _ = logInAs(t, o)
 		mustInvoke(t, e, module)
 		next(t, arrived)
-		wait(t, client.Publish("$iothub/twin/GET/?$rid=1", 1, false, " ")) // not subscribed to any more
+		wait(t, client.Publish("$iothub/twin/GET/?$rid=1", 1, false, " ")) // gets no answer: not subscribed any more
 		patch(t, e, module, `{"a":1}`)
 		if got, want := next(t, arrived).Topic(), "$iothub/twin/PATCH/properties/desired/"; !strings.HasPrefix(got, want) {
 			t.Errorf("got %s, want %s", got, want)
@@ -58,7 +58,7 @@ func TestSession_subscriptionsOutliveTheConnection(t *testing.T) {
 	}
 	again(func() { client.Disconnect(0) })
 	again(func() { e.broker.Drop(module) })
-	again(func() {}) // take-over
+	again(func() {}) // the new connection replaces the old one
 	again(func() { e.restart(t) })
 }
 
@@ -87,7 +87,7 @@ func TestSession_present(t *testing.T) {
 	}
 }
 
-// What waits for a client that is subscribed already must wait for CONNACK.
+// Messages for a client with subscriptions must wait for CONNACK.
 func TestSession_nothingBeforeConnack(t *testing.T) {
 	e := start(t)
 	client, _ := logInAs(t, e.options(t, module).SetCleanSession(false))
@@ -106,7 +106,7 @@ func TestSession_nothingBeforeConnack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if ack, ok := first.(*packets.ConnackPacket); !ok || !ack.SessionPresent {
-		t.Errorf("first came %v, want CONNACK with session present", first)
+		t.Errorf("the first packet is %v, want CONNACK with session present", first)
 	}
 	for range 100 {
 		p, err := packets.ReadPacket(conn)
@@ -119,11 +119,11 @@ func TestSession_nothingBeforeConnack(t *testing.T) {
 	}
 }
 
-// Of two logins at once the one that comes last stays.
-func TestSession_loginDuringALogin(t *testing.T) {
+// Of two concurrent logins, the later one wins.
+func TestSession_loginDuringLogin(t *testing.T) {
 	e := start(t)
 	ended := make(chan struct{}, 10)
-	e.log.at("connection ended", func() { ended <- struct{}{} })
+	e.log.at(broker.MessageConnectionEnded, func() { ended <- struct{}{} })
 	latest := make(chan paho.Client, 1)
 	e.keep.before(func() {
 		e.keep.before(nil)
@@ -139,9 +139,8 @@ func TestSession_loginDuringALogin(t *testing.T) {
 	roundTrip(t, client)
 }
 
-// What an older connection was about to subscribe to does not count for the
-// newer one.
-func TestSession_olderConnectionSubscribesNothing(t *testing.T) {
+// A subscription in progress on an older connection does not apply to the newer one.
+func TestSession_olderConnectionCannotSubscribe(t *testing.T) {
 	e := start(t)
 	older := dial(t, e)
 	send(t, older, connectPacket(t, e, module, false))
@@ -149,7 +148,7 @@ func TestSession_olderConnectionSubscribesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := make(chan paho.Client, 1)
-	e.log.at("subscription refused", func() { newer <- connect(t, e.options(t, module).SetCleanSession(false)) })
+	e.log.at(broker.MessageSubscriptionRefused, func() { newer <- connect(t, e.options(t, module).SetCleanSession(false)) })
 	s := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
 	s.MessageID, s.Topics, s.Qoss = 1, []string{"#", methodsFilter}, []byte{0, 0}
 	send(t, older, s)
@@ -157,7 +156,7 @@ func TestSession_olderConnectionSubscribesNothing(t *testing.T) {
 		t.Errorf("the older connection got %v", p)
 	}
 	next(t, newer)
-	e.restart(t) // everything the older one did is done
+	e.restart(t) // waits until the older connection has ended
 	logInAs(t, e.options(t, module).SetCleanSession(false))
 	if _, _, err := e.broker.Invoke(t.Context(), module, broker.Call{Method: "m"}); !errors.Is(err, broker.ErrNotConnected) {
 		t.Errorf("got %v, want %v", err, broker.ErrNotConnected)
@@ -166,15 +165,15 @@ func TestSession_olderConnectionSubscribesNothing(t *testing.T) {
 
 func TestSession_leavesNothingInMochi(t *testing.T) {
 	e := start(t)
-	gone := make(chan struct{}, 1)
-	e.log.at("client disconnected", func() { gone <- struct{}{} })
+	disconnected := make(chan struct{}, 1)
+	e.log.at(broker.MessageDisconnected, func() { disconnected <- struct{}{} })
 	for range 3 {
 		client, _ := logInAs(t, e.options(t, module).SetCleanSession(false))
 		wait(t, client.Subscribe(methodsFilter, 0, nil))
 		client.Disconnect(0)
-		next(t, gone)
+		next(t, disconnected)
 	}
-	if n := e.broker.Known(); n != 0 {
-		t.Errorf("mochi-mqtt still knows %d clients", n)
+	if n := e.broker.ClientCount(); n != 0 {
+		t.Errorf("mochi-mqtt still has %d clients", n)
 	}
 }

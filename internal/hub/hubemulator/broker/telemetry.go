@@ -10,14 +10,13 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/telemetry"
 )
 
-// propertyRetain is the property IoT Hub gives to a message that was to be
-// retained: it passes it on, and retains nothing (Microsoft, "Communicate with
-// an IoT hub using the MQTT protocol", section "Sending device-to-cloud
-// messages").
+// propertyRetain is the property that IoT Hub adds to a message with the retain flag. It
+// retains no messages (Microsoft, "Communicate with an IoT hub using the MQTT protocol",
+// section "Sending device-to-cloud messages").
 const propertyRetain = "mqtt-retain"
 
-// keepTelemetry puts a message to the cloud where it can be looked at.
-func (b *Broker) keepTelemetry(id store.ID, pk packets.Packet) {
+// storeTelemetry adds a device-to-cloud message to the telemetry log.
+func (b *Broker) storeTelemetry(id store.ID, pk packets.Packet) {
 	properties := telemetry.ParseProperties(pk.TopicName[len(telemetryTopic(id)):])
 	if pk.FixedHeader.Retain {
 		properties[propertyRetain] = "true"
@@ -25,12 +24,13 @@ func (b *Broker) keepTelemetry(id store.ID, pk packets.Packet) {
 	b.telemetry.Add(telemetry.Message{
 		Identity:   id.String(),
 		Properties: properties,
-		Body:       bytes.Clone(pk.Payload), // else it would hold the whole packet
+		Body:       bytes.Clone(pk.Payload), // otherwise it would keep the whole packet in memory
 		Enqueued:   time.Now(),
 	})
 }
 
-// telemetryTopic is followed by the properties of a message.
+// telemetryTopic returns the prefix of telemetry topics. The properties of a message follow
+// it.
 func telemetryTopic(id store.ID) string {
 	return id.Path() + "/messages/events/"
 }

@@ -9,7 +9,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-func TestTelemetry_isKept(t *testing.T) {
+func TestTelemetry_isStored(t *testing.T) {
 	const (
 		ofModule = "devices/d1/modules/m1/messages/events/"
 		ofDevice = "devices/d1/messages/events/"
@@ -35,22 +35,22 @@ func TestTelemetry_isKept(t *testing.T) {
 		roundTrip(t, client) // for QoS 0
 		list := e.sent.List()
 		if len(list) != 2*i+2 {
-			t.Fatalf("%s: %d messages kept, want %d", tt.topic, len(list), 2*i+2)
+			t.Fatalf("%s: %d messages stored, want %d", tt.topic, len(list), 2*i+2)
 		}
 		got := list[2*i]
 		if got.Identity != tt.id.String() || string(got.Body) != body || !maps.Equal(got.Properties, tt.want) {
-			t.Errorf("%s: kept as %s, properties %q, body %q", tt.topic, got.Identity, got.Properties, got.Body)
+			t.Errorf("%s: stored as %s, properties %q, body %q", tt.topic, got.Identity, got.Properties, got.Body)
 		}
 		if got.Enqueued.Before(before) || got.Enqueued.After(time.Now()) {
 			t.Errorf("%s: enqueued at %s", tt.topic, got.Enqueued)
 		}
 	}
 	if strings.Contains(e.log.String(), "secret payload") {
-		t.Error("the log holds the payload")
+		t.Error("the log contains the payload")
 	}
 }
 
-func TestTelemetry_withoutALog(t *testing.T) {
+func TestTelemetry_withoutLog(t *testing.T) {
 	e := start(t)
 	e.close(t)
 	e.sent = nil

@@ -8,8 +8,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// The topics of IoT Hub (Microsoft, "Communicate with an IoT hub using the
-// MQTT protocol"). Those that end in '/' are followed by more.
+// The topics of IoT Hub (Microsoft, "Communicate with an IoT hub using the MQTT
+// protocol"). Those that end in '/' are prefixes.
 const (
 	filterMethods = "$iothub/methods/POST/#"
 	filterTwin    = "$iothub/twin/res/#"
@@ -29,9 +29,9 @@ const (
 	topicReportedPatch = "$iothub/twin/PATCH/properties/reported/"
 )
 
-// mayBeSubscribed reports whether IoT Hub takes filter from id. Nothing ever
-// comes on the identity's own ones.
-func mayBeSubscribed(id store.ID, filter string) bool {
+// maySubscribe reports whether IoT Hub allows id to subscribe to filter. The hub never
+// sends anything on the topics below the path of the identity.
+func maySubscribe(id store.ID, filter string) bool {
 	switch filter {
 	case filterMethods, filterTwin, filterDesired:
 		return true
@@ -43,8 +43,8 @@ func mayBeSubscribed(id store.ID, filter string) bool {
 	return found && (own == filterInputs || own == filterAll)
 }
 
-// receive handles one publish of a client. A topic IoT Hub does not document
-// costs the client its connection, as it does there.
+// receive handles one publish of a client. A topic that IoT Hub does not document cuts the
+// connection, as in IoT Hub.
 func (b *Broker) receive(s *session, pk packets.Packet) {
 	topic, payload := pk.TopicName, pk.Payload
 	b.store.SetActive(s.id)
@@ -55,17 +55,17 @@ func (b *Broker) receive(s *session, pk packets.Packet) {
 	case path == topicReportedPatch:
 		b.answerReportedPatch(s, requestID(query), payload)
 	case strings.HasPrefix(path, topicMethodAnswer):
-		b.takeMethodAnswer(s, path[len(topicMethodAnswer):], requestID(query), payload)
+		b.receiveMethodAnswer(s, path[len(topicMethodAnswer):], requestID(query), payload)
 	case strings.HasPrefix(topic, telemetryTopic(s.id)):
-		b.keepTelemetry(s.id, pk)
+		b.storeTelemetry(s.id, pk)
 	default:
-		s.log.Warn().Str(fieldTopic, shown(topic)).Msg("publish to an unknown topic, connection cut")
+		s.log.Warn().Str(fieldTopic, truncate(topic)).Msg("publish to an unknown topic, connection cut")
 		s.kill()
 	}
 }
 
-// requestID returns $rid as it stands: it is the sender's, and opaque.
+// requestID returns $rid unchanged. It is opaque to the hub.
 func requestID(query string) string {
-	// Else an answer that waits would hold the whole packet of its request.
+	// Without the copy, a queued answer would keep the packet of its request in memory.
 	return strings.Clone(parseProperties(query)["$rid"])
 }

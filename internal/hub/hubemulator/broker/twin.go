@@ -10,30 +10,30 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/throttle"
 )
 
-// codeArgumentInvalid is IoT Hub's error code for a request body it cannot
-// read (Azure/azure-iot-sdk-csharp, ErrorCode.ArgumentInvalid).
+// codeArgumentInvalid is IoT Hub's error code for an invalid request body
+// (Azure/azure-iot-sdk-csharp, ErrorCode.ArgumentInvalid).
 const codeArgumentInvalid = 400004
 
-// codeThrottling is the one of what comes too fast (Microsoft, "Understand and
-// resolve Azure IoT Hub errors", 429001 ThrottlingException).
+// codeThrottling is IoT Hub's error code for a throttled request (Microsoft, "Understand
+// and resolve Azure IoT Hub errors", 429001 ThrottlingException).
 const codeThrottling = 429001
 
-// twinDocument is the answer to a twin request: no "properties" around the
-// sections and no $metadata in them.
+// twinDocument is the answer to a twin request. It has no "properties" around the sections
+// and no $metadata in them.
 type twinDocument struct {
 	Desired  store.Section `json:"desired"`
 	Reported store.Section `json:"reported"`
 }
 
-// errorDocument is the body of a refused twin request. Microsoft's Node SDK
-// goes by its two members and not by the status in the topic.
+// errorDocument is the body of a refused twin request. Microsoft's Node SDK reads its two
+// members and ignores the status in the topic.
 type errorDocument struct {
 	ErrorCode int    `json:"errorCode"`
 	Message   string `json:"message"`
 }
 
 func (b *Broker) answerTwinGet(s *session, rid string) {
-	if status, reason := b.obstacle(s, throttle.TwinReads); reason != nil {
+	if status, reason := b.checkTwinRequest(s, throttle.TwinReads); reason != nil {
 		s.answer(refusal(s, status, rid, reason))
 		return
 	}
@@ -51,7 +51,7 @@ func (b *Broker) answerTwinGet(s *session, rid string) {
 }
 
 func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
-	if status, reason := b.obstacle(s, throttle.TwinUpdates); reason != nil {
+	if status, reason := b.checkTwinRequest(s, throttle.TwinUpdates); reason != nil {
 		s.answer(refusal(s, status, rid, reason))
 		return
 	}
@@ -72,20 +72,20 @@ func (b *Broker) answerReportedPatch(s *session, rid string, payload []byte) {
 	answerKept(s, rid, revision, message{topic: fmt.Sprintf("%s&$version=%d", twinTopic(http.StatusNoContent, rid), version)})
 }
 
-// answerKept answers once the twin is safe as it was at revision, so that no
-// client sees what a crash can take back. The client may send on meanwhile.
+// answerKept queues an answer that is sent after revision is kept, so that no client sees
+// a state that a crash can undo. The client may send further requests in the meantime.
 func answerKept(s *session, rid string, revision int64, m message) {
 	m.revision = revision
-	m.otherwise = func(cause error) message {
+	m.fallback = func(cause error) message {
 		return refusal(s, http.StatusInternalServerError, rid, cause)
 	}
 	s.answer(m)
 }
 
-// refusal is the answer to a twin request that fails, and logs why.
+// refusal returns the answer to a failed twin request, and logs the cause.
 func refusal(s *session, status int, rid string, cause error) message {
 	s.log.Warn().Err(cause).Int(fieldStatus, status).Msg("twin request refused")
-	code, text := status*1000, http.StatusText(status) // IoT Hub's codes are the status and three digits
+	code, text := status*1000, http.StatusText(status) // IoT Hub's codes are the status followed by three digits
 	switch status {
 	case http.StatusBadRequest:
 		code = codeArgumentInvalid
@@ -106,8 +106,8 @@ func twinTopic(status int, rid string) string {
 	return fmt.Sprintf("%s%d/?$rid=%s", topicTwin, status, rid)
 }
 
-// deliverDesired is the store's observer: it runs once for each change, in
-// version order for each identity, and only queues.
+// deliverDesired is the observer of the store. It is called once for each change, in
+// version order for each identity. It only queues the message.
 func (b *Broker) deliverDesired(patch store.DesiredPatch) {
 	s := b.session(patch.ID)
 	if s == nil {

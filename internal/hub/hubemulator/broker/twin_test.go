@@ -19,7 +19,7 @@ func patch(t *testing.T, e *env, id store.ID, text string) {
 	}
 }
 
-// largePatch is one of 28 KB, close to the most a section may have.
+// largePatch returns a patch of 28 KB, close to the size limit of a section.
 func largePatch() string {
 	members := make([]string, 7)
 	for i := range members {
@@ -48,14 +48,14 @@ func TestTwin_requests(t *testing.T) {
 		{"get with a blank", "$iothub/twin/GET/?$rid=b-2", " ", 0, "$iothub/twin/res/200/?$rid=b-2", ""},
 		{"report", reported + "c", `{"x":1,"y":{"z":2}}`, 1, "$iothub/twin/res/204/?$rid=c&$version=2", ""},
 		{"delete", reported + "d", `{"x":null}`, 0, "$iothub/twin/res/204/?$rid=d&$version=3", ""},
-		{"no object", reported + "e", `[1]`, 1, "$iothub/twin/res/400/?$rid=e", `{"errorCode":400004,"message":"Bad Request"}`},
-		{"no JSON", reported + "f", `{`, 1, "$iothub/twin/res/400/?$rid=f", `{"errorCode":400004,"message":"Bad Request"}`},
+		{"not an object", reported + "e", `[1]`, 1, "$iothub/twin/res/400/?$rid=e", `{"errorCode":400004,"message":"Bad Request"}`},
+		{"not JSON", reported + "f", `{`, 1, "$iothub/twin/res/400/?$rid=f", `{"errorCode":400004,"message":"Bad Request"}`},
 		{
 			"limit", reported + "f2", `{"a b":1}`, 1, "$iothub/twin/res/400/?$rid=f2",
 			`{"errorCode":400004,"message":"twin limit: property \"a b\": a name must not have '.', '$', blanks or control characters"}`,
 		},
 		{
-			"get after all that", "$iothub/twin/GET/?$rid=g", "", 1,
+			"get after the changes", "$iothub/twin/GET/?$rid=g", "", 1,
 			"$iothub/twin/res/200/?$rid=g",
 			`{"desired":{"$version":2,"a":{"b":1},"c":"\u003c\u0026\u003e"},"reported":{"$version":3,"y":{"z":2}}}`,
 		},
@@ -113,6 +113,6 @@ func TestDesired_notAfterUnsubscribe(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if len(updates) > 0 {
-		t.Error("an update came without a subscription")
+		t.Error("an update arrived without a subscription")
 	}
 }

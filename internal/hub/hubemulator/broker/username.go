@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// errUserName says that a CONNECT's user name is not of IoT Hub's form.
+// errUserName reports a user name of a CONNECT that does not have IoT Hub's form.
 var errUserName = errors.New("malformed user name")
 
 // userName is the user name of a CONNECT:
 //
 //	{hub}/{device}[/{module}]/[?]api-version=..[&model-id=..][&..]
 //
-// (Microsoft, "Communicate with an IoT hub using the MQTT protocol", section
-// "Using the MQTT protocol directly"; Azure/iotedge, MqttUsernameParser, for
-// the form without '?'.)
+// Sources: Microsoft, "Communicate with an IoT hub using the MQTT protocol", section
+// "Using the MQTT protocol directly"; Azure/iotedge, MqttUsernameParser, for the form
+// without '?'.
 type userName struct {
 	host     string
-	identity string // "device" or "device/module", as it stands
+	identity string // "device" or "device/module", still escaped
 	modelID  string // unescaped
 }
 
-// parseUserName reads a user name. The properties are split by hand:
-// net/url rejects a ';' in a value, and model ids have one. Unknown
-// properties are passed over; api-version must be there, whatever its value.
+// parseUserName parses a user name. It does not use net/url for the properties, which
+// rejects the ';' of model ids. Unknown properties are ignored. api-version is required;
+// its value is not checked.
 func parseUserName(text string) (userName, error) {
 	path, query, ok := strings.Cut(text, "/?")
 	if !ok {
@@ -42,9 +42,9 @@ func parseUserName(text string) (userName, error) {
 	return userName{host: host, identity: identity, modelID: unescape(properties["model-id"])}, nil
 }
 
-// names reports whether clientID is the identity of the user name, case by
-// case. Some SDKs escape the ids in the user name, others do not.
-func (u userName) names(clientID string) bool {
+// matches reports whether clientID is the identity of the user name. The comparison is
+// case-sensitive. Some SDKs escape the ids in the user name, others do not.
+func (u userName) matches(clientID string) bool {
 	return clientID == u.identity || clientID == unescape(u.identity)
 }
 
@@ -56,8 +56,8 @@ func isIdentity(s string) bool {
 	return !strings.Contains(module, "/")
 }
 
-// parseProperties reads "a=b&c=d". Values stay escaped; the first of several
-// equal names counts.
+// parseProperties parses "a=b&c=d". Values stay escaped. The first of several equal names
+// wins.
 func parseProperties(query string) map[string]string {
 	properties := make(map[string]string)
 	for pair := range strings.SplitSeq(query, "&") {
@@ -69,8 +69,8 @@ func parseProperties(query string) map[string]string {
 	return properties
 }
 
-// unescape undoes percent encoding, and leaves text alone that has none. A
-// '+' is a '+'.
+// unescape decodes percent-encoding, and returns invalid encodings unchanged. A '+' stays
+// a '+'.
 func unescape(s string) string {
 	if plain, err := url.PathUnescape(s); err == nil {
 		return plain

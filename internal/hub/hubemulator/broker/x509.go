@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"crypto/sha1" //nolint:gosec // IoT Hub's thumbprints, of certificates whose keys TLS has proved
+	"crypto/sha1" //nolint:gosec // IoT Hub's thumbprints; TLS has verified the possession of the key
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,23 +16,23 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// This file judges logins by certificate. TLS has proved that the client has
-// the certificate's key, and nothing more. The rules are:
-//   - an identity has one way to log in: by token or by certificate;
-//   - a CONNECT with a password is a login by token, whatever certificate the
-//     TLS client offers besides (Azure/iotedge, DeviceIdentityProvider);
-//   - of type selfSigned, the certificate must be one of the two that the
-//     registry has the thumbprints of, and be valid now. Nothing else is looked
-//     at, no name and no signature (Azure/iotedge, pull request 621: "IoTHub
-//     validates only if the cert is not expired and if the thumbprints match");
-//   - of type certificateAuthority, the common name must be the device's id, or
-//     "device/module" (Microsoft, "Authenticate identities with X.509
-//     certificates"), and the chain must lead to the hub's authority;
-//   - modules may log in so too, as at IoT Hub. Edge hub refuses them;
-//   - a connection outlives its certificate: IoT Hub looks at it "every time a
-//     device connects" (same page).
+// This file verifies logins by certificate. TLS has verified only that the client has the
+// key of the certificate. The rules are:
+//   - An identity has one method to authenticate: by token or by certificate.
+//   - A CONNECT with a password is a login by token, even if the TLS client has a
+//     certificate (Azure/iotedge, DeviceIdentityProvider).
+//   - For type selfSigned, the certificate must match one of the two thumbprints in the
+//     registry, and must be valid now. Names and signatures are not checked
+//     (Azure/iotedge, pull request 621: "IoTHub validates only if the cert is not expired
+//     and if the thumbprints match").
+//   - For type certificateAuthority, the common name must be the device's id, or
+//     "device/module" (Microsoft, "Authenticate identities with X.509 certificates"), and
+//     the chain must end at an authority of the hub.
+//   - Modules may log in by certificate, as with IoT Hub. Edge hub refuses them.
+//   - A connection continues after its certificate expires: IoT Hub checks it "every time
+//     a device connects" (same page).
 
-// Why a login by certificate is refused.
+// Reasons to refuse a login by certificate.
 var (
 	errPasswordExpected    = errors.New("password expected: the identity logs in by token")
 	errCertificateExpected = errors.New("certificate expected, and no password: the identity logs in by X.509")
@@ -42,18 +42,18 @@ var (
 	errNotValidYet         = errors.New("certificate is not valid yet")
 	errCertificateExpired  = errors.New("expired certificate")
 	errAuthority           = errors.New("certificate of an unknown authority")
-	errUnfit               = errors.New("certificate is not fit for a client")
+	errKeyUsage            = errors.New("certificate is not for client authentication")
 )
 
-// prove judges what a client brings to prove that it is the identity, and
-// returns when that expires; zero is never.
-func (b *Broker) prove(conn net.Conn, password string, identity store.Identity) (expires time.Time, err error) {
+// verifyCredentials verifies the token or the certificate of a client, and returns its
+// expiry; zero means never.
+func (b *Broker) verifyCredentials(conn net.Conn, password string, identity store.Identity) (expires time.Time, err error) {
 	byToken := identity.Type == store.AuthSAS
 	switch {
 	case byToken && password == "":
 		return time.Time{}, errPasswordExpected
 	case byToken:
-		return b.verify(password, identity)
+		return b.verifyToken(password, identity)
 	case password != "":
 		return time.Time{}, errCertificateExpected
 	default:
@@ -61,7 +61,7 @@ func (b *Broker) prove(conn net.Conn, password string, identity store.Identity) 
 	}
 }
 
-// verifyCertificate judges the certificate of an identity that logs in by one.
+// verifyCertificate verifies the certificate of an identity that does not use tokens.
 func (b *Broker) verifyCertificate(conn net.Conn, identity store.Identity) error {
 	chain := clientCertificates(conn)
 	if len(chain) == 0 {
@@ -91,25 +91,25 @@ func verifyDates(leaf *x509.Certificate, now time.Time) error {
 	}
 }
 
-// verifyThumbprint takes the digest by either algorithm: SHA-1 is what IoT
-// Hub's portal asks for, SHA-256 what the provisioning service fills in.
+// verifyThumbprint accepts digests of both algorithms: IoT Hub's portal asks for SHA-1,
+// the provisioning service sets SHA-256.
 func verifyThumbprint(leaf *x509.Certificate, identity store.Identity) error {
 	short, long := sha1.Sum(leaf.Raw), sha256.Sum256(leaf.Raw) //nolint:gosec // see the import
 	own := []string{hex.EncodeToString(short[:]), hex.EncodeToString(long[:])}
 	for _, registered := range []string{identity.PrimaryThumbprint, identity.SecondaryThumbprint} {
-		if slices.Contains(own, plainThumbprint(registered)) {
+		if slices.Contains(own, normalizeThumbprint(registered)) {
 			return nil
 		}
 	}
 	return errThumbprint
 }
 
-// plainThumbprint undoes the ways in which tools print a thumbprint.
-func plainThumbprint(s string) string {
+// normalizeThumbprint removes the separators and the upper case that tools print.
+func normalizeThumbprint(s string) string {
 	return strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(s))
 }
 
-// verifyChain judges a chain, leaf first, for its way to the hub's authority.
+// verifyChain verifies that a chain, leaf first, ends at an authority of the hub.
 func (b *Broker) verifyChain(chain []*x509.Certificate, now time.Time) error {
 	intermediates := x509.NewCertPool()
 	for _, cert := range chain[1:] {
@@ -126,16 +126,16 @@ func (b *Broker) verifyChain(chain []*x509.Certificate, now time.Time) error {
 	case err == nil:
 		return nil
 	case invalid.Reason == x509.IncompatibleUsage:
-		return errUnfit
+		return errKeyUsage
 	case invalid.Reason == x509.Expired:
 		return fmt.Errorf("%w, in the chain above the client's", errCertificateExpired)
-	default: // the text is cut, for it may hold names of the client's choice
+	default: // the text is truncated, because it may contain names that the client chose
 		return fmt.Errorf("%w: %.300s", errAuthority, err.Error())
 	}
 }
 
-// clientCertificates returns the chain that the client presented to TLS, the
-// leaf first; none without TLS. TLS may be below conn, see ServeConn.
+// clientCertificates returns the chain that the client presented in TLS, leaf first. It
+// returns none without TLS. TLS may be below conn, see ServeConn.
 func clientCertificates(conn net.Conn) []*x509.Certificate {
 	for {
 		if secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {

@@ -18,19 +18,20 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"rtsptunnel/internal/hub/hubemulator/broker"
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// authority signs certificates of clients.
+// authority signs the certificates of clients.
 type authority struct {
 	tls.Certificate
 	pool *x509.CertPool
 }
 
-// clientCA is the authority the brokers of these tests know.
+// clientCA is the authority that the brokers of these tests accept.
 var clientCA = sync.OnceValue(func() *authority { return newAuthority(nil) })
 
-// newAuthority makes one that parent has signed, or itself.
+// newAuthority returns an authority that parent signed; it is self-signed if parent is nil.
 func newAuthority(parent *authority) *authority {
 	template := leafOf("authority")
 	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
@@ -40,7 +41,7 @@ func newAuthority(parent *authority) *authority {
 	return a
 }
 
-// leafOf is the certificate of a client, to be changed and issued.
+// leafOf returns a template for the certificate of a client.
 func leafOf(commonName string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
@@ -51,7 +52,7 @@ func leafOf(commonName string) *x509.Certificate {
 	}
 }
 
-// issue makes a certificate and its key, signed by by, or by itself if nil.
+// issue creates a certificate and its key. by signs it; it is self-signed if by is nil.
 func issue(template *x509.Certificate, by *authority) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -74,7 +75,7 @@ func issue(template *x509.Certificate, by *authority) tls.Certificate {
 
 func thumbprint(c tls.Certificate) string { return fmt.Sprintf("%x", sha1.Sum(c.Leaf.Raw)) }
 
-// register gives an identity another way to log in.
+// register changes the authentication of an identity.
 func (e *env) register(t *testing.T, id store.ID, a store.Authentication) {
 	t.Helper()
 	if _, err := e.store.Update(id, store.Settings{Authentication: a}, ""); err != nil {
@@ -82,8 +83,8 @@ func (e *env) register(t *testing.T, id store.ID, a store.Authentication) {
 	}
 }
 
-// withCertificate makes the options those of a client that has a certificate,
-// or none, and no password.
+// withCertificate changes o to the options of a client without a password, and with the
+// given certificates, if any.
 func withCertificate(e *env, o *paho.ClientOptions, certs ...tls.Certificate) *paho.ClientOptions {
 	return o.SetPassword("").SetTLSConfig(&tls.Config{RootCAs: e.ca.Pool(), Certificates: certs})
 }
@@ -117,10 +118,10 @@ func TestX509_accepted(t *testing.T) {
 		{"a module's thumbprint", module, selfSigned(thumbprint(self), ""), self},
 		{"of the authority", device, signed, issue(leafOf("d1"), clientCA())},
 		{"by an intermediate", device, signed, chain},
-		{"for servers too", device, signed, issue(serverToo, clientCA())},
-		{"for nothing special", device, signed, issue(noUsage, clientCA())},
+		{"for servers as well", device, signed, issue(serverToo, clientCA())},
+		{"without extended key usage", device, signed, issue(noUsage, clientCA())},
 		{"a module of the authority", module, signed, issue(leafOf("d1/m1"), clientCA())},
-		{"a token, beside a certificate", module, store.Authentication{}, self},
+		{"a token and a certificate", module, store.Authentication{}, self},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,31 +138,46 @@ func TestX509_accepted(t *testing.T) {
 	}
 }
 
-func TestX509_refused(t *testing.T) {
-	self, signed := issue(leafOf("d1"), nil), issue(leafOf("d1"), clientCA())
-	changed := func(by *authority, change func(*x509.Certificate)) tls.Certificate {
-		template := leafOf("d1")
-		change(template)
-		return issue(template, by)
-	}
-	old := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = c.NotBefore.Add(-time.Hour), c.NotBefore }
-	early := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = c.NotAfter, c.NotAfter.Add(time.Hour) }
-	server := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
+// refusedCertificate is a login that the broker refuses.
+type refusedCertificate struct {
+	name        string
+	id          store.ID
+	kind        string
+	certificate tls.Certificate
+	reason      string // in the log
+}
+
+// changed issues a certificate for d1 after a change of its template.
+func changed(by *authority, change func(*x509.Certificate)) tls.Certificate {
+	template := leafOf("d1")
+	change(template)
+	return issue(template, by)
+}
+
+// expiredChain returns a valid certificate whose authority has expired.
+func expiredChain() tls.Certificate {
 	expired := newAuthority(clientCA())
 	expired.Leaf.NotAfter = expired.Leaf.NotBefore
 	expired.Certificate = issue(expired.Leaf, clientCA())
-	lateChain := issue(leafOf("d1"), expired)
-	lateChain.Certificate = append(lateChain.Certificate, expired.Leaf.Raw)
-	noAuthority := issue(leafOf("d1"), &authority{Certificate: signed})
-	noAuthority.Certificate = append(noAuthority.Certificate, signed.Leaf.Raw)
+	chain := issue(leafOf("d1"), expired)
+	chain.Certificate = append(chain.Certificate, expired.Leaf.Raw)
+	return chain
+}
+
+// signedByDevice returns a certificate that the certificate of a device signed.
+func signedByDevice(device tls.Certificate) tls.Certificate {
+	chain := issue(leafOf("d1"), &authority{Certificate: device})
+	chain.Certificate = append(chain.Certificate, device.Leaf.Raw)
+	return chain
+}
+
+func refusedCertificates(self tls.Certificate) []refusedCertificate {
+	signed := issue(leafOf("d1"), clientCA())
+	old := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = c.NotBefore.Add(-time.Hour), c.NotBefore }
+	early := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = c.NotAfter, c.NotAfter.Add(time.Hour) }
+	server := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
 	bySelf, byCA := store.AuthSelfSigned, store.AuthAuthority
-	tests := []struct {
-		name        string
-		id          store.ID
-		kind        string
-		certificate tls.Certificate
-		reason      string // in the log
-	}{
+	return []refusedCertificate{
 		{"another's thumbprint", device, bySelf, signed, "thumbprint matches neither"},
 		{"expired, selfSigned", device, bySelf, changed(nil, old), "expired certificate"},
 		{"too early, selfSigned", device, bySelf, changed(nil, early), "not valid yet"},
@@ -176,13 +192,17 @@ func TestX509_refused(t *testing.T) {
 		{"too early, of the authority", device, byCA, changed(clientCA(), early), "not valid yet"},
 		{"self-signed, not of the authority", device, byCA, self, "unknown authority"},
 		{"another authority's", device, byCA, issue(leafOf("d1"), newAuthority(nil)), "unknown authority"},
-		{"a device that plays authority", device, byCA, noAuthority, "unknown authority"},
-		{"expired authority's", device, byCA, lateChain, "expired certificate, in the chain"},
-		{"a server's", device, byCA, changed(clientCA(), server), "not fit for a client"},
+		{"signed by a device certificate", device, byCA, signedByDevice(signed), "unknown authority"},
+		{"expired authority's", device, byCA, expiredChain(), "expired certificate, in the chain"},
+		{"a server's", device, byCA, changed(clientCA(), server), "not for client authentication"},
 		{"for an identity with keys", device, store.AuthSAS, signed, "password expected"},
 		{"nothing for an identity with keys", device, store.AuthSAS, tls.Certificate{}, "password expected"},
 	}
-	for _, tt := range tests {
+}
+
+func TestX509_refused(t *testing.T) {
+	self := issue(leafOf("d1"), nil)
+	for _, tt := range refusedCertificates(self) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := start(t)
 			registered := store.Authentication{Type: tt.kind, PrimaryThumbprint: thumbprint(self)}
@@ -199,14 +219,14 @@ func TestX509_refused(t *testing.T) {
 	}
 }
 
-// A token is no use to an identity that logs in by certificate, with one or
-// without.
+// An identity that logs in by certificate cannot use a token, with or without a
+// certificate.
 func TestX509_tokenRefused(t *testing.T) {
 	self := issue(leafOf("d1"), nil)
 	for _, kind := range []string{store.AuthSelfSigned, store.AuthAuthority} {
 		t.Run(kind, func(t *testing.T) {
 			e := start(t)
-			o := e.options(t, device) // with a token made by the key the device had
+			o := e.options(t, device) // with a token signed with the old key of the device
 			e.register(t, device, store.Authentication{Type: kind, PrimaryThumbprint: thumbprint(self)})
 			wantRefusal(t, e, o, "certificate expected")
 			o.TLSConfig.Certificates = []tls.Certificate{self}
@@ -223,20 +243,20 @@ func wantRefusal(t *testing.T, e *env, o *paho.ClientOptions, reason string) {
 	}
 	log := e.log.String()[before:]
 	if !strings.Contains(log, "login refused") || !strings.Contains(log, reason) {
-		t.Errorf("log does not say %q:\n%s", reason, log)
+		t.Errorf("the log does not contain %q:\n%s", reason, log)
 	}
 	if len(log) > 1000 {
 		t.Errorf("log of %d bytes", len(log))
 	}
 }
 
-// Names of the client's choice do not fill the log.
+// Names that a client chooses do not fill the log.
 func TestX509_longNames(t *testing.T) {
 	e := start(t)
 	e.register(t, device, store.Authentication{Type: store.AuthAuthority})
 	long := strings.Repeat("x", 10_000)
 	wantRefusal(t, e, withCertificate(e, e.options(t, device), issue(leafOf(long), clientCA())), "wrong common name")
-	// An authority that has another key than the one that signed is told by its name.
+	// The error for an authority with the right name and another key contains its name.
 	template := leafOf(long)
 	template.IsCA, template.BasicConstraintsValid = true, true
 	leaf := issue(leafOf("d1"), &authority{Certificate: issue(template, nil)})
@@ -244,13 +264,13 @@ func TestX509_longNames(t *testing.T) {
 	wantRefusal(t, e, withCertificate(e, e.options(t, device), leaf), "unknown authority")
 }
 
-// A login that holds no more when the session begins ends it, by certificate
-// as by token.
-func TestX509_changedMeanwhile(t *testing.T) {
+// If a certificate is not valid any more when the session starts, the connection is cut,
+// as with tokens.
+func TestX509_changedBeforeSession(t *testing.T) {
 	self := issue(leafOf("d1"), nil)
 	e := start(t)
 	e.register(t, device, store.Authentication{Type: store.AuthSelfSigned, PrimaryThumbprint: thumbprint(self)})
-	e.log.at("client logged in", func() {
+	e.log.at(broker.MessageLoggedIn, func() {
 		e.register(t, device, store.Authentication{Type: store.AuthSelfSigned, PrimaryThumbprint: "00"})
 	})
 	o := withCertificate(e, e.options(t, device), self)
@@ -259,7 +279,7 @@ func TestX509_changedMeanwhile(t *testing.T) {
 	if token := client.Connect(); token.WaitTimeout(patience) && token.Error() == nil {
 		next(t, lost)
 	}
-	if log := e.log.String(); !strings.Contains(log, "the login does not hold any more") {
-		t.Errorf("log does not say why:\n%s", log)
+	if log := e.log.String(); !strings.Contains(log, "the login is not valid any more") {
+		t.Errorf("the log has no reason:\n%s", log)
 	}
 }
