@@ -1,19 +1,17 @@
-// Package mqttws lets MQTT clients in by WebSocket: it answers the upgrade
-// requests among the requests of an HTTP server and makes a net.Conn of each
-// WebSocket. What is said over it is the broker's business, the login
-// included.
+// Package mqttws accepts MQTT clients over WebSocket. It answers the upgrade requests among
+// the requests of an HTTP server, and converts each WebSocket to a net.Conn. The broker
+// handles MQTT on it, including the login.
 //
-// A WebSocket is MQTT's if its path is IoT Hub's, "/$iothub/websocket"
-// (Microsoft, "Communicate with an IoT hub using the MQTT protocol"), or if it
-// offers the subprotocol "mqtt", as edge hub has it (Azure/iotedge,
-// WebSocketHandlingMiddleware: any path). Without that offer it is refused
-// either way (MQTT 3.1.1, section 6: the client MUST offer it). Queries are
-// passed over: SDKs add iothub-no-client-cert=true.
+// A request is for MQTT if it has the path of IoT Hub, "/$iothub/websocket" (Microsoft,
+// "Communicate with an IoT hub using the MQTT protocol"), or if it offers the subprotocol
+// "mqtt" on any path, as with edge hub (Azure/iotedge, WebSocketHandlingMiddleware). A
+// request for MQTT that does not offer the subprotocol is refused (MQTT 3.1.1, section 6:
+// the client MUST offer it). Queries are ignored: SDKs add iothub-no-client-cert=true.
 //
-// The bytes of MQTT are those of the binary messages, one after the other: a
-// message may hold several packets or a part of one. A text message ends the
-// connection with close code 1003, a message of more than 1 MB with 1009.
-// There is no compression: Microsoft's SDKs offer it and do not need it.
+// The binary messages form one stream of bytes: a message may contain several packets or
+// a part of one. A text message ends the connection with close code 1003, a message of
+// more than 1 MB with 1009. There is no compression: Microsoft's SDKs offer it and do not
+// need it.
 package mqttws
 
 import (
@@ -29,24 +27,24 @@ import (
 )
 
 const (
-	// Path is IoT Hub's.
+	// Path is the path of IoT Hub's WebSocket.
 	Path = "/$iothub/websocket"
 
 	subprotocol = "mqtt"
-	// upgradeWithin bounds the writing of the answer to an upgrade request.
-	upgradeWithin = 5 * time.Second
+	// upgradeTimeout limits the write of the answer to an upgrade request.
+	upgradeTimeout = 5 * time.Second
 
 	codeArgumentInvalid = "ArgumentInvalid"
 )
 
 // Options are what the handler needs.
 type Options struct {
-	// ServeConn serves one client until its end, and closes the connection,
-	// see New. Required.
+	// ServeConn serves one client until the end of its connection, and closes the
+	// connection. See New for what the connection guarantees. Required.
 	ServeConn func(net.Conn) error
-	// Next takes all other requests. Required.
+	// Next handles all other requests. Required.
 	Next http.Handler
-	// Log gets refused upgrades with the reason. Never a header.
+	// Log gets refused upgrades with the reason. It never gets a header.
 	Log zerolog.Logger
 }
 
@@ -55,22 +53,22 @@ type handler struct {
 	upgrader websocket.Upgrader
 }
 
-// New returns a handler, safe for concurrent use, for a server that speaks
-// HTTP/1.1. Each connection it makes is given to ServeConn in the request's
-// goroutine, and is no longer the HTTP server's.
+// New returns a handler, safe for concurrent use, for an HTTP/1.1 server. It passes each
+// connection to ServeConn on the goroutine of the request. The HTTP server does not own
+// the connection any more.
 //
-// Reads and writes of a connection may run at the same time, and any method at
-// any time. Deadlines hold for what is running too; one that passes ends the
-// connection for good. Close says so to the peer and may wait 10 s for one that
-// does not read; NetConn returns the connection below, TLS or TCP, whose Close
-// does not say so.
+// Reads and writes of a connection may run concurrently, and the other methods may be
+// called at any time. Deadlines also apply to calls in progress; an expired deadline ends
+// the connection permanently. Close sends a Close frame, and may wait 10 s for a peer that
+// does not read. NetConn returns the TLS or TCP connection below, whose Close sends no
+// frame.
 func New(o Options) http.Handler {
 	h := &handler{Options: o}
 	h.upgrader = websocket.Upgrader{
-		HandshakeTimeout: upgradeWithin,
+		HandshakeTimeout: upgradeTimeout,
 		Subprotocols:     []string{subprotocol},
-		// A page of any origin may come: the login is in MQTT, and there is
-		// no cookie that a browser would add to a request of somebody else.
+		// Any origin is allowed: the login is in MQTT, and there are no cookies that a
+		// browser would add to a cross-site request.
 		CheckOrigin: func(*http.Request) bool { return true },
 		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
 			h.refuse(w, r, status, reason.Error())
@@ -79,7 +77,7 @@ func New(o Options) http.Handler {
 	return h
 }
 
-// ServeHTTP takes upgrade requests for MQTT and passes the others on.
+// ServeHTTP handles the requests for MQTT, and passes all others to Next.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	upgrade, offered := websocket.IsWebSocketUpgrade(r), slices.Contains(websocket.Subprotocols(r), subprotocol)
 	switch {
@@ -97,14 +95,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	ws, err := h.upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		return // answered and logged by refuse, or the client is gone
+		return // refuse has answered and logged, or the client has disconnected
 	}
 	if err := h.ServeConn(newConn(ws)); err != nil {
 		h.Log.Debug().Err(err).Msg("WebSocket not served")
 	}
 }
 
-// refuse answers as IoT Hub's REST API does.
+// refuse answers with an error in the form of IoT Hub's REST API.
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	h.Log.Warn().Str("reason", text).Int("status", status).Str("path", r.URL.EscapedPath()).
 		Str("remote", r.RemoteAddr).Msg("upgrade to WebSocket refused")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Which requests are taken, refused and passed on.
+// The handler accepts, refuses or passes on requests.
 func TestHandler(t *testing.T) {
 	const upgrade = "Host: hub\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 	tests := []struct {
@@ -26,7 +26,7 @@ func TestHandler(t *testing.T) {
 		{"old version", request("GET / HTTP/1.1", strings.Replace(upgrade, "13", "8", 1), "Sec-WebSocket-Protocol: mqtt"), 400, "version"},
 		{"no key", request("GET / HTTP/1.1", strings.Replace(upgrade, "Key", "Clef", 1), "Sec-WebSocket-Protocol: mqtt"), 400, "Key"},
 		{"wrong method", request("POST / HTTP/1.1", upgrade, "Sec-WebSocket-Protocol: mqtt", "Content-Length: 0"), 405, "method"},
-		{"somebody else's WebSocket", request("GET /devices HTTP/1.1", upgrade), 418, ""},
+		{"WebSocket for another handler", request("GET /devices HTTP/1.1", upgrade), 418, ""},
 		{"no WebSocket", request("GET /devices HTTP/1.1", "Host: hub", "Sec-WebSocket-Protocol: mqtt"), 418, ""},
 	}
 	for _, tt := range tests {
@@ -52,7 +52,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// wantRefusal looks for an error as Microsoft's SDKs read it.
+// wantRefusal checks for an error in the form that Microsoft's SDKs read.
 func wantRefusal(t *testing.T, response *http.Response, reason string) {
 	t.Helper()
 	var body struct{ Message, ExceptionMessage string }
