@@ -11,27 +11,27 @@ import (
 )
 
 const (
-	// maxMessage is the size of the largest message taken, in bytes. The
-	// broker takes packets of 256 KB, and a message may hold a few. Messages
-	// are streamed, so this is not about memory.
+	// maxMessage is the largest message accepted, in bytes. The broker accepts packets of
+	// 256 KB, and a message may contain a few. The limit does not protect memory, because
+	// messages are streamed.
 	maxMessage = 1 << 20
-	// closeWithin bounds the writing of a Close frame.
+	// closeWithin limits the write of a Close frame.
 	closeWithin = 5 * time.Second
 )
 
-// errNotBinary ends a connection (MQTT 3.1.1, MQTT-6.0.0-1).
+// errNotBinary reports a text message, which ends a connection (MQTT 3.1.1, MQTT-6.0.0-1).
 var errNotBinary = errors.New("text message on MQTT's WebSocket")
 
-// conn is a WebSocket as the stream of bytes MQTT runs on.
+// conn is a WebSocket as a stream of bytes for MQTT.
 type conn struct {
 	ws *websocket.Conn
 
-	message io.Reader // owned by Read: what is left of the current message
+	message io.Reader // owned by Read: the rest of the current message
 
 	wmu sync.Mutex // held while a message is written
 
 	dmu     sync.Mutex
-	writeBy time.Time // the deadline of writes, zero for none
+	writeBy time.Time // write deadline; zero means none
 }
 
 var _ net.Conn = (*conn)(nil)
@@ -43,8 +43,8 @@ func newConn(ws *websocket.Conn) *conn {
 	return c
 }
 
-// Read reads bytes of the peer's messages, whatever their boundaries. A Read
-// is needed for pings to be answered.
+// Read reads the bytes of the peer's messages, and ignores message boundaries. Pings are
+// answered only during a Read.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -63,7 +63,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 }
 
-// nextMessage waits for a message unless there is one already.
+// nextMessage waits for the next message, unless the current one has not ended.
 func (c *conn) nextMessage() error {
 	if c.message != nil {
 		return nil
@@ -84,42 +84,42 @@ func (c *conn) nextMessage() error {
 func (c *conn) Write(p []byte) (int, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	// gorilla/websocket sets this again at each frame, none if it has none.
-	_ = c.ws.SetWriteDeadline(c.writeDeadline()) // keeps it in a field
+	// gorilla/websocket sets its deadline again for each frame, also if it is zero.
+	_ = c.ws.SetWriteDeadline(c.writeDeadline()) // only sets a field
 	if err := c.ws.WriteMessage(websocket.BinaryMessage, p); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// answerPing is called by Read. A peer that pings and does not read holds up
-// its own requests, for as long as the deadline of writes has it.
+// answerPing is called by Read. A peer that sends pings and does not read blocks its own
+// requests, until the write deadline.
 func (c *conn) answerPing(data string) error {
 	_ = c.ws.WriteControl(websocket.PongMessage, []byte(data), c.writeDeadline())
-	return nil // a connection that is broken says so to Read and Write
+	return nil // Read and Write return the error of a broken connection
 }
 
-// Close tells the peer, unless it was told, and closes the connection. It is
-// also the answer to a peer's Close.
+// Close sends a Close frame, unless one was sent before, and closes the connection. It
+// also answers a Close frame of the peer.
 func (c *conn) Close() error {
 	c.sayClose(websocket.CloseNormalClosure)
 	return c.ws.Close()
 }
 
-// sayClose sends a Close frame; further ones are not sent.
+// sayClose sends a Close frame. Later calls send nothing.
 func (c *conn) sayClose(code int) {
 	message := websocket.FormatCloseMessage(code, "")
-	// An end that cannot be said is still an end.
+	// Best effort: the connection ends anyway.
 	_ = c.ws.WriteControl(websocket.CloseMessage, message, time.Now().Add(closeWithin))
 }
 
 // NetConn returns the connection below the WebSocket.
 func (c *conn) NetConn() net.Conn { return c.ws.NetConn() }
 
-// LocalAddr is the address of this end.
+// LocalAddr returns the address of this end.
 func (c *conn) LocalAddr() net.Addr { return c.ws.LocalAddr() }
 
-// RemoteAddr is the address of the peer.
+// RemoteAddr returns the address of the peer.
 func (c *conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 
 // SetDeadline sets both deadlines.
@@ -127,10 +127,10 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline bounds Read.
+// SetReadDeadline sets the deadline of Read.
 func (c *conn) SetReadDeadline(t time.Time) error { return c.ws.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds Write, a running one too.
+// SetWriteDeadline sets the deadline of Write. It also applies to a Write in progress.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.dmu.Lock()
 	defer c.dmu.Unlock()

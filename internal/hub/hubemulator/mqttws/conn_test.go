@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What is read are the bytes of the messages, whatever their boundaries.
+// Read returns the bytes of the messages and ignores their boundaries.
 func TestRead_ignoresBoundaries(t *testing.T) {
 	p, conn := connect(t)
 	p.send(t, bytes.Join([][]byte{
@@ -44,11 +44,11 @@ func TestRead_badFrames(t *testing.T) {
 		{"unmasked", unmasked, protocolError},
 		{"unknown opcode", frame(0x5|last, "x"), protocolError},
 		{"reserved bit", frame(opBinary|last|0x40, "x"), protocolError},
-		{"continues nothing", frame(opContinue|last, "x"), protocolError},
+		{"continuation without a message", frame(opContinue|last, "x"), protocolError},
 		{"long ping", frame(opPing|last, strings.Repeat("x", 126)), protocolError},
 		{"too large", frame(opBinary|last, strings.Repeat("x", 1<<20+1))[:100], tooBig},
-		{"larger than there is", append([]byte{opBinary | last, 0xff, 0x7f}, make([]byte, 11)...), tooBig},
-		{"length below zero", append([]byte{opBinary | last, 0xff, 0xff}, make([]byte, 11)...), normal},
+		{"length of 63 bits", append([]byte{opBinary | last, 0xff, 0x7f}, make([]byte, 11)...), tooBig},
+		{"length with the highest bit", append([]byte{opBinary | last, 0xff, 0xff}, make([]byte, 11)...), normal},
 		{"garbage", []byte("\xff\xff garbage"), protocolError},
 	}
 	for _, tt := range tests {
@@ -64,11 +64,11 @@ func TestRead_badFrames(t *testing.T) {
 	}
 }
 
-// A message may be of any size up to the limit.
+// Messages up to the limit are accepted.
 func TestRead_largest(t *testing.T) {
 	p, conn := connect(t)
 	large := strings.Repeat("x", 1<<20)
-	go p.Write(frame(opBinary|last, large)) //nolint:errcheck // the reader would notice
+	go p.Write(frame(opBinary|last, large)) //nolint:errcheck // the reader gets the error
 	wantRead(t, conn, large)
 }
 
@@ -77,10 +77,10 @@ func TestRead_peerGone(t *testing.T) {
 		name string
 		end  func(p *peer)
 	}{
-		{"with a Close", func(p *peer) { p.Write(frame(opClose|last, "\x03\xe8")) }}, //nolint:errcheck // the reader would notice
+		{"with a Close", func(p *peer) { p.Write(frame(opClose|last, "\x03\xe8")) }}, //nolint:errcheck // the reader gets the error
 		{"without", func(p *peer) { p.Close() }},
 		{"in a frame", func(p *peer) {
-			p.Write(frame(opBinary|last, "half")[:7]) //nolint:errcheck // the reader would notice
+			p.Write(frame(opBinary|last, "half")[:7]) //nolint:errcheck // the reader gets the error
 			p.Close()
 		}},
 	}
@@ -89,7 +89,7 @@ func TestRead_peerGone(t *testing.T) {
 			p, conn := connect(t)
 			tt.end(p)
 			if _, err := io.ReadAll(conn); err == nil || isTimeout(err) {
-				t.Errorf("got %v, want an error that says how it ended", err)
+				t.Errorf("got %v, want the error that ended the connection", err)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestRead_peerGone(t *testing.T) {
 func TestWrite_isOneBinaryMessage(t *testing.T) {
 	p, conn := connect(t)
 	for _, want := range []string{"x", strings.Repeat("y", 300), strings.Repeat("z", 100_000)} {
-		go conn.Write([]byte(want)) //nolint:errcheck // the reader would notice
+		go conn.Write([]byte(want)) //nolint:errcheck // the reader gets the error
 		if head, payload := p.receive(t); head != opBinary|last || payload != want {
 			t.Errorf("frame %#x of %d bytes, want %d", head, len(payload), len(want))
 		}
@@ -116,7 +116,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-func TestClose_saysSo(t *testing.T) {
+func TestClose_sendsClose(t *testing.T) {
 	p, conn := connect(t)
 	if err := conn.Close(); err != nil {
 		t.Error(err)
@@ -142,8 +142,8 @@ func TestDeadline_ofReads(t *testing.T) {
 	}
 }
 
-// block begins to write more than all buffers hold, and returns how it ended.
-// The peer has got the beginning when block returns.
+// block starts a Write of more bytes than all buffers hold, and returns a channel with its
+// result. It waits until the peer has received the first byte.
 func block(t *testing.T, p *peer, conn net.Conn) <-chan error {
 	t.Helper()
 	written := make(chan error, 1)
@@ -157,8 +157,8 @@ func block(t *testing.T, p *peer, conn net.Conn) <-chan error {
 	return written
 }
 
-// A deadline set before holds for every Write, and one set while a Write waits
-// for a peer that does not read ends it.
+// A deadline applies to later calls of Write, and also ends a Write that waits for a peer
+// that does not read.
 func TestDeadline_ofWrites(t *testing.T) {
 	t.Run("before", func(t *testing.T) {
 		_, conn := connect(t)
@@ -170,7 +170,7 @@ func TestDeadline_ofWrites(t *testing.T) {
 			t.Errorf("got %v, want a timeout", err)
 		}
 	})
-	t.Run("while", func(t *testing.T) {
+	t.Run("during", func(t *testing.T) {
 		p, conn := connect(t)
 		if err := conn.SetDeadline(time.Time{}); err != nil {
 			t.Fatal(err)
@@ -185,8 +185,7 @@ func TestDeadline_ofWrites(t *testing.T) {
 	})
 }
 
-// A peer that pings and does not read is held up no longer than by the
-// deadline of writes.
+// A peer that sends pings and does not read blocks Read at most until the write deadline.
 func TestPing_unread(t *testing.T) {
 	p, conn := connect(t)
 	if err := errors.Join(
@@ -200,15 +199,15 @@ func TestPing_unread(t *testing.T) {
 		_, err := conn.Read(make([]byte, 1))
 		read <- err
 	}()
-	pings := bytes.Repeat(frame(opPing|last, strings.Repeat("x", 125)), 20_000) // pongs are more than the buffers hold
-	go p.Write(append(pings, frame(opBinary|last, "x")...))                     //nolint:errcheck // the reader would notice
+	pings := bytes.Repeat(frame(opPing|last, strings.Repeat("x", 125)), 20_000) // the pongs are more than the buffers hold
+	go p.Write(append(pings, frame(opBinary|last, "x")...))                     //nolint:errcheck // the reader gets the error
 	if err := await(t, read); err != nil {
 		t.Errorf("Read: %v", err)
 	}
 }
 
-// What is below can be closed at any time, which ends everything at once.
-func TestNetConn_closesUnderAWriter(t *testing.T) {
+// The connection below can be closed at any time, which ends Read and Write at once.
+func TestNetConn_closeDuringWrite(t *testing.T) {
 	p, conn := connect(t)
 	written := block(t, p, conn)
 	read := make(chan error, 1)
@@ -218,7 +217,7 @@ func TestNetConn_closesUnderAWriter(t *testing.T) {
 	}()
 	below, ok := conn.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn)
 	if !ok {
-		t.Fatal("what is below is not TCP")
+		t.Fatal("the connection below is not TCP")
 	}
 	if err := below.Close(); err != nil {
 		t.Fatal(err)
@@ -228,5 +227,5 @@ func TestNetConn_closesUnderAWriter(t *testing.T) {
 			t.Errorf("got %v, want %v", err, net.ErrClosed)
 		}
 	}
-	conn.Close() // returns, though the peer cannot be told
+	conn.Close() // returns, although it cannot send a Close frame
 }

@@ -2,6 +2,7 @@ package mqttws_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -18,14 +19,14 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/mqttws"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an expected event.
 const patience = 10 * time.Second
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// server gives out the connections the handler makes.
+// server passes the connections of the handler to the test.
 type server struct {
 	*httptest.Server
 	conns chan net.Conn
@@ -60,7 +61,7 @@ func connect(t *testing.T) (*peer, net.Conn) {
 	return p, conn
 }
 
-// peer is the client's end, written out by hand after RFC 6455.
+// peer is the client side of a WebSocket. It writes and reads the frames of RFC 6455.
 type peer struct {
 	net.Conn
 	reader *bufio.Reader
@@ -79,7 +80,7 @@ func (s *server) dial(t *testing.T) *peer {
 	return &peer{Conn: conn, reader: bufio.NewReader(conn)}
 }
 
-// What RFC 6455, 1.3 has as its example.
+// The example of RFC 6455, section 1.3.
 const (
 	handshake = "GET /$iothub/websocket HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
@@ -114,7 +115,7 @@ func (p *peer) send(t *testing.T, b []byte) {
 	}
 }
 
-// Opcodes, and the bit of a message's last frame (RFC 6455, 5.2).
+// Opcodes, and the bit of the last frame of a message (RFC 6455, section 5.2).
 const (
 	opContinue = 0x0
 	opText     = 0x1
@@ -125,7 +126,7 @@ const (
 	last       = 0x80
 )
 
-// frame makes a masked frame; head is the opcode, with last or without.
+// frame returns a masked frame. head is the opcode, with or without last.
 func frame(head byte, payload string) []byte {
 	const mask = 0x80
 	f := []byte{head}
@@ -145,7 +146,7 @@ func frame(head byte, payload string) []byte {
 	return f
 }
 
-// receive reads one frame of the server, which must not be masked.
+// receive reads one frame of the server, which is not masked.
 func (p *peer) receive(t *testing.T) (head byte, payload string) {
 	t.Helper()
 	var start [2]byte
@@ -175,7 +176,7 @@ func readUint[T uint16 | uint64](t *testing.T, r io.Reader) T {
 	return n
 }
 
-// wantClose reads a Close frame with a code, and then the end.
+// wantClose reads a Close frame and checks its code.
 func (p *peer) wantClose(t *testing.T, code uint16) {
 	t.Helper()
 	head, payload := p.receive(t)
@@ -197,11 +198,13 @@ func wantRead(t *testing.T, conn net.Conn, want string) {
 
 func await(t *testing.T, ended <-chan error) error {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(patience):
-		t.Fatal("nothing happened")
+	case <-ctx.Done():
+		t.Fatal("the call did not end")
 		return nil
 	}
 }
