@@ -10,9 +10,9 @@ import (
 )
 
 // hook handles the calls of mochi-mqtt. The rules are:
-//   - The store owns the sessions. mochi-mqtt keeps no subscription in its index and
-//     knows every connection under a unique name, so that it routes no message and takes
-//     over no session.
+//   - The store owns the sessions. mochi-mqtt has no subscriptions in its index, so it
+//     routes nothing. It knows each connection under a unique name, so it takes over no
+//     session.
 //   - A publish ends here (CodeSuccessIgnore): it is acknowledged, but not distributed.
 //   - CONNACK, SUBACK and UNSUBACK wait until the changes that they confirm are kept.
 type hook struct {
@@ -85,8 +85,8 @@ func (h *hook) OnConnectAuthenticate(client *mqtt.Client, pk packets.Packet) boo
 // OnSessionEstablish is called after the login and before CONNACK.
 func (h *hook) OnSessionEstablish(client *mqtt.Client, pk packets.Packet) {
 	h.broker.establish(client, pk)
-	// With the same name, mochi-mqtt would give the session of the old client to the new
-	// one, and send the old one a DISCONNECT, which 3.1.1 does not allow.
+	// With the same name, mochi-mqtt would pass the session of the old client on to the
+	// new one. It would also send a DISCONNECT, which 3.1.1 does not allow.
 	client.ID += " " + rand.Text()
 }
 

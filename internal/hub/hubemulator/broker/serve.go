@@ -23,9 +23,8 @@ const (
 // ErrClosed after Close. ln handles TLS, if any. Logins by certificate need a listener
 // that requests certificates without verifying them (tls.RequestClientCert).
 //
-// Serve does not use the listeners and the event loop of mochi-mqtt, because mochi-mqtt
-// does not wait for the end of the loop, and waits forever for a client that sends
-// nothing.
+// Serve does not use the listeners and the event loop of mochi-mqtt. mochi-mqtt does not
+// wait for the end of the loop, and waits forever for a client that sends nothing.
 func (b *Broker) Serve(ln net.Listener) error {
 	defer ln.Close()
 	if !b.addListener(ln) {

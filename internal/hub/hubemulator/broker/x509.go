@@ -25,9 +25,9 @@ import (
 //     registry, and must be valid now. Names and signatures are not checked
 //     (Azure/iotedge, pull request 621: "IoTHub validates only if the cert is not expired
 //     and if the thumbprints match").
-//   - For type certificateAuthority, the common name must be the device's id, or
-//     "device/module" (Microsoft, "Authenticate identities with X.509 certificates"), and
-//     the chain must end at an authority of the hub.
+//   - For type certificateAuthority, the chain must end at an authority of the hub. The
+//     common name must be the device's id, or "device/module" (Microsoft, "Authenticate
+//     identities with X.509 certificates").
 //   - Modules may log in by certificate, as with IoT Hub. Edge hub refuses them.
 //   - A connection continues after its certificate expires: IoT Hub checks it "every time
 //     a device connects" (same page).

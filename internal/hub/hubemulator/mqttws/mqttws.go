@@ -2,10 +2,13 @@
 // the requests of an HTTP server, and converts each WebSocket to a net.Conn. The broker
 // handles MQTT on it, including the login.
 //
-// A request is for MQTT if it has the path of IoT Hub, "/$iothub/websocket" (Microsoft,
-// "Communicate with an IoT hub using the MQTT protocol"), or if it offers the subprotocol
-// "mqtt" on any path, as with edge hub (Azure/iotedge, WebSocketHandlingMiddleware). A
-// request for MQTT that does not offer the subprotocol is refused (MQTT 3.1.1, section 6:
+// Two kinds of requests are for MQTT:
+//   - requests for IoT Hub's path, "/$iothub/websocket" (Microsoft, "Communicate with an
+//     IoT hub using the MQTT protocol");
+//   - upgrade requests for any path with the subprotocol "mqtt", as with edge hub
+//     (Azure/iotedge, WebSocketHandlingMiddleware).
+//
+// A request for IoT Hub's path without the subprotocol is refused (MQTT 3.1.1, section 6:
 // the client MUST offer it). Queries are ignored: SDKs add iothub-no-client-cert=true.
 //
 // The binary messages form one stream of bytes: a message may contain several packets or

@@ -57,9 +57,9 @@ type Token struct {
 	rawExpiry string
 }
 
-// Parse parses a token. It returns ErrMalformed, wrapped, if the scheme is missing, if a
-// field is missing, appears twice or cannot be decoded, or if the text is longer than
-// 4 KB. The error never quotes the token.
+// Parse parses a token of at most 4 KB. It returns ErrMalformed, wrapped, for a longer
+// text, for a missing scheme, and for a field that is missing, appears twice or cannot be
+// decoded. The error never quotes the token.
 func Parse(text string) (Token, error) {
 	fields, err := split(text)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package throttle limits the rate of a hub's operations, by Microsoft's numbers for an
-// IoT Hub of tier S1 with one unit ("IoT Hub quotas and throttling", section "Operation
+// Package throttle limits the rate of a hub's operations. It has the limits of an IoT Hub
+// of tier S1 with one unit (Microsoft, "IoT Hub quotas and throttling", section "Operation
 // throttles"). The limits apply to the hub as a whole, across all devices and services.
 //
 // It is simpler than IoT Hub: an operation above the limit is refused at once. IoT Hub
