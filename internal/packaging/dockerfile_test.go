@@ -114,7 +114,7 @@ func TestDockerfiles_brokenRules(t *testing.T) {
 		{"module.Commit=", "module.Revision=", "no variable Revision"},
 		{"COPY . .\nARG VERSION\n", "COPY . .\n", "${VERSION}"},
 		{"FROM scratch\nARG VERSION\n", "FROM scratch\n", "${VERSION}"},
-		{"ARG VERSION=0.1.0", "ARG VERSION=0.1.1", "module.json"},
+		{"ARG VERSION=" + version(t), "ARG VERSION=" + next(t), "the file VERSION has"},
 		{"image.revision", "image.commit", "org.opencontainers.image.revision"},
 		{"USER 65532:65532", "USER nonroot", "USER"},
 		{"USER 65532:65532\n", "", "USER"},
@@ -280,7 +280,7 @@ func variablesOf(t *testing.T, path string) []string {
 var reference = regexp.MustCompile(`\$\{?(\w+)`)
 
 // arguments: what a stage refers to it has declared, else it is silently empty; and the
-// defaults are those of go.mod and module.json.
+// defaults are those of go.mod and VERSION.
 func arguments(t *testing.T, d dockerfile, complain func(string, ...any)) {
 	t.Helper()
 	defaults := map[string]string{}
@@ -306,11 +306,11 @@ func arguments(t *testing.T, d dockerfile, complain func(string, ...any)) {
 			}
 		}
 	}
-	if version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod")); version[1] != defaults["GO_VERSION"] {
-		complain("GO_VERSION is %s, and go.mod's %s", defaults["GO_VERSION"], version[1])
+	if want := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod")); want[1] != defaults["GO_VERSION"] {
+		complain("GO_VERSION is %s, and go.mod has %s", defaults["GO_VERSION"], want[1])
 	}
-	if version := readModule(t).Image.Tag.Version; version != defaults["VERSION"] {
-		complain("VERSION is %s, and module.json's %s", defaults["VERSION"], version)
+	if want := version(t); want != defaults["VERSION"] {
+		complain("VERSION is %s, and the file VERSION has %s", defaults["VERSION"], want)
 	}
 }
 

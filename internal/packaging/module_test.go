@@ -50,7 +50,7 @@ func TestModule(t *testing.T) {
 	if !regexp.MustCompile(`^[a-z0-9./-]+$`).MatchString(name) || !strings.HasPrefix(m.Image.Repository, "${CONTAINER_REGISTRY_SERVER}/") {
 		t.Errorf("repository %s", m.Image.Repository)
 	}
-	if !regexp.MustCompile(`^\d+\.\d+\.\d+(-[a-z0-9.]+)?$`).MatchString(m.Image.Tag.Version) {
+	if m.Image.Tag.Version != version(t) {
 		t.Errorf("version %s", m.Image.Tag.Version)
 	}
 	if len(m.Image.BuildOptions) != 0 {

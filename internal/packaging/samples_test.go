@@ -281,10 +281,10 @@ func TestRollout_upgrade(t *testing.T) {
 	good(t, layer, problems)
 	all, problems := manifest.Merge(manifest.Deployment{Manifest: parse(t, "base")},
 		manifest.Deployment{Manifest: parse(t, "rtsptunnel-amd64")}, manifest.Deployment{Manifest: layer})
-	if len(problems) > 0 || all.Manifest.Images()[ourModule] != "registry.example.com/rtsptunnel:0.2.0-amd64" {
+	if len(problems) > 0 || all.Manifest.Images()[ourModule] != "registry.example.com/rtsptunnel:"+next(t)+"-amd64" {
 		t.Errorf("%v, %v", all, problems)
 	}
-	if d := load(t, text); d.ID != "rtsptunnel-amd64-v2" || d.Priority != 21 || d.modules(t)[ourModule].Version != "0.2.0" {
+	if d := load(t, text); d.ID != "rtsptunnel-amd64-v2" || d.Priority != 21 || d.modules(t)[ourModule].Version != next(t) {
 		t.Errorf("%s", text)
 	}
 }

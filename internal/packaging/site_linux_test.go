@@ -97,7 +97,7 @@ func takes(t *testing.T, d deployment) {
 		env[name] = v.Value
 	}
 	log, stop := runModule(t, env)
-	r := reportedOf(t, hub, version(t, tw.Properties.Desired))
+	r := reportedOf(t, hub, versionOf(t, tw.Properties.Desired))
 	if r.State != "healthy" || len(r.Reasons) > 0 {
 		t.Errorf("state %s, reasons %v\n%s", r.State, r.Reasons, log)
 	}
@@ -137,7 +137,8 @@ func desired(t *testing.T, d deployment) map[string]any {
 	return whole
 }
 
-func version(t *testing.T, desired json.RawMessage) int64 {
+// versionOf is the version of desired properties.
+func versionOf(t *testing.T, desired json.RawMessage) int64 {
 	t.Helper()
 	var v struct {
 		Version int64 `json:"$version"`

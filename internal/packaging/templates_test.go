@@ -65,11 +65,10 @@ func good(t *testing.T, m *manifest.Manifest, problems manifest.Problems) *manif
 }
 
 func TestTemplates_expand(t *testing.T) {
-	version := readModule(t).Image.Tag.Version
 	for _, file := range templates(t) {
 		for _, platform := range platformNames(t) {
 			m := expand(t, file, platform)
-			if want := "registry.example.com/rtsptunnel:" + version + "-" + platform; m.Images()[ourModule] != want {
+			if want := "registry.example.com/rtsptunnel:" + version(t) + "-" + platform; m.Images()[ourModule] != want {
 				t.Errorf("%s: the image is %s, want %s", file, m.Images()[ourModule], want)
 			}
 			if m.Layered() != isLayered(file) {
@@ -145,8 +144,8 @@ func checkDefinition(t *testing.T, name string, m definition) {
 			t.Errorf("a module on the host network needs the edge hub's ports: %s", d)
 		}
 	case ourModule:
-		if want := readModule(t).Image.Tag.Version; m.Version != want {
-			t.Errorf("version %s, and module.json has %s", m.Version, want)
+		if want := version(t); m.Version != want {
+			t.Errorf("version %s, and VERSION has %s", m.Version, want)
 		}
 		checkHardened(t, host)
 		checkEnvironment(t, m.Env)
