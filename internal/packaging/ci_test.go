@@ -3,6 +3,7 @@ package packaging_test
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -64,6 +65,85 @@ func TestCI_arm64NamesTests(t *testing.T) {
 	if len(strings.Fields(left)) == 0 {
 		t.Error("the tests that are left out are not found")
 	}
+}
+
+// Tests that need the public schemas have publicSchema in their names, by which .ci/run
+// names those that it skips.
+func TestCI_namesTestsThatItSkips(t *testing.T) {
+	named, found := regexp.MustCompile(`(?i)^Test\w*publicSchema`), 0
+	needs := regexp.MustCompile(`schematest\.Load\(|checkPublic\(`)
+	for _, file := range sources(t) {
+		if !strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, function := range strings.Split(read(t, file), "\nfunc ")[1:] {
+			name, body, _ := strings.Cut(function, "(")
+			if !strings.HasPrefix(name, "Test") || !needs.MatchString(body) {
+				continue
+			}
+			found++
+			if !named.MatchString(name) || !strings.HasPrefix(file, "internal/") {
+				t.Errorf("%s: %s needs the public schemas, and .ci/run would not name it", file, name)
+			}
+		}
+	}
+	if found < 6 {
+		t.Errorf("%d tests need the public schemas", found)
+	}
+}
+
+// .ci/run with make, go and apt-get that only say how they were called.
+func TestCI_skipsSchemaTestsLoudlyOrNotAtAll(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		cannot(t, "there is no bash")
+	}
+	folder := t.TempDir()
+	for _, c := range []struct {
+		name, schemas, env, want string
+		code, skipped            int
+	}{
+		{name: "no folder", env: "none", code: 7, skipped: 2},
+		{name: "told so", schemas: "none", env: "none", code: 7, skipped: 2},
+		{name: "the folder", schemas: folder, env: folder, code: 7},
+		{name: "a typo", schemas: folder + "x", want: "is no folder", code: 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, code := runCI(t, c.schemas)
+			if n := strings.Count(out, "TestTemplates_publicSchemas"); n != c.skipped || code != c.code || !strings.Contains(out, c.want) {
+				t.Errorf("exit code %d, tests named %d times:\n%s", code, n, out)
+			}
+			if called := "make ci with CI=true RTSPTUNNEL_SCHEMAS=" + c.env + "\n"; strings.Contains(out, called) != (c.code == 7) {
+				t.Errorf("no %q in\n%s", called, out)
+			}
+		})
+	}
+}
+
+// runCI runs a copy of .ci/run beside a copy of one test file. Its make ends with 7.
+func runCI(t *testing.T, schemas string) (out string, code int) {
+	t.Helper()
+	dir := t.TempDir()
+	stub := "#!/bin/sh\nexit 0\n"
+	for name, text := range map[string]string{
+		".ci/run": read(t, ".ci/run"), "internal/x_test.go": read(t, "internal/packaging/templates_test.go"),
+		"bin/sudo": stub, "bin/apt-get": stub, "bin/go": stub, "bin/ldd": "#!/bin/sh\nexit 1\n",
+		"bin/make": "#!/bin/sh\necho \"make $* with CI=$CI RTSPTUNNEL_SCHEMAS=$RTSPTUNNEL_SCHEMAS\"\nexit 7\n",
+	} {
+		file := filepath.Join(dir, "clone", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o700); err != nil { //nolint:gosec // programs
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "clone/.ci/run"))
+	cmd.Env = []string{"PATH=" + dir + "/clone/bin:" + os.Getenv("PATH"), "RTSPTUNNEL_SCHEMAS=" + schemas}
+	text, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(text), cmd.ProcessState.ExitCode()
 }
 
 // testsIn are the names of the tests in folders.
