@@ -25,6 +25,7 @@ fmt: ## format the sources
 lint: ## linters and import rules
 	go run $(GOLANGCI_LINT) run
 	go vet ./...
+	CGO_ENABLED=0 GOARCH=arm go build ./cmd/... # an int of 32 bits
 	go test ./internal/archtest
 
 race: ## all tests under the race detector, in random order

@@ -22,8 +22,8 @@ const (
 	maxTwinText  = 4 << 10  // bytes of one string
 	maxTwinName  = 1 << 10  // bytes of one name
 
-	minTwinInteger = -4503599627370496
-	maxTwinInteger = 4503599627370495
+	minTwinInteger int64 = -4503599627370496
+	maxTwinInteger int64 = 4503599627370495
 )
 
 // twins judges the desired properties of all modules, and those of our own by their

@@ -91,7 +91,7 @@ func (s *session) sendFrame(encoder *rtph264.Encoder, sh show, n int) error {
 		return err
 	}
 	for _, packet := range packets {
-		packet.Timestamp = uint32(n * rtpTicks & math.MaxUint32) // wraps, as it shall
+		packet.Timestamp = uint32(int64(n*rtpTicks) & math.MaxUint32) // RTP timestamps wrap
 		if err := s.stream.WritePacketRTPWithNTP(sh.video, packet, sh.due(n)); err != nil {
 			return err
 		}
