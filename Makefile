@@ -3,6 +3,7 @@
 SHELL := bash
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 FUZZTIME ?= 20s
 BENCH := CGO_ENABLED=0 go build -trimpath -o bin/bench ./bench && exec bin/bench
 
@@ -24,6 +25,7 @@ fmt: ## format the sources
 
 lint: ## linters and import rules
 	go run $(GOLANGCI_LINT) run
+	go run $(ACTIONLINT) deploy/ci/*.yml
 	go vet ./...
 	CGO_ENABLED=0 GOARCH=arm go build ./cmd/... # an int of 32 bits
 	go test ./internal/archtest
@@ -54,6 +56,9 @@ proxy-test: build ## the module behind tinyproxy and squid, with a login, refusi
 image: ## the module's images and their bills of materials, into bin/images; BASE=local: without a registry
 	@.ci/image
 
+release: ## the release of VERSION, into bin/release: images, programs, checksums, notes; ARGS=--help says more
+	@.ci/release $(ARGS)
+
 image-test: build ## the images, built, compared, run in containers as IoT Edge would, with video
 	.ci/image-test
 
@@ -72,4 +77,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## make check runs before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test sdk-test proxy-test image image-test arm64-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test sdk-test proxy-test image release image-test arm64-test ci fuzz hooks

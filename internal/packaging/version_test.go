@@ -90,7 +90,7 @@ func TestVersion_ofImagesIsTheSameEverywhere(t *testing.T) {
 
 // The scripts that name images read VERSION, so that a release changes no script.
 func TestVersion_isReadByScripts(t *testing.T) {
-	for _, script := range []string{".ci/image", ".ci/image-test"} {
+	for _, script := range []string{".ci/image", ".ci/image-test", ".ci/release"} {
 		if !strings.Contains(read(t, script), "$(<VERSION)") {
 			t.Errorf("%s does not read VERSION", script)
 		}
