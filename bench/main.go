@@ -1,5 +1,5 @@
-// Command bench is what make bench runs: it measures the shipped module against
-// other relays. See package measure.
+// Command bench measures the shipped module against other relays; make bench runs it. See
+// package measure.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	signal.Ignore(syscall.SIGPIPE) // a reader that goes away must not keep it from ending in order
+	signal.Ignore(syscall.SIGPIPE) // a reader of the output that ends must not kill this process before its cleanup
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	os.Exit(measure.Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

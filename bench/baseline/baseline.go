@@ -1,15 +1,15 @@
-// Package baseline is the relays that the module is measured against, each about as
-// plain as its task allows:
+// Package baseline implements the relays that the module is compared with. Each is as
+// simple as its task allows:
 //
-//   - raw copies between two TCP connections, which Linux does by splice: what any
-//     relay costs at least;
-//   - tlsraw copies from TCP to TLS and back, what one that encrypts costs at least
-//     without special effort;
-//   - gorilla masks and frames besides, by gorilla/websocket with buffers of 32 KiB:
-//     what a day's work gives.
+//   - raw copies between two TCP connections, for which Linux uses splice. It is the
+//     lower bound for any relay.
+//   - tlsraw copies from TCP to TLS and back. It is what a relay that encrypts costs
+//     without tuning.
+//   - gorilla sends WebSocket frames over TLS by gorilla/websocket with buffers of
+//     32 KiB. It is what a simple implementation costs.
 //
-// Each runs as a process of its own. The measuring process asks for a tunnel by
-// writing a line to its standard input, and ends it by closing that.
+// Each baseline runs as a process of its own. The measuring process opens a tunnel by
+// writing a line to its standard input, and ends the process by closing that input.
 package baseline
 
 import (
@@ -38,13 +38,14 @@ const (
 )
 
 const (
-	size       = 32 << 10 // bytes of every buffer that has a choice
+	size       = 32 << 10 // bytes of every buffer whose size can be set
 	dialWithin = 10 * time.Second
 )
 
-// Main is the process: args are the baseline's name, the camera's address, the
-// cloud's, and a PEM file with the roots of the cloud's certificate. It opens a
-// tunnel for each line of commands, until they end, and says on stderr what failed.
+// Main runs a baseline. args are its name, the address of the camera, the address of the
+// cloud, and a PEM file with the roots of the cloud's certificate. Main opens a tunnel for
+// each line of commands and writes failed tunnels to stderr. It returns when commands
+// end, after it has closed all tunnels.
 func Main(ctx context.Context, args []string, commands io.Reader, stderr io.Writer) error {
 	if len(args) != 4 {
 		return errors.New("want NAME CAMERA CLOUD CAFILE")
@@ -60,7 +61,7 @@ func Main(ctx context.Context, args []string, commands io.Reader, stderr io.Writ
 	lines := bufio.NewScanner(commands)
 	for lines.Scan() {
 		tunnels.Go(func() {
-			if err := carry(ctx, args[1], dial); err != nil {
+			if err := runTunnel(ctx, args[1], dial); err != nil {
 				_, _ = fmt.Fprintf(stderr, "%s: %v\n", args[0], err)
 			}
 		})
@@ -68,7 +69,7 @@ func Main(ctx context.Context, args []string, commands io.Reader, stderr io.Writ
 	return lines.Err()
 }
 
-// dialler returns how a baseline of that name reaches the cloud.
+// dialler returns the function by which the named baseline dials the cloud.
 func dialler(name, cloud, caFile string) (func(context.Context) (net.Conn, error), error) {
 	pem, err := os.ReadFile(caFile) //nolint:gosec // G304: the measuring process names the file
 	if err != nil {
@@ -98,23 +99,23 @@ func dialler(name, cloud, caFile string) (func(context.Context) (net.Conn, error
 	return nil, fmt.Errorf("no baseline %q", name)
 }
 
-// carry is one tunnel, from its dials to its end.
-func carry(ctx context.Context, camera string, dial func(context.Context) (net.Conn, error)) error {
-	here, there, err := both(ctx, camera, dial)
+// runTunnel dials both sides and copies until one of them ends or ctx is done.
+func runTunnel(ctx context.Context, camera string, dial func(context.Context) (net.Conn, error)) error {
+	here, there, err := dialBoth(ctx, camera, dial)
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { here.Close(); there.Close() })
 	defer stop()
 	var copies sync.WaitGroup
-	copies.Go(func() { pass(there, here) })
-	copies.Go(func() { pass(here, there) })
+	copies.Go(func() { copyAndClose(there, here) })
+	copies.Go(func() { copyAndClose(here, there) })
 	copies.Wait()
 	return nil
 }
 
-// both dials the camera, then the cloud.
-func both(ctx context.Context, camera string, dial func(context.Context) (net.Conn, error)) (here, there net.Conn, err error) {
+// dialBoth dials the camera, then the cloud.
+func dialBoth(ctx context.Context, camera string, dial func(context.Context) (net.Conn, error)) (here, there net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
 	if here, err = (&net.Dialer{}).DialContext(ctx, "tcp", camera); err != nil {
@@ -127,9 +128,9 @@ func both(ctx context.Context, camera string, dial func(context.Context) (net.Co
 	return here, there, nil
 }
 
-// pass copies until one of the two ends, and closes both. It is io.Copy's choice by
-// which way: splice for two TCP connections, a buffer of 32 KiB otherwise.
-func pass(to, from net.Conn) {
+// copyAndClose copies until one of the two connections ends, and closes both. io.Copy uses
+// splice between two TCP connections, and a buffer of 32 KiB otherwise.
+func copyAndClose(to, from net.Conn) {
 	_, _ = io.Copy(to, from)
 	to.Close()
 	from.Close()

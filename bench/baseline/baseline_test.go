@@ -80,16 +80,16 @@ func TestMain_carriesBothWays(t *testing.T) {
 			var passing sync.WaitGroup
 			for range 3 {
 				tunnel := r.open(t)
-				passing.Go(func() { pass(t, tunnel.Camera, tunnel.Cloud) })
-				passing.Go(func() { pass(t, tunnel.Cloud, tunnel.Camera) })
+				passing.Go(func() { transfer(t, tunnel.Camera, tunnel.Cloud) })
+				passing.Go(func() { transfer(t, tunnel.Cloud, tunnel.Camera) })
 			}
 			passing.Wait()
 		})
 	}
 }
 
-// pass sends 1 MiB and wants it at the other end.
-func pass(t *testing.T, from io.Writer, to io.Reader) {
+// transfer sends 1 MiB and expects it at the other end.
+func transfer(t *testing.T, from io.Writer, to io.Reader) {
 	t.Helper()
 	sent, got := make([]byte, 1<<20), make([]byte, 1<<20)
 	_, _ = rand.Read(sent)
@@ -100,11 +100,12 @@ func pass(t *testing.T, from io.Writer, to io.Reader) {
 	}
 	writing.Wait()
 	if !bytes.Equal(sent, got) {
-		t.Error("other bytes came than were sent")
+		t.Error("the bytes that arrived differ from those that were sent")
 	}
 }
 
-// What measures closes the tunnels and the commands, and nothing may be left.
+// A tunnel ends when one side closes, and the process ends with its commands: no
+// connection and no goroutine may be left.
 func TestMain_ends(t *testing.T) {
 	t.Parallel()
 	for name, kind := range kinds {
@@ -114,14 +115,14 @@ func TestMain_ends(t *testing.T) {
 			first, second := r.open(t), r.open(t)
 			_ = first.Camera.Close()
 			if _, err := first.Cloud.Read(make([]byte, 1)); err == nil {
-				t.Error("the cloud reads on after the camera has closed")
+				t.Error("the cloud's connection is open after the camera has closed")
 			}
 			_ = r.commands.Close()
 			if err := <-r.ended; err != nil {
 				t.Error(err)
 			}
 			if _, err := second.Cloud.Read(make([]byte, 1)); err == nil {
-				t.Error("a tunnel lives on after the commands have ended")
+				t.Error("a tunnel is open after the commands have ended")
 			}
 		})
 	}
@@ -129,9 +130,9 @@ func TestMain_ends(t *testing.T) {
 
 func TestMain_refuses(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"raw", "a", "b"}, {"nobody", "a", "b", os.DevNull}, {"raw", "a", "b", "/nowhere"}} {
+	for _, args := range [][]string{nil, {"raw", "a", "b"}, {"unknown", "a", "b", os.DevNull}, {"raw", "a", "b", "/nowhere"}} {
 		if err := baseline.Main(t.Context(), args, nil, io.Discard); err == nil {
-			t.Errorf("%q is taken", args)
+			t.Errorf("%q is accepted", args)
 		}
 	}
 }

@@ -1,15 +1,15 @@
-// Package ends is both ends of the tunnels that a relay under measurement carries:
-// the cameras, plain TCP, and the cloud, which is plain TCP, TLS or WebSocket over
-// TLS as the relay wants it. Both are in the measuring process, so that whoever
-// measures has the two connections of each tunnel in hand.
+// Package ends provides both ends of the tunnels that a relay carries while it is
+// measured. Cameras use plain TCP. The cloud uses plain TCP, TLS or WebSocket over TLS, as
+// the relay requires. Both are in the measuring process, which so holds the two
+// connections of each tunnel.
 //
-// A camera's first eight bytes are its number; by them the cloud's connection finds
-// its camera, and their arrival is the tunnel's first byte.
+// The first eight bytes that a camera sends are its number. They match the cloud's
+// connection with its camera, and their arrival counts as the tunnel's first byte.
 //
-// A line belongs here when it concerns one of the two ends. The package does not
-// know which relay is between them, nor what is measured. It takes WebSockets by
-// gorilla's library and not by package wsconn, so that a change of the product
-// changes nothing of what measures it.
+// A line belongs here when it concerns one of the two ends. The package does not know
+// which relay is between them, nor what is measured. It accepts WebSockets by gorilla's
+// library and not by package wsconn, so that a change of the product does not change
+// the measurement.
 package ends
 
 import (
@@ -31,7 +31,7 @@ import (
 	"rtsptunnel/internal/base/httpd"
 )
 
-// Kind is what the relay speaks to the cloud.
+// Kind is the protocol between the relay and the cloud.
 type Kind int
 
 // The kinds.
@@ -42,16 +42,16 @@ const (
 )
 
 const (
-	waiting     = 1 << 14          // tunnels that nobody has taken yet
-	greetWithin = 20 * time.Second // from a cloud connection's accept to its first bytes
+	maxReady    = 1 << 14          // tunnels that wait for a receiver of Ready
+	firstWithin = 20 * time.Second // from accepting a cloud connection to its first bytes
 	frame       = 32 << 10         // bytes of the WebSocket's buffers at this end
 )
 
-// Tunnel is the two ends of one tunnel. Ends closes both when it is closed.
+// Tunnel holds the two ends of one tunnel. Ends.Close closes both.
 type Tunnel struct {
 	Camera net.Conn
 	Cloud  net.Conn
-	First  time.Time // when the camera's first byte was in the cloud
+	First  time.Time // when the camera's first byte reached the cloud
 }
 
 // Close closes the cloud's end and the camera's.
@@ -60,7 +60,8 @@ func (t Tunnel) Close() {
 	_ = t.Camera.Close()
 }
 
-// Ends are the two listeners and all their connections, from Start to Close.
+// Ends holds the two listeners and all their connections, from Start to Close. It is safe
+// for concurrent use.
 type Ends struct {
 	kind   Kind
 	camera net.Listener
@@ -72,11 +73,12 @@ type Ends struct {
 	mu      sync.Mutex
 	closed  bool
 	number  uint64
-	cameras map[uint64]net.Conn // those whose tunnel is not there yet
-	conns   []io.Closer         // all, to be closed
+	cameras map[uint64]net.Conn // those without a tunnel so far
+	conns   []io.Closer         // all; Close closes them
 }
 
-// Start listens for cameras and for the cloud on loopback. cert is the cloud's.
+// Start listens on loopback for the relay's connections to cameras and to the cloud. cert
+// is the cloud's certificate. The caller closes the result.
 func Start(ctx context.Context, kind Kind, cert tls.Certificate) (*Ends, error) {
 	camera, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,37 +91,36 @@ func Start(ctx context.Context, kind Kind, cert tls.Certificate) (*Ends, error) 
 	if kind != TCP {
 		cloud = tls.NewListener(cloud, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	}
-	e := &Ends{kind: kind, camera: camera, cloud: cloud, ready: make(chan Tunnel, waiting), cameras: map[uint64]net.Conn{}}
-	e.tasks.Go(func() { e.accept(camera, func(conn net.Conn) { _ = e.admit(conn) }) })
+	e := &Ends{kind: kind, camera: camera, cloud: cloud, ready: make(chan Tunnel, maxReady), cameras: map[uint64]net.Conn{}}
+	e.tasks.Go(func() { e.accept(camera, func(conn net.Conn) { _ = e.addCamera(conn) }) })
 	if kind == WebSocket {
-		e.server = httpd.Serve(cloud, http.HandlerFunc(e.upgrade), zerolog.Nop()) //nolint:contextcheck // it lives until Close
+		e.server = httpd.Serve(cloud, http.HandlerFunc(e.upgrade), zerolog.Nop()) //nolint:contextcheck // it runs until Close
 		return e, nil
 	}
-	e.tasks.Go(func() { e.accept(cloud, e.greet) })
+	e.tasks.Go(func() { e.accept(cloud, e.match) })
 	return e, nil
 }
 
-// CameraAddr is where the relay dials cameras.
+// CameraAddr is the address at which the relay dials cameras.
 func (e *Ends) CameraAddr() string { return e.camera.Addr().String() }
 
-// CloudAddr is where the relay dials the cloud.
+// CloudAddr is the address at which the relay dials the cloud.
 func (e *Ends) CloudAddr() string { return e.cloud.Addr().String() }
 
-// Ready gives each tunnel whose first byte has come, once.
+// Ready delivers each tunnel once, when its first byte has reached the cloud.
 func (e *Ends) Ready() <-chan Tunnel { return e.ready }
 
-// DialCamera is for a relay that waits for cameras instead of dialling them: it
-// makes a camera of a connection to address.
+// DialCamera dials address and makes the connection a camera. It serves relays that listen
+// for cameras instead of dialling them.
 func (e *Ends) DialCamera(ctx context.Context, address string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
-	return e.admit(conn)
+	return e.addCamera(conn)
 }
 
-// accept serves each connection in a goroutine of its own until the listener is
-// closed.
+// accept serves each connection in its own goroutine until the listener is closed.
 func (e *Ends) accept(ln net.Listener, serve func(net.Conn)) {
 	for {
 		conn, err := ln.Accept()
@@ -130,8 +131,8 @@ func (e *Ends) accept(ln net.Listener, serve func(net.Conn)) {
 	}
 }
 
-// admit makes conn a camera: it says its number.
-func (e *Ends) admit(conn net.Conn) error {
+// addCamera makes conn a camera, which sends its number.
+func (e *Ends) addCamera(conn net.Conn) error {
 	if !e.keep(conn) {
 		return net.ErrClosed
 	}
@@ -146,29 +147,29 @@ func (e *Ends) admit(conn net.Conn) error {
 	return nil
 }
 
-// upgrade is the cloud's end of a WebSocket.
+// upgrade accepts a WebSocket at the cloud's end.
 func (e *Ends) upgrade(w http.ResponseWriter, r *http.Request) {
 	upgrader := websocket.Upgrader{
-		HandshakeTimeout: greetWithin, ReadBufferSize: frame, WriteBufferSize: frame,
+		HandshakeTimeout: firstWithin, ReadBufferSize: frame, WriteBufferSize: frame,
 		WriteBufferPool: &frames, CheckOrigin: func(*http.Request) bool { return true },
 	}
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
-	e.tasks.Go(func() { e.greet(socket.New(ws)) }) // the handler's end frees what net/http holds
+	e.tasks.Go(func() { e.match(socket.New(ws)) }) // the handler returns, so that net/http frees its buffers
 }
 
 var frames sync.Pool
 
-// greet reads the number of the camera that the cloud is connected with now. A
-// connection that says nothing is closed.
-func (e *Ends) greet(conn net.Conn) {
+// match reads the camera's number from a cloud connection and delivers the tunnel. It
+// closes a connection that sends no number within firstWithin, or an unknown one.
+func (e *Ends) match(conn net.Conn) {
 	if !e.keep(conn) {
 		return
 	}
 	var number [8]byte
-	_ = conn.SetReadDeadline(time.Now().Add(greetWithin))
+	_ = conn.SetReadDeadline(time.Now().Add(firstWithin))
 	if _, err := io.ReadFull(conn, number[:]); err != nil {
 		_ = conn.Close()
 		return
@@ -191,7 +192,8 @@ func (e *Ends) greet(conn net.Conn) {
 	}
 }
 
-// keep notes c, to be closed by Close; false: it is closed already.
+// keep registers c, so that Close closes it. After Close it closes c at once and returns
+// false.
 func (e *Ends) keep(c io.Closer) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

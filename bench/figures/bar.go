@@ -2,17 +2,17 @@ package figures
 
 import "fmt"
 
-// Line is one line of the bar: a figure, and what it must be at most and should be.
+// Line is one line of the bar: a figure with its upper limit and its record.
 type Line struct {
 	Figure string
 	Must   float64
 	Record float64
-	Unit   string // stands after each number
+	Unit   string // follows each number
 	Digits int
 	of     func(*Results) Stat
 }
 
-// bar is what the module has to hold, and whom it is held against.
+// bar returns the limits for the module; ratios and differences are relative to base.
 func bar(module, base string) []Line {
 	ratio := func(phase, metric string) func(*Results) Stat {
 		return func(r *Results) Stat { return r.Ratio(phase, metric, module, base) }
@@ -35,7 +35,7 @@ func bar(module, base string) []Line {
 	}
 }
 
-// Metrics that the bar is about.
+// Keys of the metrics that the bar uses.
 const (
 	CPUPerGiB  = "cpu_s_per_gib"
 	CPUPercent = "cpu_percent"
@@ -43,7 +43,7 @@ const (
 	P50Millis  = "p50_ms"
 )
 
-// Judged is a line of the bar with what was measured.
+// Judged is a line of the bar with the measured figure.
 type Judged struct {
 	Figure   string  `json:"figure"`
 	Must     float64 `json:"must"`
@@ -54,7 +54,8 @@ type Judged struct {
 	line Line
 }
 
-// Judge holds the medians of module against the bar; base is the TCP to TLS copy.
+// Judge compares the medians of module with the bar. base is the relay that copies TCP to
+// TLS.
 func (r *Results) Judge(module, base string) []Judged {
 	var all []Judged
 	for _, l := range bar(module, base) {
@@ -74,5 +75,5 @@ func (r *Results) Judge(module, base string) []Judged {
 	return all
 }
 
-// number writes v as the line has its numbers.
+// number formats v with the line's digits and unit.
 func (l Line) number(v float64) string { return fmt.Sprintf("%.*f%s", l.Digits, v, l.Unit) }

@@ -1,6 +1,6 @@
-// Package figures is what was measured as values: samples, their medians, ratios to
-// the baselines of the same round, and the bar that they are held against; and how
-// all that is written, as tables, JSON and a plot.
+// Package figures holds measured values: samples, medians, ratios to the baselines of the
+// same round, and the bar that they are compared with. It writes them as tables, JSON and
+// a plot.
 //
 // The package is pure. It does not know how anything is measured.
 package figures
@@ -10,51 +10,51 @@ import (
 	"time"
 )
 
-// Results are one run's.
+// Results holds the samples of one run, and what describes them.
 type Results struct {
 	Machine Machine   `json:"machine"`
 	Command string    `json:"command"`
 	Begin   time.Time `json:"begin"`
-	Seconds float64   `json:"seconds"` // that all of it took
+	Seconds float64   `json:"seconds"` // duration of the whole run
 	Rounds  int       `json:"rounds"`
 	Relays  []Relay   `json:"relays"`
 	Phases  []Phase   `json:"phases"`
 	Samples []Sample  `json:"samples"`
 }
 
-// Machine is where it was measured.
+// Machine describes the machine of the run.
 type Machine struct {
 	Processor string  `json:"processor"`
 	Cores     int     `json:"cores"`
 	MemoryGiB float64 `json:"memoryGiB"`
 	Kernel    string  `json:"kernel"`
 	Go        string  `json:"go"`
-	Module    string  `json:"module"`  // the module's version and commit, as it says them
-	LoadAvg   string  `json:"loadAvg"` // before the first round: what else ran
+	Module    string  `json:"module"`  // output of the module's version command
+	LoadAvg   string  `json:"loadAvg"` // before the first round, so the load of other processes
 }
 
 // Relay is one row of each table.
 type Relay struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
-	Base bool   `json:"base"` // is divided by
+	Base bool   `json:"base"` // is a divisor of ratios
 }
 
-// Phase is one kind of measurement: one table.
+// Phase is one kind of measurement, and one table.
 type Phase struct {
 	Name    string   `json:"name"`
 	Text    string   `json:"text"`
-	Metrics []Metric `json:"metrics"` // of the first, ratios are taken
+	Metrics []Metric `json:"metrics"` // ratios are computed of the first
 }
 
-// Metric is one column: a key of Sample.Values. Less is better, of the first of a phase.
+// Metric is one column: a key of Sample.Values. Of a phase's first metric, less is better.
 type Metric struct {
 	Key    string `json:"key"`
 	Title  string `json:"title"` // with the unit
 	Digits int    `json:"digits"`
 }
 
-// Sample is what one relay gave in one phase of one round.
+// Sample holds the values of one relay in one phase of one round.
 type Sample struct {
 	Round  int                `json:"round"`
 	Phase  string             `json:"phase"`
@@ -63,15 +63,15 @@ type Sample struct {
 	Note   string             `json:"note,omitempty"` // why values are missing
 }
 
-// Stat is a figure over all rounds.
+// Stat summarizes a figure over all rounds.
 type Stat struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
-	N      int     `json:"n"` // rounds that have it; the rest means nothing if 0
+	N      int     `json:"n"` // rounds that have the figure; if 0, the other fields are 0
 }
 
-// stat sorts what it is given.
+// stat summarizes values, which it sorts.
 func stat(values []float64) Stat {
 	if len(values) == 0 {
 		return Stat{}
@@ -81,7 +81,7 @@ func stat(values []float64) Stat {
 	return Stat{Median: (values[(n-1)/2] + values[n/2]) / 2, Min: values[0], Max: values[n-1], N: n}
 }
 
-// Value is a metric of a relay.
+// Value returns a metric of a relay.
 func (r *Results) Value(phase, metric, relay string) Stat {
 	var values []float64
 	for round := range r.Rounds {
@@ -92,18 +92,18 @@ func (r *Results) Value(phase, metric, relay string) Stat {
 	return stat(values)
 }
 
-// Ratio is a metric of a relay divided by that of base in the same round.
+// Ratio returns a metric of a relay divided by the same metric of base in the same round.
 func (r *Results) Ratio(phase, metric, relay, base string) Stat {
-	return r.both(phase, metric, relay, base, func(a, b float64) float64 { return a / b })
+	return r.pairwise(phase, metric, relay, base, func(a, b float64) float64 { return a / b })
 }
 
-// Above is how much a metric of a relay is above that of base in the same round.
+// Above returns a metric of a relay minus the same metric of base in the same round.
 func (r *Results) Above(phase, metric, relay, base string) Stat {
-	return r.both(phase, metric, relay, base, func(a, b float64) float64 { return a - b })
+	return r.pairwise(phase, metric, relay, base, func(a, b float64) float64 { return a - b })
 }
 
-// both combines the values of two relays in the rounds that have both.
-func (r *Results) both(phase, metric, relay, base string, combine func(a, b float64) float64) Stat {
+// pairwise combines the values of two relays in each round that has both.
+func (r *Results) pairwise(phase, metric, relay, base string, combine func(a, b float64) float64) Stat {
 	var values []float64
 	for round := range r.Rounds {
 		a, ok := r.at(round+1, phase, metric, relay)
@@ -125,7 +125,7 @@ func (r *Results) at(round int, phase, metric, relay string) (float64, bool) {
 	return 0, false
 }
 
-// Note is why a relay has no values in a phase; "" if it has some.
+// Note returns the reason why a relay has no values in a phase, or "" if it has some.
 func (r *Results) Note(phase, relay string) string {
 	note := ""
 	for _, s := range r.Samples {

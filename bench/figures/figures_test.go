@@ -13,8 +13,8 @@ import (
 	"rtsptunnel/bench/figures"
 )
 
-// results are three rounds on a machine that gets slower and slower: each relay's
-// figures double, the ratios stay.
+// results returns three rounds on a machine that slows down: the figures of each relay
+// double from round to round, and the ratios stay.
 func results() *figures.Results {
 	r := &figures.Results{
 		Machine: figures.Machine{Processor: "a processor", Cores: 2, MemoryGiB: 24, Kernel: "6", Go: "go1", Module: "rtsptunnel 1", LoadAvg: "0.1"},
@@ -41,7 +41,7 @@ func TestRatio_isOfTheSameRound(t *testing.T) {
 	if want := (figures.Stat{Median: 0.9, Min: 0.9, Max: 1.0, N: 3}); got != want {
 		t.Errorf("ratio %+v, want %+v", got, want)
 	}
-	r.Samples = r.Samples[1:] // no module in round 1: one ratio less, the median between two
+	r.Samples = r.Samples[1:] // without the module in round 1, the median lies between two ratios
 	got = r.Ratio("bulk-16", figures.CPUPerGiB, "module", "tlsraw")
 	if want := (figures.Stat{Median: 0.95, Min: 0.9, Max: 1.0, N: 2}); got != want {
 		t.Errorf("ratio without round 1 %+v, want %+v", got, want)
@@ -94,7 +94,7 @@ func TestWriteTables(t *testing.T) {
 	}
 }
 
-// A note that is no table's stands below it, once.
+// A note that is too long for a cell follows the table once.
 func TestWriteTables_notes(t *testing.T) {
 	t.Parallel()
 	r := results()
@@ -107,7 +107,7 @@ func TestWriteTables_notes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(b.String(), "\nhaproxy: "+long+"\n"); n != 1 || !strings.Contains(b.String(), "| see below ") {
-		t.Errorf("the note stands there %d times:\n%s", n, b.String())
+		t.Errorf("the note is there %d times:\n%s", n, b.String())
 	}
 }
 
@@ -153,7 +153,7 @@ func TestWriteSVG_isXML(t *testing.T) {
 			dots++
 		}
 	}
-	if dots != 1 { // the base has none, nor has who was not measured
+	if dots != 1 { // neither the base nor a relay without values has one
 		t.Errorf("%d dots, want 1", dots)
 	}
 }

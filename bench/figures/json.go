@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// ratio is one relay against one baseline in one phase.
+// ratio compares one relay with one baseline in one phase.
 type ratio struct {
 	Phase  string `json:"phase"`
 	Metric string `json:"metric"`
@@ -25,7 +25,7 @@ func (r *Results) WriteJSON(w io.Writer, module, base string) error {
 	}{r, r.ratios(), r.Judge(module, base)})
 }
 
-// ratios are those of each phase's first metric.
+// ratios returns the ratios of each phase's first metric.
 func (r *Results) ratios() []ratio {
 	var all []ratio
 	for _, p := range r.Phases {

@@ -10,7 +10,7 @@ import (
 
 // The plot's measures, in pixels.
 const (
-	plotLeft  = 220 // where the scale begins; names stand left of it
+	plotLeft  = 220 // where the scale begins, to the right of the names
 	plotWidth = 560
 	rowHeight = 18
 	gap       = 14 // between phases
@@ -28,8 +28,8 @@ func plotX(ratio float64) float64 {
 	return plotLeft + plotWidth*math.Log2(clamped/least)/math.Log2(mostX/least)
 }
 
-// WriteSVG draws for each phase and relay the ratio of the phase's first metric to
-// base: a dot for the median, a line from the least to the most of all rounds.
+// WriteSVG draws, for each phase and relay, the ratio of the phase's first metric to base:
+// a dot for the median, and a line from the least to the most of all rounds.
 func (r *Results) WriteSVG(w io.Writer, module, base string) error {
 	var rows strings.Builder
 	y := plotTop

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// WriteTables writes everything for people, as Markdown: a table for each phase with
-// medians and, in parentheses, least and most; then the bar.
+// WriteTables writes Markdown: a table for each phase, with medians and, in parentheses,
+// least and most; then the bar.
 func (r *Results) WriteTables(w io.Writer, module, base string) error {
 	var b strings.Builder
 	m := r.Machine
@@ -32,7 +32,7 @@ func (r *Results) WriteTables(w io.Writer, module, base string) error {
 	return err
 }
 
-// phaseRows are a phase's table, its heading first.
+// phaseRows returns a phase's table, its heading first.
 func (r *Results) phaseRows(p Phase) [][]string {
 	head := []string{"relay"}
 	for _, m := range p.Metrics {
@@ -69,10 +69,10 @@ func (r *Results) phaseRow(p Phase, relay string) []string {
 	return row
 }
 
-// short tells whether a note fits into a table's cell.
+// short reports whether a note fits into a table's cell.
 func short(note string) bool { return len(note) < 30 && !strings.Contains(note, "\n") }
 
-// longNotes are a phase's notes that are in no cell, each once.
+// longNotes returns a phase's notes that are in no cell, each once.
 func (r *Results) longNotes(phase string) []string {
 	var notes []string
 	for _, s := range r.Samples {
@@ -98,7 +98,7 @@ func (r *Results) barRows(module, base string) [][]string {
 	return rows
 }
 
-// text is a median, with the spread if wanted.
+// text formats a median, with its spread if wanted.
 func text(s Stat, digits int, spread bool) string {
 	switch {
 	case s.N == 0:
@@ -109,7 +109,7 @@ func text(s Stat, digits int, spread bool) string {
 	return fmt.Sprintf("%.*f (%.*f to %.*f)", digits, s.Median, digits, s.Min, digits, s.Max)
 }
 
-// align writes rows as a Markdown table that can be read as it is.
+// align writes rows as a Markdown table with aligned columns.
 func align(b *strings.Builder, rows [][]string) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -132,7 +132,7 @@ func align(b *strings.Builder, rows [][]string) {
 		for i, width := range widths {
 			end := "-"
 			if i > 0 {
-				end = ":" // numbers stand at the right
+				end = ":" // numbers are aligned to the right
 			}
 			b.WriteString("|" + strings.Repeat("-", width+1) + end)
 		}

@@ -12,13 +12,12 @@ import (
 	"rtsptunnel/bench/figures"
 )
 
-// This file measures what it costs while bytes flow from cameras to the cloud. The
-// rules are: the relay is warm before the window begins; its processor time is read
-// at the window's two ends, and counted are the bytes that came into the cloud
-// between them.
+// This file measures the cost of bytes that flow from cameras to the cloud. The rules are:
+// the relay is warm before the window begins; its processor time is read at both ends of
+// the window; the bytes that reach the cloud between them are counted.
 
 const (
-	chunk = 64 << 10 // bytes of one write of a camera in a hurry, and of one read
+	chunk = 64 << 10 // bytes of one write of a bulk camera, and of one read
 
 	frameEvery = 40 * time.Millisecond // 25 frames/s
 	frameBytes = 20000                 // 4 Mbit/s
@@ -27,7 +26,7 @@ const (
 
 func (p plan) bulk(tunnels int) func(context.Context, *relayed) (map[string]float64, error) {
 	return func(ctx context.Context, r *relayed) (map[string]float64, error) {
-		f := &flow{send: func(_ int, camera net.Conn) { hurry(camera) }}
+		f := &flow{send: func(_ int, camera net.Conn) { sendBulk(camera) }}
 		used, err := f.run(ctx, p, r, tunnels)
 		if err != nil {
 			return nil, err
@@ -36,8 +35,8 @@ func (p plan) bulk(tunnels int) func(context.Context, *relayed) (map[string]floa
 	}
 }
 
-// hurry writes until the connection is closed.
-func hurry(camera net.Conn) {
+// sendBulk writes as fast as it can until the connection is closed.
+func sendBulk(camera net.Conn) {
 	b := make([]byte, chunk)
 	for {
 		if _, err := camera.Write(b); err != nil {
@@ -52,8 +51,8 @@ func (p plan) video(tunnels int) func(context.Context, *relayed) (map[string]flo
 		defer end()
 		f := &flow{}
 		f.send = func(n int, camera net.Conn) {
-			offset := frameEvery * time.Duration(n) / time.Duration(tunnels) // cameras know nothing of each other
-			f.paced(ctx, camera, time.Now().Truncate(frameEvery).Add(frameEvery+offset))
+			offset := frameEvery * time.Duration(n) / time.Duration(tunnels) // cameras are not in step
+			f.sendVideo(ctx, camera, time.Now().Truncate(frameEvery).Add(frameEvery+offset))
 		}
 		used, err := f.run(ctx, p, r, tunnels)
 		if err != nil {
@@ -66,8 +65,8 @@ func (p plan) video(tunnels int) func(context.Context, *relayed) (map[string]flo
 	}
 }
 
-// paced writes a frame in a burst of packets whenever one is due.
-func (f *flow) paced(ctx context.Context, camera net.Conn, due time.Time) {
+// sendVideo writes a frame as a burst of packets every frameEvery, from due on.
+func (f *flow) sendVideo(ctx context.Context, camera net.Conn, due time.Time) {
 	b := make([]byte, packet)
 	for ; wait(ctx, time.Until(due)) == nil; due = due.Add(frameEvery) {
 		for left := frameBytes; left > 0; left -= packet {
@@ -75,12 +74,12 @@ func (f *flow) paced(ctx context.Context, camera net.Conn, due time.Time) {
 				return
 			}
 		}
-		raise(&f.late, int64(time.Since(due)))
+		storeMax(&f.late, int64(time.Since(due)))
 	}
 }
 
-// raise makes v at least n.
-func raise(v *atomic.Int64, n int64) {
+// storeMax sets v to n if n is larger.
+func storeMax(v *atomic.Int64, n int64) {
 	for {
 		old := v.Load()
 		if n <= old || v.CompareAndSwap(old, n) {
@@ -89,23 +88,23 @@ func raise(v *atomic.Int64, n int64) {
 	}
 }
 
-// flow is cameras that send, and the cloud's ends that count.
+// flow sends from cameras and counts the bytes at the cloud's ends.
 type flow struct {
 	send  func(n int, camera net.Conn) // until the camera's connection is closed
-	bytes atomic.Int64                 // that came into the cloud
-	late  atomic.Int64                 // ns, of the frame that was written latest
+	bytes atomic.Int64                 // received by the cloud
+	late  atomic.Int64                 // ns, the longest delay of a frame after it was due
 }
 
-// spent is what a window has cost.
-type spent struct {
+// usage is what one window used.
+type usage struct {
 	cpu, wall time.Duration
 	bytes     int64
 }
 
-func (s spent) perGiB() float64 { return s.cpu.Seconds() / (float64(s.bytes) / (1 << 30)) }
+func (u usage) perGiB() float64 { return u.cpu.Seconds() / (float64(u.bytes) / (1 << 30)) }
 
-// run opens the tunnels, lets them flow, and closes them.
-func (f *flow) run(ctx context.Context, p plan, r *relayed, count int) (spent, error) {
+// run opens the tunnels, measures one window, and closes them.
+func (f *flow) run(ctx context.Context, p plan, r *relayed, count int) (usage, error) {
 	tunnels, err := r.open(ctx, count, func(ends.Tunnel) error { return nil })
 	var flowing sync.WaitGroup
 	defer func() {
@@ -115,14 +114,14 @@ func (f *flow) run(ctx context.Context, p plan, r *relayed, count int) (spent, e
 		flowing.Wait()
 	}()
 	if err != nil {
-		return spent{}, err
+		return usage{}, err
 	}
 	for n, t := range tunnels {
 		flowing.Go(func() { f.count(t.Cloud) })
 		flowing.Go(func() { f.send(n, t.Camera) })
 	}
 	if err := wait(ctx, p.warm); err != nil {
-		return spent{}, err
+		return usage{}, err
 	}
 	return f.window(ctx, p.window, r)
 }
@@ -139,23 +138,23 @@ func (f *flow) count(cloud net.Conn) {
 	}
 }
 
-// window measures for d, and on a machine that is too busy for even one byte in that
-// time until one has come.
-func (f *flow) window(ctx context.Context, d time.Duration, r *relayed) (spent, error) {
+// window measures for d. If a busy machine delivers no byte in that time, it goes on until
+// one has arrived.
+func (f *flow) window(ctx context.Context, d time.Duration, r *relayed) (usage, error) {
 	f.late.Store(0)
 	begin, bytes := time.Now(), f.bytes.Load()
 	before, err := r.CPU()
 	if err != nil {
-		return spent{}, err
+		return usage{}, err
 	}
 	for more := true; more; more = f.bytes.Load() == bytes {
 		if err := wait(ctx, d); err != nil {
-			return spent{}, fmt.Errorf("%d bytes came into the cloud: %w", f.bytes.Load()-bytes, err)
+			return usage{}, fmt.Errorf("%d bytes reached the cloud: %w", f.bytes.Load()-bytes, err)
 		}
 	}
 	after, err := r.CPU()
 	if err != nil {
-		return spent{}, err
+		return usage{}, err
 	}
-	return spent{cpu: after - before, wall: time.Since(begin), bytes: f.bytes.Load() - bytes}, nil
+	return usage{cpu: after - before, wall: time.Since(begin), bytes: f.bytes.Load() - bytes}, nil
 }

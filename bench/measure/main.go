@@ -16,24 +16,24 @@ import (
 	"rtsptunnel/bench/relays"
 )
 
-const usage = `Usage: bench [flags]
+const help = `Usage: bench [flags]
 
-Measures what the module costs as a relay, against other relays in the same run, on
-this machine's loopback. The tables go to standard output, progress to standard error.
-Ctrl-C ends it and every process that it started.
+Measures the cost of the module as a relay and compares it with other relays in the
+same run, on this machine's loopback. Writes tables to standard output and progress to
+standard error. Ctrl-C ends it and every process that it started.
 
   --module FILE   the module's binary (bin/rtsptunnel)
-  --rounds N      rounds; in each, each relay is measured in each phase (3)
+  --rounds N      number of rounds; each measures each relay in each phase (3)
   --seconds S     length of each window of bulk, round trips and video (1.5)
-  --phases LIST   only these, with commas between: bulk rtt video open idle, or
-                  one of their tables as in bulk-16
+  --phases LIST   only these, separated by commas: bulk rtt video open idle, or one
+                  table of theirs, such as bulk-16
   --relays LIST   only these: module raw tlsraw gorilla haproxy
   --json FILE     write all samples, ratios and the bar
   --svg FILE      draw the ratios to tlsraw
-  --smoke         show in seconds that everything runs; its figures mean nothing
+  --smoke         test in seconds that everything runs; the figures are meaningless
 
-Exit code 1 if something could not be measured; haproxy is left out where it is not
-installed.
+Exit codes: 0 done; 1 something could not be measured; 2 wrong arguments. A missing
+haproxy is left out and is no error.
 `
 
 // Exit codes of Main.
@@ -43,19 +43,19 @@ const (
 	exitUsage = 2
 )
 
-// Main is the program, until it is done or ctx is; args are without its name. It
+// Main runs the program until it is done or ctx is. args exclude the program's name. Main
 // returns the exit code.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == relays.BaselineCommand { // started by itself
+	if len(args) > 0 && args[0] == relays.BaselineCommand { // a run of Main has started this process
 		return exitCode(baseline.Main(ctx, args[1:], stdin, stderr), stderr)
 	}
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		_, _ = io.WriteString(stdout, usage)
+		_, _ = io.WriteString(stdout, help)
 		return exitOK
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "bench: %v\n\n%s", err, usage)
+		_, _ = fmt.Fprintf(stderr, "bench: %v\n\n%s", err, help)
 		return exitUsage
 	}
 	if runtime.GOOS != "linux" {
@@ -109,7 +109,7 @@ func parse(args []string) (options, error) {
 		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.rounds < 1 || o.rounds > mostRounds:
 		return options{}, fmt.Errorf("--rounds %d: want 1 to %d", o.rounds, mostRounds)
-	case !(seconds >= 0.05 && seconds <= mostSeconds): // NaN is neither
+	case !(seconds >= 0.05 && seconds <= mostSeconds): // also refuses NaN
 		return options{}, fmt.Errorf("--seconds %g: want 0.05 to %d", seconds, mostSeconds)
 	}
 	o.plan = full(time.Duration(seconds * float64(time.Second)))
@@ -122,7 +122,7 @@ func parse(args []string) (options, error) {
 	return o, errors.Join(err, err2)
 }
 
-// run measures, and writes what came out, also after an error.
+// run measures and writes the results. After an error it writes those that it has.
 func (o options) run(ctx context.Context, command string, stdout, stderr io.Writer) error {
 	if _, err := os.Stat(o.module); err != nil {
 		return fmt.Errorf("the module's binary (make build makes it): %w", err)
@@ -141,7 +141,7 @@ func (o options) run(ctx context.Context, command string, stdout, stderr io.Writ
 	return errors.Join(err, o.write(r.results, stdout))
 }
 
-// write writes tables, and the files that are wanted.
+// write writes the tables, and the files that the flags name.
 func (o options) write(results *figures.Results, stdout io.Writer) error {
 	err := results.WriteTables(stdout, relays.Module, base)
 	for _, f := range []struct {

@@ -1,15 +1,14 @@
-// Package measure is the program of make bench: it measures what the shipped module
-// costs as a relay, against other relays in the same run. It is in none of the
-// product's binaries.
+// Package measure implements the program of make bench: it measures the cost of the
+// shipped module as a relay and compares it with other relays in the same run. No binary
+// of the product contains it.
 //
-// In each round each relay is measured in each phase by a fresh process of its own,
-// with the cameras and the cloud's ends in this one, all on loopback. The relays take
-// turns, and what is compared are the figures of one round: on a machine that others
-// use, too, a round's minute is the same for all.
+// Each round measures each relay in each phase, with a new process for each relay. The
+// cameras and the cloud's ends are in this process, and everything is on loopback. The
+// relays take turns, and figures are compared within one round, since other load on the
+// machine then affects all relays alike.
 //
-// A line belongs here when it says what is measured, how long, and in which order.
-// Package relays starts the relays, ends is what they are between, figures makes
-// tables of what comes out.
+// A line belongs here when it says what is measured, how long, and in which order. Package
+// relays starts the relays, ends provides what they connect, figures writes the results.
 package measure
 
 import (
@@ -26,10 +25,10 @@ import (
 	"rtsptunnel/bench/relays"
 )
 
-// base is whom the bar names: the copy from TCP to TLS.
+// base is the relay that the bar compares with: it copies TCP to TLS.
 const base = baseline.TLSRaw
 
-// bound is what one measurement may take; the longest takes some ten seconds.
+// bound limits one measurement; the longest takes about ten seconds.
 const bound = 3 * time.Minute
 
 // run is one run of the program.
@@ -42,14 +41,15 @@ type run struct {
 	results *figures.Results
 }
 
-// all measures everything, and tells whether the module was measured wherever it
-// should. What could not be measured stands in the results with its reason.
+// all measures every relay in every phase of every round. A failed measurement is in the
+// results with its reason, and in the error, except for a relay that is not installed and
+// for too few open files.
 func (r *run) all(ctx context.Context) error {
 	var failed []string
 	for round := 1; round <= r.rounds; round++ {
 		for _, p := range r.phases {
 			for i := range r.relays {
-				relay := r.relays[(i+round-1)%len(r.relays)] // nobody is always first
+				relay := r.relays[(i+round-1)%len(r.relays)] // the first relay changes from round to round
 				sample, err := r.measure(ctx, round, p, relay)
 				if ctx.Err() != nil {
 					return errors.New("interrupted")
@@ -68,8 +68,8 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// measure is one phase with one relay, from the start of its process to its end. The
-// sample has the first line of an error; more lines are the relay's log.
+// measure runs one phase with one relay, from the start of its process to its end. The
+// sample holds the first line of an error; the lines that follow it are the relay's log.
 func (r *run) measure(ctx context.Context, round int, p phase, relay relays.Relay) (figures.Sample, error) {
 	sample := figures.Sample{Round: round, Phase: p.Name, Relay: relay.Name}
 	r.out.begin(round, p, relay.Name)
@@ -95,7 +95,7 @@ func (r *run) values(ctx context.Context, p phase, relay relays.Relay) (map[stri
 	return p.measure(ctx, &relayed{Instance: instance, descriptors: relay.Descriptors})
 }
 
-// describe is the results' head.
+// describe sets the results with everything but samples.
 func (r *run) describe(ctx context.Context, moduleBinary, command string) {
 	r.results = &figures.Results{
 		Machine: machine(ctx, moduleBinary), Command: command, Begin: time.Now(), Rounds: r.rounds,
@@ -110,8 +110,8 @@ func (r *run) describe(ctx context.Context, moduleBinary, command string) {
 	}
 }
 
-// choose keeps those of all whose name is in wanted, or begins with one of it and a
-// dash; everything if that is empty.
+// choose returns those of all whose name is a word of wanted, or begins with such a word
+// and a dash. It returns all if wanted is empty.
 func choose[T any](kind, wanted string, all []T, name func(T) string) ([]T, error) {
 	if wanted == "" {
 		return all, nil
@@ -132,7 +132,7 @@ func choose[T any](kind, wanted string, all []T, name func(T) string) ([]T, erro
 	}), nil
 }
 
-// progress says what is being measured, what came out, and how long it will go on.
+// progress writes what is being measured, its result, and the time that is left.
 type progress struct {
 	w            io.Writer
 	start        time.Time
@@ -152,9 +152,9 @@ func (p *progress) begin(round int, ph phase, relay string) {
 
 func (p *progress) done(s figures.Sample, ph phase, err error) {
 	m := ph.Metrics[0]
-	said := fmt.Sprintf("%.*f %s", m.Digits, s.Values[m.Key], m.Title)
+	result := fmt.Sprintf("%.*f %s", m.Digits, s.Values[m.Key], m.Title)
 	if err != nil {
-		said = err.Error()
+		result = err.Error()
 	}
-	_, _ = fmt.Fprintln(p.w, said)
+	_, _ = fmt.Fprintln(p.w, result)
 }

@@ -17,8 +17,8 @@ import (
 	"rtsptunnel/bench/relays"
 )
 
-// The program starts itself as the baselines, and asks the module for its version:
-// here both are this test's binary.
+// The program starts its own binary as the baselines, and asks the module's binary for its
+// version. Here both are the binary of this test.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == relays.BaselineCommand {
 		os.Exit(measure.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// run is the program with one round of seconds, in which nobody needs a module.
+// run runs the program for one short round, without the module.
 func run(ctx context.Context, t *testing.T, stderr io.Writer, args ...string) (code int, stdout string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("Linux alone")
+		t.Skip("the program needs Linux")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -79,7 +79,7 @@ func TestMain_measuresEveryPhase(t *testing.T) {
 	}
 }
 
-// A round that is broken off ends its process and says what there was until then.
+// An interrupted run ends the relay's process and writes the results that it has.
 func TestMain_interrupted(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())

@@ -15,24 +15,24 @@ type phase struct {
 	measure func(context.Context, *relayed) (map[string]float64, error)
 }
 
-// relayed is a running relay with what phases have to know of it.
+// relayed is a running relay, with what phases need to know of it.
 type relayed struct {
 	*relays.Instance
-	descriptors int // of files, a tunnel
+	descriptors int // open files for each tunnel
 }
 
-// plan is how much is measured.
+// plan says how much is measured.
 type plan struct {
 	window    time.Duration // of bulk, video and round trips
 	warm      time.Duration // before each window
 	opens     int           // of the phase open
-	idle      []int         // numbers of idle tunnels, growing
+	idle      []int         // numbers of idle tunnels, in ascending order
 	settle    time.Duration // before memory is read
 	videos    []int         // numbers of tunnels with video
-	exchanges int           // most, of the round trips
+	exchanges int           // upper limit of round trips
 }
 
-// full is what the bar speaks of.
+// full is the plan whose figures the bar is about.
 func full(window time.Duration) plan {
 	return plan{
 		window: window, warm: 300 * time.Millisecond, opens: 50, exchanges: 20000,
@@ -40,7 +40,8 @@ func full(window time.Duration) plan {
 	}
 }
 
-// smoke shows that everything runs, in seconds. Its figures mean nothing.
+// smoke is the plan that tests in seconds that everything runs. Its figures are
+// meaningless.
 func smoke() plan {
 	return plan{
 		window: 50 * time.Millisecond, warm: 10 * time.Millisecond, opens: 3, exchanges: 100,
@@ -48,7 +49,7 @@ func smoke() plan {
 	}
 }
 
-// phases are all, in their order.
+// phases returns all phases in their order.
 func (p plan) phases() []phase {
 	cpu := figures.Metric{Key: figures.CPUPerGiB, Title: "CPU s/GiB", Digits: 2}
 	speed := figures.Metric{Key: "mb_per_s", Title: "MB/s", Digits: 0}
@@ -73,7 +74,7 @@ func (p plan) phases() []phase {
 	return all
 }
 
-// idleMetrics are, the largest number of tunnels first, KiB a tunnel, then RSS.
+// idleMetrics returns KiB a tunnel, for the largest number of tunnels first, then RSS.
 func (p plan) idleMetrics() []figures.Metric {
 	var metrics []figures.Metric
 	for i := len(p.idle) - 1; i > 0 && i >= len(p.idle)-2; i-- {
@@ -88,7 +89,7 @@ func (p plan) idleMetrics() []figures.Metric {
 func kibKey(tunnels int) string { return fmt.Sprintf("kib_%d", tunnels) }
 func rssKey(tunnels int) string { return fmt.Sprintf("rss_mib_%d", tunnels) }
 
-// wait waits for d, or for less if ctx is done.
+// wait returns nil after d, or an error when ctx is done before that.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

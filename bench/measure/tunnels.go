@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	together = 32  // tunnels that are opened at a time
-	reserve  = 300 // files that a process has open besides its tunnels'
+	concurrent = 32  // tunnels that are opened at a time
+	reserve    = 300 // open files of a process besides those of its tunnels
 )
 
-// open opens count tunnels, 32 at a time, and uses each. With an error it returns
-// those that are open all the same.
+// open opens count tunnels, 32 at a time, and calls use with each. With an error, too, it
+// returns the tunnels that are open; the caller closes them.
 func (r *relayed) open(ctx context.Context, count int, use func(ends.Tunnel) error) ([]ends.Tunnel, error) {
 	todo := make(chan struct{}, count)
 	for range count {
@@ -31,7 +31,7 @@ func (r *relayed) open(ctx context.Context, count int, use func(ends.Tunnel) err
 	var tunnels []ends.Tunnel
 	var errs []error
 	var opening sync.WaitGroup
-	for range min(together, count) {
+	for range min(concurrent, count) {
 		opening.Go(func() {
 			for range todo {
 				t, err := r.Open(ctx)
@@ -59,8 +59,8 @@ func (r *relayed) open(ctx context.Context, count int, use func(ends.Tunnel) err
 	return tunnels, nil
 }
 
-// roundTrips sends a message from the cloud to the camera, which sends it back, one
-// at a time.
+// roundTrips measures how long a message takes from the cloud to the camera and back, one
+// message at a time.
 func (p plan) roundTrips(size int) func(context.Context, *relayed) (map[string]float64, error) {
 	return func(ctx context.Context, r *relayed) (map[string]float64, error) {
 		t, err := r.Open(ctx)
@@ -86,8 +86,8 @@ func (p plan) roundTrips(size int) func(context.Context, *relayed) (map[string]f
 	}
 }
 
-// exchange makes round trips until then, at least one and at most that many, and
-// tells how long each took.
+// exchange makes round trips until the time until, at least one and at most most. It
+// returns the duration of each.
 func exchange(t ends.Tunnel, size int, until time.Time, most int) ([]time.Duration, error) {
 	b := make([]byte, size)
 	var took []time.Duration
@@ -106,29 +106,30 @@ func exchange(t ends.Tunnel, size int, until time.Time, most int) ([]time.Durati
 	}
 }
 
-// open opens tunnels one after the other. Who is asked through a hub has half of a
-// refused call's time taken off: the command's way to it, which no other relay has.
+// open measures opening tunnels one after the other. For a relay that is called through a
+// hub, half the time of a refused call is subtracted: that is how long the call takes to
+// reach it, and no other relay has such a delay.
 func (p plan) open(ctx context.Context, r *relayed) (map[string]float64, error) {
-	if _, _, err := p.opened(ctx, r); err != nil { // nobody's first one counts
+	if _, _, err := p.opened(ctx, r); err != nil { // the first one of a relay does not count
 		return nil, err
 	}
-	var took, way []time.Duration
+	var took, delays []time.Duration
 	for range p.opens {
-		t, w, err := p.opened(ctx, r)
+		t, delay, err := p.opened(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		took, way = append(took, t), append(way, w)
+		took, delays = append(took, t), append(delays, delay)
 	}
-	off := quantile(way, 0.5)
+	off := quantile(delays, 0.5)
 	return map[string]float64{
 		figures.P50Millis: millis(quantile(took, 0.5) - off), "p99_ms": millis(quantile(took, 0.99) - off), "way_ms": millis(off),
 	}, nil
 }
 
-// opened opens one tunnel and closes it, and tells how long that took and how long
-// the command was on its way.
-func (p plan) opened(ctx context.Context, r *relayed) (took, way time.Duration, err error) {
+// opened opens one tunnel and closes it. It returns how long opening took, and how long
+// the call took to reach the relay.
+func (p plan) opened(ctx context.Context, r *relayed) (took, delay time.Duration, err error) {
 	refused, _, err := r.Refused(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -142,8 +143,9 @@ func (p plan) opened(ctx context.Context, r *relayed) (took, way time.Duration, 
 	return t.First.Sub(begin), refused / 2, nil
 }
 
-// idling opens more and more tunnels, and reads what the relay's process holds.
-// Steps that the limit of open files does not let be are left out, with a word.
+// idling opens more and more tunnels, and reads the memory of the relay's process after
+// each step. At the first step that the limit of open files forbids, it returns an error
+// with the values so far.
 func (p plan) idling(ctx context.Context, r *relayed) (map[string]float64, error) {
 	values := map[string]float64{}
 	limit, err := relays.Descriptors()
@@ -152,7 +154,7 @@ func (p plan) idling(ctx context.Context, r *relayed) (map[string]float64, error
 	}
 	var reading sync.WaitGroup
 	defer reading.Wait()
-	defer r.Close() // ends all tunnels, and with them who reads
+	defer r.Close() // ends all tunnels, and with them the readers
 	var base int64
 	open := 0
 	for _, step := range p.idle {
@@ -180,18 +182,18 @@ func (p plan) idling(ctx context.Context, r *relayed) (map[string]float64, error
 	return values, nil
 }
 
-// errDescriptors is a step that the limit of open files does not let be.
+// errDescriptors says that a step needs more open files than the limit allows.
 var errDescriptors = errors.New("open files")
 
-// settle carries 200 bytes each way, as any RTSP session begins, and then reads the
-// cloud's end, so that pings are answered.
+// settle carries 200 bytes each way, as the start of an RTSP session does, and then reads
+// at the cloud's end, so that pings are answered.
 func settle(t ends.Tunnel, reading *sync.WaitGroup) error {
 	b := make([]byte, 200)
-	for _, way := range []struct{ from, to io.ReadWriter }{{t.Cloud, t.Camera}, {t.Camera, t.Cloud}} {
-		if _, err := way.from.Write(b); err != nil {
+	for _, direction := range []struct{ from, to io.ReadWriter }{{t.Cloud, t.Camera}, {t.Camera, t.Cloud}} {
+		if _, err := direction.from.Write(b); err != nil {
 			return err
 		}
-		if _, err := io.ReadFull(way.to, b); err != nil {
+		if _, err := io.ReadFull(direction.to, b); err != nil {
 			return err
 		}
 	}
@@ -199,7 +201,7 @@ func settle(t ends.Tunnel, reading *sync.WaitGroup) error {
 	return nil
 }
 
-// quantile sorts what it is given; 0 of nothing.
+// quantile returns the q quantile of d, which it sorts, or 0 if d is empty.
 func quantile(d []time.Duration, q float64) time.Duration {
 	if len(d) == 0 {
 		return 0

@@ -12,7 +12,8 @@ import (
 	"rtsptunnel/bench/ends"
 )
 
-// haproxy listens for cameras instead of dialling them, on a socket that it inherits.
+// haproxyConfig makes haproxy listen for cameras, on a socket that it inherits, instead of
+// dialling them.
 const haproxyConfig = `global
   maxconn %d
 defaults
@@ -25,7 +26,7 @@ listen relay
   server cloud %s ssl verify required ca-file %s
 `
 
-const ownFiles = 100 // that haproxy has open besides its tunnels'
+const ownFiles = 100 // open files of haproxy besides those of its tunnels
 
 func startHAProxy(ctx context.Context, l *Lab, e *ends.Ends) (*Instance, error) {
 	binary, err := exec.LookPath("haproxy")
@@ -39,7 +40,7 @@ func startHAProxy(ctx context.Context, l *Lab, e *ends.Ends) (*Instance, error) 
 		return nil, err
 	}
 	file := filepath.Join(l.dir, "haproxy.cfg")
-	config := fmt.Appendf(nil, haproxyConfig, min(most, limit/2-ownFiles), e.CloudAddr(), l.caFile)
+	config := fmt.Appendf(nil, haproxyConfig, min(maxTunnels, limit/2-ownFiles), e.CloudAddr(), l.caFile)
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}

@@ -27,15 +27,15 @@ const (
 )
 
 const (
-	localPort = 554 // by which the camera is asked for
-	noPort    = 1   // by which no camera is
-	most      = 10000
+	localPort   = 554 // of the camera
+	unknownPort = 1   // of no camera
+	maxTunnels  = 10000
 
-	readyWithin = 30 * time.Second // for the module to connect; it takes well under one
+	readyWithin = 30 * time.Second // for the module to connect, which takes less than 1 s
 	askEvery    = 20 * time.Millisecond
 )
 
-// hub is the hub emulator, and a service that calls the module through it.
+// hub holds the hub emulator, and the client that calls the module through it.
 type hub struct {
 	emulator   *hubemulator.Hub
 	client     *hubclient.Client
@@ -49,7 +49,7 @@ func (h *hub) close() {
 
 func identity() hubclient.Identity { return hubclient.Identity{Device: deviceID, Module: moduleID} }
 
-// startHub starts the hub when the first module is.
+// startHub starts the hub, unless it is running.
 func (l *Lab) startHub() (err error) {
 	if l.hub != nil {
 		return nil
@@ -74,10 +74,10 @@ func (l *Lab) startHub() (err error) {
 	return nil
 }
 
-// startModule starts the module as edge agent would and waits until it has
+// startModule starts the module as edge agent does, and waits until the module has
 // acknowledged its camera.
 func startModule(ctx context.Context, l *Lab, e *ends.Ends) (*Instance, error) {
-	if err := l.startHub(); err != nil { //nolint:contextcheck // the hub lives until the lab is closed
+	if err := l.startHub(); err != nil { //nolint:contextcheck // the hub runs until the lab is closed
 		return nil, fmt.Errorf("hub emulator: %w", err)
 	}
 	desired, err := twin(e.CameraAddr())
@@ -93,7 +93,7 @@ func startModule(ctx context.Context, l *Lab, e *ends.Ends) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Instance{process: p, ask: l.asker(e, localPort, 200), refused: l.asker(e, noPort, 400)}
+	i := &Instance{process: p, ask: l.asker(e, localPort, 200), refused: l.asker(e, unknownPort, 400)}
 	if err := l.await(ctx, p); err != nil {
 		err = i.explain(err)
 		p.kill()
@@ -102,7 +102,7 @@ func startModule(ctx context.Context, l *Lab, e *ends.Ends) (*Instance, error) {
 	return i, nil
 }
 
-// twin names the camera, and lets as many tunnels be open as may be.
+// twin returns desired properties with the camera, and with the highest caps of tunnels.
 func twin(camera string) (json.RawMessage, error) {
 	host, port, err := net.SplitHostPort(camera)
 	if err != nil {
@@ -114,14 +114,14 @@ func twin(camera string) (json.RawMessage, error) {
 	}
 	return json.Marshal(map[string]any{
 		"cameras": map[string]any{"bench": map[string]any{
-			"host": host, "port": number, "localPort": localPort, "maxTunnels": most,
+			"host": host, "port": number, "localPort": localPort, "maxTunnels": maxTunnels,
 		}},
-		"tunnels": map[string]any{"max": most},
+		"tunnels": map[string]any{"max": maxTunnels},
 	})
 }
 
-// environment is what edge agent injects, and what says where things are on this
-// machine.
+// environment returns the variables that edge agent injects, and those that name addresses
+// and files of this machine.
 func (l *Lab) environment() []string {
 	return []string{
 		"IOTEDGE_WORKLOADURI=" + l.hub.emulator.WorkloadURI(),
@@ -140,8 +140,8 @@ func (l *Lab) environment() []string {
 	}
 }
 
-// asker calls tunnelOpen through the hub for the camera with that local port, and
-// wants that status.
+// asker returns a function that calls tunnelOpen through the hub, for the camera with that
+// local port. The function fails if the status is not want.
 func (l *Lab) asker(e *ends.Ends, port, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		payload, err := tunnelopen.Encode(tunnelopen.Request{
@@ -159,8 +159,8 @@ func (l *Lab) asker(e *ends.Ends, port, want int) func(context.Context) error {
 	}
 }
 
-// await waits until the module reports that the desired properties are in force,
-// which it does when it answers methods.
+// await waits until the module reports that the desired properties are in force. The
+// module then answers methods, too.
 func (l *Lab) await(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
@@ -181,7 +181,7 @@ func (l *Lab) await(ctx context.Context, p *process) error {
 	}
 }
 
-// acknowledged tells whether the cameras of the desired version are in force.
+// acknowledged reports whether the cameras of the desired version are in force.
 func acknowledged(t hubclient.Twin) bool {
 	var desired struct {
 		Version int64 `json:"$version"`

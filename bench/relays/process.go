@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// process is a relay's, from start to kill.
+// process is the process of a relay, from start to kill.
 type process struct {
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has
+	ended chan struct{} // closed when the process has ended
 
 	mu    sync.Mutex
-	lines bytes.Buffer // the newest that it wrote
+	lines bytes.Buffer // its newest output, at most maxTail bytes
 }
 
-// start starts cmd in a goroutine that keeps its thread for as long as the process
-// lives: the kernel ends the process when that thread ends.
+// start starts cmd in a goroutine that keeps its thread until the process ends, because
+// Pdeathsig ends the process when the thread that started it ends. The caller kills it.
 func start(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p, p
@@ -31,7 +31,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended is known: it was killed, or its lines say why
+			_ = cmd.Wait() // no news: the process was killed, or its output says why it ended
 		}
 	}()
 	if err := <-started; err != nil {
@@ -43,7 +43,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 
 func (p *process) id() int { return p.cmd.Process.Pid }
 
-// kill ends the process and waits for that.
+// kill ends the process and waits until it has ended.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
@@ -51,7 +51,7 @@ func (p *process) kill() {
 
 const maxTail = 2 << 10 // bytes of output that are kept for an error
 
-// Write takes what the process writes.
+// Write keeps the newest output of the process.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownGroup keeps a terminal's Ctrl-C from the relays, which are ended in their turn,
-// and ends them if this process is killed.
+// ownGroup keeps a terminal's Ctrl-C from the relays, which this process ends in order, and
+// ends them if this process is killed.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// cpuTime is the processor time of a process with all its threads, ended ones too:
-// what utime and stime in /proc/PID/stat add up to, in ns where those count in 10 ms
-// (clock_getcpuclockid(3); the number is the kernel's CPUCLOCK_SCHED).
+// cpuTime returns the processor time of a process with all its threads, including those
+// that have ended. It is the sum of utime and stime in /proc/PID/stat, but in units of ns
+// instead of 10 ms (clock_getcpuclockid(3); scheduled is the kernel's CPUCLOCK_SCHED).
 func cpuTime(pid int) (time.Duration, error) {
 	const scheduled = 2
 	var t unix.Timespec
@@ -30,7 +30,7 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// memory reads Rss and Pss of /proc/PID/smaps_rollup, in bytes.
+// memory returns Rss and Pss of /proc/PID/smaps_rollup, in bytes.
 func memory(pid int) (rss, pss int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -56,8 +56,8 @@ func memory(pid int) (rss, pss int64, err error) {
 	return rss, pss, nil
 }
 
-// Descriptors is how many files this process may have open; its children may have as
-// many.
+// Descriptors returns the number of files that this process may have open. Each of its
+// children may have as many.
 func Descriptors() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

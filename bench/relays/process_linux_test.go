@@ -16,12 +16,12 @@ func used(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// The clock that is read is the kernel's account of the process: what getrusage says
-// before and after lies around it.
+// cpuTime reads the kernel's account of the process: its value lies between the values of
+// getrusage before and after.
 func TestCPUTime_isTheKernelsAccount(t *testing.T) {
 	for begin := used(t); used(t)-begin < 100*time.Millisecond; {
 	}
-	const grain = 50 * time.Millisecond // threads that run are accounted for a tick later
+	const grain = 50 * time.Millisecond // the kernel accounts for running threads one tick later
 	before := used(t)
 	got, err := cpuTime(os.Getpid())
 	if err != nil {
@@ -32,9 +32,9 @@ func TestCPUTime_isTheKernelsAccount(t *testing.T) {
 	}
 }
 
-func TestCPUTime_ofNobody(t *testing.T) {
+func TestCPUTime_ofNoProcess(t *testing.T) {
 	if _, err := cpuTime(1 << 22); err == nil { // above the largest process id
-		t.Error("a process that is not there has used processor time")
+		t.Error("a process that does not exist has used processor time")
 	}
 }
 
@@ -44,7 +44,7 @@ func TestMemory_grows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Pages of the kernel's: Go's heap may give such as the process holds already.
+	// Mmap takes new pages from the kernel. Go's heap may reuse pages of the process.
 	held, err := syscall.Mmap(-1, 0, more, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)

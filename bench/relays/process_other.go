@@ -13,5 +13,5 @@ func cpuTime(int) (time.Duration, error) { return 0, ErrLinux }
 
 func memory(int) (rss, pss int64, err error) { return 0, 0, ErrLinux }
 
-// Descriptors is how many files this process may have open.
+// Descriptors returns ErrLinux.
 func Descriptors() (int, error) { return 0, ErrLinux }

@@ -1,9 +1,9 @@
-// Package relays starts what is measured: the shipped module, connected to a hub
-// emulator, and what it is compared with, each as a process of its own between two
-// ends in this one, and reads what that process costs from the kernel.
+// Package relays starts the relays that are measured: the shipped module, connected to a
+// hub emulator, and those that it is compared with. Each is a process of its own between
+// two ends in this process. The package reads from the kernel what that process uses.
 //
-// A line belongs here when it starts or asks one relay. The package does not know
-// what is measured with it.
+// A line belongs here when it starts or queries one relay. The package does not know what
+// is measured.
 package relays
 
 import (
@@ -21,7 +21,7 @@ import (
 	"rtsptunnel/internal/base/localca"
 )
 
-// The names of the relays that are no baseline of ours.
+// The names of the relays that are not in package baseline.
 const (
 	Module  = "module"
 	HAProxy = "haproxy"
@@ -30,13 +30,13 @@ const (
 // Relay is something that can be measured.
 type Relay struct {
 	Name        string
-	Text        string // what it is, for people
-	Descriptors int    // of files, for one tunnel
+	Text        string // description for people
+	Descriptors int    // open files for each tunnel
 	cloud       ends.Kind
 	start       func(context.Context, *Lab, *ends.Ends) (*Instance, error)
 }
 
-// All are the relays, in the order in which tables have them.
+// All lists the relays in the order of the tables.
 var All = []Relay{
 	{Module, "this project's module, as shipped: WebSocket over TLS", 2, ends.WebSocket, startModule},
 	{baseline.Raw, "copies TCP to TCP by splice", 6, ends.TCP, startBaseline(baseline.Raw)}, // two pipes
@@ -45,16 +45,16 @@ var All = []Relay{
 	{HAProxy, "haproxy, TCP to TLS", 2, ends.TLS, startHAProxy},
 }
 
-// ErrNotInstalled is a relay whose program is not on this machine.
+// ErrNotInstalled says that the relay's program is not on this machine.
 var ErrNotInstalled = errors.New("not installed")
 
-// ErrLinux is every other system: what is measured is read where Linux has it.
-var ErrLinux = errors.New("relays can be measured on Linux alone")
+// ErrLinux says that this system is not Linux, which alone provides the figures.
+var ErrLinux = errors.New("relays can be measured on Linux only")
 
-// Lab is what the relays share: certificates, and for the module a hub.
+// Lab holds what the relays share: certificates, and a hub for the module.
 type Lab struct {
 	binary string // the module's
-	self   string // this program, which is the baselines, too
+	self   string // this program, which runs the baselines, too
 	dir    string
 	ca     *localca.CA
 	caFile string
@@ -62,8 +62,8 @@ type Lab struct {
 	hub    *hub
 }
 
-// NewLab prepares for measuring; moduleBinary is the path of the shipped module. The
-// caller closes it.
+// NewLab creates the certificates; moduleBinary is the path of the shipped module. The
+// caller closes the result.
 func NewLab(moduleBinary string) (lab *Lab, err error) {
 	lab = &Lab{binary: moduleBinary}
 	if lab.self, err = os.Executable(); err != nil {
@@ -88,7 +88,7 @@ func NewLab(moduleBinary string) (lab *Lab, err error) {
 	return lab, err
 }
 
-// Close ends the hub and removes the files. No instance may be running.
+// Close ends the hub and removes the files. The caller has closed all instances.
 func (l *Lab) Close() {
 	if l.hub != nil {
 		l.hub.close()
@@ -96,7 +96,7 @@ func (l *Lab) Close() {
 	_ = os.RemoveAll(l.dir)
 }
 
-// Start starts a fresh process of r with fresh ends. The caller closes it.
+// Start starts a new process of r with new ends. The caller closes the result.
 func (l *Lab) Start(ctx context.Context, r Relay) (*Instance, error) {
 	e, err := ends.Start(ctx, r.cloud, l.cert)
 	if err != nil {
@@ -115,14 +115,14 @@ func (l *Lab) Start(ctx context.Context, r Relay) (*Instance, error) {
 type Instance struct {
 	process *process
 	ends    *ends.Ends
-	ask     func(context.Context) error // for one tunnel
-	refused func(context.Context) error // asks for one that cannot be had; nil if that means nothing here
+	ask     func(context.Context) error // requests one tunnel
+	refused func(context.Context) error // requests a tunnel that the relay refuses; nil if it refuses none
 }
 
 const openWithin = 30 * time.Second
 
-// Open asks for a tunnel and waits for one whose first byte has come: its own, unless
-// several are asked for at a time.
+// Open requests a tunnel and waits for one whose first byte has arrived. Concurrent calls
+// may get each other's tunnel.
 func (i *Instance) Open(ctx context.Context) (ends.Tunnel, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
@@ -139,8 +139,8 @@ func (i *Instance) Open(ctx context.Context) (ends.Tunnel, error) {
 	}
 }
 
-// Refused tells how long it takes to be told that there is no tunnel, which is the
-// way to the relay and back; false where nobody is asked.
+// Refused measures how long a refused request takes, which is the time to the relay and
+// back. asked is false for a relay that refuses none.
 func (i *Instance) Refused(ctx context.Context) (took time.Duration, asked bool, err error) {
 	if i.refused == nil {
 		return 0, false, nil
@@ -150,29 +150,29 @@ func (i *Instance) Refused(ctx context.Context) (took time.Duration, asked bool,
 	return time.Since(begin), true, err
 }
 
-// explain adds what the process has said last.
+// explain adds the newest output of the process to err.
 func (i *Instance) explain(err error) error {
-	if said := i.process.tail(); said != "" {
-		return fmt.Errorf("%w; the relay's last lines:\n%s", err, said)
+	if tail := i.process.tail(); tail != "" {
+		return fmt.Errorf("%w; the relay's last lines:\n%s", err, tail)
 	}
 	return err
 }
 
-// CPU is the processor time that the relay's process has used.
+// CPU returns the processor time that the relay's process has used.
 func (i *Instance) CPU() (time.Duration, error) { return cpuTime(i.process.id()) }
 
-// Memory is what the relay's process holds, in bytes: all of it, and with what is
-// shared with other processes counted in part.
+// Memory returns the resident memory of the relay's process in bytes: rss counts shared
+// pages in full, pss counts the process's share of them.
 func (i *Instance) Memory() (rss, pss int64, err error) { return memory(i.process.id()) }
 
-// Close ends the process and both ends of all tunnels. They are cut: nothing of a
-// measurement is worth waiting for.
+// Close kills the process and closes both ends of all tunnels, without waiting for
+// bytes in flight.
 func (i *Instance) Close() {
 	i.process.kill()
 	i.ends.Close()
 }
 
-// startBaseline starts this program again, as the baseline of that name.
+// startBaseline returns a function that starts this program again, as the named baseline.
 func startBaseline(name string) func(context.Context, *Lab, *ends.Ends) (*Instance, error) {
 	return func(_ context.Context, l *Lab, e *ends.Ends) (*Instance, error) {
 		cmd := exec.Command(l.self, BaselineCommand, name, e.CameraAddr(), e.CloudAddr(), l.caFile) //nolint:gosec,noctx // G204: this very binary; the instance ends it
@@ -191,5 +191,5 @@ func startBaseline(name string) func(context.Context, *Lab, *ends.Ends) (*Instan
 	}
 }
 
-// BaselineCommand is the word that turns this program into a baseline.
+// BaselineCommand is the first argument that makes this program a baseline.
 const BaselineCommand = "baseline"

@@ -1,7 +1,7 @@
-// Package socket is a WebSocket as a net.Conn by gorilla's library, as plainly as
-// that can be done: for the baseline that is made so, and for the cloud's end of
-// what is measured. It is not package wsconn on purpose: a change of the product
-// must change neither what it is compared with nor what measures it.
+// Package socket adapts a WebSocket of gorilla's library to net.Conn, in the simplest way.
+// The baseline gorilla and the cloud's end of a measurement use it. It duplicates package
+// wsconn on purpose: a change of the product must change neither the baseline nor the
+// measurement.
 package socket
 
 import (
@@ -13,17 +13,16 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// conn reads whatever the messages' boundaries. Pings are answered while somebody
-// reads.
+// conn ignores the boundaries of messages. It answers pings during Read only.
 type conn struct {
 	*websocket.Conn
-	message io.Reader // what is left of the current one
+	message io.Reader // the rest of the current message; nil between messages
 }
 
-// New makes a net.Conn of ws. One goroutine may read and one may write at a time.
+// New returns ws as a net.Conn. One goroutine may read and one may write at a time.
 func New(ws *websocket.Conn) net.Conn { return &conn{Conn: ws} }
 
-// Read reads bytes of the peer's messages.
+// Read reads from the peer's messages.
 func (c *conn) Read(p []byte) (int, error) {
 	for {
 		if c.message == nil {
