@@ -146,6 +146,28 @@ func runCI(t *testing.T, schemas string) (out string, code int) {
 	return string(text), cmd.ProcessState.ExitCode()
 }
 
+// A test that a script runs by name exists: go test passes, and prints "no tests to run",
+// if it does not.
+func TestCI_runsTestsThatExist(t *testing.T) {
+	scripts, err := fs.Glob(os.DirFS(top), ".ci/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, script := range scripts {
+		for _, m := range regexp.MustCompile(`go test \./(\S+) -run (\S+)`).FindAllStringSubmatch(read(t, script), -1) {
+			found++
+			pattern, err := regexp.Compile(strings.Trim(m[2], `'"`))
+			if err != nil || !slices.ContainsFunc(testsIn(t, m[1]), pattern.MatchString) {
+				t.Errorf("%s runs %s, which matches no test in %s: %v", script, m[2], m[1], err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no script runs a test by name")
+	}
+}
+
 // testsIn are the names of the tests in folders.
 func testsIn(t *testing.T, folders ...string) (names []string) {
 	t.Helper()
