@@ -13,7 +13,7 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// binary is where the Dockerfiles put the module.
+// binary is the path at which the Dockerfiles put the module.
 const binary = "/rtsptunnel"
 
 // Labels of an image, as OCI's image specification names them.
@@ -25,11 +25,12 @@ const (
 	labelDescription = "org.opencontainers.image.description"
 )
 
-// describe makes the bill of materials of an image.
+// describe returns the bill of materials of an image. It fails if the image has no binary
+// or no title.
 func describe(i image) (*cdx.BOM, error) {
 	content, ok := i.files[binary]
 	if !ok {
-		return nil, fmt.Errorf("no file %s in it", binary)
+		return nil, fmt.Errorf("the image has no file %s", binary)
 	}
 	info, err := buildinfo.Read(bytes.NewReader(content))
 	if err != nil {
@@ -41,7 +42,7 @@ func describe(i image) (*cdx.BOM, error) {
 		Properties:  properties("platform", i.platform, "revision", i.labels[labelRevision], "config-digest", "sha256:"+i.digest),
 	}
 	if whole.Name == "" {
-		return nil, errors.New("its label " + labelTitle + " is missing")
+		return nil, errors.New("the image has no label " + labelTitle)
 	}
 	modules := modulesOf(info)
 	files := filesOf(i)
@@ -59,12 +60,12 @@ func describe(i image) (*cdx.BOM, error) {
 	return bom, nil
 }
 
-// serial is a UUID of RFC 9562, version 8, made of a digest: the same image has the same.
+// serial returns a UUID of version 8 (RFC 9562, 5.8) that depends on the digest alone.
 func serial(digest string) string {
 	return "urn:uuid:" + digest[:8] + "-" + digest[8:12] + "-8" + digest[13:16] + "-8" + digest[17:20] + "-" + digest[20:32]
 }
 
-// filesOf are the files, by path; the binary is an application, the others are data.
+// filesOf returns the files in the order of their paths. The binary is an application.
 func filesOf(i image) []cdx.Component {
 	var all []cdx.Component
 	for _, path := range slices.Sorted(maps.Keys(i.files)) {
@@ -80,8 +81,8 @@ func filesOf(i image) []cdx.Component {
 	return all
 }
 
-// modulesOf are the Go modules in a binary, by path, the standard library first. A
-// module that is replaced is what it is replaced by.
+// modulesOf returns the Go modules in a binary, the standard library first. For a replaced
+// module it returns the replacement.
 func modulesOf(info *debug.BuildInfo) []cdx.Component {
 	all := []cdx.Component{library("std", strings.TrimPrefix(info.GoVersion, "go"), "")}
 	for _, m := range info.Deps {
@@ -93,8 +94,8 @@ func modulesOf(info *debug.BuildInfo) []cdx.Component {
 	return all
 }
 
-// library is a Go module. Its sum is that of go.sum, of an algorithm that CycloneDX does
-// not know as a hash.
+// library returns a Go module as a component. sum is its line in go.sum, which is a property
+// because CycloneDX has no such hash algorithm.
 func library(path, version, sum string) cdx.Component {
 	purl := "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B")
 	c := cdx.Component{BOMRef: purl, Type: cdx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: purl, Scope: cdx.ScopeRequired}
@@ -104,8 +105,8 @@ func library(path, version, sum string) cdx.Component {
 	return c
 }
 
-// properties are pairs of a name, which gets our prefix, and a value; those without a
-// value are left out.
+// properties returns pairs of name and value as properties, with our prefix before each
+// name and without the pairs whose value is empty.
 func properties(pairs ...string) *[]cdx.Property {
 	var all []cdx.Property
 	for pair := range slices.Chunk(pairs, 2) {

@@ -11,19 +11,19 @@ import (
 	"path"
 )
 
-// maxImage bounds what is read of an archive or a layer, in bytes: an image of the module
-// takes a tenth of it.
+// maxImage limits the bytes that are read of an archive or a layer. An image of the module
+// has about a tenth of it.
 const maxImage = 256 << 20
 
-// image is what an archive holds.
+// image is the content of an archive.
 type image struct {
-	digest   string // of its configuration, which names all layers: 64 hexadecimal digits
-	platform string // linux/amd64
+	digest   string // SHA-256 of its configuration, which names all layers: 64 hexadecimal digits
+	platform string // such as linux/amd64
 	labels   map[string]string
-	files    map[string][]byte // regular ones, by their path in the image, with a leading slash
+	files    map[string][]byte // regular files by their path in the image, which begins with a slash
 }
 
-// config is the part of an image's configuration that matters here.
+// config is the part of an image's configuration that is used here.
 type config struct {
 	Architecture string `json:"architecture"`
 	Variant      string `json:"variant"`
@@ -35,7 +35,7 @@ type config struct {
 
 // readImage reads an archive of docker save with one image.
 func readImage(r io.Reader) (image, error) {
-	archive, _, err := readTar(r) // its links are old names of what is there by a new one
+	archive, _, err := readTar(r) // links in an archive only repeat layers under older names
 	if err != nil {
 		return image{}, err
 	}
@@ -47,7 +47,7 @@ func readImage(r io.Reader) (image, error) {
 		return image{}, fmt.Errorf("manifest.json: %w", err)
 	}
 	if len(manifest) != 1 {
-		return image{}, fmt.Errorf("%d images in it, want 1", len(manifest))
+		return image{}, fmt.Errorf("the archive has %d images, want 1", len(manifest))
 	}
 	raw := archive["/"+manifest[0].Config]
 	var c config
@@ -65,14 +65,15 @@ func readImage(r io.Reader) (image, error) {
 			return image{}, fmt.Errorf("layer %s: %w", name, err)
 		}
 		if len(others) > 0 {
-			return image{}, fmt.Errorf("layer %s has links or devices, which a bill of materials would hide: %q", name, others)
+			return image{}, fmt.Errorf("layer %s has links or devices, which the bill of materials would not show: %q", name, others)
 		}
 		maps.Copy(i.files, files)
 	}
 	return i, nil
 }
 
-// readTar reads all regular files, and the names of what is neither a file nor a folder.
+// readTar returns all regular files, and the names of what is neither a regular file nor a
+// folder.
 func readTar(r io.Reader) (files map[string][]byte, others []string, err error) {
 	files = map[string][]byte{}
 	limited := &io.LimitedReader{R: r, N: maxImage}

@@ -1,12 +1,12 @@
-// Command sbom writes what is in an image of the module, as a CycloneDX bill of
-// materials, to standard output: the binary with the Go modules that it says it was built
-// of, the standard library among them, and every other file. .ci/image calls it; it is
-// in no image.
+// Command sbom writes the bill of materials of an image of the module, in CycloneDX's
+// JSON, to standard output. It lists the binary with the Go modules that it was built
+// from, the standard library among them, and every other file. .ci/image calls it; no
+// image contains it.
 //
-//	sbom ARCHIVE    as docker save and buildah push docker-archive: write it
+//	sbom ARCHIVE    an archive of docker save, or of buildah push docker-archive:
 //
-// The same archive gives the same bytes. Which module needs which is not told: a binary
-// does not know.
+// The same archive gives the same bytes. The dependencies between the Go modules are
+// missing, because a binary does not contain them.
 package main
 
 import (
@@ -32,7 +32,7 @@ func run(args []string, stdout io.Writer) error {
 	if len(args) != 1 {
 		return errors.New("want one argument, an archive of docker save")
 	}
-	archive, err := os.ReadFile(args[0]) //nolint:gosec // G703: the file that it is told to read
+	archive, err := os.ReadFile(args[0]) //nolint:gosec // G703: the argument names the file
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// file is one of a tar's.
+// file is an entry of a tar archive.
 type file struct {
 	name    string
 	content []byte
@@ -51,7 +51,7 @@ const settings = `{"architecture":"arm","variant":"v7","os":"linux","config":{"L
 	"org.opencontainers.image.title":"rtsptunnel","org.opencontainers.image.version":"1.2.3",
 	"org.opencontainers.image.revision":"abc","org.opencontainers.image.created":"2026-11-22T03:42:20Z"}}}`
 
-// archive is an image of one layer with this content, as buildah push writes it.
+// archive returns an image of one layer with these files, in the form of buildah push.
 func archive(t *testing.T, settings string, layer ...file) []byte {
 	t.Helper()
 	return tarOf(t,
@@ -74,7 +74,7 @@ func bill(t *testing.T, archive []byte) (string, error) {
 	return out.String(), err
 }
 
-// self is a binary of Go with modules: the test's own.
+// self returns a Go binary with modules: the binary of this test.
 func self(t *testing.T) []byte {
 	t.Helper()
 	b, err := os.ReadFile(os.Args[0])
@@ -91,7 +91,7 @@ func TestSBOM(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, err := bill(t, image); err != nil || again != text {
-		t.Errorf("the same image is another text, %v", err)
+		t.Errorf("the same image gives different text, %v", err)
 	}
 	if err := validate(t, text); err != nil {
 		t.Errorf("not CycloneDX: %v\n%s", err, text)
@@ -101,7 +101,7 @@ func TestSBOM(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c := bom.Metadata.Component; c.Name != "rtsptunnel" || c.Version != "1.2.3" || bom.Metadata.Timestamp != "2026-11-22T03:42:20Z" {
-		t.Errorf("it is of %+v, %s", c, bom.Metadata.Timestamp)
+		t.Errorf("its subject is %+v, %s", c, bom.Metadata.Timestamp)
 	}
 	if !regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(bom.SerialNumber) {
 		t.Errorf("serial number %s", bom.SerialNumber)
@@ -116,7 +116,7 @@ func TestSBOM(t *testing.T) {
 	}
 }
 
-func TestSBOM_unfit(t *testing.T) {
+func TestSBOM_badArchives(t *testing.T) {
 	ours := file{name: "rtsptunnel", content: self(t)}
 	for name, c := range map[string]struct {
 		archive []byte
@@ -131,7 +131,7 @@ func TestSBOM_unfit(t *testing.T) {
 		"a link":         {archive(t, settings, ours, file{name: "bin/sh", link: true}), "bin/sh"},
 		"no binary":      {archive(t, settings), "no file /rtsptunnel"},
 		"not of Go":      {archive(t, settings, file{name: "rtsptunnel", content: []byte("x")}), "/rtsptunnel: "},
-		"no label":       {archive(t, `{}`, ours), "image.title is missing"},
+		"no label":       {archive(t, `{}`, ours), "no label org.opencontainers.image.title"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if text, err := bill(t, c.archive); err == nil || !strings.Contains(err.Error(), c.want) || text != "" {
@@ -141,12 +141,12 @@ func TestSBOM_unfit(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"a", "b"}, {filepath.Join(t.TempDir(), "none")}} {
 		if err := run(args, &bytes.Buffer{}); err == nil {
-			t.Errorf("%q is taken", args)
+			t.Errorf("%q is accepted", args)
 		}
 	}
 }
 
-// Bills of real images are given as arguments: go test ./images/sbom -args FILE...
+// The arguments name bills of materials of real images: go test ./images/sbom -args FILE...
 func TestSBOM_ofImages(t *testing.T) {
 	for _, path := range flag.Args() {
 		b, err := os.ReadFile(path)
@@ -159,7 +159,8 @@ func TestSBOM_ofImages(t *testing.T) {
 	}
 }
 
-// What is no bill is refused, or validate proves nothing.
+// validate refuses documents that break the schema. Otherwise the tests that use it prove
+// nothing.
 func TestValidate(t *testing.T) {
 	text, err := bill(t, archive(t, settings, file{name: "rtsptunnel", content: self(t)}))
 	if err != nil {
@@ -173,13 +174,13 @@ func TestValidate(t *testing.T) {
 		{`"phase"`, `"face"`},
 	} {
 		if !strings.Contains(text, c[0]) || validate(t, strings.ReplaceAll(text, c[0], c[1])) == nil {
-			t.Errorf("%s is as good as %s", c[1], c[0])
+			t.Errorf("%s is accepted in place of %s", c[1], c[0])
 		}
 	}
 }
 
-// validate judges by CycloneDX's own schemas, which lie beside the library's sources,
-// with a validator that is not the library's.
+// validate checks text by CycloneDX's own schemas, which are part of the library's
+// sources. The validator is not the library's.
 func validate(t *testing.T, text string) error {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
