@@ -3,7 +3,6 @@ package packaging_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -97,7 +95,7 @@ func takes(t *testing.T, d deployment) {
 		env[name] = v.Value
 	}
 	log, stop := runModule(t, env)
-	r := reportedOf(t, hub, versionOf(t, tw.Properties.Desired))
+	r := reportedOf(t, hub.Client, hub.ID, versionOf(t, tw.Properties.Desired))
 	if r.State != "healthy" || len(r.Reasons) > 0 {
 		t.Errorf("state %s, reasons %v\n%s", r.State, r.Reasons, log)
 	}
@@ -135,48 +133,6 @@ func desired(t *testing.T, d deployment) map[string]any {
 		at[names[len(names)-1]] = part
 	}
 	return whole
-}
-
-// versionOf is the version of desired properties.
-func versionOf(t *testing.T, desired json.RawMessage) int64 {
-	t.Helper()
-	var v struct {
-		Version int64 `json:"$version"`
-	}
-	asJSON(t, desired, &v)
-	return v.Version
-}
-
-// reported is what these tests read of the module's reported properties.
-type reported struct {
-	State        string                     `json:"state"`
-	Reasons      []string                   `json:"reasons"`
-	Config       map[string]json.RawMessage `json:"config"`
-	CameraStatus map[string]any             `json:"cameraStatus"`
-}
-
-// reportedOf waits until the module reports that it took a version.
-func reportedOf(t *testing.T, hub *hubtest.Hub, version int64) reported {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		tw, err := hub.Client.Twin(t.Context(), hub.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var r reported
-		asJSON(t, tw.Properties.Reported, &r)
-		if string(r.Config["applied"]) == fmt.Sprint(version) {
-			return r
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("version %d was not taken: %s", version, tw.Properties.Reported)
-		case <-tick.C:
-		}
-	}
 }
 
 // checkQueries asks what deploy/README.md asks of a fleet: this module runs, has taken

@@ -3,6 +3,7 @@ package packaging_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/module/config"
 	"rtsptunnel/internal/ops/demo"
 	"rtsptunnel/internal/testkit/logtest"
@@ -134,14 +136,38 @@ func TestLaunch_moduleAgainstTheEmulator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// In the test the hub has a free port, and not the one of its connection string.
-	mqtt := regexp.MustCompile(`(?m)^MQTT='(.*)'$`).FindSubmatch(state)
-	env["RTSPTUNNEL_HUB_ADDRESS"] = string(mqtt[1])
+	printed := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^(\w+)='(.*)'$`).FindAllStringSubmatch(string(state), -1) {
+		printed[m[1]] = m[2]
+	}
+	env["RTSPTUNNEL_HUB_ADDRESS"] = printed["MQTT"] // a free port, which the connection string does not name
 	log, stop := runModule(t, env)
-	log.Await(t, "connected to the hub", 1)
-	log.Await(t, "twin applied", 1)
+	hub := clientOf(t, printed["HUB_CONNECTION_STRING"], dir+"/.work/hub/ca.pem")
+	id := hubclient.Identity{Device: "edge1", Module: ourModule}
+	tw, err := hub.Twin(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reportedOf(t, hub, id, versionOf(t, tw.Properties.Desired))
 	stop()
 	logtest.NoSecret(t, log.String())
+}
+
+// clientOf returns a client of a hub whose certificate is signed by a CA of caFile.
+func clientOf(t *testing.T, connectionString, caFile string) *hubclient.Client {
+	t.Helper()
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	hub, err := hubclient.New(connectionString, hubclient.Options{Roots: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hub.Close)
+	return hub
 }
 
 // startTask runs the task "hub emulator" in dir, which has the binary, until the test ends.
