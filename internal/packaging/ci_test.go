@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// What the scripts of CI ask for before they begin, .ci/run installs; or a clean machine
-// would end there.
+// .ci/run installs each tool that a script checks for at its start. Otherwise the script
+// fails on a clean machine.
 func TestCI_installsWhatItAsksFor(t *testing.T) {
 	partOf := map[string]string{"ffprobe": "ffmpeg"}
 	everywhere := []string{"unshare"} // Debian's util-linux is essential
@@ -35,17 +35,16 @@ func TestCI_installsWhatItAsksFor(t *testing.T) {
 		}
 	}
 	if asked < 15 {
-		t.Errorf("%d commands are asked for", asked)
+		t.Errorf("the scripts check for %d tools", asked)
 	}
 }
 
-// The tests that .ci/arm64 names are there: go test passes, and says nothing, if one that
-// it is to run is not.
+// The tests that .ci/arm64 names exist. go test passes without a message if one is missing.
 func TestCI_arm64NamesTests(t *testing.T) {
 	script := read(t, ".ci/arm64")
 	chosen := regexp.MustCompile(`(?m)^module='(.+)'$`).FindStringSubmatch(script)
 	if chosen == nil {
-		t.Fatal("no tests of package module are chosen")
+		t.Fatal(".ci/arm64 names no tests of package module")
 	}
 	here := testsIn(t, "internal/module")
 	for name := range strings.SplitSeq(chosen[1], "|") {
@@ -59,11 +58,11 @@ func TestCI_arm64NamesTests(t *testing.T) {
 	all := testsIn(t, "internal/*", "internal/*/*", "internal/*/*/*")
 	for name := range strings.FieldsSeq(left) {
 		if !slices.Contains(all, name) {
-			t.Errorf("there is no test %s to leave out", name)
+			t.Errorf("there is no test %s to skip", name)
 		}
 	}
 	if len(strings.Fields(left)) == 0 {
-		t.Error("the tests that are left out are not found")
+		t.Error("the list of skipped tests is empty")
 	}
 }
 
@@ -95,7 +94,7 @@ func TestCI_namesTestsThatItSkips(t *testing.T) {
 // .ci/run with make, go and apt-get that only say how they were called.
 func TestCI_skipsSchemaTestsLoudlyOrNotAtAll(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
-		cannot(t, "there is no bash")
+		skipUnlessCI(t, "there is no bash")
 	}
 	folder := t.TempDir()
 	for _, c := range []struct {
@@ -168,7 +167,7 @@ func TestCI_runsTestsThatExist(t *testing.T) {
 	}
 }
 
-// testsIn are the names of the tests in folders.
+// testsIn returns the names of the tests in folders.
 func testsIn(t *testing.T, folders ...string) (names []string) {
 	t.Helper()
 	var files []string

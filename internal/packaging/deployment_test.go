@@ -13,8 +13,8 @@ import (
 // ourModule is the name of the module in all templates and samples.
 const ourModule = "rtsptunnel"
 
-// deployment is a template, a manifest or a layer as far as these tests look into it.
-// What is wrong with one is for package manifest to say, so nothing is checked here.
+// deployment is the part of a template, manifest or layer that these tests read. It is not
+// checked here; package manifest validates it.
 type deployment struct {
 	ID              string `json:"id"`
 	Priority        int    `json:"priority"`
@@ -25,8 +25,8 @@ type deployment struct {
 	ModulesContent sections `json:"modulesContent"`
 }
 
-// sections are what a deployment has for each module: desired properties, or parts of
-// them under their paths.
+// sections maps each module to its part of a deployment: desired properties, or parts of
+// them by their paths.
 type sections map[string]map[string]json.RawMessage
 
 // definition is a module in edge agent's desired properties.
@@ -45,8 +45,8 @@ type value struct {
 	Value string `json:"value"`
 }
 
-// UnmarshalJSON takes settings for a part of the definition, and createOptions in each of
-// their forms.
+// UnmarshalJSON reads settings as part of the definition, and createOptions in each of its
+// forms: an object, or text in up to three pieces.
 func (d *definition) UnmarshalJSON(doc []byte) error {
 	type plain definition
 	in := struct {
@@ -93,7 +93,7 @@ func fullTemplate(t *testing.T) deployment {
 	return load(t, content(t, "deployment.template.json"))
 }
 
-// modules are all that a deployment defines; system modules are edgeAgent and edgeHub.
+// modules returns the modules that a deployment defines, edgeAgent and edgeHub among them.
 func (d deployment) modules(t *testing.T) map[string]definition {
 	t.Helper()
 	found := map[string]definition{}
@@ -112,7 +112,7 @@ func (d deployment) modules(t *testing.T) map[string]definition {
 	return found
 }
 
-// module is the definition of our module.
+// module returns the definition of our module.
 func (d deployment) module(t *testing.T) definition {
 	t.Helper()
 	m, found := d.modules(t)[ourModule]
@@ -122,7 +122,7 @@ func (d deployment) module(t *testing.T) definition {
 	return m
 }
 
-// twin is what the deployment has for our module's twin; nil for nothing.
+// twin returns the deployment's section for our module's twin, or nil.
 func (d deployment) twin(t *testing.T) []byte {
 	t.Helper()
 	if d.ModulesContent[ourModule] == nil {
@@ -131,8 +131,8 @@ func (d deployment) twin(t *testing.T) []byte {
 	return mustJSON(t, d.ModulesContent[ourModule])
 }
 
-// checkTwin judges what a deployment has for our module's twin: nothing may be wrong
-// with it, unknown or without effect.
+// checkTwin checks a deployment's section for our module's twin. The section may have no
+// fault, no unknown key and no key without effect.
 func checkTwin(t *testing.T, section []byte) (twin.Settings, twin.Outcome) {
 	t.Helper()
 	inForce, o, err := twin.Check(section)

@@ -12,8 +12,8 @@ import (
 
 const devcontainerFile = ".devcontainer/devcontainer.json"
 
-// devcontainer is what ours has, with the types that containers.dev's reference gives
-// its members.
+// devcontainer has the members that our file uses, with the types of containers.dev's
+// reference.
 type devcontainer struct {
 	Name              string                       `json:"name"`
 	Image             string                       `json:"image"`
@@ -33,8 +33,8 @@ type devcontainer struct {
 	} `json:"customizations"`
 }
 
-// The container has what make check, make demo and a rollout need: Go as go.mod wants
-// it, Node, ffmpeg, a Docker, az with its IoT extension, iotedgedev.
+// The container has what make check, make demo and a rollout need: the Go version of
+// go.mod, Node, ffmpeg, Docker, az with its IoT extension, and iotedgedev.
 func TestDevcontainer(t *testing.T) {
 	var d devcontainer
 	decode(t, devcontainerFile, &d)
@@ -56,7 +56,7 @@ func TestDevcontainer(t *testing.T) {
 	commands := strings.Join(slices.Collect(maps.Values(d.PostCreateCommand)), "\n")
 	for _, want := range []string{"ffmpeg", "iotedgedev", "make build"} {
 		if !strings.Contains(commands, want) {
-			t.Errorf("nothing of postCreateCommand says %s", want)
+			t.Errorf("postCreateCommand does not mention %s", want)
 		}
 	}
 	for _, want := range []string{"golang.go", "vsciot-vscode.azure-iot-edge", "vsciot-vscode.azure-iot-toolkit"} {
@@ -76,7 +76,8 @@ func TestDevcontainer_publicSchema(t *testing.T) {
 	checkPublic(t, "devContainer.base.schema.json", content(t, devcontainerFile))
 }
 
-// targetsExist looks for the targets of make in a shell's text.
+// targetsExist checks that each "make TARGET" in a shell's text names a target of the
+// Makefile.
 func targetsExist(t *testing.T, commands string) {
 	t.Helper()
 	makefile := read(t, "Makefile")
@@ -87,8 +88,8 @@ func targetsExist(t *testing.T, commands string) {
 	}
 }
 
-// decode reads a document of the repository into v, and nothing but it: no comments, no
-// members that v does not have.
+// decode reads a document of the repository into v. The document may have no comments, no
+// members that v lacks, and nothing after it.
 func decode(t *testing.T, name string, v any) {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(read(t, name)))

@@ -1,8 +1,8 @@
-// Package packaging judges, in its tests, the files that operators of IoT Edge touch
-// before any Go: Dockerfiles, module.json, deployment templates, samples, the dev
-// container. It needs Go alone: no builder, no registry, no network. What only a builder
-// or a running container can tell is .ci/image-test's.
+// Package packaging tests the files that are not Go: Dockerfiles, module.json, deployment
+// templates, samples, the dev container, the scripts of CI, the version and the changelog.
+// The tests need Go, and no builder, registry or network. .ci/image-test checks what needs
+// a builder or a running container.
 //
-// A line belongs here when it holds such a file to a rule, or two of them, or one and the
-// code, together. It is in no program.
+// A line belongs here when it holds such a file to a rule, or keeps two such files, or one
+// and the code, consistent. No program contains this package.
 package packaging

@@ -26,28 +26,27 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// platforms are the platforms' names, each with docker's and with the line that names it
-// to Go.
+// platforms maps each platform's name to docker's name and to the line that sets it for Go.
 var platforms = map[string][2]string{
 	"amd64":   {"linux/amd64", "ENV GOARCH=amd64"},
 	"arm64v8": {"linux/arm64", "ENV GOARCH=arm64"},
 	"arm32v7": {"linux/arm/v7", "ENV GOARCH=arm GOARM=7"},
 }
 
-func TestDockerfiles_keepTheRules(t *testing.T) {
+func TestDockerfiles_followTheRules(t *testing.T) {
 	for platform := range platforms {
-		for _, c := range complaints(t, read(t, "Dockerfile."+platform)) {
-			t.Errorf("Dockerfile.%s: %s", platform, c)
+		for _, v := range violations(t, read(t, "Dockerfile."+platform)) {
+			t.Errorf("Dockerfile.%s: %s", platform, v)
 		}
 	}
 }
 
-// The Dockerfiles are one text with two places for the platform.
-func TestDockerfiles_differOnlyWhereTheyMust(t *testing.T) {
-	want := forPlatform(t, "amd64")
+// The Dockerfiles have the same text, except in the two places that name the platform.
+func TestDockerfiles_differInPlatformOnly(t *testing.T) {
+	want := withoutPlatform(t, "amd64")
 	for platform := range platforms {
-		if got := forPlatform(t, platform); got != want {
-			t.Errorf("Dockerfile.%s is another text than Dockerfile.amd64:\n%s", platform, firstDifference(want, got))
+		if got := withoutPlatform(t, platform); got != want {
+			t.Errorf("Dockerfile.%s differs from Dockerfile.amd64:\n%s", platform, firstDifference(want, got))
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(top, "Dockerfile*"))
@@ -56,8 +55,8 @@ func TestDockerfiles_differOnlyWhereTheyMust(t *testing.T) {
 	}
 }
 
-// forPlatform is the Dockerfile with its platform taken out.
-func forPlatform(t *testing.T, platform string) string {
+// withoutPlatform returns a Dockerfile with a placeholder for its platform.
+func withoutPlatform(t *testing.T, platform string) string {
 	t.Helper()
 	text := read(t, "Dockerfile."+platform)
 	names := platforms[platform]
@@ -83,10 +82,10 @@ func firstDifference(a, b string) string {
 	return "one is longer"
 }
 
-// Each rule is broken once, and told.
-func TestDockerfiles_brokenRules(t *testing.T) {
+// Each rule reports a Dockerfile that breaks it.
+func TestDockerfiles_eachRuleIsEnforced(t *testing.T) {
 	text := read(t, "Dockerfile.amd64")
-	if got := complaints(t, text); len(got) > 0 {
+	if got := violations(t, text); len(got) > 0 {
 		t.Fatal(got)
 	}
 	for _, c := range []struct{ old, broken, want string }{
@@ -131,40 +130,40 @@ func TestDockerfiles_brokenRules(t *testing.T) {
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			if !strings.Contains(text, c.old) {
-				t.Fatalf("no %q to break", c.old)
+				t.Fatalf("the Dockerfile has no %q", c.old)
 			}
-			got := complaints(t, strings.ReplaceAll(text, c.old, c.broken))
-			if !slices.ContainsFunc(got, func(complaint string) bool { return strings.Contains(complaint, c.want) }) {
-				t.Errorf("%q for %q is complained about by %q", c.broken, c.old, got)
+			got := violations(t, strings.ReplaceAll(text, c.old, c.broken))
+			if !slices.ContainsFunc(got, func(violation string) bool { return strings.Contains(violation, c.want) }) {
+				t.Errorf("%q in place of %q is reported as %q", c.broken, c.old, got)
 			}
 		})
 	}
 }
 
-// complaints are the rules that a Dockerfile of ours breaks.
-func complaints(t *testing.T, text string) []string {
+// violations returns the rules that a Dockerfile breaks.
+func violations(t *testing.T, text string) []string {
 	t.Helper()
 	d := readDockerfile(t, text)
 	var all []string
 	complain := func(format string, a ...any) { all = append(all, fmt.Sprintf(format, a...)) }
 	for _, rule := range []func(*testing.T, dockerfile, func(string, ...any)){
-		threeBuilders, plainShell, goBuild, arguments, labels, root, identity, healthcheck, environment,
+		portable, plainShell, goBuild, arguments, labels, root, identity, healthcheck, environment,
 	} {
 		rule(t, d, complain)
 	}
 	if regexp.MustCompile(`(?i)^\s*#\s*(syntax|escape|check)\s*=`).MatchString(text) {
-		complain("a parser directive; BuildKit fetches what syntax= names")
+		complain("a parser directive; BuildKit fetches the image that syntax= names")
 	}
 	return all
 }
 
-// threeBuilders: what classic docker build, BuildKit without a network and buildah 1.28
-// have in common.
-func threeBuilders(_ *testing.T, d dockerfile, complain func(string, ...any)) {
+// portable: only instructions and flags that classic docker build, BuildKit without a
+// network and buildah 1.28 handle alike.
+func portable(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	for _, s := range d.stages {
 		for _, f := range s.from.flags {
 			if f != "--platform=${BUILDPLATFORM:-linux/amd64}" || strings.HasPrefix(s.from.rest, "scratch") {
-				complain("%s: FROM %s is not understood alike", s.from, f)
+				complain("%s: builders handle FROM %s differently", s.from, f)
 			}
 		}
 	}
@@ -179,19 +178,19 @@ func threeBuilders(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 		}
 		for _, f := range i.flags {
 			if prefix := allowed[i.word]; i.word != "FROM" && (prefix == "" || !strings.HasPrefix(f, prefix)) {
-				complain("%s: %s %s is not known to all builders", i, i.word, f)
+				complain("%s: some builders do not know %s %s", i, i.word, f)
 			}
 		}
 	}
 	if d.last().from.rest != "scratch" {
-		complain("%s: the image is made from scratch", d.last().from)
+		complain("%s: want FROM scratch for the image", d.last().from)
 	}
 	for _, i := range d.last().all("RUN") {
-		complain("%s: RUN in the image's own stage, which is of another architecture and has no shell", i)
+		complain("%s: RUN in the image's own stage, which has no shell and may be for another architecture", i)
 	}
 }
 
-// plainShell: RUN lines need a POSIX shell, Go and what busybox has, too.
+// plainShell: RUN lines need a POSIX shell, Go, and commands that busybox has.
 func plainShell(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	known := []string{"go", "mkdir", "chmod", "cp", "echo"}
 	separator := regexp.MustCompile(`&&|\|\||[;|&\n]`)
@@ -201,19 +200,19 @@ func plainShell(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 			continue
 		}
 		if strings.HasPrefix(i.rest, "[") {
-			complain("%s: RUN has the shell form here, as everywhere", i)
+			complain("%s: want RUN in shell form", i)
 			continue
 		}
 		for _, command := range separator.Split(quoted.ReplaceAllString(i.rest, "''"), -1) {
 			words := strings.Fields(command)
 			if len(words) == 0 || !slices.Contains(known, words[0]) {
-				complain("%s: a command that is not one of %q: %q", i, known, command)
+				complain("%s: the command is not one of %q: %q", i, known, command)
 			}
 		}
 	}
 }
 
-// goBuild: one static binary, the same each time, by the toolchain of go.mod.
+// goBuild: one static, reproducible binary, built by the toolchain of go.mod.
 func goBuild(t *testing.T, d dockerfile, complain func(string, ...any)) {
 	t.Helper()
 	build := d.stages[0]
@@ -235,7 +234,7 @@ func goBuild(t *testing.T, d dockerfile, complain func(string, ...any)) {
 		}
 	}
 	if modules < 0 || sources < modules {
-		complain("go.mod and go.sum are copied before the sources, or each change of those fetches all modules again")
+		complain("go.mod and go.sum must be copied before the sources; otherwise each change fetches all modules again")
 	}
 	for _, want := range []string{"GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOOS=linux"} {
 		if !strings.Contains(environment+" ", " "+want+" ") {
@@ -244,7 +243,7 @@ func goBuild(t *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 	for _, want := range []string{" -trimpath ", " -buildvcs=false ", `"-s -w `, " ./cmd/rtsptunnel"} {
 		if !strings.Contains(compiles, want) {
-			complain("go build is without %s", want)
+			complain("go build lacks %s", want)
 		}
 	}
 	variables := variablesOf(t, "internal/module/build.go")
@@ -255,7 +254,7 @@ func goBuild(t *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 }
 
-// variablesOf are the variables of strings that the linker can set in a Go file.
+// variablesOf returns the package variables of a Go file, which the linker can set.
 func variablesOf(t *testing.T, path string) []string {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(top, path), nil, 0)
@@ -279,8 +278,8 @@ func variablesOf(t *testing.T, path string) []string {
 
 var reference = regexp.MustCompile(`\$\{?(\w+)`)
 
-// arguments: what a stage refers to it has declared, else it is silently empty; and the
-// defaults are those of go.mod and VERSION.
+// arguments: a stage declares each argument that it uses, because an undeclared one is
+// silently empty. The defaults are those of go.mod and VERSION.
 func arguments(t *testing.T, d dockerfile, complain func(string, ...any)) {
 	t.Helper()
 	defaults := map[string]string{}
@@ -314,7 +313,7 @@ func arguments(t *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 }
 
-// labels: only what is true; there is no licence and no address of the sources to name.
+// labels: these five. There is no licence and no address of the sources to name.
 func labels(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	var text string
 	for _, i := range d.last().all("LABEL") {
@@ -333,7 +332,7 @@ func labels(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 }
 
-// root: the files of the image.
+// root: the files of the image, in one COPY.
 func root(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	var made string
 	for _, i := range d.stages[0].all("RUN") {
@@ -355,7 +354,8 @@ func root(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 }
 
-// identity: a number, which a runtime can hold to be no root's; and no shell to start.
+// identity: a numeric user, so that a runtime can verify that it is not root, and an
+// entry point without a shell.
 func identity(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	if users := d.last().all("USER"); len(users) != 1 || users[0].rest != "65532:65532" {
 		complain("USER is %v, want 65532:65532", users)
@@ -365,7 +365,8 @@ func identity(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 }
 
-// healthcheck: in exec form, for want of a shell; the command gives up by itself after 5 s.
+// healthcheck: in exec form, because the image has no shell. The command has its own
+// timeout of 5 s.
 func healthcheck(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	checks := d.last().all("HEALTHCHECK")
 	if len(checks) != 1 || checks[0].rest != `CMD ["/rtsptunnel", "healthcheck"]` || !slices.Contains(checks[0].flags, "--timeout=10s") {
@@ -373,7 +374,7 @@ func healthcheck(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 }
 
-// environment: a variable that nobody reads would be a default that nobody gets.
+// environment: the module reads each variable that is set.
 func environment(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	var named []string
 	for _, i := range d.last().all("ENV") {
@@ -391,8 +392,8 @@ func environment(_ *testing.T, d dockerfile, complain func(string, ...any)) {
 	}
 }
 
-// An allow-list: whatever else lies in the folder is in no image and no cache of a
-// builder.
+// .dockerignore is an allow-list, so that other files of the folder reach no image and no
+// builder's cache.
 func TestDockerignore(t *testing.T) {
 	var patterns []string
 	for line := range strings.Lines(read(t, ".dockerignore")) {
@@ -405,12 +406,12 @@ func TestDockerignore(t *testing.T) {
 	}
 	for _, p := range patterns[1:] {
 		if name, back := strings.CutPrefix(p, "!"); back && !slices.Contains([]string{"go.mod", "go.sum", "cmd", "internal", "modules"}, name) {
-			t.Errorf("%s comes into the build: what for?", name)
+			t.Errorf("%s is sent to the builder, which does not need it", name)
 		}
 	}
 	for _, secret := range []string{"**/.env", "**/*.pem"} {
 		if !slices.Contains(patterns, secret) {
-			t.Errorf("%s of a folder of sources comes into the build", secret)
+			t.Errorf("%s in a folder of sources is sent to the builder", secret)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"rtsptunnel/internal/testkit/schematest"
 )
 
-// content is read's, for who wants bytes.
+// content is read with a result in bytes.
 func content(t *testing.T, path string) []byte {
 	t.Helper()
 	return []byte(read(t, path))
@@ -30,7 +30,7 @@ func mustJSON(t *testing.T, v any) []byte {
 	return doc
 }
 
-// checkPublic judges a document by a public schema.
+// checkPublic validates a document by a public schema.
 func checkPublic(t *testing.T, schema string, doc []byte) {
 	t.Helper()
 	if err := schematest.Load(t).Check(schema, doc); err != nil {
@@ -38,12 +38,12 @@ func checkPublic(t *testing.T, schema string, doc []byte) {
 	}
 }
 
-// cannot ends a test that needs what this machine has not: a skip that says so, and a
-// failure in CI, which has it.
-func cannot(t *testing.T, why string) {
+// skipUnlessCI skips a test that needs something that this machine lacks. In CI, which must
+// have it, the test fails.
+func skipUnlessCI(t *testing.T, why string) {
 	t.Helper()
-	if os.Getenv("CI") != "" { // as schematest has it
-		t.Fatalf("in CI this must run, but %s", why)
+	if os.Getenv("CI") != "" { // as in schematest
+		t.Fatalf("this test must run in CI, but %s", why)
 	}
 	t.Skip(why)
 }

@@ -8,24 +8,24 @@ import (
 	"testing"
 )
 
-// instruction is one of a Dockerfile's, its continued lines joined.
+// instruction is one instruction of a Dockerfile, with its continued lines joined.
 type instruction struct {
 	line  int
 	word  string   // in capitals
-	flags []string // --name=value, as they stand
+	flags []string // --name=value
 	rest  string
 }
 
 func (i instruction) String() string { return fmt.Sprintf("line %d: %s %s", i.line, i.word, i.rest) }
 
-// stage is what follows a FROM. The instructions before the first FROM are a stage
-// without one.
+// stage is a FROM and the instructions that follow it. The instructions before the first
+// FROM are a stage without one.
 type stage struct {
 	from         instruction
 	instructions []instruction
 }
 
-// all are the instructions of that word.
+// all returns the instructions with that word.
 func (s stage) all(word string) []instruction {
 	var found []instruction
 	for _, i := range s.instructions {
@@ -36,9 +36,8 @@ func (s stage) all(word string) []instruction {
 	return found
 }
 
-// dockerfile is what is read of a Dockerfile. Ours use no escape but the backslash and no
-// here-documents, so this little reader is enough; whether builders read them, too, is
-// for .ci/image-test.
+// dockerfile is a parsed Dockerfile. Our files use no escape but the backslash and no
+// here-documents, so this small parser is enough. .ci/image-test gives them to a builder.
 type dockerfile struct {
 	global stage
 	stages []stage
@@ -47,7 +46,7 @@ type dockerfile struct {
 // last is the stage that becomes the image.
 func (d dockerfile) last() stage { return d.stages[len(d.stages)-1] }
 
-// every is all instructions, FROM among them.
+// every returns all instructions, FROM among them.
 func (d dockerfile) every() []instruction {
 	all := slices.Clone(d.global.instructions)
 	for _, s := range d.stages {
@@ -66,7 +65,7 @@ func readDockerfile(t *testing.T, text string) dockerfile {
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
-			continue // also among continued lines
+			continue // between continued lines, too
 		}
 		if joined == "" {
 			begin = n + 1

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// table is the rows of the first table in a Markdown text whose head begins with head,
-// by the text in the first column, without its backquotes.
+// table returns the rows of the first table in a Markdown text whose head begins with
+// head. The keys are the texts of the first column, without backquotes.
 func table(t *testing.T, text []byte, head string) map[string][]string {
 	t.Helper()
 	_, rest, found := bytes.Cut(text, []byte("\n"+head))
@@ -33,7 +33,7 @@ func table(t *testing.T, text []byte, head string) map[string][]string {
 	return rows
 }
 
-// blocks are the fenced blocks of a language in a Markdown text.
+// blocks returns the fenced blocks of a language in a Markdown text.
 func blocks(text []byte, language string) []string {
 	var found []string
 	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllSubmatch(text, -1) {

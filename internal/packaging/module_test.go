@@ -13,7 +13,7 @@ import (
 
 const moduleFolder = "modules/rtsptunnel"
 
-// module is module.json, as VS Code's IoT Edge tools and iotedgedev read it.
+// module has the members of module.json that VS Code's IoT Edge tools and iotedgedev read.
 type module struct {
 	SchemaVersion string `json:"$schema-version"`
 	Description   string `json:"description"`
@@ -54,20 +54,20 @@ func TestModule(t *testing.T) {
 		t.Errorf("version %s", m.Image.Tag.Version)
 	}
 	if len(m.Image.BuildOptions) != 0 {
-		t.Errorf("build options %q: one list for all platforms, which the two tools take differently", m.Image.BuildOptions)
+		t.Errorf("build options %q: one list for all platforms, which the two tools handle differently", m.Image.BuildOptions)
 	}
 	if !regexp.MustCompile(`^[A-Za-z0-9]+(_[A-Za-z0-9]+)*$`).MatchString(filepath.Base(moduleFolder)) {
-		t.Errorf("the folder's name, %s, is none for a module", filepath.Base(moduleFolder))
+		t.Errorf("the folder's name, %s, is not valid for a module", filepath.Base(moduleFolder))
 	}
 }
 
-// The paths are relative to module.json's folder. contextPath must be given: without it,
-// the two tools take two different folders.
+// The paths are relative to module.json's folder. contextPath is required, because the two
+// tools have different defaults.
 func TestModule_paths(t *testing.T) {
 	m := readModule(t)
 	context := filepath.Join(top, moduleFolder, m.Image.ContextPath)
 	if m.Image.ContextPath == "" || filepath.Clean(context) != filepath.Clean(top) {
-		t.Errorf("contextPath %q leads to %s, not to the top", m.Image.ContextPath, context)
+		t.Errorf("contextPath %q leads to %s, want the top of the repository", m.Image.ContextPath, context)
 	}
 	for platform, path := range m.Image.Tag.Platforms {
 		file := filepath.Join(top, moduleFolder, path)
@@ -77,6 +77,6 @@ func TestModule_paths(t *testing.T) {
 	}
 	got, want := slices.Sorted(maps.Keys(m.Image.Tag.Platforms)), slices.Sorted(maps.Keys(platforms))
 	if !slices.Equal(got, want) {
-		t.Errorf("platforms %q, and Dockerfiles for %q", got, want)
+		t.Errorf("module.json has platforms %q, and there are Dockerfiles for %q", got, want)
 	}
 }

@@ -18,8 +18,8 @@ import (
 
 const moduleReadme = moduleFolder + "/README.md"
 
-// The table of the twin is that of docs/TWIN.md, which its own test holds against the
-// schema, without what has no effect yet.
+// The table of the twin has the rows of docs/TWIN.md, except for properties that have no
+// effect yet. Another test compares docs/TWIN.md with the schema.
 func TestReadme_twin(t *testing.T) {
 	type row struct{ Default, Allowed string }
 	rows := func(file string, left func(what string) bool) map[string]row {
@@ -38,14 +38,14 @@ func TestReadme_twin(t *testing.T) {
 	}
 }
 
-// notTheOperators are variables that edge agent or Go's own packages have, or that are
-// for a module outside IoT Edge.
-var notTheOperators = regexp.MustCompile(`^(IOTEDGE_.*|RTSPTUNNEL_(CONNECTION_STRING(_FILE)?|CERT_FILE|KEY_FILE|DATA_DIR)|EdgeHubConnectionString|EdgeModuleCACertificateFile|IotHubConnectionString|SSL_CERT_(FILE|DIR))$`)
+// notForOperators matches variables that edge agent sets, that Go's own packages read, or
+// that are for a module outside IoT Edge.
+var notForOperators = regexp.MustCompile(`^(IOTEDGE_.*|RTSPTUNNEL_(CONNECTION_STRING(_FILE)?|CERT_FILE|KEY_FILE|DATA_DIR)|EdgeHubConnectionString|EdgeModuleCACertificateFile|IotHubConnectionString|SSL_CERT_(FILE|DIR))$`)
 
 func TestReadme_environment(t *testing.T) {
 	want, got := map[string]string{}, map[string]string{}
 	for _, v := range config.Variables {
-		if !notTheOperators.MatchString(v.Name) {
+		if !notForOperators.MatchString(v.Name) {
 			want[v.Name] = v.Default
 		}
 	}
@@ -75,7 +75,7 @@ func TestReadme_createOptions(t *testing.T) {
 	}
 }
 
-// leaves are the values in a tree, by their paths; an array is one value.
+// leaves returns the values in a tree by their paths. An array is one value.
 func leaves(path string, value any) map[string]any {
 	object, ok := value.(map[string]any)
 	if !ok || len(object) == 0 {
@@ -88,8 +88,8 @@ func leaves(path string, value any) map[string]any {
 	return found
 }
 
-// The payloads are good ones, for a camera and a remote endpoint of the sample twin, and
-// the answers are the module's.
+// The payloads are valid for a camera and a remote endpoint of the sample twin, and the
+// answers are those of the module.
 func TestReadme_call(t *testing.T) {
 	text := content(t, moduleReadme)
 	payloads := regexp.MustCompile(`(?s)--method-payload '(\{.*?\})'`).FindAllStringSubmatch(string(text), -1)
@@ -146,7 +146,7 @@ func camerasByPort(s twin.Settings) map[int]string {
 	return byPort
 }
 
-// The private CA's block is a part of createOptions and env as the template has them.
+// The block for a private CA has the form of createOptions and env in the template.
 func TestReadme_privateCA(t *testing.T) {
 	i := slices.IndexFunc(blocks(content(t, moduleReadme), "json"), func(b string) bool { return strings.Contains(b, "Binds") })
 	if i < 0 {

@@ -23,7 +23,7 @@ import (
 
 const rolloutText = "deploy/README.md"
 
-// samples are the deployments in deploy, by their ids, which are the names of their files.
+// samples returns the deployments in deploy by their ids, which are their files' names.
 func samples(t *testing.T) map[string]deployment {
 	t.Helper()
 	files, err := fs.Glob(os.DirFS(top), "deploy/*.json")
@@ -43,21 +43,21 @@ func samples(t *testing.T) map[string]deployment {
 
 func sampleFile(id string) string { return "deploy/" + id + ".json" }
 
-// parse reads a sample; nothing may be wrong with it.
+// parse reads a sample, which must be valid.
 func parse(t *testing.T, id string) *manifest.Manifest {
 	t.Helper()
 	m, problems := manifest.Parse(sampleFile(id), content(t, sampleFile(id)))
-	return good(t, m, problems)
+	return valid(t, m, problems)
 }
 
-func TestSamples_eachAlone(t *testing.T) {
+func TestSamples_valid(t *testing.T) {
 	for id, d := range samples(t) {
 		t.Run(id, func(t *testing.T) {
 			if layered := parse(t, id).Layered(); layered != (id != "base") {
 				t.Errorf("layered is %t", layered)
 			}
 			if condition := regexp.MustCompile(`^tags\.\w+='\w+'( AND tags\.\w+='\w+')*$`); !condition.MatchString(d.TargetCondition) {
-				t.Errorf("the condition %q is none that IoT Hub reads", d.TargetCondition)
+				t.Errorf("IoT Hub does not accept the condition %q", d.TargetCondition)
 			}
 			for name, m := range d.modules(t) {
 				checkDefinition(t, name, m)
@@ -73,8 +73,8 @@ func TestSamples_publicSchema(t *testing.T) {
 	checkPublic(t, schematest.Manifest, parse(t, "base").Content())
 }
 
-// A module's layer for each platform is the layered template's module, expanded; the one
-// without the host network differs by that alone.
+// A module's layer for each platform is the layered template's module, expanded. The layer
+// without the host network differs in nothing else.
 func TestSamples_modulesAreTheTemplates(t *testing.T) {
 	all := samples(t)
 	for _, platform := range platformNames(t) {
@@ -103,7 +103,7 @@ func TestSamples_modulesAreTheTemplates(t *testing.T) {
 	}
 	for id := range all {
 		if platform, is := strings.CutPrefix(id, ourModule+"-"); is && !slices.Contains(platformNames(t), platform) {
-			t.Errorf("%s is for a platform that has no image", id)
+			t.Errorf("there is no image for the platform of %s", id)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func jsonOf(t *testing.T, v any) (plain any) {
 	return plain
 }
 
-// devices are the sets of samples that one device can have, without the base.
+// devices returns the sets of samples that one device can have, without the base.
 func devices(t *testing.T) map[string][]string {
 	t.Helper()
 	sets := map[string][]string{
@@ -132,7 +132,7 @@ func devices(t *testing.T) map[string][]string {
 	return sets
 }
 
-// merged is what a device gets.
+// merged returns the deployment that a device gets.
 func merged(t *testing.T, layers []string) *manifest.Manifest {
 	t.Helper()
 	var onto []manifest.Deployment
@@ -146,8 +146,8 @@ func merged(t *testing.T, layers []string) *manifest.Manifest {
 	return m.Manifest
 }
 
-// Each layer, and each set of layers that a device can have, makes a good deployment of
-// the base, by our rules and by the public schema.
+// Each layer, and each set of layers that a device can have, gives a valid deployment
+// together with the base.
 func TestSamples_layersOntoTheBase(t *testing.T) {
 	for name, layers := range devices(t) {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestSamples_layersOntoTheBase_publicSchema(t *testing.T) {
 	}
 }
 
-// What a device of site 1 gets is what the full template has.
+// A device of site 1 gets the deployment of the full template.
 func TestSamples_addUpToTheTemplate(t *testing.T) {
 	want := load(t, expand(t, "deployment.template.json", "amd64").JSON())
 	got := load(t, merged(t, devices(t)["amd64"]).JSON())
@@ -182,11 +182,11 @@ func TestSamples_addUpToTheTemplate(t *testing.T) {
 	}
 	off, _ := checkTwin(t, load(t, merged(t, devices(t)["switched off"]).JSON()).twin(t))
 	if off.Tunnels.Enabled || len(off.Cameras) != len(b.Cameras) || off.Tunnels.Max != b.Tunnels.Max {
-		t.Errorf("the kill switch makes %+v", off)
+		t.Errorf("the kill switch gives %+v", off)
 	}
 }
 
-// rolloutCommands are the az and tunnelctl commands of deploy/README.md, each on one line.
+// rolloutCommands returns the shell commands of deploy/README.md, each on one line.
 func rolloutCommands(t *testing.T) []string {
 	t.Helper()
 	var commands []string
@@ -201,7 +201,7 @@ func rolloutCommands(t *testing.T) []string {
 	return commands
 }
 
-// Each deployment is created with what its file has beside its content.
+// Each deployment is created with the id, priority and condition that its file has.
 func TestRollout_options(t *testing.T) {
 	all, created := samples(t), 0
 	for _, command := range rolloutCommands(t) {
@@ -214,7 +214,7 @@ func TestRollout_options(t *testing.T) {
 		if file != "deploy/"+id+".json" || option(command, "priority") != strconv.Itoa(d.Priority) ||
 			option(command, "target-condition") != d.TargetCondition ||
 			strings.Contains(command, " --layered") != (id != "base") {
-			t.Errorf("%s\n does not do what the file says: priority %d, %s", command, d.Priority, d.TargetCondition)
+			t.Errorf("%s\n differs from the file: priority %d, %s", command, d.Priority, d.TargetCondition)
 		}
 	}
 	if created != 5 {
@@ -222,7 +222,7 @@ func TestRollout_options(t *testing.T) {
 	}
 }
 
-// option is the value of an option of a command, without its quotes.
+// option returns the value of a command's option without quotes, or "".
 func option(command, name string) string {
 	m := regexp.MustCompile(` --` + name + ` ("[^"]*"|'[^']*'|\S+)`).FindStringSubmatch(command)
 	if m == nil {
@@ -234,8 +234,8 @@ func option(command, name string) string {
 	return m[1]
 }
 
-// The commands of tunnelctl do what the text says, from the top of the repository.
-func TestRollout_tunnelctl(t *testing.T) {
+// The commands of tunnelctl succeed from the top of the repository.
+func TestRollout_tunnelctlCommands(t *testing.T) {
 	commands := rolloutCommands(t)
 	t.Chdir(top)
 	ran := 0
@@ -259,11 +259,11 @@ func TestRollout_tunnelctl(t *testing.T) {
 	}
 }
 
-// What the text makes of a layer for an upgrade goes onto a device beside the old one,
-// and wins.
+// The layer that the text makes for an upgrade can be on a device together with the old
+// one, and overrides it.
 func TestRollout_upgrade(t *testing.T) {
 	if _, err := exec.LookPath("sed"); err != nil {
-		cannot(t, "there is no sed")
+		skipUnlessCI(t, "there is no sed")
 	}
 	var edit string
 	for _, command := range rolloutCommands(t) {
@@ -278,7 +278,7 @@ func TestRollout_upgrade(t *testing.T) {
 		t.Fatalf("%q: %v", edit, err)
 	}
 	layer, problems := manifest.Parse("rtsptunnel-amd64-v2.json", text)
-	good(t, layer, problems)
+	valid(t, layer, problems)
 	all, problems := manifest.Merge(manifest.Deployment{Manifest: parse(t, "base")},
 		manifest.Deployment{Manifest: parse(t, "rtsptunnel-amd64")}, manifest.Deployment{Manifest: layer})
 	if len(problems) > 0 || all.Manifest.Images()[ourModule] != "registry.example.com/rtsptunnel:"+next(t)+"-amd64" {
@@ -303,7 +303,8 @@ func TestRollout_table(t *testing.T) {
 	}
 }
 
-// Queries are in IoT Hub's language, and tags are those of the samples' conditions.
+// Queries are in IoT Hub's language, and the commands set each tag that the samples'
+// conditions need.
 func TestRollout_queriesAndTags(t *testing.T) {
 	queries := 0
 	for _, command := range rolloutCommands(t) {
@@ -321,7 +322,7 @@ func TestRollout_queriesAndTags(t *testing.T) {
 			for id, d := range samples(t) {
 				for _, m := range regexp.MustCompile(`tags\.(\w+)=`).FindAllStringSubmatch(d.TargetCondition, -1) {
 					if tags[m[1]] == "" && m[1] != "network" {
-						t.Errorf("%s wants the tag %s, which no device is given", id, m[1])
+						t.Errorf("%s needs the tag %s, which no command sets", id, m[1])
 					}
 				}
 			}
@@ -332,17 +333,17 @@ func TestRollout_queriesAndTags(t *testing.T) {
 	}
 }
 
-// The query for what is wrong finds every module that is not well, or of which nothing
-// is known, so that no rows are good news.
-func TestRollout_queryForWhatIsWrong(t *testing.T) {
-	var wrong *query.Query
+// The query for modules with problems finds every module that reports a problem, and every
+// module whose state is not known. No rows mean that all modules are healthy.
+func TestRollout_queryForProblems(t *testing.T) {
+	var unhealthy *query.Query
 	for _, command := range rolloutCommands(t) {
 		if text := option(command, "query-command"); strings.Contains(text, "rejected") {
 			q, err := query.Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			wrong = q
+			unhealthy = q
 		}
 	}
 	for _, c := range []struct {
@@ -350,10 +351,10 @@ func TestRollout_queryForWhatIsWrong(t *testing.T) {
 		want                 bool
 	}{
 		{"Connected", `{"state": "healthy", "config": {"applied": 3}}`, false},
-		{"Connected", `{}`, true}, // never said a word
+		{"Connected", `{}`, true}, // has never reported
 		{"Connected", `{"state": "degraded", "config": {"applied": 3}}`, true},
 		{"Connected", `{"state": "healthy", "config": {"applied": 3, "rejected": 4}}`, true},
-		{"Disconnected", `{"state": "healthy", "config": {"applied": 3}}`, true}, // of yesterday
+		{"Disconnected", `{"state": "healthy", "config": {"applied": 3}}`, true}, // the report is old
 	} {
 		var reported map[string]any
 		asJSON(t, []byte(c.reported), &reported)
@@ -361,8 +362,8 @@ func TestRollout_queryForWhatIsWrong(t *testing.T) {
 			"deviceId": "edge1", "moduleId": ourModule, "connectionState": c.connection,
 			"properties": map[string]any{"reported": reported},
 		}
-		if got := wrong.Matches(module); got != c.want {
-			t.Errorf("%s, %s: is it found? %t", c.connection, c.reported, got)
+		if got := unhealthy.Matches(module); got != c.want {
+			t.Errorf("%s, %s: found %t, want %t", c.connection, c.reported, got, c.want)
 		}
 	}
 }

@@ -20,20 +20,20 @@ import (
 	"rtsptunnel/internal/testkit/hubtest"
 )
 
-// insideName is set in the process that has a network of its own.
+// insideName is the variable that is set in the process with its own network namespace.
 const insideName = "PACKAGING_TEST_INSIDE"
 
-// The module takes the twin of every template, and of every set of layers that a device
-// can have, and is well with it. The twins have private addresses, which on the machine
-// that runs the tests may be somebody's: so all of it runs in a network namespace that
-// has nothing but loopback.
-func TestSite_takesTheTwins(t *testing.T) {
+// The module applies the twin of every template, and of every set of layers that a device
+// can have, and reports itself healthy. The twins have private addresses, which may exist
+// in the network of the machine. So the test runs in a network namespace that has
+// loopback alone.
+func TestSite_appliesTheTwins(t *testing.T) {
 	if os.Getenv(insideName) != "" {
 		inside(t)
 		return
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		cannot(t, "there is no ip, to bring loopback up in a network namespace")
+		skipUnlessCI(t, "there is no ip, to bring loopback up in a network namespace")
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), insideName+"=1")
@@ -44,9 +44,9 @@ func TestSite_takesTheTwins(t *testing.T) {
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	out, err := cmd.CombinedOutput()
-	for _, refused := range []syscall.Errno{syscall.EPERM, syscall.ENOSPC, syscall.EINVAL} { // no right, none left, not under qemu
+	for _, refused := range []syscall.Errno{syscall.EPERM, syscall.ENOSPC, syscall.EINVAL} { // no permission, no namespace left, under qemu
 		if errors.Is(err, refused) {
-			cannot(t, "there is no network namespace to be had: "+err.Error())
+			skipUnlessCI(t, "the kernel gives no network namespace: "+err.Error())
 		}
 	}
 	if err != nil || strings.Contains(string(out), "--- SKIP") || !strings.Contains(string(out), "--- PASS: "+t.Name()+"/") {
@@ -54,12 +54,12 @@ func TestSite_takesTheTwins(t *testing.T) {
 	}
 }
 
-// inside runs where nobody else is.
+// inside runs in the network namespace of its own.
 func inside(t *testing.T) {
 	t.Helper()
 	all, err := net.Interfaces()
 	if err != nil || slices.ContainsFunc(all, func(i net.Interface) bool { return i.Flags&net.FlagUp != 0 }) {
-		t.Fatalf("this is not a network of the test's own: %v, %v", all, err)
+		t.Fatalf("this network namespace is not the test's own: %v, %v", all, err)
 	}
 	if out, err := exec.CommandContext(t.Context(), "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -72,12 +72,13 @@ func inside(t *testing.T) {
 		deployments["deploy: "+name] = load(t, merged(t, layers).JSON())
 	}
 	for _, name := range slices.Sorted(maps.Keys(deployments)) {
-		t.Run(name, func(t *testing.T) { takes(t, deployments[name]) })
+		t.Run(name, func(t *testing.T) { applies(t, deployments[name]) })
 	}
 }
 
-// takes gives a module of its own the deployment's environment and twin.
-func takes(t *testing.T, d deployment) {
+// applies starts a module with the deployment's environment and twin, and checks what it
+// reports.
+func applies(t *testing.T, d deployment) {
 	t.Helper()
 	hub := hubtest.Start(t, io.Discard)
 	desired := mustJSON(t, desired(t, d))
@@ -100,7 +101,7 @@ func takes(t *testing.T, d deployment) {
 		t.Errorf("state %s, reasons %v\n%s", r.State, r.Reasons, log)
 	}
 	if d := cmp.Diff(map[string]json.RawMessage{"applied": r.Config["applied"]}, r.Config); d != "" {
-		t.Errorf("the twin is not taken as it is: %s", d)
+		t.Errorf("the twin is not applied in full: %s", d)
 	}
 	var sections map[string]map[string]any
 	asJSON(t, desired, &sections)
@@ -113,7 +114,7 @@ func takes(t *testing.T, d deployment) {
 	stop()
 }
 
-// desired are the desired properties that a deployment gives our module.
+// desired returns the desired properties that a deployment gives our module.
 func desired(t *testing.T, d deployment) map[string]any {
 	t.Helper()
 	whole := map[string]any{}
@@ -135,8 +136,8 @@ func desired(t *testing.T, d deployment) map[string]any {
 	return whole
 }
 
-// checkQueries asks what deploy/README.md asks of a fleet: this module runs, has taken
-// site 1's cameras, and nothing is wrong.
+// checkQueries runs the queries of deploy/README.md: this module runs, has applied the
+// cameras of site 1, and has no problem.
 func checkQueries(t *testing.T, hub *hubtest.Hub) {
 	t.Helper()
 	var rows []int
@@ -151,13 +152,13 @@ func checkQueries(t *testing.T, hub *hubtest.Hub) {
 				t.Fatal(err)
 			}
 			if !strings.Contains(string(row), `"deviceId":"`+hub.ID.Device+`"`) {
-				t.Errorf("%s\nfinds %s", text, row)
+				t.Errorf("%s\nreturns %s", text, row)
 			}
 			n++
 		}
 		rows = append(rows, n)
 	}
 	if want := []int{1, 1, 0}; !slices.Equal(rows, want) {
-		t.Errorf("the queries find %v rows, want %v", rows, want)
+		t.Errorf("the queries return %v rows, want %v", rows, want)
 	}
 }

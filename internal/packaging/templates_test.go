@@ -18,13 +18,13 @@ import (
 	"rtsptunnel/internal/testkit/schematest"
 )
 
-// variables are what .env has in the tests; registry.example.com is the samples', too.
+// variables is the content of .env in the tests. The samples use registry.example.com, too.
 var variables = map[string]string{
 	"CONTAINER_REGISTRY_SERVER": "registry.example.com", "CONTAINER_REGISTRY_USERNAME": "puller",
 	"CONTAINER_REGISTRY_PASSWORD": "none", "EDGE_RUNTIME_VERSION": "1.6",
 }
 
-// templates are the names of all deployment templates.
+// templates returns the names of all deployment templates.
 func templates(t *testing.T) []string {
 	t.Helper()
 	files, err := fs.Glob(os.DirFS(top), "deployment*.template.json")
@@ -36,24 +36,24 @@ func templates(t *testing.T) []string {
 
 func isLayered(template string) bool { return strings.Contains(template, ".layered.") }
 
-// platformNames are those of module.json.
+// platformNames returns the platforms of module.json.
 func platformNames(t *testing.T) []string {
 	t.Helper()
 	return slices.Sorted(maps.Keys(readModule(t).Image.Tag.Platforms))
 }
 
-// expand expands a template for a platform; nothing may be wrong with it or its result.
+// expand expands a template for a platform. The template and the result must be valid.
 func expand(t *testing.T, template, platform string) *manifest.Manifest {
 	t.Helper()
 	m, problems := manifest.Expand(manifest.Source{
 		File: filepath.Join(top, template), Platform: platform,
 		Lookup: func(name string) (string, bool) { value, set := variables[name]; return value, set },
 	})
-	return good(t, m, problems)
+	return valid(t, m, problems)
 }
 
-// good is a manifest that nothing was wrong with while it was read, and nothing is now.
-func good(t *testing.T, m *manifest.Manifest, problems manifest.Problems) *manifest.Manifest {
+// valid returns m if reading it gave no problems and validating it gives none.
+func valid(t *testing.T, m *manifest.Manifest, problems manifest.Problems) *manifest.Manifest {
 	t.Helper()
 	if len(problems) == 0 {
 		problems = manifest.Validate(m, manifest.Options{})
@@ -78,11 +78,11 @@ func TestTemplates_expand(t *testing.T) {
 	}
 }
 
-// VS Code and iotedgedev judge by these.
+// VS Code and iotedgedev validate by these schemas.
 func TestTemplates_publicSchemas(t *testing.T) {
 	for _, file := range templates(t) {
 		if isLayered(file) {
-			continue // the schemas know no layers; see TestSamples_layersOntoTheBase
+			continue // the schemas do not cover layers; see TestSamples_layersOntoTheBase
 		}
 		checkPublic(t, schematest.Template, content(t, file))
 		for _, platform := range platformNames(t) {
@@ -91,7 +91,7 @@ func TestTemplates_publicSchemas(t *testing.T) {
 	}
 }
 
-// What the tools do not put in is written out: the schemas' patterns want it so.
+// Versions that the tools do not insert are written out, as the schemas require.
 func TestTemplates_versions(t *testing.T) {
 	for _, file := range templates(t) {
 		var d struct {
@@ -99,7 +99,7 @@ func TestTemplates_versions(t *testing.T) {
 		}
 		asJSON(t, content(t, file), &d)
 		if d.Template != "4.0.0" {
-			t.Errorf("%s: $schema-template is %q: the tools take it for one without platforms", file, d.Template)
+			t.Errorf("%s: $schema-template is %q: the tools would expand no platforms", file, d.Template)
 		}
 		if isLayered(file) {
 			continue
@@ -123,7 +123,7 @@ func TestTemplates_modules(t *testing.T) {
 	}
 }
 
-// checkDefinition holds what every definition of a module keeps.
+// checkDefinition checks the rules for every definition of a module.
 func checkDefinition(t *testing.T, name string, m definition) {
 	t.Helper()
 	host, _ := m.CreateOptions["HostConfig"].(map[string]any)
@@ -141,7 +141,7 @@ func checkDefinition(t *testing.T, name string, m definition) {
 			ports[port+"/tcp"] = []any{map[string]any{"HostPort": port}}
 		}
 		if d := cmp.Diff(ports, host["PortBindings"]); d != "" {
-			t.Errorf("a module on the host network needs the edge hub's ports: %s", d)
+			t.Errorf("a module on the host network needs the ports of edge hub: %s", d)
 		}
 	case ourModule:
 		if want := version(t); m.Version != want {
@@ -150,7 +150,7 @@ func checkDefinition(t *testing.T, name string, m definition) {
 		checkHardened(t, host)
 		checkEnvironment(t, m.Env)
 	default:
-		t.Errorf("there is a module %s", name)
+		t.Errorf("the module %s is unknown", name)
 	}
 }
 
@@ -171,8 +171,8 @@ func checkHardened(t *testing.T, host map[string]any) {
 	}
 }
 
-// checkEnvironment reads the variables as the module does inside IoT Edge: each has a
-// name that it knows, and a value that it can use.
+// checkEnvironment reads the variables as the module does inside IoT Edge. Each has a name
+// that the module knows and a value that it can use.
 func checkEnvironment(t *testing.T, env map[string]value) {
 	t.Helper()
 	set := map[string]string{
@@ -188,7 +188,7 @@ func checkEnvironment(t *testing.T, env map[string]value) {
 	}
 	for _, want := range []string{"RuntimeLogLevel", "https_proxy", "no_proxy"} {
 		if _, there := env[want]; !there {
-			t.Errorf("%s is missing: operators look for it here", want)
+			t.Errorf("%s is missing, which operators look for here", want)
 		}
 	}
 	setEnvironment(t, set)
@@ -198,7 +198,7 @@ func checkEnvironment(t *testing.T, env map[string]value) {
 	}
 }
 
-// setEnvironment gives the module these variables, and no others that it reads.
+// setEnvironment sets these variables, and unsets all others that the module reads.
 func setEnvironment(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, v := range config.Variables {
@@ -213,8 +213,7 @@ func setEnvironment(t *testing.T, env map[string]string) {
 	}
 }
 
-// The module of the full template is on the host network, by both of the ways that edge
-// agent and Docker want.
+// The module is on the host network, by both settings that edge agent and Docker require.
 func TestTemplates_hostNetwork(t *testing.T) {
 	for _, file := range templates(t) {
 		checkHostNetwork(t, load(t, content(t, file)).module(t).CreateOptions)
@@ -233,8 +232,8 @@ func checkHostNetwork(t *testing.T, options map[string]any) {
 	}
 }
 
-// A remote endpoint is named, so that what a fleet begins with is no open door, and
-// nothing is wrong with the twins.
+// The twins are valid and name a remote endpoint, so that a fleet does not start with
+// tunnels to any host.
 func TestTemplates_twins(t *testing.T) {
 	for _, file := range templates(t) {
 		inForce, _ := checkTwin(t, load(t, content(t, file)).twin(t))
@@ -244,7 +243,7 @@ func TestTemplates_twins(t *testing.T) {
 	}
 }
 
-// The debug template is the full one with a log for developers.
+// The debug template is the full template with the log level debug.
 func TestTemplates_debug(t *testing.T) {
 	const level = `"RuntimeLogLevel": { "value": `
 	debug := read(t, "deployment.debug.template.json")
@@ -254,7 +253,7 @@ func TestTemplates_debug(t *testing.T) {
 	}
 }
 
-// The layered template is the full one without the runtime.
+// The layered template is the full template without the runtime.
 func TestTemplates_layered(t *testing.T) {
 	full, layered := fullTemplate(t), load(t, content(t, "deployment.layered.template.json"))
 	if d := cmp.Diff(full.module(t), layered.module(t)); d != "" {
@@ -284,8 +283,8 @@ func TestTemplates_layered(t *testing.T) {
 	}
 }
 
-// .env.template has each variable that templates and module.json need, and gives no
-// value but defaults.
+// .env.template has each variable that templates and module.json use, and has no values
+// but defaults.
 func TestTemplates_env(t *testing.T) {
 	used := map[string]bool{"DEFAULT_PLATFORM": true} // the tools' own
 	for _, file := range append(templates(t), moduleFolder+"/module.json") {

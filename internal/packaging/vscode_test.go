@@ -20,7 +20,7 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// launches is .vscode/launch.json, with the attributes of Go's debugger that it uses.
+// launches is .vscode/launch.json, with those attributes of Go's debugger that it uses.
 type launches struct {
 	Version        string   `json:"version"`
 	Configurations []launch `json:"configurations"`
@@ -54,7 +54,7 @@ type tasks struct {
 
 const workspace = "${workspaceFolder}/"
 
-// configuration is the launch configuration of a name.
+// configuration returns the launch configuration of that name.
 func configuration(t *testing.T, name string) launch {
 	t.Helper()
 	var l launches
@@ -66,7 +66,7 @@ func configuration(t *testing.T, name string) launch {
 	return l.Configurations[i]
 }
 
-// What is launched exists, and reads the variables that it is given.
+// The programs and tasks exist, and the module knows the variables that it gets.
 func TestLaunch(t *testing.T) {
 	var l launches
 	decode(t, ".vscode/launch.json", &l)
@@ -111,10 +111,11 @@ func TestLaunch_demo(t *testing.T) {
 	}
 }
 
-// The task starts a hub, and the module with the configuration's environment reaches it.
+// The task starts a hub. The module, with the environment of the launch configuration,
+// connects to it and applies its twin.
 func TestLaunch_moduleAgainstTheEmulator(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
-		cannot(t, "there is no bash for .vscode/hub")
+		skipUnlessCI(t, "there is no bash for .vscode/hub")
 	}
 	dir, err := os.MkdirTemp("", "vscode-") // t.TempDir is too long for a unix socket's path
 	if err != nil {
@@ -170,7 +171,7 @@ func clientOf(t *testing.T, connectionString, caFile string) *hubclient.Client {
 	return hub
 }
 
-// startTask runs the task "hub emulator" in dir, which has the binary, until the test ends.
+// startTask runs the task "hub emulator" until the test ends. dir holds the binary.
 func startTask(t *testing.T, dir string) {
 	t.Helper()
 	script, err := filepath.Abs(top + "/.vscode/hub")
