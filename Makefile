@@ -1,4 +1,4 @@
-# Targets that every commit keeps working; the same ones run in CI and before a push.
+# Every commit keeps these targets working. CI and the pre-push hook run the same ones.
 .DEFAULT_GOAL := help
 SHELL := bash
 
@@ -14,7 +14,7 @@ build: ## the binaries, into bin/
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
-demo: build ## watch two cameras through tunnels on this machine; Ctrl-C ends it
+demo: build ## two cameras through tunnels on this machine; Ctrl-C ends it
 	@exec bin/tunnelctl demo $(ARGS)
 
 test: ## all tests, with Go alone
@@ -23,7 +23,7 @@ test: ## all tests, with Go alone
 fmt: ## format the sources
 	go run $(GOLANGCI_LINT) fmt
 
-lint: ## linters and import rules
+lint: ## linters, import rules, the sample workflow
 	go run $(GOLANGCI_LINT) run
 	go run $(ACTIONLINT) deploy/ci/*.yml
 	go vet ./...
@@ -33,48 +33,48 @@ lint: ## linters and import rules
 race: ## all tests under the race detector, in random order
 	go test -race -shuffle=on -count=1 ./...
 
-once: build ## the demo without people: 100 frames of each camera
+once: build ## the demo without a player: 100 frames of each camera
 	bin/tunnelctl demo --once --port 0
 
-bench: build ## what the module costs as a relay, against others; ARGS=--help says more
+bench: build ## cost of the module as a relay, compared with others; ARGS=--help for flags
 	@$(BENCH) $(ARGS)
 
-bench-smoke: build ## the same in seconds: shows that it runs
+bench-smoke: build ## the bench in seconds, to test that it runs
 	@$(BENCH) --smoke
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build long-test sdk-test proxy-test image-test arm64-test ## long-test, and programs that are not ours: players, SDKs, a site's proxy, a container runtime
+judges: build long-test sdk-test proxy-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
 	.ci/judges
 
-sdk-test: build ## Microsoft's SDKs, unchanged, at the hub emulator; that of services calls the module, too
+sdk-test: build ## Microsoft's SDKs, unchanged, against the hub emulator; the service SDK calls the module, too
 	.ci/sdk
 
-proxy-test: build ## the module behind tinyproxy and squid, with a login, refusing, dying
+proxy-test: build ## the module behind tinyproxy and squid: with a login, refusing, killed
 	.ci/proxy
 
-image: ## the module's images and their bills of materials, into bin/images; BASE=local: without a registry
+image: ## the module's images and their bills of materials, into bin/images; BASE=local builds without a registry
 	@.ci/image
 
-release: ## the release of VERSION, into bin/release: images, programs, checksums, notes; ARGS=--help says more
+release: ## the release of VERSION, into bin/release: images, programs, checksums, notes; ARGS=--help for flags
 	@.ci/release $(ARGS)
 
-image-test: build ## the images, built, compared, run in containers as IoT Edge would, with video
+image-test: build ## builds the images twice and runs them in containers as IoT Edge does, with video
 	.ci/image-test
 
-arm64-test: ## the packages with system calls, as arm64 binaries under qemu
+arm64-test: ## tests of packages with system calls, as arm64 binaries under qemu
 	.ci/arm64
 
-long-test: ## 10 000 tunnels, and peers that vanish; needs a network namespace: root, or users who may have one
+long-test: ## 10 000 tunnels, and peers that vanish; needs root or user namespaces
 	RTSPTUNNEL_LONG_TESTS=1 go test -count=1 ./internal/module/tunnel
 
-ci: ## what .ci/run runs, each step with its seconds
+ci: ## what .ci/run runs, with the duration of each step
 	@.ci/steps check judges
 
 fuzz: ## each fuzz target for FUZZTIME
 	@.ci/fuzz $(FUZZTIME)
 
-hooks: ## make check runs before each push
+hooks: ## run make check before each push
 	git config core.hooksPath .githooks
 
 .PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test sdk-test proxy-test image release image-test arm64-test ci fuzz hooks
