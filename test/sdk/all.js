@@ -1,7 +1,7 @@
 'use strict';
 
-// One process, and one file after the other: some tests count devices, others
-// take the emulator away. Those of one suite run side by side.
+// All tests run in one process, one file after the other: some tests count
+// devices, and others stop the emulator. The tests of one suite run concurrently.
 
 const assert = require('node:assert/strict');
 const { before, test } = require('node:test');
@@ -35,15 +35,15 @@ test('the log holds neither keys nor tokens', () => {
   const log = emulator.log();
   assert.ok(log.includes('client logged in'));
   for (const secret of ['SharedAccessSignature ', 'sig=', ...secrets]) {
-    assert.ok(!log.includes(secret), `it has ${secret}`);
+    assert.ok(!log.includes(secret), `the log has ${secret}`);
   }
 });
 
-test('SIGTERM ends the emulator with 0', async () => {
+test('SIGTERM ends the emulator with exit code 0', async () => {
   await emulator.stop();
-  // Clients that a test has left behind would go on for minutes.
+  // A client that a test has not closed would retry for minutes.
   setTimeout(() => {
-    console.error('something is left open:', process.getActiveResourcesInfo());
+    console.error('resources are left open:', process.getActiveResourcesInfo());
     process.exit(1);
   }, 5000).unref();
 });

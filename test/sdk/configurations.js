@@ -1,6 +1,6 @@
 'use strict';
 
-// Deployments: to one IoT Edge device, and automatic ones.
+// Deployments to one IoT Edge device, and automatic deployments.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -9,7 +9,7 @@ const { makeDevice, newID, refused, registry } = require('./hub');
 
 const edge = { capabilities: { iotEdge: true } };
 
-/** content names module m1 and its desired properties. */
+/** content returns a deployment with module m1 and its desired properties. */
 const content = (desired) => ({
   modulesContent: {
     $edgeAgent: { 'properties.desired': { schemaVersion: '1.1', modules: { m1: { type: 'docker' } } } },
@@ -18,12 +18,12 @@ const content = (desired) => ({
   },
 });
 
-/** layer adds to module m1. */
+/** layer returns a layered deployment that adds a property to module m1. */
 const layer = (path, value) => ({
   modulesContent: { $edgeAgent: {}, m1: { [`properties.desired.${path}`]: value } },
 });
 
-/** desired is what a module's twin has, without what the hub adds. */
+/** desired returns the desired properties of a module, without those that the hub adds. */
 async function desired(deviceId, moduleId) {
   const { responseBody } = await registry.getModuleTwin(deviceId, moduleId);
   const { $version, $metadata, ...properties } = responseBody.properties.desired;
@@ -31,7 +31,7 @@ async function desired(deviceId, moduleId) {
   return properties;
 }
 
-/** add makes a configuration and deletes it after test t. */
+/** add creates a configuration and deletes it after test t. */
 async function add(t, settings) {
   const id = `c-${randomUUID()}`;
   const { responseBody } = await registry.addConfiguration({ id, priority: 1, ...settings });
@@ -41,7 +41,7 @@ async function add(t, settings) {
   return responseBody;
 }
 
-test('a content that is applied to one IoT Edge device makes modules and their twins', async (t) => {
+test('content that is applied to one IoT Edge device creates modules and their twins', async (t) => {
   const { deviceId } = await makeDevice(t, edge);
   const { httpResponse } = await registry.applyConfigurationContentOnDevice(deviceId, content({ a: 1, b: { c: 2 } }));
   assert.equal(httpResponse.statusCode, 204);
@@ -54,7 +54,7 @@ test('a content that is applied to one IoT Edge device makes modules and their t
   assert.deepEqual(await desired(deviceId, 'm1'), { b: { d: 3 } });
 });
 
-test('no such device, no IoT Edge device and no content are refused', async (t) => {
+test('an unknown device, a device without IoT Edge and empty content are refused', async (t) => {
   const apply = (deviceId, what) => registry.applyConfigurationContentOnDevice(deviceId, what);
   await refused(apply(newID(), content({})), 'DeviceNotFoundError', 404);
   const plain = await makeDevice(t);
@@ -86,7 +86,7 @@ test('a configuration is created, read, listed, changed by its etag and removed'
   await refused(registry.removeConfiguration(made.id), 'Error', 404);
 });
 
-test('a second one of the same id, another content and bad conditions are refused', async (t) => {
+test('a configuration with a used id, changed content or a bad condition is refused', async (t) => {
   const made = await add(t, { content: content({}), targetCondition: '' });
   await refused(registry.addConfiguration({ id: made.id, content: content({}) }), 'DeviceAlreadyExistsError', 409);
   await refused(registry.updateConfiguration({ ...made, content: content({ a: 1 }) }), 'ArgumentError', 400);
@@ -95,7 +95,7 @@ test('a second one of the same id, another content and bad conditions are refuse
   await refused(registry.addConfiguration({ id: 'Capital', content: content({}) }), 'ArgumentError', 400);
 });
 
-test('devices are configured by base and layers, as their tags and the priorities have it', async (t) => {
+test('tags and priorities decide which base and layers configure a device', async (t) => {
   const { deviceId } = await makeDevice(t, edge);
   const site = `s-${randomUUID()}`;
   const tag = async (tags) => {
@@ -126,7 +126,7 @@ test('devices are configured by base and layers, as their tags and the prioritie
   assert.deepEqual(await desired(deviceId, 'm1'), { enabled: true, cameras: { front: { host: 'a' }, back: { host: 'b' } } });
 });
 
-test('a metric of a configuration is counted, and queries find devices by status', async (t) => {
+test('a configuration counts its metrics, and queries find devices by status', async (t) => {
   const { deviceId } = await makeDevice(t, edge);
   const made = await add(t, {
     content: content({}), targetCondition: `deviceId = '${deviceId}'`,

@@ -1,9 +1,8 @@
 'use strict';
 
-// The emulator under test, as a process of its own that tests may stop, kill
-// and start again: at the same ports and with the same directory, so that a
-// later one takes up what an earlier one has left. It ends with this process,
-// whatever happens.
+// The emulator under test, as a child process that tests may stop, kill and
+// start again. Each start uses the same ports and the same directory, so that
+// it continues with the state of the one before. It ends with this process.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -15,18 +14,18 @@ const { createInterface } = require('node:readline');
 const flags = [
   'serve',
   '--hostname', 'localhost',
-  '--gateway-hostname', 'edge.example', // .ci/sdk makes the name known
-  '--https', '127.0.0.1:443', // the SDKs know no other ports
+  '--gateway-hostname', 'edge.example', // .ci/sdk adds the name to the hosts file
+  '--https', '127.0.0.1:443', // the SDKs use no other ports
   '--mqtt', '127.0.0.1:8883',
   '--workload', '127.0.0.1:15580',
 ];
 
-/** How long a start, and an end by SIGTERM, may take, in milliseconds. */
+/** Timeouts for a start and for an end by SIGTERM, in milliseconds. */
 const startWithin = 30_000;
 const endWithin = 10_000;
 
 class Emulator {
-  /** binary is the program; dir gets its directory and its log. */
+  /** binary is the program; its state and its log are in dir. */
   constructor(binary, dir) {
     this.binary = binary;
     this.state = path.join(dir, 'state');
@@ -38,15 +37,16 @@ class Emulator {
   }
 
   /**
-   * start returns the KEY='VALUE' lines, by key, once the emulator is ready;
-   * they are in lines, too. One that then ends unasked fails the test that runs.
+   * start waits until the emulator is ready and returns its KEY='VALUE' lines
+   * by key, which are in the member lines, too. If the emulator then ends
+   * before stop or kill, the running test fails.
    */
   async start() {
     const log = fs.openSync(this.logFile, 'a');
     this.child = spawn(this.binary, [...flags, '--state', this.state], { stdio: ['ignore', 'pipe', log] });
     fs.closeSync(log);
     this.child.on('exit', (code, signal) => {
-      if (this.serving) throw new Error(`the emulator ended by itself: ${code ?? signal}`);
+      if (this.serving) throw new Error(`the emulator ended unexpectedly: ${code ?? signal}`);
     });
     const late = setTimeout(() => this.child.kill('SIGKILL'), startWithin);
     const lines = {};
@@ -64,15 +64,15 @@ class Emulator {
     return lines;
   }
 
-  /** stop ends the emulator by SIGTERM, and fails if that is not in order and in time. */
+  /** stop ends the emulator by SIGTERM, and fails unless it exits with 0 in time. */
   async stop() {
     const late = setTimeout(() => this.child.kill('SIGKILL'), endWithin);
     const how = await this.#end('SIGTERM');
     clearTimeout(late);
-    assert.deepEqual(how, [0, null], 'SIGTERM ends the emulator with 0 within 10 s');
+    assert.deepEqual(how, [0, null], 'SIGTERM ends the emulator with exit code 0 within 10 s');
   }
 
-  /** kill ends the emulator as a power cut would. */
+  /** kill ends the emulator by SIGKILL, as a power cut does. */
   async kill() {
     assert.deepEqual(await this.#end('SIGKILL'), [null, 'SIGKILL']);
   }
@@ -84,13 +84,13 @@ class Emulator {
     return exit;
   }
 
-  /** log is all it has written to standard error since the first start. */
+  /** log returns all that the emulator has written to standard error since the first start. */
   log() {
     return fs.readFileSync(this.logFile, 'utf8');
   }
 
-  /** said is the log lines about an identity, "device" or "device/module". */
-  said(identity) {
+  /** linesAbout returns the log lines about an identity, "device" or "device/module". */
+  linesAbout(identity) {
     return this.log().split('\n')
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line))

@@ -1,7 +1,7 @@
 'use strict';
 
-// What the tests share: the hub under test, the SDK's clients of it, and
-// devices that end with their test.
+// Shared by the tests: the hub under test, the SDK's clients of it, and devices
+// that are deleted with their test.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -14,16 +14,16 @@ const connectionString = process.env.HUB_CONNECTION_STRING;
 const registry = Registry.fromConnectionString(connectionString);
 const client = Client.fromConnectionString(connectionString);
 
-/** parts of the connection string, by name. */
+/** parts maps the names of the connection string's parts to their values. */
 const parts = Object.fromEntries(connectionString.split(';').map((part) => {
   const border = part.indexOf('=');
   return [part.slice(0, border), part.slice(border + 1)];
 }));
 
-/** newID is a name no other test has. */
+/** newID returns a name that no other test uses. */
 const newID = () => `device-${randomUUID()}`;
 
-/** secrets is the keys of all devices and modules made here. */
+/** secrets holds the hub's key and the keys of all devices and modules that are created here. */
 const secrets = [parts.SharedAccessKey];
 
 const remember = ({ authentication: { symmetricKey } }) => {
@@ -48,7 +48,7 @@ async function makeModule(t, settings = {}) {
   return responseBody;
 }
 
-/** refused waits for promise to fail as the SDK names it, with the hub's status. */
+/** refused waits for promise to fail with that name of the SDK and that status of the hub. It returns the error. */
 async function refused(promise, name, status) {
   const err = await promise.then(() => assert.fail(`no ${name}`), (e) => e);
   assert.deepEqual([err.name, err.response?.statusCode], [name, status], err.stack);

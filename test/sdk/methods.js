@@ -10,17 +10,17 @@ const offline = (err) => {
   assert.equal(err.response.headers['iothub-errorcode'], 'DeviceNotOnline');
 };
 
-test('a method of a module that is offline ends with 404103', async (t) => {
+test('a call of a module that is offline fails with 404103', async (t) => {
   const { deviceId } = await makeModule(t);
   offline(await refused(client.invokeDeviceMethod(deviceId, 'm1', { methodName: 'm' }), 'Error', 404));
 });
 
-test('so does one of a device', async (t) => {
+test('so does a call of a device', async (t) => {
   const { deviceId } = await makeDevice(t);
   offline(await refused(client.invokeDeviceMethod(deviceId, { methodName: 'm', payload: { a: 1 } }), 'Error', 404));
 });
 
-test('the connect timeout is waited for', async (t) => {
+test('a call waits for the connect timeout', async (t) => {
   const { deviceId } = await makeModule(t);
   const begin = performance.now();
   const params = { methodName: 'm', connectTimeoutInSeconds: 1, responseTimeoutInSeconds: 5 };
@@ -29,7 +29,7 @@ test('the connect timeout is waited for', async (t) => {
   assert.ok(waited >= 990, `only ${waited} ms`);
 });
 
-test('a method of nobody, or of a disabled device, is not found', async (t) => {
+test('a call of an unknown or disabled device is not found', async (t) => {
   const { deviceId } = await makeDevice(t, { status: 'disabled' });
   for (const id of [newID(), deviceId]) {
     await refused(client.invokeDeviceMethod(id, { methodName: 'm' }), 'DeviceNotFoundError', 404);

@@ -5,9 +5,9 @@ const { test } = require('node:test');
 const { makeDevice, makeModule, newID, refused, registry } = require('./hub');
 
 test('a module is created with all its members and two keys', async (t) => {
-  const module = await makeModule(t, { managedBy: 'somebody' });
+  const module = await makeModule(t, { managedBy: 'operator' });
   assert.equal(module.moduleId, 'm1');
-  assert.equal(module.managedBy, 'somebody');
+  assert.equal(module.managedBy, 'operator');
   assert.equal(module.connectionState, 'Disconnected');
   assert.match(module.generationId, /^\d+$/);
   assert.match(module.etag, /^[^"]+$/);
@@ -18,14 +18,14 @@ test('a module is created with all its members and two keys', async (t) => {
   assert.deepEqual((await registry.getModule(module.deviceId, 'm1')).responseBody, module);
 });
 
-test('a second module of the same name, and one of no device, are refused', async (t) => {
+test('a module with a used name, or of an unknown device, is refused', async (t) => {
   const { deviceId } = await makeModule(t);
   const err = await refused(registry.addModule({ deviceId, moduleId: 'm1' }), 'DeviceAlreadyExistsError', 409);
   assert.equal(err.response.headers['iothub-errorcode'], 'ModuleAlreadyExistsOnDevice');
   await refused(registry.addModule({ deviceId: newID(), moduleId: 'm1' }), 'DeviceNotFoundError', 404);
 });
 
-test('a device lists its modules, and none of others', async (t) => {
+test('a device lists its own modules only', async (t) => {
   const { deviceId } = await makeModule(t);
   await makeModule(t);
   await registry.addModule({ deviceId, moduleId: 'm2' });
@@ -35,7 +35,7 @@ test('a device lists its modules, and none of others', async (t) => {
   assert.deepEqual((await registry.getModulesOnDevice(lonely.deviceId)).responseBody, []);
 });
 
-test('an update needs the etag of what it changes, or force', async (t) => {
+test('an update needs the current etag, or force', async (t) => {
   const module = await makeModule(t);
   const updated = (await registry.updateModule({ ...module, managedBy: 'a' })).responseBody;
   assert.equal(updated.managedBy, 'a');
@@ -45,10 +45,10 @@ test('an update needs the etag of what it changes, or force', async (t) => {
   assert.equal((await registry.updateModule({ ...module, managedBy: 'c' }, true)).responseBody.managedBy, 'c');
 });
 
-test('so does a removal by what was read', async (t) => {
+test('removing a module that was read needs the current etag', async (t) => {
   const module = await makeModule(t);
   const { responseBody } = await registry.updateModule({ ...module, managedBy: 'a' });
-  // Of what was read, the SDK has this call with a callback only.
+  // The SDK offers this form of the call with a callback only.
   const remove = (read) => new Promise((resolve, reject) => {
     registry.removeModule(read, (err) => (err ? reject(err) : resolve()));
   });
@@ -57,14 +57,14 @@ test('so does a removal by what was read', async (t) => {
   await refused(registry.getModule(module.deviceId, 'm1'), 'Error', 404);
 });
 
-test('a removal by name needs none', async (t) => {
+test('removing a module by name needs no etag', async (t) => {
   const { deviceId } = await makeModule(t);
   await registry.removeModule(deviceId, 'm1');
   const err = await refused(registry.getModule(deviceId, 'm1'), 'Error', 404);
   assert.equal(err.response.headers['iothub-errorcode'], 'ModuleNotFound');
 });
 
-test('modules go with their device', async (t) => {
+test('deleting a device deletes its modules', async (t) => {
   const { deviceId } = await makeModule(t);
   await registry.delete(deviceId);
   await refused(registry.getModule(deviceId, 'm1'), 'DeviceNotFoundError', 404);

@@ -5,7 +5,7 @@ const { randomUUID } = require('node:crypto');
 const { test } = require('node:test');
 const { makeDevice, makeModule, newID, refused, registry } = require('./hub');
 
-/** pages returns the twins a query finds, as the SDK pages them. */
+/** pages returns the twins that a query finds, in the SDK's pages. */
 async function pages(text, size) {
   const query = registry.createQuery(text, size);
   const found = [];
@@ -15,11 +15,11 @@ async function pages(text, size) {
   return found;
 }
 
-/** ids returns the devices (and modules) a query finds. */
+/** ids returns the names of the devices or modules that a query finds. */
 const ids = async (text) => (await pages(text)).flat().map((twin) => (
   twin.moduleId ? `${twin.deviceId}/${twin.moduleId}` : twin.deviceId));
 
-/** fleet makes n devices with a tag nobody else has, sorted by name. */
+/** fleet creates n devices with a tag that no other device has; inOrder is sorted by name. */
 async function fleet(t, n) {
   const mark = randomUUID();
   const devices = [];
@@ -72,7 +72,7 @@ test('conditions on tags, desired properties and the identity', async (t) => {
   }
 });
 
-test('modules are found apart from devices', async (t) => {
+test('queries find either devices or modules', async (t) => {
   const { deviceId } = await makeModule(t);
   await registry.addModule({ deviceId, moduleId: 'm2' });
   await registry.updateModuleTwin(deviceId, 'm2', { tags: { mark: deviceId } }, '*');
@@ -85,7 +85,7 @@ test('modules are found apart from devices', async (t) => {
   assert.deepEqual(await ids(`SELECT * FROM devices WHERE tags.mark = '${deviceId}'`), []);
 });
 
-test('pages have every twin once, while twins come and go', async (t) => {
+test('pages have every twin once, while a device is deleted', async (t) => {
   const { mark, inOrder } = await fleet(t, 7);
   const text = `SELECT * FROM devices WHERE tags.mark = '${mark}'`;
   const sizes = (await pages(text, 3)).map((page) => page.length);
@@ -103,7 +103,7 @@ test('pages have every twin once, while twins come and go', async (t) => {
   assert.deepEqual([...first, ...rest].map((twin) => twin.deviceId), inOrder);
 });
 
-test('next takes a token of its own', async (t) => {
+test('next accepts a continuation token', async (t) => {
   const { mark, inOrder } = await fleet(t, 3);
   const text = `SELECT * FROM devices WHERE tags.mark = '${mark}'`;
   const first = registry.createQuery(text, 2);
@@ -115,7 +115,7 @@ test('next takes a token of its own', async (t) => {
   await refused(registry.createQuery(text, 2).nextAsTwin('nonsense'), 'ArgumentError', 400);
 });
 
-test('a query may select members, or their number', async (t) => {
+test('a query may select members, or count', async (t) => {
   const { mark, inOrder } = await fleet(t, 3);
   const where = `FROM devices WHERE tags.mark = '${mark}'`;
   const query = registry.createQuery(`SELECT deviceId, tags.mark AS mark, tags.none ${where}`, 2);
@@ -130,7 +130,7 @@ test('a query may select members, or their number', async (t) => {
   assert.deepEqual(result, [{ total: 3 }]);
 });
 
-test('a query that is not supported names the token, and harms nobody', async (t) => {
+test('the error of an unsupported query names the token, and later queries work', async (t) => {
   const { deviceId } = await makeDevice(t);
   for (const [text, token] of [
     ['SELECT * FROM devices ORDER BY deviceId', /position 23, token ORDER: ORDER BY is not supported/],

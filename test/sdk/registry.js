@@ -24,7 +24,7 @@ test('a device is created with all its members and two keys', async (t) => {
   assert.notEqual(primaryKey, secondaryKey);
 });
 
-test('keys that are given are kept', async (t) => {
+test('keys of the request are kept', async (t) => {
   const symmetricKey = { primaryKey: key, secondaryKey: other };
   const device = await makeDevice(t, { authentication: { symmetricKey } });
   assert.deepEqual(device.authentication.symmetricKey, symmetricKey);
@@ -44,14 +44,14 @@ test('an IoT Edge device has a scope of its own', async (t) => {
   assert.equal(device.deviceScope, `ms-azure-iot-edge://${device.deviceId}-${device.generationId}`);
 });
 
-test('what was created is read back, with its etag as a header', async (t) => {
+test('a created device is read back, with its etag as a header', async (t) => {
   const device = await makeDevice(t);
   const read = await registry.get(device.deviceId);
   assert.deepEqual(read.responseBody, device);
   assert.equal(read.httpResponse.headers.etag, `"${device.etag}"`);
 });
 
-test('a second device of the same name is refused', async (t) => {
+test('a device with a used name is refused', async (t) => {
   const { deviceId } = await makeDevice(t);
   const err = await refused(registry.create({ deviceId }), 'DeviceAlreadyExistsError', 409);
   assert.equal(err.response.headers['iothub-errorcode'], 'DeviceAlreadyExists');
@@ -69,7 +69,7 @@ test('bad names, states and keys are refused', async () => {
   }
 });
 
-test('a name may have all the marks IoT Hub allows', async (t) => {
+test('a name may have all characters that IoT Hub allows', async (t) => {
   const { deviceId } = await makeDevice(t, { deviceId: "a-.+%2F_#*?!(),:=@$'b" });
   const { responseBody } = await registry.get(deviceId);
   assert.equal(responseBody.deviceId, "a-.+%2F_#*?!(),:=@$'b");
@@ -95,7 +95,7 @@ test('an unknown device is not found', async () => {
   await refused(registry.getModulesOnDevice(deviceId), 'DeviceNotFoundError', 404);
 });
 
-test('a deleted device is gone, and its successor is another', async (t) => {
+test('a deleted device is not found, and a new one of its name has other keys', async (t) => {
   const before = await makeDevice(t);
   const { httpResponse } = await registry.delete(before.deviceId);
   assert.equal(httpResponse.statusCode, 204);

@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { makeDevice, makeModule, newID, refused, registry } = require('./hub');
 
-/** plain leaves out what the hub alone writes. */
+/** plain returns a section without the members that the hub writes. */
 const plain = (section) => Object.fromEntries(Object.entries(section).filter(([name]) => !name.startsWith('$')));
 
 const patch = async (deviceId, change, etag = '*') => (await registry.updateTwin(deviceId, change, etag)).responseBody;
@@ -40,7 +40,7 @@ test('tags are merged, and null deletes', async (t) => {
   assert.deepEqual((await registry.getTwin(deviceId)).responseBody.tags, twin.tags);
 });
 
-test('desired properties are merged, null deletes, and versions tell', async (t) => {
+test('desired properties are merged, null deletes, and versions increase', async (t) => {
   const { deviceId } = await makeDevice(t);
   await patch(deviceId, { properties: { desired: { a: { b: 1, c: [1, { d: 2 }] }, e: 'x' } } });
   const { desired } = (await patch(deviceId, { properties: { desired: { a: { b: 2 }, e: null } } })).properties;
@@ -52,7 +52,7 @@ test('desired properties are merged, null deletes, and versions tell', async (t)
   assert.equal(desired.$metadata.e, undefined);
 });
 
-test('each change has an etag and a version of its own', async (t) => {
+test('each change gives a new etag and a new version', async (t) => {
   const { deviceId } = await makeDevice(t);
   const twins = [
     (await registry.getTwin(deviceId)).responseBody,
@@ -73,7 +73,7 @@ test('a change may depend on the etag', async (t) => {
   assert.deepEqual((await registry.getTwin(deviceId)).responseBody.tags, { a: 1 });
 });
 
-test("the SDK's Twin object updates by the etag it has read", async (t) => {
+test("the SDK's Twin object updates by the etag that it has read", async (t) => {
   const { deviceId } = await makeDevice(t);
   const { responseBody: twin } = await registry.getTwin(deviceId);
   await twin.update({ tags: { a: 1 } });
@@ -98,7 +98,7 @@ test('a module has a twin of its own', async (t) => {
   assert.deepEqual((await registry.getTwin(deviceId)).responseBody.tags, {});
 });
 
-test('twins of nobody are not found', async (t) => {
+test('twins of unknown devices and modules are not found', async (t) => {
   const { deviceId } = await makeDevice(t);
   await refused(registry.getTwin(newID()), 'DeviceNotFoundError', 404);
   await refused(patch(newID(), { tags: {} }), 'DeviceNotFoundError', 404);
@@ -106,7 +106,7 @@ test('twins of nobody are not found', async (t) => {
   await refused(registry.getModuleTwin(newID(), 'm1'), 'DeviceNotFoundError', 404);
 });
 
-test('limits are kept, with a text that says which', async (t) => {
+test('limits are enforced, and the error names the limit', async (t) => {
   const { deviceId } = await makeDevice(t);
   let deep = { p: 1 };
   for (let i = 0; i < 11; i += 1) deep = { o: deep };

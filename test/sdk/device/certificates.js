@@ -8,9 +8,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 /**
- * makeCertificate returns key and certificate (PEM), the files they are in, and
- * thumbprint and thumbprint256 as IoT Hub has them. Without an issuer it is
- * signed by itself. A server's has the name as DNS name, too.
+ * makeCertificate returns a key and a certificate in PEM, their files, and the
+ * thumbprints in IoT Hub's form. Without an issuer the certificate is
+ * self-signed. With server, it has the name as DNS name, too.
  */
 function makeCertificate(name, issuer, { server = false } = {}) {
   const stem = path.join(process.env.EMULATOR_DIR, randomUUID());

@@ -1,7 +1,7 @@
 'use strict';
 
-// Devices and modules under test, each with what the service side and the
-// device side can do with it, and suites that run over both transports.
+// Devices and modules under test, with the operations of the service side and
+// of the device side, and suites that run over both transports.
 
 const assert = require('node:assert/strict');
 const { EventEmitter, once } = require('node:events');
@@ -17,13 +17,10 @@ const hub = require('../hub');
 
 const transports = [['MQTT', Mqtt], ['WebSocket', MqttWs]];
 
-/** How long one suite may take, in milliseconds. */
+/** Timeout of one suite, in milliseconds. */
 const suiteWithin = 60_000;
 
-/**
- * overBoth defines a suite of tests for each transport. The tests of a suite
- * run side by side.
- */
+/** overBoth defines a suite for each transport. The tests of a suite run concurrently. */
 function overBoth(name, define) {
   for (const [words, transport] of transports) {
     describe(`${name}, over ${words}`, { concurrency: 100, timeout: suiteWithin }, () => define(transport));
@@ -33,7 +30,7 @@ function overBoth(name, define) {
 /** Both kinds of identities. */
 const kinds = ['device', 'module'];
 
-/** UntilClosed is the SDK's own way to try again, which would go on for minutes after a test. */
+/** UntilClosed is the SDK's own retry policy, which would retry for minutes after a test, until it is closed. */
 class UntilClosed extends ExponentialBackOffWithJitter {
   closed = false;
 
@@ -62,13 +59,13 @@ class Identity {
     return this.ids.join('/');
   }
 
-  /** path is how URLs name it. */
+  /** path names the identity in URLs. */
   get path() {
     const [deviceId, moduleId] = this.ids;
     return this.isModule ? `devices/${deviceId}/modules/${moduleId}` : `devices/${deviceId}`;
   }
 
-  /** connectionString has any of its parts changed, or left out if undefined. */
+  /** connectionString returns it with these changes; a part that is undefined is left out. */
   connectionString(changes = {}) {
     const [DeviceId, ModuleId] = this.ids;
     const all = { HostName: 'localhost', DeviceId, ModuleId, SharedAccessKey: this.keys.primaryKey, ...changes };
@@ -76,19 +73,19 @@ class Identity {
       .map(([key, value]) => `${key}=${value}`).join(';');
   }
 
-  /** token is good for life seconds, for this identity and signed by its key unless said otherwise. */
+  /** token is valid for life seconds. It is for this identity and signed by its key, unless given otherwise. */
   token(life, { key = this.keys.primaryKey, ids = this.ids } = {}) {
     const resource = ['localhost', 'devices', ids[0], ...(ids.length === 2 ? ['modules', ids[1]] : [])].join('/');
     const expiry = Math.floor(Date.now() / 1000) + life;
     return SharedAccessSignature.create(encodeUriComponentStrict(resource), undefined, key, expiry).toString();
   }
 
-  /** client is not open yet; it is closed with the identity. */
+  /** client returns a client that is not open yet. It is closed with the identity. */
   client(transport, connectionString = this.connectionString()) {
     return this.own((this.isModule ? ModuleClient : Client).fromConnectionString(connectionString, transport));
   }
 
-  /** clientBy is one that logs in by a token, or by an AuthenticationProvider. */
+  /** clientBy returns a client that logs in by a token or by an AuthenticationProvider. */
   clientBy(transport, login) {
     const from = this.isModule ? ModuleClient : Client;
     return this.own(typeof login === 'string'
@@ -96,7 +93,7 @@ class Identity {
       : from.fromAuthenticationProvider(login, transport));
   }
 
-  /** own makes client end with this identity, before it. */
+  /** own registers client, so that close closes it. */
   own(client) {
     this.#clients.push(client);
     client.setRetryPolicy(this.#retries);
@@ -123,12 +120,12 @@ class Identity {
     return (await hub.registry[update](...this.ids, change, '*')).responseBody;
   }
 
-  /** desire returns the new version. */
+  /** desire updates desired properties and returns their new version. */
   async desire(desired) {
     return (await this.patch({ properties: { desired } })).properties.desired.$version;
   }
 
-  /** call returns the device's status and payload. */
+  /** call invokes a direct method and returns the device's status and payload. */
   async call(methodName, payload, params = {}) {
     const { result } = await hub.client.invokeDeviceMethod(...this.ids, {
       methodName, payload, connectTimeoutInSeconds: 20, ...params,
@@ -141,7 +138,7 @@ class Identity {
   }
 }
 
-/** makeIdentity makes one that ends with test t, its clients first. */
+/** makeIdentity creates an identity that is deleted after test t. Its clients are closed first. */
 async function makeIdentity(t, kind, settings = {}) {
   let identity;
   t.after(() => identity?.close());
@@ -150,7 +147,7 @@ async function makeIdentity(t, kind, settings = {}) {
   return identity;
 }
 
-/** onMethod takes handler(request, response) for calls of name. */
+/** onMethod registers handler(request, response) for calls of name. */
 function onMethod(client, name, handler) {
   (client.onDeviceMethod ?? client.onMethod).call(client, name, handler);
 }
@@ -160,7 +157,7 @@ function echo(client, name = 'echo') {
   onMethod(client, name, (request, response) => response.send(200, request.payload));
 }
 
-/** Watch collects the desired patches a client gets, as they came. */
+/** Watch collects the desired patches that a client receives, in order. */
 class Watch {
   #news = new EventEmitter();
 
@@ -176,8 +173,8 @@ class Watch {
       watch.patches.push(patch);
       watch.#news.emit('patch');
     });
-    // The hub takes one packet after the other: with this answer, the
-    // subscription stands. The SDK hands the whole twin out as a patch too.
+    // The hub handles packets in order, so with this answer the subscription
+    // is in force. The SDK also reports the whole twin as a patch.
     await watch.twin.get();
     watch.patches.length = 0;
     return watch;
@@ -193,7 +190,7 @@ class Watch {
 /** report updates reported properties. */
 const report = (twin, patch) => promisify(twin.properties.reported.update)(patch);
 
-/** telemetry is what the hub has kept of an identity, oldest first; bodies are Buffers. */
+/** telemetry returns the hub's messages of an identity, oldest first; bodies are Buffers. */
 async function telemetry(identity) {
   const answer = await fetch('https://localhost/emulator/telemetry');
   assert.equal(answer.status, 200);
@@ -202,29 +199,29 @@ async function telemetry(identity) {
     .map((message) => ({ ...message, body: Buffer.from(message.body, message.bodyEncoding ?? 'utf8') }));
 }
 
-/** demand asks the emulator itself for something, such as a fault. */
+/** demand sends a request to the emulator's own API, such as one for a fault. */
 async function demand(method, path, body) {
   const answer = await fetch(`https://localhost/emulator/${path}`, { method, body: body && JSON.stringify(body) });
   assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.text()}`);
 }
 
-/** fault sets what goes wrong for an identity; {} is nothing. */
+/** fault sets the faults of an identity; {} ends them. */
 const fault = (identity, rules) => demand('PUT', `faults/${identity.path}`, rules);
 
-/** refusedLogin waits for a login to fail, and for the log to say why. */
+/** refusedLogin waits for a login to fail, and checks the reason in the log. */
 async function refusedLogin(identity, client, reason) {
   await assert.rejects(client.open(), { name: 'UnauthorizedError' });
-  // A hub that is not there is an UnauthorizedError too.
-  const last = hub.emulator.said(identity.name).at(-1);
+  // The SDK throws UnauthorizedError for a missing hub, too.
+  const last = hub.emulator.linesAbout(identity.name).at(-1);
   assert.equal(last?.message, 'login refused');
   assert.match(last.error, reason);
 }
 
-/** logins counts an identity's, so far. */
-const logins = (identity) => hub.emulator.said(identity.name)
+/** logins counts the logins of an identity so far. */
+const logins = (identity) => hub.emulator.linesAbout(identity.name)
   .filter(({ message }) => message === 'client logged in').length;
 
-/** reached proves that calls, patches and twin answers come; echo is its method. */
+/** reached checks that calls, patches and twin answers arrive. The identity answers the method echo. */
 async function reached(identity, watch, mark) {
   assert.deepEqual(await identity.call('echo', mark), { status: 200, payload: mark });
   await report(watch.twin, { mark });
@@ -235,8 +232,8 @@ async function reached(identity, watch, mark) {
 }
 
 /**
- * granted collects what the hub grants client from now on: the SDK takes a
- * refused subscription for one that stands, so this looks below it.
+ * granted collects the SUBACK codes that client receives from now on. It reads
+ * them below the SDK, which treats a refused subscription as granted.
  */
 function granted(client) {
   const codes = [];
@@ -246,13 +243,13 @@ function granted(client) {
   return codes;
 }
 
-/** disconnected waits for client to lose its connection for good; to be called before that. */
+/** disconnected stops client's retries and waits until it loses its connection. Call it before that. */
 async function disconnected(client) {
   client.setRetryPolicy(new NoRetry());
   await once(client, 'disconnect');
 }
 
-/** eventually asks until the answer is wanted, for 15 s. */
+/** eventually calls ask until it returns wanted, and fails after 15 s. */
 async function eventually(ask, wanted) {
   const end = performance.now() + 15_000;
   let answer;

@@ -1,6 +1,6 @@
 'use strict';
 
-// Modules as IoT Edge starts them: all they know is in their environment.
+// Modules as IoT Edge starts them: they have only their environment.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -16,7 +16,7 @@ const {
   deleteEdgeDevice, edgeDevice, environment, gateway, makeEdgeDevice, makeEdgeModule,
 } = require('./edgedevice');
 
-/** withEnvironment calls make while the variables are set: the SDK reads them at once. */
+/** withEnvironment calls make while the variables are set. The SDK reads them in that call. */
 function withEnvironment(variables, make) {
   Object.assign(process.env, variables);
   try {
@@ -30,7 +30,7 @@ const fromEnvironment = async (identity, variables, transport) => identity.own(
   await withEnvironment(variables, () => ModuleClient.fromEnvironment(transport)),
 );
 
-/** works proves that calls and patches reach the module. */
+/** works opens client and checks that calls and patches reach the module. */
 async function works(identity, client) {
   await client.open();
   echo(client);
@@ -55,7 +55,7 @@ overBoth('a module on an edge device', (transport) => {
     await works(identity, await fromEnvironment(identity, environment(identity, read, changes), transport));
   });
 
-  test('reaches the hub by the gateway name, and announces its model', async (t) => {
+  test('connects by the name of the gateway, and announces its model', async (t) => {
     const { identity, read } = await makeEdgeModule(t);
     const client = await fromEnvironment(identity, environment(identity, read, { IOTEDGE_GATEWAYHOSTNAME: gateway }), transport);
     // These options replace the trust bundle.
@@ -64,7 +64,7 @@ overBoth('a module on an edge device', (transport) => {
     assert.equal((await identity.twin()).modelId, 'dtmi:com:example:Thing;1');
   });
 
-  test('may be a program that trusts nothing but the trust bundle', async (t) => {
+  test('may be a program that trusts only the trust bundle', async (t) => {
     const { identity, read } = await makeEdgeModule(t);
     const { PATH } = process.env;
     const program = spawn(process.execPath, [path.join(__dirname, 'program.js'), transport.name], {
@@ -78,8 +78,8 @@ overBoth('a module on an edge device', (transport) => {
 
   test('gets no signature if the device has no such module', async (t) => {
     const { read } = await makeEdgeModule(t);
-    const nobody = new Identity({ deviceId: edgeDevice, moduleId: newID() });
-    const client = await fromEnvironment(nobody, environment(nobody, read), transport);
+    const unknown = new Identity({ deviceId: edgeDevice, moduleId: newID() });
+    const client = await fromEnvironment(unknown, environment(unknown, read), transport);
     await assert.rejects(client.open(), ({ responseBody }) => /module not found/.test(responseBody));
   });
 
@@ -126,7 +126,7 @@ for (const uri of ['WORKLOAD_URI', 'WORKLOAD_HTTP_URI']) {
     assert.ok(performance.now() - begin >= 990);
 
     await demand('PUT', 'faults', { workload: { status: 500 } });
-    const opening = client.open(); // this error the SDK tries again
+    const opening = client.open(); // the SDK retries after this error
     const refusals = () => emulator.log().split('"component":"workload"').length;
     const before = refusals();
     await eventually(() => refusals() > before + 1, true);

@@ -1,11 +1,11 @@
 'use strict';
 
-// An edge device whose modules know nothing but their environment.
+// An edge device whose modules have only their environment.
 
 const { emulator, newID, registry } = require('../hub');
 const { Identity } = require('./clients');
 
-/** The device whose modules the workload API serves, if the emulator is told no other. */
+/** The device whose modules the workload API serves by default. */
 const edgeDevice = 'edge1';
 
 const gateway = 'edge.example';
@@ -23,7 +23,7 @@ const environment = (identity, { generationId }, changes = {}) => ({
 const makeEdgeDevice = () => registry.create({ deviceId: edgeDevice, capabilities: { iotEdge: true } });
 const deleteEdgeDevice = () => registry.delete(edgeDevice);
 
-/** makeEdgeModule returns a new module of the edge device, and what the registry says of it. */
+/** makeEdgeModule returns a new module of the edge device, and its entry in the registry. */
 async function makeEdgeModule(t) {
   const { responseBody } = await registry.addModule({ deviceId: edgeDevice, moduleId: newID() });
   const identity = new Identity(responseBody);

@@ -1,6 +1,6 @@
 'use strict';
 
-// What goes wrong on demand, as the SDKs see it, and that it ends.
+// Faults on demand, as the SDKs see them, and the recovery from them.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -11,7 +11,7 @@ const {
   Watch, demand, echo, eventually, fault, granted, kinds, logins, makeIdentity, overBoth, reached, refusedLogin, report,
 } = require('./clients');
 
-/** connect makes an identity with a client that is subscribed to everything. */
+/** connect creates an identity with a client that is subscribed to everything. */
 async function connect(t, kind, transport) {
   const identity = await makeIdentity(t, kind);
   const client = await identity.open(transport);
@@ -25,7 +25,7 @@ const brief = { responseTimeoutInSeconds: 5 };
 
 overBoth('a fault', (transport) => {
   for (const kind of kinds) {
-    test(`a ${kind} that is dropped comes back, and gets everything again`, async (t) => {
+    test(`a ${kind} that is disconnected reconnects, and receives everything again`, async (t) => {
       const { identity, client, watch } = await connect(t, kind, transport);
       for (const mark of ['once', 'twice']) {
         const back = once(client, 'connect');
@@ -36,12 +36,12 @@ overBoth('a fault', (transport) => {
       assert.equal(logins(identity), 3);
     });
 
-    test(`a ${kind} whose logins are refused comes back once they are not`, async (t) => {
+    test(`a ${kind} whose logins are refused reconnects once they are accepted`, async (t) => {
       const { identity, client, watch } = await connect(t, kind, transport);
       await fault(identity, { logins: { refuse: true } });
       const back = once(client, 'connect');
       await demand('POST', `drop/${identity.path}`);
-      await eventually(() => emulator.said(identity.name).at(-1).message, 'login refused');
+      await eventually(() => emulator.linesAbout(identity.name).at(-1).message, 'login refused');
       assert.equal(await identity.connectionState(), 'Disconnected');
       const other = await makeIdentity(t, kind);
       await other.open(transport);
@@ -58,7 +58,7 @@ overBoth('a fault', (transport) => {
       await identity.open(transport);
     });
 
-    test(`a ${kind} is cut after some seconds, as often as it comes`, async (t) => {
+    test(`a ${kind} is disconnected after some seconds, each time it connects`, async (t) => {
       const { identity, client, watch } = await connect(t, kind, transport);
       let back = once(client, 'connect');
       await fault(identity, { logins: { cutAfterSeconds: 1 } });
@@ -88,7 +88,7 @@ overBoth('a fault', (transport) => {
       });
     }
 
-    test(`twin answers of a ${kind} are held, and then go out`, async (t) => {
+    test(`twin answers of a ${kind} are held back, and then sent`, async (t) => {
       const { identity, watch } = await connect(t, kind, transport);
       await fault(identity, { twin: { hold: true } });
       let answers = 0;
@@ -135,7 +135,7 @@ overBoth('a fault', (transport) => {
   }
 });
 
-test('requests of services are throttled, as many as wanted', async (t) => {
+test('the given number of service requests is throttled', async (t) => {
   t.after(() => demand('DELETE', 'faults'));
   await demand('PUT', 'faults', { rest: { throttleNext: 2, retryAfterSeconds: 7 } });
   const err = await refused(registry.list(), 'ThrottlingError', 429);

@@ -11,7 +11,7 @@ const wrongKey = Buffer.alloc(32, 1).toString('base64');
 
 overBoth('a login', (transport) => {
   for (const kind of kinds) {
-    test(`a ${kind} with its connection string is let in, and the service sees it`, async (t) => {
+    test(`a ${kind} with its connection string is accepted, and the service sees it as connected`, async (t) => {
       const identity = await makeIdentity(t, kind);
       assert.equal(await identity.connectionState(), 'Disconnected');
       const client = await identity.open(transport);
@@ -44,7 +44,7 @@ overBoth('a login', (transport) => {
       await identity.open(transport);
     });
 
-    test(`so is a ${kind} with a token that is expired, or another's`, async (t) => {
+    test(`so is a ${kind} with a token that has expired or is for another identity`, async (t) => {
       const identity = await makeIdentity(t, kind);
       await refusedLogin(identity, identity.clientBy(transport, identity.token(-1)), /expired token/);
       const other = await makeIdentity(t, kind);
@@ -61,13 +61,13 @@ overBoth('a login', (transport) => {
       await refusedLogin(identity, identity.clientBy(transport, login), /wrong audience/);
     });
 
-    test(`so is a ${kind} nobody knows`, async () => {
+    test(`so is an unknown ${kind}`, async () => {
       const ids = { deviceId: newID(), moduleId: kind === 'module' ? 'm1' : undefined };
       const identity = new Identity({ ...ids, authentication: { symmetricKey: { primaryKey: wrongKey } } });
       await refusedLogin(identity, identity.client(transport), /device not found/);
     });
 
-    test(`a disabled device's ${kind} is thrown out, and let in once it is enabled`, async (t) => {
+    test(`a disabled device's ${kind} is disconnected, and accepted once the device is enabled`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const [deviceId] = identity.ids;
       const out = disconnected(await identity.open(transport));
@@ -78,7 +78,7 @@ overBoth('a login', (transport) => {
       await identity.open(transport);
     });
 
-    test(`a ${kind} that is deleted is thrown out, and does not come back`, async (t) => {
+    test(`a deleted ${kind} is disconnected, and cannot reconnect`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const out = disconnected(await identity.open(transport));
       await (kind === 'module' ? registry.removeModule(...identity.ids) : registry.delete(...identity.ids));
@@ -86,7 +86,7 @@ overBoth('a login', (transport) => {
       await refusedLogin(identity, identity.client(transport), /not found/);
     });
 
-    test(`of two connections of a ${kind}, the older is cut`, async (t) => {
+    test(`of two connections of a ${kind}, the hub closes the older`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const older = await identity.open(transport);
       const out = disconnected(older);

@@ -14,7 +14,7 @@ const payloads = {
   '100 KB': { large: 'x'.repeat(100 * 1024) },
 };
 
-/** reason waits for a call to be refused as IoT Hub does it, and returns number and text. */
+/** reason waits for a call to fail in IoT Hub's form, and returns number and text of the error. */
 async function reason(call, name, status) {
   const err = await refused(call, name, status);
   const { errorCode, message } = JSON.parse(JSON.parse(err.responseBody).Message);
@@ -24,14 +24,14 @@ async function reason(call, name, status) {
 overBoth('a method', (transport) => {
   for (const kind of kinds) {
     for (const [words, payload] of Object.entries(payloads)) {
-      test(`of a ${kind} takes ${words} and gives it back`, async (t) => {
+      test(`of a ${kind} receives ${words} and returns it`, async (t) => {
         const identity = await makeIdentity(t, kind);
         echo(await identity.open(transport));
         assert.deepEqual(await identity.call('echo', payload), { status: 200, payload });
       });
     }
 
-    test(`of a ${kind} may have no payload, and no answer's payload`, async (t) => {
+    test(`of a ${kind} may have no payload in the call and in the answer`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const client = await identity.open(transport);
       onMethod(client, 'none', (request, response) => {
@@ -41,7 +41,7 @@ overBoth('a method', (transport) => {
       assert.deepEqual(await identity.call('none'), { status: 204, payload: null });
     });
 
-    test(`of a ${kind} has the status the ${kind} gives it`, async (t) => {
+    test(`of a ${kind} returns the status of the ${kind}`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const client = await identity.open(transport);
       onMethod(client, 'fail', (request, response) => response.send(request.payload, { error: 'busy' }));
@@ -50,7 +50,7 @@ overBoth('a method', (transport) => {
       }
     });
 
-    test(`of a ${kind} may have odd marks in its name`, async (t) => {
+    test(`of a ${kind} may have unusual characters in its name`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const client = await identity.open(transport);
       for (const name of ["a-._~!*()$:@,;=&", 'x'.repeat(100), '$iothub', '..', '1']) {
@@ -59,7 +59,7 @@ overBoth('a method', (transport) => {
       }
     });
 
-    test(`a ${kind} does not know is not answered`, async (t) => {
+    test(`that a ${kind} does not know times out`, async (t) => {
       const identity = await makeIdentity(t, kind);
       echo(await identity.open(transport));
       await identity.call('echo', 1);
@@ -72,7 +72,7 @@ overBoth('a method', (transport) => {
       assert.deepEqual(await identity.call('echo', 2), { status: 200, payload: 2 });
     });
 
-    test(`of a ${kind} may take its time, but not more`, async (t) => {
+    test(`of a ${kind} must answer within the response timeout`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const client = await identity.open(transport);
       onMethod(client, 'slow', (request, response) => {
@@ -82,11 +82,11 @@ overBoth('a method', (transport) => {
       const beyond = identity.call('slow', 6000, { responseTimeoutInSeconds: 5 });
       await refused(beyond, 'GatewayTimeoutError', 504);
       assert.deepEqual(await within, { status: 200, payload: 4000 });
-      // The late answer is out by then, and belongs to no other call.
+      // The late answer has been sent by then, and is not taken for that of another call.
       assert.deepEqual(await identity.call('slow', 2000), { status: 200, payload: 2000 });
     });
 
-    test(`20 of a ${kind} at once have each its own answer`, async (t) => {
+    test(`of a ${kind} gets its own answer among 20 concurrent calls`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const client = await identity.open(transport);
       const waiting = [];

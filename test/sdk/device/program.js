@@ -1,7 +1,7 @@
 'use strict';
 
-// node program.js Mqtt|MqttWs: a module as IoT Edge starts it, which knows
-// nothing of tests. It answers the method echo and reports what is desired.
+// node program.js Mqtt|MqttWs: a module as IoT Edge starts it, without code for
+// tests. It answers the method echo and reports its desired properties.
 
 const { ModuleClient } = require('azure-iot-device');
 const transports = require('azure-iot-device-mqtt');
@@ -15,7 +15,7 @@ async function main() {
       if (err) throw err;
     });
   });
-  // Last: whoever gets an answer knows that the module is listening.
+  // Last, so that an answer to echo means that the module also gets patches.
   client.onMethod('echo', (request, response) => response.send(200, request.payload));
 }
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// The emulator ends under live clients and comes back. They reconnect by the
-// SDK's own retries, and find everything as it was.
+// The emulator ends under live clients and starts again. The clients reconnect by
+// the SDK's retries, and the state is unchanged.
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
@@ -12,7 +12,7 @@ const { Watch, echo, kinds, makeIdentity, report, telemetry, transports } = requ
 
 const within = { timeout: 60_000 };
 
-/** connect makes an identity with a client that is subscribed to everything. */
+/** connect creates an identity with a client that is subscribed to everything. */
 async function connect(t, kind, transport) {
   const identity = await makeIdentity(t, kind);
   const client = identity.client(transport);
@@ -27,7 +27,7 @@ async function connect(t, kind, transport) {
   return { identity, client, watch, twin: await identity.twin() };
 }
 
-/** lasting is what of a twin does not change with a connection. */
+/** lasting returns the members of a twin that do not change with a connection. */
 const lasting = ({ etag, deviceEtag, version, tags, properties, modelId }) => ({
   etag, deviceEtag, version, tags, properties, modelId,
 });
@@ -44,7 +44,7 @@ async function same({ identity, client, watch, twin }) {
 }
 
 for (const [words, end] of [['SIGTERM', () => emulator.stop()], ['SIGKILL', () => emulator.kill()]]) {
-  test(`after ${words} and a new start, clients come back and nothing is lost`, within, async (t) => {
+  test(`after ${words} and a new start, clients reconnect and no state is lost`, within, async (t) => {
     const pairs = kinds.flatMap((kind) => transports.map(([, transport]) => [kind, transport]));
     const all = await Promise.all(pairs.map(([kind, transport]) => connect(t, kind, transport)));
     const { lines } = emulator;
@@ -59,7 +59,7 @@ for (const [words, end] of [['SIGTERM', () => emulator.stop()], ['SIGKILL', () =
   });
 }
 
-test('what was answered before SIGKILL is there after it', within, async (t) => {
+test('changes that were answered before SIGKILL are kept', within, async (t) => {
   const identity = await makeIdentity(t, 'module');
   const twin = await (await identity.open(transports[0][1])).getTwin();
   const gone = await makeDevice(t);
@@ -72,7 +72,7 @@ test('what was answered before SIGKILL is there after it', within, async (t) => 
     }
   };
   const desiring = drive('desired', (patch) => identity.desire(patch)).catch(() => {});
-  // The SDK waits for ever for the last of these.
+  // The SDK never settles the last of these promises.
   drive('reported', (patch) => report(twin, patch));
   while (answered.desired < 20 || answered.reported < 20) await sleep(1);
   const [disabled] = await Promise.all([makeDevice(t, { status: 'disabled' }), registry.delete(gone.deviceId)]);
@@ -85,7 +85,7 @@ test('what was answered before SIGKILL is there after it', within, async (t) => 
   assert.deepEqual((await registry.get(disabled.deviceId)).responseBody, disabled);
   const { properties } = await identity.twin();
   for (const [section, n] of Object.entries(answered)) {
-    // One more may have been kept whose answer was lost.
+    // One more change may be kept, whose answer was lost.
     assert.ok([n, n + 1].includes(properties[section].n), `${section}: ${properties[section].n} after ${n}`);
     assert.equal(properties[section].$version, properties[section].n + 2);
   }

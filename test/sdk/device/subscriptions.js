@@ -11,7 +11,7 @@ overBoth('a subscription', (transport) => {
       const client = await identity.open(transport);
       const codes = granted(client);
       const event = kind === 'module' ? 'inputMessage' : 'message';
-      client.on(event, () => assert.fail('nobody has sent any'));
+      client.on(event, () => assert.fail('no message has been sent'));
       await client.getTwin(); // a round trip
       assert.deepEqual(codes, [1, 0]);
       client.removeAllListeners(event);

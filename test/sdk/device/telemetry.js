@@ -28,7 +28,7 @@ overBoth('telemetry', (transport) => {
       assert.deepEqual(JSON.parse(body.toString()), { text: 'ü 漢字 🐢' });
     });
 
-    test(`of a ${kind} has the system's properties under their own names`, async (t) => {
+    test(`of a ${kind} has system properties under IoT Hub's names`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const client = await identity.open(transport);
       const message = new Message('{}');

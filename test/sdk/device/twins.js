@@ -4,14 +4,14 @@ const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { Watch, kinds, makeIdentity, overBoth, report } = require('./clients');
 
-/** plain leaves out what the hub, or the SDK, has added. */
+/** plain returns a section without the members that the hub and the SDK add. */
 const plain = ({ $version, $metadata, update, ...section }) => section;
 
 const odd = { text: "blank, ü, 漢字, 🐢, \"quotes\", it's", list: [1, [2], { three: 3 }], yes: true, no: false, half: 0.5 };
 
 overBoth('a twin', (transport) => {
   for (const kind of kinds) {
-    test(`a ${kind} reads what the service desires`, async (t) => {
+    test(`a ${kind} reads its desired properties`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const version = await identity.desire({ odd, deep: { er: { value: 1 } } });
       const twin = await (await identity.open(transport)).getTwin();
@@ -22,7 +22,7 @@ overBoth('a twin', (transport) => {
       assert.equal(twin.properties.desired.$metadata, undefined);
     });
 
-    test(`the service reads what a ${kind} reports`, async (t) => {
+    test(`the service reads the reported properties of a ${kind}`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const twin = await (await identity.open(transport)).getTwin();
       await report(twin, { odd, other: { a: 1, b: 2 } });
@@ -61,7 +61,7 @@ overBoth('a twin', (transport) => {
       }
     });
 
-    test(`null deletes a desired property, and the ${kind} is told`, async (t) => {
+    test(`null deletes a desired property, and the ${kind} gets a patch`, async (t) => {
       const identity = await makeIdentity(t, kind);
       await identity.desire({ a: { b: 1, c: 2 }, d: 3 });
       const watch = await Watch.of(await identity.open(transport));
@@ -72,7 +72,7 @@ overBoth('a twin', (transport) => {
       assert.deepEqual(plain(watch.twin.properties.desired), { a: { c: 2 }, e: 4 });
     });
 
-    test(`tags are not the ${kind}'s`, async (t) => {
+    test(`a ${kind} does not get tags`, async (t) => {
       const identity = await makeIdentity(t, kind);
       const watch = await Watch.of(await identity.open(transport));
       await identity.patch({ tags: { site: 1 } });

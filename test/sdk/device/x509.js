@@ -9,22 +9,22 @@ const { Watch, echo, makeIdentity, overBoth, refusedLogin, report } = require('.
 
 const key = Buffer.alloc(32, 1).toString('base64');
 
-/** hubAuthority is the one whose certificates the hub takes. */
+/** hubAuthority is the CA whose certificates the hub accepts. */
 const hubAuthority = { certFile: path.join(emulator.state, 'ca.pem'), keyFile: path.join(emulator.state, 'ca-key.pem') };
 
-/** makeDevice makes one that logs in by certificates with these thumbprints. */
+/** makeDevice creates a device that logs in by certificates with these thumbprints. */
 const makeDevice = (t, primaryThumbprint, secondaryThumbprint = primaryThumbprint) => makeIdentity(t, 'device', {
   authentication: { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint } },
 });
 
-/** withCertificate is a client that is not open yet. */
+/** withCertificate returns a client that logs in by a certificate. It is not open yet. */
 async function withCertificate(identity, transport, { cert, key }) {
   const client = identity.client(transport, identity.connectionString({ SharedAccessKey: undefined, x509: 'true' }));
   await client.setOptions({ cert, key });
   return client;
 }
 
-/** works proves that calls, patches and reports go through. */
+/** works opens client and checks that calls, patches and reports arrive. */
 async function works(identity, client) {
   await client.open();
   assert.equal(await identity.connectionState(), 'Connected');
@@ -39,7 +39,7 @@ async function works(identity, client) {
 
 overBoth('a certificate', (transport) => {
   for (const [words, name] of [['SHA-1', 'thumbprint'], ['SHA-256', 'thumbprint256']]) {
-    test(`lets a device in that has its ${words} thumbprint`, async (t) => {
+    test(`is accepted for a device with its ${words} thumbprint`, async (t) => {
       const certificate = makeCertificate('device');
       const identity = await makeDevice(t, certificate[name]);
       const { authentication } = (await registry.get(identity.name)).responseBody;
@@ -55,7 +55,7 @@ overBoth('a certificate', (transport) => {
     await works(identity, await withCertificate(identity, transport, second));
   });
 
-  test('of another is refused, and so is a key', async (t) => {
+  test('with another thumbprint is refused, and so is a key', async (t) => {
     const [right, wrong] = [makeCertificate('device'), makeCertificate('device')];
     const identity = await makeDevice(t, right.thumbprint);
     await refusedLogin(identity, await withCertificate(identity, transport, wrong), /thumbprint matches neither/);
@@ -63,7 +63,7 @@ overBoth('a certificate', (transport) => {
     await works(identity, await withCertificate(identity, transport, right));
   });
 
-  test("of the hub's authority lets a device in that has its name", async (t) => {
+  test("of the hub's CA is accepted for a device with its name", async (t) => {
     const identity = await makeIdentity(t, 'device', { authentication: { type: 'certificateAuthority' } });
     await refusedLogin(identity, await withCertificate(identity, transport, makeCertificate(identity.name)), /unknown authority/);
     const another = makeCertificate('another', hubAuthority);
@@ -71,7 +71,7 @@ overBoth('a certificate', (transport) => {
     await works(identity, await withCertificate(identity, transport, makeCertificate(identity.name, hubAuthority)));
   });
 
-  test('is no key: a device with keys does not log in by one', async (t) => {
+  test('is refused for a device with keys', async (t) => {
     const identity = await makeIdentity(t, 'device');
     await refusedLogin(identity, await withCertificate(identity, transport, makeCertificate(identity.name)), /password expected/);
     await identity.open(transport);

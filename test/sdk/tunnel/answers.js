@@ -1,6 +1,6 @@
 'use strict';
 
-// The edge module with its own defaults for a hub, called as a service calls it.
+// The edge module with its defaults for a hub, called by the service SDK.
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
@@ -9,12 +9,12 @@ const { deleteEdgeDevice, makeEdgeDevice } = require('../device/edgedevice');
 const { overBoth } = require('../device/clients');
 const { desireCamera, identities, makeSite, openTunnel, request } = require('./site');
 
-/** From the module's start to its first answer, in milliseconds: five times what is promised. */
+/** Timeout from the module's start to its first answer, in milliseconds: five times the promised duration. */
 const answersWithin = 25_000;
 
 const model = 'dtmi:azure:videoanalyzer:WebSocketTunneling;1';
 
-/** fails calls a method and wants this error for an answer, whose status is its code. */
+/** fails calls a method and checks that the answer is this error, with its code as status. */
 async function fails({ identity }, method, payload, code, target, message) {
   const want = { status: code, payload: { code: `${code}`, target, message } };
   assert.deepEqual(await identity.call(method, payload), want);
@@ -45,7 +45,7 @@ overBoth('the edge module', (transport) => {
         assert.deepEqual([reported.state, reported.reasons], ['degraded', ['LAB_LOOPBACK']]);
       });
 
-      await t.test('opens a tunnel, and bytes go both ways', async () => {
+      await t.test('opens a tunnel that carries bytes in both directions', async () => {
         const { camera, remote: far } = await openTunnel(site);
         assert.equal(far.headers.authorization, 'Bearer canary');
         assert.equal(far.headers.tunnelconnectionsource, 'PnpDevice');
@@ -63,7 +63,7 @@ overBoth('the edge module', (transport) => {
         await camera.closed;
       });
 
-      await t.test('answers what it cannot do by an error', async () => {
+      await t.test('answers requests that it cannot serve with errors', async () => {
         const { endpoint } = remote;
         await fails(site, 'tunnelOpen', request(site, { localPort: 555 }), 400, 'localhost:555', 'Local port is not available');
         await fails(site, 'tunnelOpen', request(site, { localPort: '554' }), 400, 'tunnelOpen', 'Invalid request: localPort');

@@ -1,7 +1,7 @@
 'use strict';
 
 // The two ends of a tunnel: a camera on a TCP port, and a remote endpoint on a
-// WebSocket. Each counts what it has sent and received, as one piece.
+// WebSocket. Each keeps all bytes that it has sent and received.
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
@@ -10,12 +10,12 @@ const https = require('node:https');
 const net = require('node:net');
 const { WebSocketServer } = require('ws');
 
-/** pieces is a Buffer's, of odd sizes, for no border in the stream means anything. */
+/** pieces splits a buffer at odd places, because boundaries in the stream mean nothing. */
 function* pieces(buffer, size = 10_007) {
   for (let at = 0; at < buffer.length; at += size) yield buffer.subarray(at, at + size);
 }
 
-/** End is one end of one tunnel, and how it sends. */
+/** End is one end of one tunnel. */
 class End {
   #news = new EventEmitter();
 
@@ -35,30 +35,30 @@ class End {
     for (const piece of pieces(bytes)) this.#send(piece);
   }
 
-  take(bytes) {
+  receive(bytes) {
     this.received = Buffer.concat([this.received, bytes]);
     this.#news.emit('bytes');
   }
 
-  /** got waits until all that the other end has sent is here, and nothing else. */
+  /** got waits until this end has received exactly what the other end has sent. */
   async got(other) {
     while (this.received.length < other.sent.length) await once(this.#news, 'bytes');
-    assert.ok(this.received.equals(other.sent), 'byte for byte what the other end has sent');
+    assert.ok(this.received.equals(other.sent), 'the bytes are those that the other end has sent');
   }
 }
 
-/** What a camera streams after PLAY: interleaved packets (RFC 2326, 10.12), a megabyte of them. */
+/** video returns what a camera sends after PLAY: about 1 MB of interleaved packets (RFC 2326, 10.12). */
 const video = () => Buffer.concat(Array.from({ length: 800 }, () => {
   const packet = randomBytes(1400);
   return Buffer.concat([Buffer.from([0x24, 0, packet.length >> 8, packet.length & 0xff]), packet]);
 }));
 
-/** serve answers RTSP requests on end, up to PLAY; what comes after that it just takes. */
+/** serve answers RTSP requests on end, up to PLAY. It only receives what follows. */
 function serve(end, socket) {
   let rest = '';
   let playing = false;
   socket.on('data', (bytes) => {
-    end.take(bytes);
+    end.receive(bytes);
     if (playing) return;
     const requests = (rest + bytes.toString('latin1')).split('\r\n\r\n');
     rest = requests.pop();
@@ -71,7 +71,7 @@ function serve(end, socket) {
   });
 }
 
-/** startCamera returns a camera that ends with test t; next() is the End of its next connection. */
+/** startCamera returns a camera that ends with test t. next() waits for a connection and returns its End. */
 async function startCamera(t) {
   const server = net.createServer();
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -91,8 +91,8 @@ async function startCamera(t) {
 }
 
 /**
- * startRemote returns a remote endpoint that ends with test t; next() is the End of
- * its next tunnel. The token "wrong" it answers by 401.
+ * startRemote returns a remote endpoint that ends with test t. next() waits for a
+ * tunnel and returns its End. The endpoint answers the token "wrong" with 401.
  */
 async function startRemote(t, { cert, key }) {
   const server = https.createServer({ cert, key });
@@ -107,7 +107,7 @@ async function startRemote(t, { cert, key }) {
       const [socket, { headers }] = await once(sockets, 'connection');
       t.after(() => socket.terminate());
       const end = new End((piece) => socket.send(piece));
-      socket.on('message', (bytes) => end.take(bytes));
+      socket.on('message', (bytes) => end.receive(bytes));
       end.headers = headers;
       end.close = async () => {
         socket.close(1000);

@@ -1,9 +1,9 @@
 'use strict';
 
-// node pingpong.js NAME ADDRESS PORT CAMERA-ADDRESS CAMERA-PORT STATE: a remote endpoint
-// that has this name, and whose certificate the emulator's authority (in STATE) signs;
-// and a camera that sends back what it gets. Through each tunnel the remote endpoint
-// sends numbers, one when the one before has come back, and says so. For .ci/proxy.
+// node pingpong.js NAME ADDRESS PORT CAMERA-ADDRESS CAMERA-PORT STATE: runs a remote
+// endpoint with this name, whose certificate is signed by the emulator's CA in STATE, and
+// a camera that echoes. The remote endpoint sends numbers through each tunnel. It sends
+// the next number when the last one has come back, and prints a line. For .ci/proxy.
 
 const https = require('node:https');
 const net = require('node:net');

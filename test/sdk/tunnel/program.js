@@ -1,12 +1,12 @@
 'use strict';
 
-// The edge module under test, as a process that knows nothing but its environment.
+// The edge module under test, as a process that has nothing but its environment.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 
-/** How long its end by SIGTERM may take, in milliseconds: a container's grace. */
+/** Timeout for the end by SIGTERM, in milliseconds: the grace period of a container. */
 const endWithin = 10_000;
 
 class Program {
@@ -16,7 +16,7 @@ class Program {
 
   started = performance.now();
 
-  /** It runs from now on, with these variables alone; one that ends unasked fails the test that runs. */
+  /** The constructor starts the module with these variables only. If it ends before stop, the running test fails. */
   constructor(env) {
     this.child = spawn(process.env.MODULE, {
       env: { RTSPTUNNEL_METRICS_LISTEN: 'off', RuntimeLogLevel: 'verbose', ...env }, stdio: ['ignore', 'pipe', 'pipe'],
@@ -28,21 +28,21 @@ class Program {
     }
     this.closed = once(this.child, 'close');
     this.child.on('close', (code, signal) => {
-      if (!this.#ending) throw new Error(`the module ended by itself: ${code ?? signal}\n${this.#text}`);
+      if (!this.#ending) throw new Error(`the module ended unexpectedly: ${code ?? signal}\n${this.#text}`);
     });
   }
 
-  /** log is all it has written so far. */
+  /** log is all that the module has written so far. */
   get log() {
     return this.#text;
   }
 
-  /** stop ends it by SIGTERM, and fails if that is not in order and in time. */
+  /** stop ends the module by SIGTERM, and fails unless it exits with 0 in time. */
   async stop() {
     this.#ending = true;
     const late = setTimeout(() => this.child.kill('SIGKILL'), endWithin);
     this.child.kill('SIGTERM');
-    assert.deepEqual(await this.closed, [0, null], `SIGTERM ends the module with 0 within 10 s\n${this.#text}`);
+    assert.deepEqual(await this.closed, [0, null], `SIGTERM ends the module with exit code 0 within 10 s\n${this.#text}`);
     clearTimeout(late);
   }
 }

@@ -1,7 +1,7 @@
 'use strict';
 
-// The hub ends as by a power cut and comes back: the edge module answers again, and
-// the tunnel that was open has not noticed.
+// The hub is killed and comes back. The edge module answers again, and the open tunnel is
+// not affected.
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
@@ -10,11 +10,11 @@ const { emulator } = require('../hub');
 const { transports } = require('../device/clients');
 const { desireCamera, makeSite, openTunnel, request } = require('./site');
 
-/** From the hub's return to the module's first answer, in milliseconds: five times what is promised. */
+/** Timeout from the hub's return to the module's first answer, in milliseconds: five times the promised duration. */
 const answersWithin = 25_000;
 
 for (const [words, transport] of transports) {
-  test(`the edge module answers again after the hub's end, over ${words}`, { timeout: 120_000 }, async (t) => {
+  test(`the edge module answers again after the hub was killed, over ${words}`, { timeout: 120_000 }, async (t) => {
     t.after(() => emulator.serving || emulator.start());
     const site = await makeSite(t, 'a module by its key', transport);
     await desireCamera(site);

@@ -1,7 +1,7 @@
 'use strict';
 
-// A site: an identity of each kind, the edge module that has it, a camera, and a
-// remote endpoint beyond it.
+// A site: an identity, the edge module with that identity, a camera, and a remote
+// endpoint outside the site.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
@@ -14,7 +14,7 @@ const { environment, gateway, makeEdgeModule } = require('../device/edgedevice')
 const { startCamera, startRemote } = require('./ends');
 const { Program } = require('./program');
 
-/** identities makes one of each kind, with the environment of a module that is to have it. */
+/** identities creates an identity of each kind, and the environment of a module with it. */
 const identities = {
   async 'a module by its key'(t) {
     const identity = await makeIdentity(t, 'module');
@@ -42,10 +42,10 @@ const identities = {
   },
 };
 
-/** hubAuthority signs the remote endpoint's certificate, too: one file of roots does for both. */
+/** hubAuthority signs the remote endpoint's certificate, too, so that one file of roots is enough. */
 const hubAuthority = () => ({ certFile: emulator.lines.CA_FILE, keyFile: path.join(emulator.state, 'ca-key.pem') });
 
-/** makeSite starts the module; all of the site ends with test t, the module first. */
+/** makeSite starts a site, which ends with test t, the module first. */
 async function makeSite(t, kind, transport) {
   let program;
   t.after(async () => {
@@ -66,12 +66,12 @@ async function makeSite(t, kind, transport) {
   return { identity, camera, remote, program };
 }
 
-/** request is a payload of tunnelOpen to the site's remote endpoint. */
+/** request returns a payload of tunnelOpen for the site's remote endpoint. */
 const request = ({ remote }, changes = {}) => ({
   remoteEndpoint: remote.endpoint, remoteAuthorizationToken: 'canary', localPort: 554, ...changes,
 });
 
-/** desireCamera makes localPort 554 the site's camera, and waits for the acknowledgement. */
+/** desireCamera gives the site's camera the local port 554, and waits for the acknowledgement. */
 async function desireCamera({ identity, camera }) {
   const front = { host: '127.0.0.1', port: camera.port, localPort: 554 };
   const version = await identity.desire({ cameras: { front } });
@@ -81,7 +81,7 @@ async function desireCamera({ identity, camera }) {
   assert.deepEqual({ ac, value }, { ac: 200, value: { front: { ...value.front, ...front } } }, ad);
 }
 
-/** openTunnel returns both ends of a new tunnel. */
+/** openTunnel opens a tunnel and returns its two ends. */
 async function openTunnel(site) {
   const ends = Promise.all([site.camera.next(), site.remote.next()]);
   assert.deepEqual(await site.identity.call('tunnelOpen', request(site)), { status: 200, payload: {} });
