@@ -123,19 +123,11 @@ func runCI(t *testing.T, schemas string) (out string, code int) {
 	t.Helper()
 	dir := t.TempDir()
 	stub := "#!/bin/sh\nexit 0\n"
-	for name, text := range map[string]string{
+	writeFiles(t, dir+"/clone", map[string]string{
 		".ci/run": read(t, ".ci/run"), "internal/x_test.go": read(t, "internal/packaging/templates_test.go"),
 		"bin/sudo": stub, "bin/apt-get": stub, "bin/go": stub, "bin/ldd": "#!/bin/sh\nexit 1\n",
 		"bin/make": "#!/bin/sh\necho \"make $* with CI=$CI RTSPTUNNEL_SCHEMAS=$RTSPTUNNEL_SCHEMAS\"\nexit 7\n",
-	} {
-		file := filepath.Join(dir, "clone", name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o700); err != nil { //nolint:gosec // programs
-			t.Fatal(err)
-		}
-	}
+	})
 	cmd := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "clone/.ci/run"))
 	cmd.Env = []string{"PATH=" + dir + "/clone/bin:" + os.Getenv("PATH"), "RTSPTUNNEL_SCHEMAS=" + schemas}
 	text, err := cmd.CombinedOutput()

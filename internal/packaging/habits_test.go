@@ -101,20 +101,31 @@ func release(t *testing.T, files map[string]string, args ...string) (stdout, std
 		}
 	}
 	dir := t.TempDir()
+	writeFiles(t, dir, files)
+	return releaseIn(t, dir, args...)
+}
+
+// writeFiles writes files that may be run, and the folders that they need.
+func writeFiles(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, ".ci"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	script := filepath.Join(dir, ".ci", "release")
-	if err := os.WriteFile(script, []byte(read(t, ".ci/release")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "bash", append([]string{script}, args...)...)
-	cmd.Env = append(os.Environ(), "GIT_DIR="+dir+"/.git") // which is missing; a hook of git names another
+}
+
+// releaseIn runs a copy of .ci/release in dir, with programs of dir/stubs before others.
+func releaseIn(t *testing.T, dir string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	writeFiles(t, dir, map[string]string{".ci/release": read(t, ".ci/release")})
+	cmd := exec.CommandContext(t.Context(), "bash", append([]string{dir + "/.ci/release"}, args...)...)
+	// GIT_DIR: git's hooks set it to another clone.
+	cmd.Env = append(os.Environ(), "GIT_DIR="+dir+"/.git", "PATH="+dir+"/stubs:"+os.Getenv("PATH"))
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
@@ -164,6 +175,66 @@ func TestRelease_notesAreTheSectionOfTheVersion(t *testing.T) {
 	}
 }
 
+// A release is made of a clean clone whose tests pass, and of nothing else. Its checksums
+// cover all files.
+func TestRelease_needsTestsThatPass(t *testing.T) {
+	for _, c := range []struct {
+		name, tests, args, change string
+		code                      int
+		complaint                 string
+	}{
+		{name: "tests pass", tests: "exit 0"},
+		{name: "tests fail", tests: "exit 3", code: 1, complaint: "the tests fail"},
+		{name: "a modified clone", tests: "exit 0", change: "x", code: 1, complaint: "not committed"},
+		{name: "a draft", tests: "exit 3", args: "--draft", change: "x", complaint: "no test has run"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			writeFiles(t, dir, map[string]string{
+				"VERSION": "1.2.3\n", "CHANGELOG.md": sampleChangelog, ".gitignore": "/bin/\n", "stubs/go": "#!/bin/sh\n",
+				".ci/release": read(t, ".ci/release"), ".ci/run": "#!/bin/sh\n" + c.tests + "\n",
+				".ci/image": "#!/bin/sh\necho image >$OUT/image.tar.gz\n", "bin/release/old": "",
+			})
+			for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "-qm", "x"}} {
+				cmd := exec.CommandContext(t.Context(), "git", args...)
+				cmd.Dir, cmd.Env = dir, append(os.Environ(), "GIT_DIR="+dir+"/.git", "GIT_WORK_TREE="+dir)
+				if out, err := cmd.CombinedOutput(); err != nil {
+					skipUnlessCI(t, "git "+args[0]+" fails: "+string(out))
+				}
+			}
+			writeFiles(t, dir, map[string]string{".gitignore": "/bin/\n" + c.change})
+			_, stderr, code := releaseIn(t, dir, strings.Fields(c.args)...)
+			if code != c.code || !strings.Contains(stderr, c.complaint) {
+				t.Fatalf("exit code %d, %s", code, stderr)
+			}
+			checkRelease(t, dir+"/bin/release", code == 0, c.args == "--draft")
+		})
+	}
+}
+
+// checkRelease checks the folder of a release: a new one if made, otherwise the old one.
+func checkRelease(t *testing.T, dir string, made, draft bool) {
+	t.Helper()
+	if _, err := os.Stat(dir + "/old"); (err == nil) == made {
+		t.Errorf("the old release is there: %t, a new one is made: %t", err == nil, made)
+	}
+	if !made {
+		return
+	}
+	sums, err := os.ReadFile(dir + "/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 6 || bytes.Count(sums, []byte("\n")) != 5 {
+		t.Errorf("files %v, %v, checksums\n%s", files, err, sums)
+	}
+	notes, err := os.ReadFile(dir + "/RELEASE_NOTES.md")
+	if err != nil || !bytes.Contains(notes, []byte("- one line\n")) || bytes.Contains(notes, []byte("Do not publish")) != draft {
+		t.Errorf("%v: %s", err, notes)
+	}
+}
+
 func TestRelease_arguments(t *testing.T) {
 	if stdout, _, code := release(t, nil, "--help"); code != 0 || !strings.HasPrefix(stdout, "usage: make release") {
 		t.Errorf("--help: exit code %d, %q", code, stdout)
@@ -175,8 +246,8 @@ func TestRelease_arguments(t *testing.T) {
 	}
 }
 
-// The module among the programs is built with the flags of the Dockerfiles, and a release
-// runs all that CI runs.
+// The module among the programs is built with the flags of the Dockerfiles, and nothing is
+// pushed.
 func TestRelease_buildsAsTheDockerfilesDo(t *testing.T) {
 	script := read(t, ".ci/release")
 	linked := regexp.MustCompile(`-X rtsptunnel/internal/module\.\w+=`)
@@ -184,7 +255,7 @@ func TestRelease_buildsAsTheDockerfilesDo(t *testing.T) {
 	if !slices.Equal(want, got) || len(want) == 0 {
 		t.Errorf("the Dockerfiles link %q, and .ci/release %q", want, got)
 	}
-	for _, want := range []string{"CGO_ENABLED=0", " -trimpath ", " -buildvcs=false ", `"-s -w `, "\n\t.ci/run\n"} {
+	for _, want := range []string{"CGO_ENABLED=0", " -trimpath ", " -buildvcs=false ", `"-s -w `} {
 		if !strings.Contains(script, want) {
 			t.Errorf(".ci/release is without %s", want)
 		}
