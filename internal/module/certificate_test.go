@@ -55,7 +55,10 @@ func (s *site) byCertificate(t *testing.T, first certificate, second ...certific
 	for _, c := range second {
 		thumbprint.Secondary = c.thumbprint
 	}
-	_, err := s.Client.UpdateRegistration(t.Context(), hubclient.Registration{
+	if err := s.Client.Unregister(t.Context(), s.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Client.Register(t.Context(), hubclient.Registration{
 		DeviceID: s.ID.Device, Authentication: hubclient.Authentication{Type: hubclient.AuthSelfSigned, Thumbprint: thumbprint},
 	})
 	if err != nil {

@@ -114,30 +114,13 @@ func (c *Client) Register(ctx context.Context, r Registration) (Registration, er
 	if a := &r.Authentication; a.Type == AuthSAS && a.SymmetricKey == nil {
 		a.SymmetricKey = &SymmetricKey{} // Microsoft's Node SDK asks for keys so
 	}
-	made, err := c.put(ctx, r, nil)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, slack)
+	defer cancel()
+	var made Registration
+	if _, err := c.do(ctx, request{method: http.MethodPut, path: r.ID().path("devices"), body: r}, &made); err != nil {
 		return Registration{}, fmt.Errorf("add %s: %w", r.ID(), err)
 	}
 	return made, nil
-}
-
-// UpdateRegistration replaces what the registry has of a device or module, keys
-// included, if its etag is still r's; if r has none, whatever it is. Another etag is
-// an *Error with status 412.
-func (c *Client) UpdateRegistration(ctx context.Context, r Registration) (Registration, error) {
-	changed, err := c.put(ctx, r, ifMatch(r.ETag))
-	if err != nil {
-		return Registration{}, fmt.Errorf("change %s: %w", r.ID(), err)
-	}
-	return changed, nil
-}
-
-func (c *Client) put(ctx context.Context, r Registration, header http.Header) (Registration, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
-	defer cancel()
-	var answer Registration
-	_, err := c.do(ctx, request{method: http.MethodPut, path: r.ID().path("devices"), header: header, body: r}, &answer)
-	return answer, err
 }
 
 // Registration reads what the registry has of a device or module, with its keys.
