@@ -99,6 +99,7 @@ var mayImport = map[string]rule{
 
 	"testkit/hubtest":    {[]string{"hub/hubclient", "hub/hubemulator"}, "a hub emulator for one test"},
 	"testkit/logtest":    {nil, "a log that a test reads and waits for"},
+	"testkit/porttest":   {nil, "ports that a test reserves without a listener"},
 	"testkit/rtsptest":   {nil, "RTSP cameras and players, for tests and the demo"},
 	"testkit/schematest": {nil, "public schemas that judge our files"},
 
@@ -126,7 +127,7 @@ var mayImport = map[string]rule{
 }
 
 // forTests are packages that no program may contain.
-var forTests = []string{"testkit/logtest", "testkit/hubtest", "testkit/schematest", "archtest", "packaging"}
+var forTests = []string{"testkit/logtest", "testkit/hubtest", "testkit/porttest", "testkit/schematest", "archtest", "packaging"}
 
 // pure packages import nothing of impure, but for the exceptions listed.
 var pure = map[string][]string{
