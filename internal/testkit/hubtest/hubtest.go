@@ -1,5 +1,5 @@
-// Package hubtest gives a test a hub emulator with one module, and a service client
-// that is connected to it. Tests alone import it.
+// Package hubtest starts a hub emulator with one module, and a service client that is
+// connected to it. Only tests import it.
 package hubtest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator"
 )
 
-// The names in the test's deployment. All are reserved for tests (RFC 6761, 6.2).
+// Host names of the hub and the edge device. RFC 6761, 6.2 reserves them for tests.
 const (
 	HubName     = "hub.rtsptunnel.test"
 	GatewayName = "edge.rtsptunnel.test"
@@ -28,10 +28,10 @@ type Hub struct {
 	ID         hubclient.Identity // of the module
 	Generation string             // of the module's identity
 
-	options hubemulator.Options // to start it again
+	options hubemulator.Options // for StartAgain
 }
 
-// Start starts a hub that logs to log; it ends with the test.
+// Start starts a hub that logs to log. The hub is closed when the test ends.
 func Start(tb testing.TB, log io.Writer) *Hub {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "hub-") // t.TempDir is too long for a unix socket's path
@@ -64,8 +64,8 @@ func Start(tb testing.TB, log io.Writer) *Hub {
 	return h
 }
 
-// Stop ends the hub as a power cut would, for its clients: all connections are cut,
-// and nobody listens any more.
+// Stop closes the hub. Its clients see what a power failure would show them: all
+// connections break, and new ones are refused.
 func (h *Hub) Stop(tb testing.TB) {
 	tb.Helper()
 	if err := h.Close(); err != nil {
@@ -73,8 +73,8 @@ func (h *Hub) Stop(tb testing.TB) {
 	}
 }
 
-// StartAgain starts a stopped hub at its old addresses, with its old state and
-// without faults.
+// StartAgain starts a stopped hub at the same addresses, with the same state and without
+// faults.
 func (h *Hub) StartAgain(tb testing.TB) {
 	tb.Helper()
 	hub, err := hubemulator.Start(h.options)
@@ -84,8 +84,8 @@ func (h *Hub) StartAgain(tb testing.TB) {
 	h.Hub = hub
 }
 
-// Invoke calls a direct method of the module and waits for a module that is not
-// connected yet. It returns the module's status and body.
+// Invoke calls a direct method of the module and returns the module's status and body.
+// It waits up to 20 s for a module that is not connected yet.
 func (h *Hub) Invoke(tb testing.TB, name, payload string) (status int, body string) {
 	tb.Helper()
 	status, answer, err := h.Client.Invoke(tb.Context(), h.ID, hubclient.Method{

@@ -9,37 +9,36 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/auth"
 )
 
-// writeQueue is how many RTP packets wait for a client that reads slowly,
-// after the kernel's buffers are full. The clips need fewer than 32 packets a
-// second, so that a client that reads nothing at all meets the write timeout
-// of 10 s first: the queue overflows only for one that reads too slowly to
-// ever catch up. Must be a power of two; a packet is at most 1472 bytes.
+// writeQueue is the number of RTP packets that the camera queues for a slow
+// client after the kernel's buffers are full. It must be a power of two; a
+// packet has at most 1472 bytes. The clips have fewer than 32 packets a second,
+// so a client that reads nothing meets the write timeout of 10 s first. The
+// queue overflows only for a client that is too slow to ever catch up.
 const writeQueue = 512
 
-// Options says what camera to start. The zero value is a camera "front" on a
-// free port of the loopback interface, without credentials.
+// Options configures a camera. The zero value is a camera "front" on a free
+// port of the loopback interface, without credentials.
 type Options struct {
-	// Name is the clip to show and the path of the URL: "front" or "yard".
-	// "front" if empty.
+	// Name is the clip to play and the path of the URL: "front" or "yard".
+	// The default is "front".
 	Name string
-	// Address is where to listen, as net.Listen takes it. "127.0.0.1:0" if
-	// empty.
+	// Address is the address to listen on, as for net.Listen. The default is
+	// "127.0.0.1:0".
 	Address string
-	// User and Password are what a client must prove to know by Digest
-	// authentication (RFC 2617); Basic is not offered. Anyone may watch if
-	// User is empty.
+	// User and Password are the credentials for Digest authentication (RFC
+	// 2617). The camera does not offer Basic. If User is empty, the camera
+	// asks for no credentials.
 	User, Password string
 }
 
-// Camera is a running RTSP server that behaves like a live camera: which frame
-// it shows depends on its clock only, whoever is watching, and its RTP
-// timestamps rise across the loops of the clip. Every PLAY begins with the key
-// frame of the running second, catches up to the present, and goes on at 25
-// frames a second.
+// Camera is a running RTSP server that behaves like a live camera. The current
+// frame depends only on the camera's clock and is the same for all clients. The
+// RTP timestamps keep rising across the loops of the clip. Every PLAY begins
+// with the key frame of the current second, catches up with the clock, and
+// continues at 25 frames a second.
 //
-// A client never gets a damaged picture: one that falls too far behind is
-// disconnected, nothing is left out. So memory is bounded, by about 0.8 MB for
-// each client.
+// The camera never skips a frame or a packet: it disconnects a client that
+// falls too far behind. This bounds the memory to about 0.8 MB for each client.
 //
 // The methods are safe for concurrent use.
 type Camera struct {
@@ -48,8 +47,8 @@ type Camera struct {
 	handler *handler
 }
 
-// Start starts a camera that accepts connections when Start returns. The
-// caller must Close it.
+// Start starts a camera. It accepts connections when Start returns. The caller
+// must Close it.
 func Start(o Options) (*Camera, error) {
 	if o.Name == "" {
 		o.Name = "front"
@@ -93,17 +92,17 @@ func (c *Camera) URL() string {
 	return "rtsp://" + net.JoinHostPort(host, port) + "/" + c.name
 }
 
-// Connections returns how many clients are connected now.
+// Connections returns the number of connected clients.
 func (c *Camera) Connections() int { return c.handler.connections() }
 
-// Sessions returns how many RTSP sessions are set up now, playing or not.
+// Sessions returns the number of RTSP sessions that are set up, playing or not.
 func (c *Camera) Sessions() int { return c.handler.openSessions() }
 
 // Close disconnects all clients and returns when every goroutine of the camera
 // has ended. Calls after the first do nothing.
 func (c *Camera) Close() {
-	// The server would let a response that is being written to a client that
-	// does not read run into its write timeout.
+	// The server's own Close waits for the write timeout while it writes a
+	// response to a client that does not read.
 	c.handler.disconnect()
 	c.server.Close()
 }

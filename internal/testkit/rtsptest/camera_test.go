@@ -23,8 +23,8 @@ import (
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
-// The key frame of the running second arrives whole, as the very first thing,
-// whenever a client comes.
+// The first frame that a client gets is a complete key frame, whenever the client
+// connects.
 func TestCamera_startsWithKeyFrame(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{})
@@ -60,7 +60,7 @@ func TestCamera_twoClients(t *testing.T) {
 	}
 }
 
-// Two cameras do not mix their pictures up.
+// A camera plays the clip that its options name.
 func TestCamera_showsItsOwnClip(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{Name: "front"})
@@ -73,7 +73,7 @@ func TestCamera_showsItsOwnClip(t *testing.T) {
 	}
 }
 
-// The frames come at 25 a second after those of the running second, and their
+// After the frames of the current second, frames come at 25 a second. Their
 // timestamps rise by 90000/25.
 func TestCamera_pace(t *testing.T) {
 	t.Parallel()
@@ -92,7 +92,7 @@ func TestCamera_pace(t *testing.T) {
 		}
 		last = p
 	}
-	// 75 frames last 3 s, of which up to 1 s was over when the client came.
+	// 75 frames last 3 s. Up to 1 s of them is due before the client connects.
 	if got, least := time.Since(begin), 1900*time.Millisecond; got < least {
 		t.Errorf("%d frames took %v, want at least %v", frames, got, least)
 	}
@@ -127,14 +127,16 @@ func playPackets(t *testing.T, camera *rtsptest.Camera, to chan<- *rtp.Packet) {
 // nextFrame returns the last packet of the next frame.
 func nextFrame(t *testing.T, packets <-chan *rtp.Packet) *rtp.Packet {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
 	for {
 		select {
 		case p := <-packets:
 			if p.Marker {
 				return p
 			}
-		case <-time.After(5 * time.Second):
-			t.Fatal("no packet for 5 s")
+		case <-ctx.Done():
+			t.Fatal("no frame for 5 s")
 		}
 	}
 }
@@ -149,7 +151,7 @@ func TestCamera_digest(t *testing.T) {
 	}{
 		{"right", url.UserPassword("viewer", "example-only"), ""},
 		{"wrong password", url.UserPassword("viewer", "example-wrong"), "describe: bad status code: 401"},
-		{"wrong user", url.UserPassword("nobody", "example-only"), "describe: bad status code: 401"},
+		{"wrong user", url.UserPassword("stranger", "example-only"), "describe: bad status code: 401"},
 		{"missing", nil, "describe: bad status code: 401"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -165,8 +167,8 @@ func TestCamera_digest(t *testing.T) {
 	}
 }
 
-// checkError checks that err says want, or is nil if want is empty, and holds
-// no password.
+// checkError checks that err contains want, or is nil if want is empty, and that it
+// contains no password.
 func checkError(t *testing.T, err error, want string) {
 	t.Helper()
 	got := fmt.Sprint(err)
@@ -177,12 +179,12 @@ func checkError(t *testing.T, err error, want string) {
 		t.Errorf("err = %v, want one with %q", err, want)
 	}
 	if strings.Contains(got, "example-") {
-		t.Errorf("err = %v, which holds the password", err)
+		t.Errorf("err = %v, which contains the password", err)
 	}
 }
 
-// Close ends a client that plays and one that is only connected, and counts
-// say so; goleak sees to the goroutines.
+// Close disconnects a client that plays and one that is only connected, and
+// Connections and Sessions are 0 afterwards. goleak checks the goroutines.
 func TestCamera_Close(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{})
@@ -219,18 +221,18 @@ func TestCamera_Close(t *testing.T) {
 	}
 }
 
-// Close does not wait for a client that asks and asks and never reads.
-func TestCamera_Close_deafClient(t *testing.T) {
+// Close does not wait for a client that sends requests and never reads.
+func TestCamera_Close_clientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{})
-	deaf := newConn(t, camera)
-	// The camera repeats the number of the request, so the answers are long.
-	ask := []byte("OPTIONS * RTSP/1.0\r\nCSeq: " + strings.Repeat("1", 2000) + "\r\n\r\n")
-	for { // until the camera hangs in an answer and reads no more
-		if err := deaf.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+	client := newConn(t, camera)
+	// Responses repeat the CSeq, so they are long.
+	options := []byte("OPTIONS * RTSP/1.0\r\nCSeq: " + strings.Repeat("1", 2000) + "\r\n\r\n")
+	for { // until the camera blocks in a write and stops reading
+		if err := client.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := deaf.Write(ask); err != nil {
+		if _, err := client.Write(options); err != nil {
 			break
 		}
 	}
@@ -241,7 +243,7 @@ func TestCamera_Close_deafClient(t *testing.T) {
 	}
 }
 
-// A session ends with its connection.
+// A session ends when its connection ends.
 func TestCamera_sessionEndsWithClient(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{})

@@ -8,7 +8,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 )
 
-// What clips/make.sh puts into every clip.
+// Properties of every clip that clips/make.sh makes.
 const (
 	framePeriod = time.Second / 25
 	groupSize   = 25 // frames from one key frame to the next
@@ -17,22 +17,22 @@ const (
 //go:embed clips/*.h264
 var clips embed.FS
 
-// AccessUnit is one coded picture: its NAL units in order, delimiter and
-// parameter sets included, each without a start code (ITU-T H.264, 7.4.1.2.3).
+// AccessUnit is one coded picture: its NAL units in order, with delimiter and
+// parameter sets, each without a start code (ITU-T H.264, 7.4.1.2.3).
 type AccessUnit [][]byte
 
-// clip is a recording that starts with a key frame and is shown in a loop.
+// clip is a recording that begins with a key frame. The camera plays it in a loop.
 type clip []AccessUnit
 
-// Clip returns the access units of the clip of that name, "front" or "yard",
-// in the order in which the camera sends them. The first one is a key frame
-// and so is every 25th after it. The caller may change the result.
+// Clip returns the access units of the clip with that name, "front" or "yard",
+// in the order in which the camera sends them. The first is a key frame, and so
+// is every 25th after it. The caller may change the result.
 func Clip(name string) ([]AccessUnit, error) {
 	return loadClip(name)
 }
 
 func loadClip(name string) (clip, error) {
-	// ReadFile returns a copy, so the caller may keep slices of it.
+	// ReadFile returns a copy, so the caller may change the slices of it.
 	raw, err := clips.ReadFile("clips/" + name + ".h264")
 	if err != nil {
 		return nil, fmt.Errorf("unknown clip %q", name)
@@ -54,11 +54,11 @@ func loadClip(name string) (clip, error) {
 	return c, nil
 }
 
-// at returns frame n of the endless loop.
+// at returns frame n of the loop.
 func (c clip) at(n int) AccessUnit { return c[n%len(c)] }
 
-// parameter returns the clip's first NAL unit of type t, nil if it has none.
-// All SPS of a clip are equal, and so are all PPS.
+// parameter returns the first NAL unit of type t, or nil if there is none. All
+// SPS of a clip are equal, and so are all PPS.
 func (c clip) parameter(t h264.NALUType) []byte {
 	for _, unit := range c[0] {
 		if naluType(unit) == t {

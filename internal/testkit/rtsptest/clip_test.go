@@ -67,8 +67,8 @@ func checkUnits(t *testing.T, i int, unit rtsptest.AccessUnit) {
 	}
 }
 
-// A clip is the file cut in pieces: nothing lost, nothing added.
-func TestClip_isTheFile(t *testing.T) {
+// The access units contain every byte of the file, and no others.
+func TestClip_hasAllBytes(t *testing.T) {
 	t.Parallel()
 	for _, name := range clipNames {
 		var got []byte
@@ -84,7 +84,7 @@ func TestClip_isTheFile(t *testing.T) {
 		want := bytes.ReplaceAll(raw, []byte{0, 0, 0, 1}, nil)
 		want = bytes.ReplaceAll(want, []byte{0, 0, 1}, nil)
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s: access units hold %d bytes, file holds %d or others", name, len(got), len(want))
+			t.Errorf("%s: access units have %d bytes, which differ from the file's %d", name, len(got), len(want))
 		}
 	}
 }
@@ -95,7 +95,7 @@ func TestClip_framesDiffer(t *testing.T) {
 	for i := range front {
 		// The last NAL unit is the picture.
 		if bytes.Equal(front[i][len(front[i])-1], yard[i][len(yard[i])-1]) {
-			t.Errorf("frame %d of front equals that of yard", i)
+			t.Errorf("frame %d is the same in front and yard", i)
 		}
 	}
 }

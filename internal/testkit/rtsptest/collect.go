@@ -11,9 +11,9 @@ import (
 	"github.com/pion/rtp"
 )
 
-// collector gathers frames from RTP packets until it has enough or one fails;
-// it ignores what comes after that. The client calls it from one goroutine;
-// everybody else waits for done, or for the client's end, before they look.
+// collector collects frames from RTP packets until it has enough or a packet fails.
+// It ignores later packets. The client calls it from one goroutine. Others may read
+// its fields after done is closed or the client has ended.
 type collector struct {
 	start   time.Time
 	want    int // frames
@@ -33,7 +33,7 @@ func (c *collector) packet(p *rtp.Packet) {
 	switch {
 	case errors.Is(err, rtph264.ErrMorePacketsNeeded):
 	case errors.Is(err, rtph264.ErrNonStartingPacketAndNoPrevious):
-		// A camera may begin in the midst of a frame.
+		// The stream may begin in the middle of a frame.
 	case err != nil:
 		c.fail(fmt.Errorf("decode packet: %w", err))
 	default:
@@ -78,8 +78,8 @@ func (c *collector) ended() bool {
 }
 
 // MatchClip returns nil if the frames are, byte for byte, consecutive frames of
-// the clip of that name, shown in a loop, from one of its key frames on. The
-// error names the first frame that is not.
+// the named clip in a loop, beginning with one of its key frames. The error names
+// the first frame that differs.
 func (p Pulled) MatchClip(name string) error {
 	c, err := loadClip(name)
 	if err != nil {

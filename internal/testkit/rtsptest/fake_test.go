@@ -17,8 +17,8 @@ const fakeSDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=fake\r\nt=0 0\r\n" +
 	"m=audio 0 RTP/AVP 0\r\na=control:trackID=0\r\n" +
 	"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:trackID=1\r\n"
 
-// fakeCamera answers one client by script, then sends it the packets. It
-// returns its URL. Unlike Camera it can misbehave.
+// fakeCamera gives one client fixed responses, sends it the packets after PLAY, and
+// returns its URL. Unlike Camera, it can send a broken stream.
 func fakeCamera(t *testing.T, packets []*rtp.Packet) string {
 	t.Helper()
 	l := newListener(t)
@@ -31,12 +31,12 @@ func fakeCamera(t *testing.T, packets []*rtp.Packet) string {
 			return
 		}
 		defer c.Close()
-		_ = serve(c, packets) // a client may hang up at any time
+		_ = serve(c, packets) // a client may disconnect at any time
 	}()
 	return "rtsp://" + l.Addr().String() + "/fake"
 }
 
-// serve answers until the client hangs up.
+// serve answers requests until the client disconnects.
 func serve(c net.Conn, packets []*rtp.Packet) error {
 	r := bufio.NewReader(c)
 	for {
@@ -102,11 +102,12 @@ func packetsOf(t *testing.T, units []rtsptest.AccessUnit) []*rtp.Packet {
 	return all
 }
 
-// A camera may begin in the midst of a group, even of a frame, and have sound.
+// A stream may begin between two key frames or in the middle of a frame, and may
+// have an audio track.
 func TestPull_skipsToKeyFrame(t *testing.T) {
 	t.Parallel()
 	packets := packetsOf(t, newClip(t, "yard")[:60])
-	// The key frame takes several packets; the first holds no picture.
+	// The key frame has several packets; the first contains no picture.
 	url := fakeCamera(t, packets[2:])
 	got, err := rtsptest.Pull(t.Context(), url, 30)
 	if err != nil {

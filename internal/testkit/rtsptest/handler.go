@@ -15,24 +15,24 @@ import (
 )
 
 // handler answers the requests of the RTSP server. The rules are:
-//   - A ServerStream sends each packet to all of its readers, so each session
-//     has one of its own: that is how each begins with a key frame.
-//   - A packet written before the session is active is dropped, and the
-//     session becomes active between OnPlay and OnResponse. So playing starts
-//     in OnResponse; the server holds what is written from there on until the
-//     response has left.
-//   - The server calls OnSessionClose once for each session, last.
+//   - A ServerStream sends each packet to all of its readers. Each session has
+//     a ServerStream of its own, so that each begins with a key frame.
+//   - The server drops a packet that is written before the session is active,
+//     and the session becomes active between OnPlay and OnResponse. So playing
+//     starts in OnResponse. From then on the server queues packets until it has
+//     sent the response.
+//   - OnSessionClose is the last call for a session, and comes once.
 type handler struct {
-	options Options
-	server  *gortsplib.Server
-	show    show
+	options  Options
+	server   *gortsplib.Server
+	schedule schedule
 
 	mu       sync.Mutex // guards the rest
 	conns    map[*gortsplib.ServerConn]struct{}
 	sessions map[*gortsplib.ServerSession]*session
 }
 
-// The parts of the server's handler interface that are implemented.
+// The optional interfaces of gortsplib that handler implements.
 var (
 	_ gortsplib.ServerHandlerOnConnOpen         = (*handler)(nil)
 	_ gortsplib.ServerHandlerOnConnClose        = (*handler)(nil)
@@ -44,12 +44,12 @@ var (
 	_ gortsplib.ServerHandlerOnSessionClose     = (*handler)(nil)
 )
 
-// newHandler returns the handler of a camera whose clock starts at start. Its
-// server is to be set before the first call.
+// newHandler returns the handler of a camera whose clock starts at start. The
+// caller sets its server before the first request.
 func newHandler(o Options, c clip, start time.Time) *handler {
 	video := &description.Media{
 		Type:    description.MediaTypeVideo,
-		Control: "trackID=0", // how the server numbers its only track
+		Control: "trackID=0", // the server's name for its first track
 		Formats: []format.Format{&format.H264{
 			PayloadTyp:        96,
 			SPS:               c.parameter(h264.NALUTypeSPS),
@@ -59,7 +59,7 @@ func newHandler(o Options, c clip, start time.Time) *handler {
 	}
 	return &handler{
 		options:  o,
-		show:     show{clip: c, start: start, video: video},
+		schedule: schedule{clip: c, start: start, video: video},
 		conns:    make(map[*gortsplib.ServerConn]struct{}),
 		sessions: make(map[*gortsplib.ServerSession]*session),
 	}
@@ -93,8 +93,8 @@ func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (
 	return &base.Response{StatusCode: base.StatusOK, Body: sdp}, nil, nil
 }
 
-// OnSetup implements gortsplib.ServerHandlerOnSetup. It may be called again
-// for a session that is set up, and must return the same stream then.
+// OnSetup implements gortsplib.ServerHandlerOnSetup. For a session that is
+// already set up, it must return the same stream again.
 func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (
 	*base.Response, *gortsplib.ServerStream, error,
 ) {
@@ -115,8 +115,7 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (
 	return &base.Response{StatusCode: base.StatusOK}, s.stream, nil
 }
 
-// OnPlay implements gortsplib.ServerHandlerOnPlay. A second PLAY changes
-// nothing.
+// OnPlay implements gortsplib.ServerHandlerOnPlay. A second PLAY has no effect.
 func (h *handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -140,12 +139,13 @@ func (h *handler) OnResponse(conn *gortsplib.ServerConn, res *base.Response) {
 	}
 	s.playFor = nil
 	if res.StatusCode == base.StatusOK {
-		s.play(h.show, ss.Close)
+		s.play(h.schedule, ss.Close)
 	}
 }
 
-// OnStreamWriteError implements gortsplib.ServerHandlerOnStreamWriteError: the
-// queue to a slow client is full, and going on would leave a packet out.
+// OnStreamWriteError implements gortsplib.ServerHandlerOnStreamWriteError. The
+// server calls it when the queue of a slow client is full. The client would miss a
+// packet, so the session ends.
 func (h *handler) OnStreamWriteError(ctx *gortsplib.ServerHandlerOnStreamWriteErrorCtx) {
 	ctx.Session.Close()
 }
@@ -156,16 +156,17 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	s := h.sessions[ctx.Session]
 	delete(h.sessions, ctx.Session)
 	h.mu.Unlock()
-	if s != nil { // nil if no SETUP was accepted
+	if s != nil { // nil if every SETUP was refused
 		s.close()
 	}
 }
 
-// refuse returns nil if the request may go on, otherwise the answer to it.
+// refuse returns the response to a request with wrong credentials or a wrong
+// path, or nil if the request is allowed.
 func (h *handler) refuse(conn *gortsplib.ServerConn, req *base.Request, path string) (*base.Response, error) {
 	o := h.options
 	if o.User != "" && !conn.VerifyCredentials(req, o.User, o.Password) {
-		// The server adds the challenge when it sees this error.
+		// For this error the server adds the challenge to the response.
 		return &base.Response{StatusCode: base.StatusUnauthorized}, liberrors.ErrServerAuth{}
 	}
 	if path != "/"+o.Name {
@@ -175,7 +176,7 @@ func (h *handler) refuse(conn *gortsplib.ServerConn, req *base.Request, path str
 }
 
 func (h *handler) description() *description.Session {
-	return &description.Session{Title: h.options.Name, Medias: []*description.Media{h.show.video}}
+	return &description.Session{Title: h.options.Name, Medias: []*description.Media{h.schedule.video}}
 }
 
 func (h *handler) connections() int {

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newCamera starts a camera that is closed when the test ends.
+// newCamera starts a camera and closes it when the test ends.
 func newCamera(t *testing.T, o rtsptest.Options) *rtsptest.Camera {
 	t.Helper()
 	camera, err := rtsptest.Start(o)

@@ -14,40 +14,40 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 )
 
-// Pulled is what Pull got.
+// Pulled is the result of Pull.
 type Pulled struct {
-	// Frames is the number of video frames, the length of AccessUnits.
+	// Frames is the number of video frames: the length of AccessUnits.
 	Frames int
-	// FirstFrame is the time from before the dial until the first key frame
-	// was complete; 0 if none was.
+	// FirstFrame is the time from the start of the dial until the first key
+	// frame was complete; 0 if there was none.
 	FirstFrame time.Duration
-	// Skipped counts the frames that came before the first key frame and are
-	// not in AccessUnits. It is 0 for a Camera of this package.
+	// Skipped is the number of frames before the first key frame. They are not
+	// in AccessUnits. It is 0 for a Camera of this package.
 	Skipped int
-	// AccessUnits are the frames in the order of arrival; the first is a key
-	// frame.
+	// AccessUnits are the frames in the order of arrival, the first of which is
+	// a key frame.
 	AccessUnits []AccessUnit
 }
 
-// Pull plays the H.264 stream at rawURL, as rtsp://user:password@host:port/path,
-// over interleaved TCP until it has that many frames, key frame first. It keeps
-// all of them in memory. The user and password, which may be absent, answer the
-// camera's challenge.
+// Pull plays the H.264 stream at rawURL over interleaved TCP until it has the
+// given number of frames, beginning with a key frame. It keeps all frames in
+// memory. The URL has the form rtsp://user:password@host:port/path; user and
+// password are optional and answer the camera's challenge.
 //
-// ctx bounds the whole call. Besides, a response that takes 10 s and a stream
-// that stands still for 10 s are errors, and so is a lost or unreadable packet.
-// An error begins with the step that went wrong: parse, dial, describe, setup,
-// play or read; it wraps the context's cause if ctx ended, and never holds the
-// password. What came before the error is returned along with it.
+// ctx bounds the whole call. A response that takes 10 s, a stream that pauses for
+// 10 s, and a lost or unreadable packet are errors, too. An error begins with the
+// step that failed: parse, dial, describe, setup, play or read. It wraps the
+// context's cause if ctx ended, and never contains the password. Pull returns
+// the frames that came before the error together with it.
 //
-// The connection is closed and all goroutines have ended when Pull returns.
+// When Pull returns, the connection is closed and all goroutines have ended.
 func Pull(ctx context.Context, rawURL string, frames int) (Pulled, error) {
 	if frames < 1 {
 		return Pulled{}, fmt.Errorf("pull %d frames: at least one", frames)
 	}
 	u, err := base.ParseURL(rawURL)
 	if err != nil || u.Scheme != "rtsp" || u.Host == "" {
-		// The parser's error quotes the URL, password and all.
+		// The parser's error quotes the URL with its password.
 		return Pulled{}, errors.New("parse url: not like rtsp://user:password@host:port/path")
 	}
 	host := u.Host
@@ -64,14 +64,14 @@ func Pull(ctx context.Context, rawURL string, frames int) (Pulled, error) {
 		return Pulled{}, err // begins with "dial tcp"
 	}
 	defer conn.Close()
-	// Whatever the client does, it then sees the end of the connection.
+	// The close interrupts the client in every read and write.
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 
 	c := newCollector(start, frames)
 	step, err := play(u, conn, c)
 	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx) // the cause, not what our Close provoked
+		err = context.Cause(ctx) // and not the read error after our Close
 	}
 	if err != nil {
 		return c.pulled, fmt.Errorf("%s: %w", step, err)
@@ -79,9 +79,9 @@ func Pull(ctx context.Context, rawURL string, frames int) (Pulled, error) {
 	return c.pulled, nil
 }
 
-// play runs the RTSP dialogue on conn and hands the packets to c until it has
-// enough. It returns the last step and how that went, when the client and the
-// last call to c have ended.
+// play runs the RTSP dialogue on conn and passes the packets to c until c has
+// enough. It returns the last step and its error, after the client has ended and no
+// longer calls c.
 func play(u *base.URL, conn net.Conn, c *collector) (step string, err error) {
 	client := newClient(u, conn, c)
 	if err := client.Start(); err != nil {
@@ -110,7 +110,7 @@ func play(u *base.URL, conn net.Conn, c *collector) (step string, err error) {
 	return "read", read(client, c)
 }
 
-// newClient returns a client that uses conn, which is open already, as its only
+// newClient returns a client that uses conn, which is already open, as its only
 // connection.
 func newClient(u *base.URL, conn net.Conn, c *collector) *gortsplib.Client {
 	tcp := gortsplib.ProtocolTCP
@@ -143,14 +143,14 @@ func read(client *gortsplib.Client, c *collector) error {
 	case <-c.done:
 		return c.err
 	case err := <-ended:
-		if c.ended() { // the connection ended after the last frame
+		if c.ended() { // c had the last frame before the connection ended
 			return c.err
 		}
 		return err
 	}
 }
 
-// attach makes client hand the packets of its video to c.
+// attach makes client pass its video packets to c.
 func (c *collector) attach(client *gortsplib.Client, video *description.Media, h264 *format.H264) error {
 	decoder, err := h264.CreateDecoder()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"rtsptunnel/internal/testkit/porttest"
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
@@ -52,7 +53,7 @@ func TestPulled_MatchClip(t *testing.T) {
 		{"none", nil, "no frames"},
 		{"one bit changed", changed, "frame 7 is not frame 7 of clip front"},
 		{"frame left out", append(clip[25:30:30], clip[31:40]...), "frame 5 is not frame 30 of clip front"},
-		{"from the midst", clip[26:30], "frame 0 is not a key frame of clip front"},
+		{"not from a key frame", clip[26:30], "frame 0 is not a key frame of clip front"},
 		{"other clip", newClip(t, "yard")[:3], "frame 0 is not a key frame of clip front"},
 		{"no parameter sets", []rtsptest.AccessUnit{clip[0][3:]}, "frame 0 is not a key frame of clip front"},
 	} {
@@ -72,13 +73,12 @@ func TestPulled_MatchClip(t *testing.T) {
 func TestPull_steps(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{})
-	free := newListener(t)
-	free.Close()
+
 	for _, test := range []struct{ name, url, want string }{
 		{"no url", "rtsp://viewer:example-only@[::1/", "parse url: "},
 		{"port", "rtsp://viewer:example-only@127.0.0.1:port/", "parse url: "},
 		{"scheme", "rtsps://viewer:example-only@127.0.0.1/", "parse url: "},
-		{"nobody listens", "rtsp://viewer:example-only@" + free.Addr().String() + "/front", "dial tcp "},
+		{"no listener", "rtsp://viewer:example-only@" + porttest.Reserve(t) + "/front", "dial tcp "},
 		{"wrong path", "rtsp://" + camera.Addr() + "/yard", "describe: bad status code: 404"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -108,8 +108,8 @@ func TestPull_noFrames(t *testing.T) {
 	}
 }
 
-// The context ends Pull at once, be it in the midst of a request that nobody
-// answers or of a stream.
+// The end of the context ends Pull at once, during a request without a response and
+// during a stream.
 func TestPull_context(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{})
@@ -134,8 +134,8 @@ func TestPull_context(t *testing.T) {
 	}
 }
 
-// A camera that goes away in the midst of the stream is an error of the step
-// that was running, with what came before it.
+// When the camera disconnects during the stream, Pull returns the frames so far and an
+// error that names the current step.
 func TestPull_cameraCloses(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{})
@@ -161,7 +161,8 @@ func newListener(t *testing.T) net.Listener {
 	return l
 }
 
-// forward connects one client to address and hangs up after n bytes to it.
+// forward connects one client to address, and disconnects it when it has received n
+// bytes.
 func forward(t *testing.T, l net.Listener, address string, n int64) {
 	t.Helper()
 	client, err := l.Accept()
@@ -176,7 +177,7 @@ func forward(t *testing.T, l net.Listener, address string, n int64) {
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = io.Copy(server, client) }) // ends when server is closed
+	wg.Go(func() { _, _ = io.Copy(server, client) }) // until server is closed
 	if _, err := io.CopyN(client, server, n); err != nil {
 		t.Error(err)
 	}

@@ -1,5 +1,5 @@
-// Package rtsptest is an RTSP camera for tests and the demo, as
-// net/http/httptest is an HTTP server for tests, and a small client that pulls
+// Package rtsptest provides an RTSP camera for tests and the demo, as
+// net/http/httptest provides an HTTP server, and a small client that pulls
 // frames from any RTSP camera and counts them.
 //
 //	camera, err := rtsptest.Start(rtsptest.Options{Name: "front"})
@@ -11,14 +11,14 @@
 //
 // The camera speaks RTSP 1.0 (RFC 2326) and sends H.264 (RFC 6184) over RTP
 // interleaved in the RTSP connection (RFC 2326, 10.12 "Embedded (Interleaved)
-// Binary Data"). A SETUP for UDP is answered with 461: a tunnel for one TCP
-// connection cannot carry it. There is no sound, no PAUSE and no TLS.
+// Binary Data"). It answers a SETUP for UDP with 461, because a tunnel for one
+// TCP connection cannot carry UDP. There is no sound, no PAUSE and no TLS.
 //
-// It shows one of two clips, "front" and "yard": 20 s of a moving test picture
-// with the camera's name and a running frame number, 640x360, 25 frames a
-// second, a key frame every second, constrained baseline, no B frames, with
-// access unit delimiters and with SPS and PPS before each key frame. The
-// script clips/make.sh holds the ffmpeg command that made them.
+// The camera plays one of two clips, "front" and "yard". Each has 20 s of a
+// moving test picture with the camera's name and a frame counter: 640x360,
+// 25 frames a second, a key frame every second, constrained baseline, no B
+// frames, access unit delimiters, SPS and PPS before each key frame. The script
+// clips/make.sh holds the ffmpeg command that made them.
 //
 // The package imports nothing else of this module.
 package rtsptest

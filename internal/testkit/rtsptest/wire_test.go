@@ -35,8 +35,8 @@ func TestCamera_requests(t *testing.T) {
 		{"setup wrong path", open, "SETUP", "/yard/trackID=0", tcp, "RTSP/1.0 404 Not Found"},
 		{"setup wrong track", open, "SETUP", "/front/trackID=7", tcp, "RTSP/1.0 400 Bad Request"},
 		{"setup udp", open, "SETUP", "/front/trackID=0", udp, "RTSP/1.0 461 Unsupported Transport"},
-		{"describe uninvited", closed, "DESCRIBE", "/front", "Accept: application/sdp", "RTSP/1.0 401 Unauthorized"},
-		{"setup uninvited", closed, "SETUP", "/front/trackID=0", tcp, "RTSP/1.0 401 Unauthorized"},
+		{"describe without credentials", closed, "DESCRIBE", "/front", "Accept: application/sdp", "RTSP/1.0 401 Unauthorized"},
+		{"setup without credentials", closed, "SETUP", "/front/trackID=0", tcp, "RTSP/1.0 401 Unauthorized"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +49,7 @@ func TestCamera_requests(t *testing.T) {
 	}
 }
 
-// Only Digest is offered, in the one form that ffmpeg understands.
+// The camera offers only Digest, in the one form that ffmpeg understands.
 func TestCamera_challenge(t *testing.T) {
 	t.Parallel()
 	camera := newCamera(t, rtsptest.Options{User: "viewer", Password: "example-only"})
@@ -82,7 +82,7 @@ func TestCamera_description(t *testing.T) {
 	}
 }
 
-// conn is a connection on which requests are written by hand.
+// conn is a connection for requests that the test writes as text.
 type conn struct {
 	net.Conn
 	r *bufio.Reader
@@ -103,8 +103,8 @@ func newConn(t *testing.T, camera *rtsptest.Camera) *conn {
 	return &conn{Conn: c, r: bufio.NewReader(c)}
 }
 
-// request returns the status line and the header of the response; the body is
-// left to be read from c.
+// request sends a request and returns the status line and the header of the response.
+// The caller can read the body from c.
 func request(t *testing.T, c *conn, method, target, header string) (string, textproto.MIMEHeader) {
 	t.Helper()
 	if _, err := fmt.Fprintf(c, "%s %s RTSP/1.0\r\nCSeq: 1\r\n%s\r\n\r\n", method, target, header); err != nil {

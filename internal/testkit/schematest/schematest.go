@@ -1,7 +1,8 @@
-// Package schematest judges documents by public JSON Schemas, in tests: those of
-// deployment manifests, as iotedgedev and VS Code have them, and others that lie
-// beside them. They are not part of this repository; the folder is named by the
-// variable RTSPTUNNEL_SCHEMAS, or is ../shared/schemas beside the repository.
+// Package schematest validates documents in tests against public JSON Schemas: the
+// schemas of deployment manifests that iotedgedev and VS Code use, and other schemas in
+// the same folder. The schemas are not part of this repository. The variable
+// RTSPTUNNEL_SCHEMAS names their folder; the default is ../shared/schemas beside the
+// repository.
 package schematest
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// The schemas of deployments, as Check wants them.
+// File names of the deployment schemas, for Check.
 const (
 	Template = "azure-iot-edge-deployment-template-4.0.json" // a full template
 	Manifest = "azure-iot-edge-deployment-2.0.json"          // a full manifest with modulesContent
@@ -22,7 +23,7 @@ const (
 	Hub      = "azure-iot-edgehub-deployment-1.2.json"       // {"$edgeHub": ...} of a full manifest
 )
 
-// Schemas are the public schemas.
+// Schemas holds the public schemas.
 type Schemas struct {
 	compiler *jsonschema.Compiler
 	ids      map[string]string // by file name
@@ -32,7 +33,7 @@ type Schemas struct {
 // where the variable CI is set; RTSPTUNNEL_SCHEMAS=none skips it in CI, too.
 func Load(t *testing.T) *Schemas {
 	t.Helper()
-	dir := find(t)
+	dir := findFolder(t)
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no schemas in %s: %v", dir, err)
@@ -40,7 +41,7 @@ func Load(t *testing.T) *Schemas {
 	s := &Schemas{compiler: jsonschema.NewCompiler(), ids: map[string]string{}}
 	s.compiler.DefaultDraft(jsonschema.Draft4)
 	for _, file := range files {
-		doc, err := os.ReadFile(file) //nolint:gosec // the folder is the tester's choice
+		doc, err := os.ReadFile(file) //nolint:gosec // the tester chooses the folder
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,27 +64,27 @@ func Load(t *testing.T) *Schemas {
 	return s
 }
 
-// find is the folder.
-func find(t *testing.T) string {
+// findFolder returns the folder of the schemas.
+func findFolder(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("RTSPTUNNEL_SCHEMAS") //nolint:forbidigo // package config is the edge module's
 	if dir == "none" {
 		t.Skip("RTSPTUNNEL_SCHEMAS is none: this test needs the public schemas")
 	}
 	if dir == "" {
-		dir = filepath.Join(root(t), "..", "shared", "schemas")
+		dir = filepath.Join(moduleRoot(t), "..", "shared", "schemas")
 	}
-	if _, err := os.Stat(dir); err != nil { //nolint:gosec // the tester's choice
+	if _, err := os.Stat(dir); err != nil { //nolint:gosec // the tester chooses the folder
 		if os.Getenv("CI") != "" { //nolint:forbidigo // as above
-			t.Fatalf("no public schemas, which CI must have: name their folder by RTSPTUNNEL_SCHEMAS: %v", err)
+			t.Fatalf("no public schemas, but CI requires them: set RTSPTUNNEL_SCHEMAS to their folder: %v", err)
 		}
-		t.Skip("no public schemas here: name their folder by RTSPTUNNEL_SCHEMAS")
+		t.Skip("no public schemas here: set RTSPTUNNEL_SCHEMAS to their folder")
 	}
 	return dir
 }
 
-// root is the folder of go.mod, at or above the test's.
-func root(t *testing.T) string {
+// moduleRoot returns the folder of go.mod: the test's folder or one above it.
+func moduleRoot(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs(".")
 	if err != nil {
@@ -99,8 +100,8 @@ func root(t *testing.T) string {
 	}
 }
 
-// Check judges a document by the schema in the file of that name. An error says what
-// is wrong with the document, or with the schema.
+// Check validates a document against the schema in the file of that name. The error
+// describes what the schema does not allow, or why the schema cannot be read.
 func (s *Schemas) Check(name string, doc []byte) error {
 	schema, err := s.compiler.Compile(s.ids[name])
 	if err != nil {
