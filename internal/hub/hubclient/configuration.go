@@ -8,29 +8,29 @@ import (
 	"net/url"
 )
 
-// Configuration is an automatic deployment: content for all devices that meet a
+// Configuration is an automatic deployment: content for all devices that match a target
 // condition ("Understand IoT Edge automatic deployments").
 type Configuration struct {
-	// ID is in lower case.
+	// ID has no upper-case letters.
 	ID            string            `json:"id"`
 	SchemaVersion string            `json:"schemaVersion,omitempty"` // "1.0" if empty
 	Labels        map[string]string `json:"labels,omitempty"`
-	// Content is {"modulesContent": ...}. It cannot be changed.
+	// Content is {"modulesContent": ...}. An update cannot change it.
 	Content json.RawMessage `json:"content"`
-	// TargetCondition is nobody if empty, every device if "*".
+	// TargetCondition selects no device if empty, and every device if "*".
 	TargetCondition string  `json:"targetCondition"`
 	Priority        int     `json:"priority"`
 	Metrics         Metrics `json:"metrics"`
 
-	// The hub alone writes what follows.
+	// Only the hub writes the fields below.
 	SystemMetrics Metrics `json:"systemMetrics,omitzero"`
 	Created       string  `json:"createdTimeUtc,omitempty"`
 	Updated       string  `json:"lastUpdatedTimeUtc,omitempty"`
 	ETag          string  `json:"etag,omitempty"`
 }
 
-// Metrics are queries by name, and how many rows they had when the hub last counted,
-// which may be minutes ago.
+// Metrics are queries by name, and the number of rows of each at the hub's last count,
+// which may be minutes old.
 type Metrics struct {
 	Queries map[string]string `json:"queries,omitempty"`
 	Results map[string]int64  `json:"results,omitempty"`
@@ -38,9 +38,9 @@ type Metrics struct {
 
 func configurationPath(id string) string { return "/configurations/" + url.PathEscape(id) }
 
-// Configurations lists all configurations; a hub has 100 at most.
+// Configurations returns all configurations; a hub has 100 at most.
 func (c *Client) Configurations(ctx context.Context) ([]Configuration, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var list []Configuration
 	if _, err := c.do(ctx, request{method: http.MethodGet, path: "/configurations"}, &list); err != nil {
@@ -49,9 +49,10 @@ func (c *Client) Configurations(ctx context.Context) ([]Configuration, error) {
 	return list, nil
 }
 
-// Configuration reads one; that there is none is an *Error with status 404.
+// Configuration returns the configuration with this ID. If there is none, the error is an
+// *Error with status 404.
 func (c *Client) Configuration(ctx context.Context, id string) (Configuration, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var answer Configuration
 	if _, err := c.do(ctx, request{method: http.MethodGet, path: configurationPath(id)}, &answer); err != nil {
@@ -60,8 +61,8 @@ func (c *Client) Configuration(ctx context.Context, id string) (Configuration, e
 	return answer, nil
 }
 
-// CreateConfiguration makes one and returns what came out. One that exists is an
-// *Error with status 409.
+// CreateConfiguration creates a configuration and returns it as the hub stores it. If the
+// ID exists, the error is an *Error with status 409.
 func (c *Client) CreateConfiguration(ctx context.Context, wanted Configuration) (Configuration, error) {
 	made, err := c.putConfiguration(ctx, wanted, nil)
 	if err != nil {
@@ -70,10 +71,10 @@ func (c *Client) CreateConfiguration(ctx context.Context, wanted Configuration) 
 	return made, nil
 }
 
-// UpdateConfiguration replaces all but the content, if the etag is still wanted's; if
-// that has none, whatever it is. Another etag is an *Error with status 412. The content
-// must be sent along as it is: hubs have been seen to refuse another one, and to keep
-// the old one without a word.
+// UpdateConfiguration replaces everything except the content, if the hub still has
+// wanted's ETag; an empty ETag matches any. If the ETag differs, the error is an *Error
+// with status 412. The caller sends the stored content unchanged: real hubs refuse other
+// content or silently keep the stored one.
 func (c *Client) UpdateConfiguration(ctx context.Context, wanted Configuration) (Configuration, error) {
 	changed, err := c.putConfiguration(ctx, wanted, ifMatch(wanted.ETag))
 	if err != nil {
@@ -83,7 +84,7 @@ func (c *Client) UpdateConfiguration(ctx context.Context, wanted Configuration) 
 }
 
 func (c *Client) putConfiguration(ctx context.Context, wanted Configuration, header http.Header) (Configuration, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if wanted.SchemaVersion == "" {
 		wanted.SchemaVersion = "1.0"
@@ -93,10 +94,10 @@ func (c *Client) putConfiguration(ctx context.Context, wanted Configuration, hea
 	return answer, err
 }
 
-// DeleteConfiguration removes one; etag is what its must be, any if empty. Devices that
-// no other deployment targets keep what they have.
+// DeleteConfiguration deletes a configuration if the hub still has this etag; an empty one
+// matches any. Devices that no other deployment targets keep their modules and properties.
 func (c *Client) DeleteConfiguration(ctx context.Context, id, etag string) error {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if _, err := c.do(ctx, request{method: http.MethodDelete, path: configurationPath(id), header: ifMatch(etag)}, nil); err != nil {
 		return fmt.Errorf("delete deployment %s: %w", id, err)
@@ -104,10 +105,11 @@ func (c *Client) DeleteConfiguration(ctx context.Context, id, etag string) error
 	return nil
 }
 
-// ApplyContent brings a content, {"modulesContent": ...}, to one IoT Edge device. A
-// device that is none, or a bad content, is an *Error with status 400.
+// ApplyContent applies a content, {"modulesContent": ...}, to one IoT Edge device. If the
+// device is not an IoT Edge device, or the content is invalid, the error is an *Error with
+// status 400.
 func (c *Client) ApplyContent(ctx context.Context, device string, content json.RawMessage) error {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	r := request{method: http.MethodPost, path: Identity{Device: device}.path("devices") + "/applyConfigurationContent", body: content}
 	if _, err := c.do(ctx, r, nil); err != nil {
@@ -116,10 +118,10 @@ func (c *Client) ApplyContent(ctx context.Context, device string, content json.R
 	return nil
 }
 
-// TestQueries has the hub judge a target condition and queries for metrics. It returns
-// what is wrong with them, by name, and that of the condition by an empty name.
+// TestQueries asks the hub to check a target condition and metric queries. It returns the
+// hub's error texts by the metric's name; the empty name stands for the target condition.
 func (c *Client) TestQueries(ctx context.Context, targetCondition string, metrics map[string]string) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	body := map[string]any{"targetCondition": targetCondition, "customMetricQueries": metrics}
 	var answer struct {
@@ -129,14 +131,14 @@ func (c *Client) TestQueries(ctx context.Context, targetCondition string, metric
 	if _, err := c.do(ctx, request{method: http.MethodPost, path: "/configurations/testQueries", body: body}, &answer); err != nil {
 		return nil, fmt.Errorf("test queries: %w", err)
 	}
-	wrong := map[string]string{}
+	errorTexts := map[string]string{}
 	for name, text := range answer.Metrics {
 		if text != "" {
-			wrong[name] = text
+			errorTexts[name] = text
 		}
 	}
 	if answer.Target != "" {
-		wrong[""] = answer.Target
+		errorTexts[""] = answer.Target
 	}
-	return wrong, nil
+	return errorTexts, nil
 }

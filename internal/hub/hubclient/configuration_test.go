@@ -38,26 +38,26 @@ func TestConfigurations(t *testing.T) {
 	if d := cmp.Diff([]hubclient.Configuration{made, made}, append(list, read)); d != "" {
 		t.Errorf("list and read (-made +read):\n%s", d)
 	}
-	// What was read may be sent back.
+	// A configuration can be sent back as it was read.
 	read.Priority = 4
 	changed, err := c.UpdateConfiguration(t.Context(), read)
 	if err != nil || changed.Priority != 4 || changed.ETag == made.ETag {
 		t.Errorf("changed %+v (%v)", changed, err)
 	}
-	_, again := c.CreateConfiguration(t.Context(), made)
-	_, old := c.UpdateConfiguration(t.Context(), made)
+	_, createErr := c.CreateConfiguration(t.Context(), made)
+	_, oldETagErr := c.UpdateConfiguration(t.Context(), made)
 	made.Content, made.ETag = json.RawMessage(`{"modulesContent":{"$edgeAgent":{}}}`), ""
-	_, other := c.UpdateConfiguration(t.Context(), made)
-	gone := c.DeleteConfiguration(t.Context(), "site'1", "")
-	_, missing := c.Configuration(t.Context(), "site'1")
+	_, contentErr := c.UpdateConfiguration(t.Context(), made)
+	deleteErr := c.DeleteConfiguration(t.Context(), "site'1", "")
+	_, readErr := c.Configuration(t.Context(), "site'1")
 	for name, tt := range map[string]struct {
 		err  error
 		want int
 		code string
 	}{
-		"created again": {again, 409, "ConfigurationAlreadyExists"}, "an old etag": {old, 412, "PreconditionFailed"},
-		"another content": {other, 400, "CannotModifyImmutableConfigurationContent"}, "deleted": {gone, 0, ""},
-		"read after that": {missing, 404, "ConfigurationNotFound"},
+		"created again": {createErr, 409, "ConfigurationAlreadyExists"}, "old etag": {oldETagErr, 412, "PreconditionFailed"},
+		"other content": {contentErr, 400, "CannotModifyImmutableConfigurationContent"}, "deleted": {deleteErr, 0, ""},
+		"read after deletion": {readErr, 404, "ConfigurationNotFound"},
 	} {
 		e, _ := errors.AsType[*hubclient.Error](tt.err)
 		if status(tt.err) != tt.want || e != nil && e.Code != tt.code {
@@ -77,21 +77,21 @@ func TestApplyContent(t *testing.T) {
 		t.Errorf("desired %s (%v)", twin.Properties.Desired, err)
 	}
 	if err := hub.Client.ApplyContent(t.Context(), "no/body", json.RawMessage(content)); status(err) != 404 {
-		t.Errorf("an unknown device: %v", err)
+		t.Errorf("unknown device: %v", err)
 	}
 	if err := hub.Client.ApplyContent(t.Context(), hub.ID.Device, json.RawMessage(`{}`)); status(err) != 400 {
-		t.Errorf("a bad content: %v", err)
+		t.Errorf("invalid content: %v", err)
 	}
 }
 
 func TestTestQueries(t *testing.T) {
 	hub := hubtest.Start(t, io.Discard)
-	wrong, err := hub.Client.TestQueries(t.Context(), "tags.a = 1", map[string]string{"m": "SELECT * FROM devices"})
-	if err != nil || len(wrong) != 0 {
-		t.Errorf("good ones: %v (%v)", wrong, err)
+	texts, err := hub.Client.TestQueries(t.Context(), "tags.a = 1", map[string]string{"m": "SELECT * FROM devices"})
+	if err != nil || len(texts) != 0 {
+		t.Errorf("valid queries: %v (%v)", texts, err)
 	}
-	wrong, err = hub.Client.TestQueries(t.Context(), "version = 1", map[string]string{"m": "SELECT", "n": "SELECT * FROM devices"})
-	if err != nil || len(wrong) != 2 || wrong[""] == "" || wrong["m"] == "" {
-		t.Errorf("bad ones: %v (%v)", wrong, err)
+	texts, err = hub.Client.TestQueries(t.Context(), "version = 1", map[string]string{"m": "SELECT", "n": "SELECT * FROM devices"})
+	if err != nil || len(texts) != 2 || texts[""] == "" || texts["m"] == "" {
+		t.Errorf("invalid queries: %v (%v)", texts, err)
 	}
 }

@@ -7,34 +7,36 @@ import (
 	"strings"
 )
 
-// Error is an answer of the hub that is not a success. Match it by errors.AsType.
+// Error is a response of the hub with a status other than 2xx. Match it with
+// errors.AsType.
 type Error struct {
-	Host   string // the hub's
+	Host   string // of the hub
 	Status int    // HTTP status
-	// Code is the hub's own, of the header iothub-errorcode: DeviceNotOnline. It may
+	// Code is the value of the header iothub-errorcode, such as DeviceNotOnline. It may
 	// be empty.
 	Code string
-	// Number is the hub's code in six digits: 404103. Zero if the answer has none,
-	// which only those to method calls have reliably.
+	// Number is the hub's error number of six digits, such as 404103. It is zero if the
+	// response has none; only responses to method calls always have one.
 	Number  int
 	Message string
 }
 
-// Error has what an operator needs to look it up.
+// Error returns host, status, code, number and message, for an operator to look up.
 func (e *Error) Error() string {
-	said := fmt.Sprintf("the hub %s answered %d", e.Host, e.Status)
+	text := fmt.Sprintf("the hub %s answered %d", e.Host, e.Status)
 	if e.Code != "" {
-		said += " " + e.Code
+		text += " " + e.Code
 	}
 	if e.Number != 0 {
-		said += fmt.Sprintf(" (%d)", e.Number)
+		text += fmt.Sprintf(" (%d)", e.Number)
 	}
-	return said + ": " + e.Message
+	return text + ": " + e.Message
 }
 
-// failure reads a refusal. Its Message is "ErrorCode:Name;text", or JSON once more
-// with a number and the text ("Understand and resolve Azure IoT Hub errors").
-func (c *Client) failure(resp *http.Response, body []byte) error {
+// responseError returns the *Error for a response. The body's Message is
+// "ErrorCode:Name;text", or JSON text with a number and a message ("Understand and
+// resolve Azure IoT Hub errors").
+func (c *Client) responseError(resp *http.Response, body []byte) error {
 	e := &Error{Host: c.host, Status: resp.StatusCode, Code: resp.Header.Get("iothub-errorcode")}
 	var b struct{ Message string }
 	if json.Unmarshal(body, &b) != nil || b.Message == "" {

@@ -1,13 +1,13 @@
-// Package hubclient is IoT Hub's service REST API, as far as the project uses it: the
-// registry of devices and modules, their twins, direct methods and queries. It is the
-// one REST client of the project and serves against a real hub and the hub emulator
-// alike.
+// Package hubclient is a client of IoT Hub's service REST API, for the operations that
+// the project uses: the registry of devices and modules, twins, direct methods, queries
+// and deployments. It is the project's only REST client for hubs, and works with a real
+// hub and with the hub emulator.
 //
-// A line belongs here when it speaks that API for anybody. The package does not
-// know our method, our model nor our properties: payloads and twins are JSON.
+// The package is not specific to this project's module: it treats method payloads and
+// twins as JSON, and knows none of their names.
 //
-// The keys it handles, the policy's and those of devices, stand in no error it
-// returns, and it logs nothing.
+// No error contains a key, neither the policy's nor a device's. The package does not
+// log.
 package hubclient
 
 import (
@@ -32,28 +32,28 @@ import (
 )
 
 const (
-	apiVersion    = "2021-04-12"
-	tokenLifetime = time.Hour
-	maxAnswer     = 32 << 20 // bytes; a full page of a query or of devices; a twin has at most some 100 KB
-	slack         = 10 * time.Second
+	apiVersion     = "2021-04-12"
+	tokenLifetime  = time.Hour
+	maxResponse    = 32 << 20 // bytes, for a full page of a query or of devices; a twin has some 100 KB at most
+	requestTimeout = 10 * time.Second
 )
 
-// Options are optional.
+// Options are optional settings of a client.
 type Options struct {
-	Roots *x509.CertPool // that sign the hub's certificate; the system's if nil
+	Roots *x509.CertPool // authorities of the hub's certificate; the system's if nil
 }
 
-// Client calls one hub. It may be used by several goroutines.
+// Client calls one hub. It is safe for concurrent use.
 type Client struct {
-	host   string // with the port, if the connection string has one
+	host   string // with a port, if the connection string has one
 	policy string
 	key    []byte
 	http   http.Client
 }
 
-// New returns a client for a hub's connection string with a shared access policy:
-// HostName=...;SharedAccessKeyName=...;SharedAccessKey=... No error repeats it. The
-// host may have a port, as a local emulator's has.
+// New returns a client for a connection string of a hub with a shared access policy:
+// HostName=...;SharedAccessKeyName=...;SharedAccessKey=... The host may have a port, as
+// for a local emulator. No error contains the connection string.
 func New(connectionString string, o Options) (*Client, error) {
 	parts := map[string]string{}
 	for part := range strings.SplitSeq(connectionString, ";") {
@@ -67,10 +67,10 @@ func New(connectionString string, o Options) (*Client, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("hub connection string: no %s in it", strings.Join(missing, ", "))
+		return nil, fmt.Errorf("hub connection string: no %s", strings.Join(missing, ", "))
 	}
 	if u, err := url.Parse("https://" + parts["HostName"]); err != nil || u.Host != parts["HostName"] {
-		return nil, errors.New("hub connection string: HostName is neither a host nor host:port")
+		return nil, errors.New("hub connection string: HostName is not a host or host:port")
 	}
 	key, err := base64.StdEncoding.DecodeString(parts["SharedAccessKey"])
 	if err != nil {
@@ -82,28 +82,29 @@ func New(connectionString string, o Options) (*Client, error) {
 			CheckRedirect: noRedirect,
 			Transport: &http.Transport{
 				Proxy:               http.ProxyFromEnvironment,
-				DialContext:         (&net.Dialer{Timeout: slack}).DialContext,
+				DialContext:         (&net.Dialer{Timeout: requestTimeout}).DialContext,
 				TLSClientConfig:     &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-				TLSHandshakeTimeout: slack,
+				TLSHandshakeTimeout: requestTimeout,
 				IdleConnTimeout:     time.Minute,
 			},
 		},
 	}, nil
 }
 
-// noRedirect: a hub redirects nobody, and a payload or a token must not be sent on.
+// noRedirect makes the client return a redirect as the response. A hub sends none, and
+// payload and token must not go to another host.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// Close closes the connections that are idle.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Host is where the hub is reached: the connection string's HostName.
+// Host returns the HostName of the connection string.
 func (c *Client) Host() string { return c.host }
 
-// Identity addresses a module, or a device if Module is empty.
+// Identity names a module, or a device if Module is empty.
 type Identity struct{ Device, Module string }
 
-// path is the identity's below a collection: "twins", "devices".
+// path returns the identity's URL path within a collection: "twins" or "devices".
 func (i Identity) path(collection string) string {
 	p := "/" + collection + "/" + url.PathEscape(i.Device)
 	if i.Module != "" {
@@ -112,7 +113,7 @@ func (i Identity) path(collection string) string {
 	return p
 }
 
-// String is device, or device/module.
+// String returns "device" or "device/module".
 func (i Identity) String() string {
 	if i.Module == "" {
 		return i.Device
@@ -125,11 +126,11 @@ type request struct {
 	method string
 	path   string // escaped
 	header http.Header
-	body   any // is sent as JSON; nothing if nil
+	body   any // sent as JSON; no body if nil
 }
 
-// do sends one request and reads a 2xx answer's JSON into answer, unless that is nil.
-// It returns the answer's header.
+// do sends one request and decodes the JSON of a 2xx response into answer, unless answer
+// is nil. It returns the response's header. Another status is an *Error.
 func (c *Client) do(ctx context.Context, r request, answer any) (http.Header, error) {
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
@@ -137,29 +138,29 @@ func (c *Client) do(ctx context.Context, r request, answer any) (http.Header, er
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreached(err)
+		return nil, c.transportError(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
 	switch {
 	case err != nil:
-		return nil, c.unreached(err)
+		return nil, c.transportError(err)
 	case resp.StatusCode/100 != 2:
-		return nil, c.failure(resp, b)
+		return nil, c.responseError(resp, b)
 	case answer == nil:
 		return resp.Header, nil
-	case len(b) > maxAnswer:
-		return nil, fmt.Errorf("the answer of %s is larger than %d MB", c.host, maxAnswer>>20)
+	case len(b) > maxResponse:
+		return nil, fmt.Errorf("the response of %s is larger than %d MB", c.host, maxResponse>>20)
 	}
 	if err := json.Unmarshal(b, answer); err != nil {
-		return nil, fmt.Errorf("the answer of %s is not an IoT Hub's: %w", c.host, err)
+		return nil, fmt.Errorf("the response of %s is not an IoT Hub's JSON: %w", c.host, err)
 	}
 	return resp.Header, nil
 }
 
-// unreached says where the way to the hub ended. The whole URL, which net/http puts
-// in front, would say no more.
-func (c *Client) unreached(err error) error {
+// transportError wraps an error of the connection to the hub. It removes the URL that
+// net/http adds, because the host says as much.
+func (c *Client) transportError(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
@@ -185,8 +186,8 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, nil
 }
 
-// ifMatch makes a change depend on an etag; any will do if it is empty. The hub wants
-// quotes, and its bodies have none.
+// ifMatch returns the header that makes a change depend on an etag; any etag matches if
+// it is empty. The header needs quotes, which etags in the hub's bodies lack.
 func ifMatch(etag string) http.Header {
 	if etag == "" {
 		etag = "*"
@@ -194,7 +195,7 @@ func ifMatch(etag string) http.Header {
 	return http.Header{"If-Match": {`"` + strings.Trim(etag, `"`) + `"`}}
 }
 
-// token is a SAS token for the whole hub ("Control access with shared access
+// token returns a SAS token for the whole hub ("Control access with shared access
 // signatures").
 func (c *Client) token(expiry time.Time) string {
 	resource, se := url.QueryEscape(c.host), strconv.FormatInt(expiry.Unix(), 10)

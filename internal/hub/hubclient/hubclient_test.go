@@ -2,6 +2,7 @@ package hubclient_test
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -21,14 +22,23 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func connect(t *testing.T, hub *hubtest.Hub, connectionString string) *hubclient.Client {
+func connect(t *testing.T, connectionString string, roots *x509.CertPool) *hubclient.Client {
 	t.Helper()
-	c, err := hubclient.New(connectionString, hubclient.Options{Roots: hub.CA().Pool()})
+	c, err := hubclient.New(connectionString, hubclient.Options{Roots: roots})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// serve returns a client of a server that answers as the handler does.
+func serve(t *testing.T, handler http.HandlerFunc) *hubclient.Client {
+	t.Helper()
+	server := httptest.NewTLSServer(handler)
+	t.Cleanup(server.Close)
+	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	return connect(t, "HostName="+server.Listener.Addr().String()+";SharedAccessKeyName=p;SharedAccessKey=a2V5", roots)
 }
 
 func TestTwin_readAndPatch(t *testing.T) {
@@ -59,10 +69,10 @@ func TestTwin_readAndPatch(t *testing.T) {
 	}
 }
 
-func TestErrors_areTheHubs(t *testing.T) {
+func TestError_fields(t *testing.T) {
 	hub := hubtest.Start(t, io.Discard)
 	c, id := hub.Client, hub.ID
-	unknown := hubclient.Identity{Device: "nobody"}
+	unknown := hubclient.Identity{Device: "unknown"}
 	_, readErr := c.Twin(t.Context(), unknown)
 	_, _, callErr := c.Invoke(t.Context(), unknown, hubclient.Method{Name: "x"})
 	_, _, offlineErr := c.Invoke(t.Context(), id, hubclient.Method{Name: "x"})
@@ -72,12 +82,12 @@ func TestErrors_areTheHubs(t *testing.T) {
 		err    error
 		status int
 	}{
-		"twin of nobody": {readErr, 404}, "method of nobody": {callErr, 404}, "module offline": {offlineErr, 404},
-		"timeout out of range": {timeoutErr, 400}, "patch that is no object": {patchErr, 400},
+		"twin of an unknown device": {readErr, 404}, "method of an unknown device": {callErr, 404}, "module offline": {offlineErr, 404},
+		"timeout out of range": {timeoutErr, 400}, "patch that is not an object": {patchErr, 400},
 	} {
 		e, ok := errors.AsType[*hubclient.Error](want.err)
 		if !ok || e.Status != want.status || e.Code == "" || e.Message == "" {
-			t.Errorf("%s: %v, want the hub's %d", name, want.err, want.status)
+			t.Errorf("%s: %v, want an Error with status %d", name, want.err, want.status)
 		}
 	}
 	e, _ := errors.AsType[*hubclient.Error](offlineErr)
@@ -86,25 +96,21 @@ func TestErrors_areTheHubs(t *testing.T) {
 	}
 }
 
-// A key of another is refused by the hub, and a hub of another by us.
-func TestNew_trustsNobodyElse(t *testing.T) {
+// The hub refuses a wrong key, and the client refuses a hub of an unknown authority.
+func TestNew_authentication(t *testing.T) {
 	hub := hubtest.Start(t, io.Discard)
 	id := hub.ID
-	other := make([]byte, 32)
-	_, _ = rand.Read(other)
+	wrongKey := make([]byte, 32)
+	_, _ = rand.Read(wrongKey)
 	before, _, _ := strings.Cut(hub.OwnerConnectionString(), "SharedAccessKey=")
-	stranger := connect(t, hub, before+"SharedAccessKey="+base64.StdEncoding.EncodeToString(other))
-	_, err := stranger.Twin(t.Context(), id)
+	c := connect(t, before+"SharedAccessKey="+base64.StdEncoding.EncodeToString(wrongKey), hub.CA().Pool())
+	_, err := c.Twin(t.Context(), id)
 	if e, ok := errors.AsType[*hubclient.Error](err); !ok || e.Status != 401 {
-		t.Errorf("a wrong key: %v", err)
+		t.Errorf("wrong key: %v", err)
 	}
-	unverified, err := hubclient.New(hub.OwnerConnectionString(), hubclient.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unverified.Close()
+	unverified := connect(t, hub.OwnerConnectionString(), nil)
 	if _, err := unverified.Twin(t.Context(), id); err == nil || !strings.Contains(err.Error(), "unknown authority") {
-		t.Errorf("a hub of an unknown authority: %v", err)
+		t.Errorf("hub of an unknown authority: %v", err)
 	}
 }
 
@@ -117,29 +123,23 @@ func TestNew_badConnectionString(t *testing.T) {
 	} {
 		_, err := hubclient.New(s, hubclient.Options{})
 		if err == nil {
-			t.Errorf("%q is taken for a connection string", s)
+			t.Errorf("New accepts %q", s)
 		} else if strings.Contains(err.Error(), key) {
-			t.Errorf("the error tells the key: %v", err)
+			t.Errorf("the error contains the key: %v", err)
 		}
 	}
 }
 
-// A payload may hold a token, and the SAS would go along: no redirect is followed.
+// The client follows no redirect: the payload may contain a token, and the header
+// contains one.
 func TestRedirect_isNotFollowed(t *testing.T) {
 	followed := false
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed = true }))
 	defer elsewhere.Close()
-	hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
-	}))
-	defer hub.Close()
-	c, err := hubclient.New("HostName="+strings.TrimPrefix(hub.URL, "https://")+";SharedAccessKeyName=p;SharedAccessKey=a2V5",
-		hubclient.Options{Roots: hub.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_, _, err = c.Invoke(t.Context(), hubclient.Identity{Device: "d"}, hubclient.Method{Name: "m"})
+	})
+	_, _, err := c.Invoke(t.Context(), hubclient.Identity{Device: "d"}, hubclient.Method{Name: "m"})
 	if e, ok := errors.AsType[*hubclient.Error](err); !ok || e.Status != 307 || e.Message == "" {
 		t.Errorf("got %v", err)
 	}
@@ -148,7 +148,7 @@ func TestRedirect_isNotFollowed(t *testing.T) {
 	}
 }
 
-func TestErrors_tellNoKey(t *testing.T) {
+func TestError_containsNoKey(t *testing.T) {
 	hub := hubtest.Start(t, io.Discard)
 	c, id := hub.Client, hub.ID
 	_, key, _ := strings.Cut(hub.OwnerConnectionString(), "SharedAccessKey=")

@@ -12,13 +12,13 @@ import (
 type Method struct {
 	Name            string
 	Payload         json.RawMessage // null if empty
-	ConnectTimeout  time.Duration   // to wait for an identity that is offline; 0 to 300 s, whole seconds
+	ConnectTimeout  time.Duration   // wait for an offline device or module; 0 to 300 s, whole seconds
 	ResponseTimeout time.Duration   // 5 to 300 s, whole seconds; 30 s if zero
 }
 
-// Invoke calls a direct method and returns what the device or module answered. An
-// error is the hub's (an *Error: 404 offline, 504 no answer in time) or the way's
-// to it.
+// Invoke calls a direct method and returns the status and payload of the device or module.
+// The error is an *Error of the hub (404 offline, 504 no answer in time), or says why the
+// hub cannot be reached.
 func (c *Client) Invoke(ctx context.Context, id Identity, m Method) (status int, payload json.RawMessage, err error) {
 	if m.ResponseTimeout == 0 {
 		m.ResponseTimeout = 30 * time.Second
@@ -31,7 +31,7 @@ func (c *Client) Invoke(ctx context.Context, id Identity, m Method) (status int,
 		"responseTimeoutInSeconds": int(m.ResponseTimeout / time.Second),
 		"connectTimeoutInSeconds":  int(m.ConnectTimeout / time.Second),
 	}
-	ctx, cancel := context.WithTimeout(ctx, m.ConnectTimeout+m.ResponseTimeout+slack)
+	ctx, cancel := context.WithTimeout(ctx, m.ConnectTimeout+m.ResponseTimeout+requestTimeout)
 	defer cancel()
 	var answer struct {
 		Status  int             `json:"status"`

@@ -9,15 +9,15 @@ import (
 	"strconv"
 )
 
-// pageSize is how many items a query asks for at a time. Twins may be large.
+// pageSize is the number of items per page of a query. Twins may be large.
 const pageSize = 100
 
 const continuation = "x-ms-continuation"
 
 // Query runs a query in IoT Hub's language ("IoT Hub query language for device and
-// module twins, jobs, and message routing") and yields the items, page after page as
-// they are wanted. The first error ends it; a query the hub does not understand is an
-// *Error with status 400. ctx bounds the whole.
+// module twins, jobs, and message routing") and yields the items. It requests the next
+// page when the caller needs it. The first error ends the sequence; for an unsupported
+// query it is an *Error with status 400. ctx bounds the whole sequence.
 func (c *Client) Query(ctx context.Context, query string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		token := ""
@@ -40,10 +40,10 @@ func (c *Client) Query(ctx context.Context, query string) iter.Seq2[json.RawMess
 	}
 }
 
-// page reads the page that token stands for, the first if it is empty. next stands
-// for the one after it, and is empty after the last.
+// page requests the page of a continuation token, or the first page if token is empty.
+// next is the token of the following page, empty after the last.
 func (c *Client) page(ctx context.Context, query, token string) (items []json.RawMessage, next string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	header := http.Header{"X-Ms-Max-Item-Count": {strconv.Itoa(pageSize)}}
 	if token != "" {
@@ -56,7 +56,7 @@ func (c *Client) page(ctx context.Context, query, token string) (items []json.Ra
 	}
 	next = answered.Get(continuation)
 	if next != "" && next == token {
-		return nil, "", fmt.Errorf("the hub %s gives the same page for ever", c.host)
+		return nil, "", fmt.Errorf("the hub %s returns the same page for ever", c.host)
 	}
 	return items, next, nil
 }

@@ -10,85 +10,85 @@ import (
 	"strings"
 )
 
-// How a device or module proves who it is.
+// Types of Authentication: how a device or module proves its identity.
 const (
 	AuthSAS        = "sas"
 	AuthSelfSigned = "selfSigned"
 	AuthAuthority  = "certificateAuthority"
 )
 
-// What a device may do.
+// Values of Registration.Status. A disabled device cannot connect.
 const (
 	StatusEnabled  = "enabled"
 	StatusDisabled = "disabled"
 )
 
-// Registration is what the hub's registry has of a device or module ("Understand the
-// identity registry in your IoT hub"). It may hold keys; see WithoutKeys. Times are
-// as the hub writes them, with and without a zone; year 1 is never.
+// Registration is a device or module in the hub's registry ("Understand the identity
+// registry in your IoT hub"). It may contain keys; see WithoutKeys. Times have the hub's
+// format, with or without a zone; year 1 means never.
 type Registration struct {
 	DeviceID        string         `json:"deviceId"`
 	ModuleID        string         `json:"moduleId,omitempty"`
 	ManagedBy       string         `json:"managedBy,omitempty"` // of modules
-	Status          string         `json:"status,omitempty"`    // these two of devices
+	Status          string         `json:"status,omitempty"`    // of devices, as StatusReason
 	StatusReason    string         `json:"statusReason,omitempty"`
 	Authentication  Authentication `json:"authentication"`
-	Capabilities    *Capabilities  `json:"capabilities,omitempty"` // these three of devices
+	Capabilities    *Capabilities  `json:"capabilities,omitempty"` // of devices, as both scopes
 	DeviceScope     string         `json:"deviceScope,omitempty"`
 	ParentScopes    []string       `json:"parentScopes,omitempty"`
-	GenerationID    string         `json:"generationId,omitempty"` // the hub alone sets what follows
+	GenerationID    string         `json:"generationId,omitempty"` // only the hub sets this and the fields below
 	ETag            string         `json:"etag,omitempty"`
 	ConnectionState string         `json:"connectionState,omitempty"`
 	LastActivity    string         `json:"lastActivityTime,omitempty"`
 }
 
-// Authentication is how a device or module logs in. A type that is empty is AuthSAS.
+// Authentication is how a device or module logs in. An empty type means AuthSAS.
 type Authentication struct {
 	Type         string        `json:"type,omitempty"`
-	SymmetricKey *SymmetricKey `json:"symmetricKey,omitempty"` // the hub makes it, if nil
+	SymmetricKey *SymmetricKey `json:"symmetricKey,omitempty"` // if nil, the hub generates the keys
 	Thumbprint   *Thumbprint   `json:"x509Thumbprint,omitempty"`
 }
 
-// SymmetricKey has two keys, each base64 and as good as the other. They are secrets.
+// SymmetricKey has two keys in base64, each of which is valid. They are secrets.
 type SymmetricKey struct {
 	Primary   string `json:"primaryKey"`
 	Secondary string `json:"secondaryKey"`
 }
 
-// String tells no key.
+// String hides the keys.
 func (SymmetricKey) String() string { return "***" }
 
-// GoString tells no key.
+// GoString hides the keys.
 func (SymmetricKey) GoString() string { return "***" }
 
-// Thumbprint has the SHA-1 or SHA-256 digests, in hex, of the certificates that are
-// taken.
+// Thumbprint has the SHA-1 or SHA-256 digests, in hex, of the certificates that the hub
+// accepts.
 type Thumbprint struct {
 	Primary   string `json:"primaryThumbprint,omitempty"`
 	Secondary string `json:"secondaryThumbprint,omitempty"`
 }
 
-// Capabilities of a device.
+// Capabilities are the capabilities of a device.
 type Capabilities struct {
 	IoTEdge bool `json:"iotEdge"`
 }
 
-// ID addresses it.
+// ID returns the identity.
 func (r Registration) ID() Identity { return Identity{Device: r.DeviceID, Module: r.ModuleID} }
 
-// IsEdge says whether it is an IoT Edge device.
+// IsEdge reports whether it is an IoT Edge device.
 func (r Registration) IsEdge() bool { return r.Capabilities != nil && r.Capabilities.IoTEdge }
 
-// WithoutKeys is a copy that may be shown.
+// WithoutKeys returns a copy without secrets.
 func (r Registration) WithoutKeys() Registration {
 	r.Authentication.SymmetricKey = nil
 	return r
 }
 
-// ConnectionString is what the device or module connects with; it is a secret unless
-// authentication is by certificate. host is the hub's name, without a port: those of
-// the device side are fixed. gateway is the edge device's to connect through; empty
-// for the hub itself.
+// ConnectionString returns the connection string of the device or module. It is a secret
+// unless authentication is by certificate. host is the hub's name without a port, because
+// devices connect to fixed ports. gateway is the host name of the IoT Edge device to
+// connect through; empty for a direct connection to the hub.
 func (r Registration) ConnectionString(host, gateway string) (string, error) {
 	parts := []string{"HostName=" + host, "DeviceId=" + r.DeviceID}
 	if r.ModuleID != "" {
@@ -98,7 +98,7 @@ func (r Registration) ConnectionString(host, gateway string) (string, error) {
 	case r.Authentication.Type == AuthSelfSigned || r.Authentication.Type == AuthAuthority:
 		parts = append(parts, "x509=true")
 	case key == nil || key.Primary == "":
-		return "", errors.New("the hub told no key of " + r.ID().String())
+		return "", errors.New("the hub returned no key of " + r.ID().String())
 	default:
 		parts = append(parts, "SharedAccessKey="+key.Primary)
 	}
@@ -108,13 +108,13 @@ func (r Registration) ConnectionString(host, gateway string) (string, error) {
 	return strings.Join(parts, ";"), nil
 }
 
-// Register makes a device or module and returns it with the keys it got. One that
-// exists is an *Error with status 409.
+// Register creates a device or module and returns it with its keys. If it exists, the
+// error is an *Error with status 409.
 func (c *Client) Register(ctx context.Context, r Registration) (Registration, error) {
 	if a := &r.Authentication; a.Type == AuthSAS && a.SymmetricKey == nil {
-		a.SymmetricKey = &SymmetricKey{} // Microsoft's Node SDK asks for keys so
+		a.SymmetricKey = &SymmetricKey{} // requests keys, as Microsoft's Node SDK does
 	}
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var made Registration
 	if _, err := c.do(ctx, request{method: http.MethodPut, path: r.ID().path("devices"), body: r}, &made); err != nil {
@@ -123,9 +123,9 @@ func (c *Client) Register(ctx context.Context, r Registration) (Registration, er
 	return made, nil
 }
 
-// Registration reads what the registry has of a device or module, with its keys.
+// Registration returns a device or module with its keys.
 func (c *Client) Registration(ctx context.Context, id Identity) (Registration, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var r Registration
 	if _, err := c.do(ctx, request{method: http.MethodGet, path: id.path("devices")}, &r); err != nil {
@@ -134,10 +134,11 @@ func (c *Client) Registration(ctx context.Context, id Identity) (Registration, e
 	return r, nil
 }
 
-// Unregister removes a module, or a device with its modules, if its etag is etag; if
-// that is empty, whatever it is. Another etag is an *Error with status 412.
+// Unregister removes a module, or a device with its modules, if the hub still has this
+// etag; an empty one matches any. If the etag differs, the error is an *Error with status
+// 412.
 func (c *Client) Unregister(ctx context.Context, id Identity, etag string) error {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	r := request{method: http.MethodDelete, path: id.path("devices"), header: ifMatch(etag)}
 	if _, err := c.do(ctx, r, nil); err != nil {
@@ -146,7 +147,7 @@ func (c *Client) Unregister(ctx context.Context, id Identity, etag string) error
 	return nil
 }
 
-// Modules lists the modules of a device, with their keys. There are 50 at most.
+// Modules returns the modules of a device with their keys. A device has 50 at most.
 func (c *Client) Modules(ctx context.Context, device string) ([]Registration, error) {
 	list, err := c.list(ctx, "/devices/"+url.PathEscape(device)+"/modules")
 	if err != nil {
@@ -155,12 +156,12 @@ func (c *Client) Modules(ctx context.Context, device string) ([]Registration, er
 	return list, nil
 }
 
-// maxListed is how many devices the registry lists, and it has no pages ("Azure IoT
-// Hub REST API", Devices - Get Devices).
+// maxListed is the number of devices that the registry lists at most. The list has no
+// pages ("Azure IoT Hub REST API", Devices - Get Devices).
 const maxListed = 1000
 
-// Devices lists all devices, without keys. A registry of 1,000 or more is asked by a
-// query, which has pages but may lag behind by some minutes.
+// Devices returns all devices without keys. For 1,000 devices or more it runs a query,
+// which has pages but may be some minutes out of date.
 func (c *Client) Devices(ctx context.Context) ([]Registration, error) {
 	list, err := c.list(ctx, "/devices")
 	if err != nil {
@@ -176,15 +177,15 @@ func (c *Client) Devices(ctx context.Context) ([]Registration, error) {
 }
 
 func (c *Client) list(ctx context.Context, path string) ([]Registration, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var list []Registration
 	_, err := c.do(ctx, request{method: http.MethodGet, path: path}, &list)
 	return list, err
 }
 
-// queryDevices takes devices from their twins, which have most of what the registry
-// has.
+// queryDevices returns devices from their twins, which have most of the registry's
+// fields.
 func (c *Client) queryDevices(ctx context.Context) ([]Registration, error) {
 	var list []Registration
 	for document, err := range c.Query(ctx, "SELECT * FROM devices") {
@@ -201,7 +202,7 @@ func (c *Client) queryDevices(ctx context.Context) ([]Registration, error) {
 			return nil, fmt.Errorf("list devices: %w", err)
 		}
 		r := twin.Registration
-		r.ETag = twin.DeviceETag // a twin's etag is another
+		r.ETag = twin.DeviceETag // the twin has an etag of its own
 		r.Authentication = Authentication{Type: twin.AuthenticationType, Thumbprint: twin.Thumbprint}
 		list = append(list, r)
 	}

@@ -13,7 +13,7 @@ import (
 	"rtsptunnel/internal/testkit/hubtest"
 )
 
-// status is that of the hub's refusal; zero if err is none.
+// status returns the HTTP status of an *Error, or zero if err is another error.
 func status(err error) int {
 	if e, ok := errors.AsType[*hubclient.Error](err); ok {
 		return e.Status
@@ -32,7 +32,7 @@ func TestRegistry(t *testing.T) {
 		t.Fatalf("made %+v", made)
 	}
 	if _, err := c.Register(t.Context(), made); status(err) != 409 {
-		t.Errorf("made twice: %v", err)
+		t.Errorf("registered twice: %v", err)
 	}
 
 	read, err := c.Registration(t.Context(), made.ID())
@@ -43,10 +43,10 @@ func TestRegistry(t *testing.T) {
 		t.Errorf("read (-made +read):\n%s", d)
 	}
 	if err := c.Unregister(t.Context(), made.ID(), made.ETag+"x"); status(err) != 412 {
-		t.Errorf("removed by an old etag: %v", err)
+		t.Errorf("removed with another etag: %v", err)
 	}
 	if err := c.Unregister(t.Context(), made.ID(), ""); err != nil {
-		t.Errorf("removed whatever the etag: %v", err)
+		t.Errorf("removed with any etag: %v", err)
 	}
 	if _, err := c.Registration(t.Context(), made.ID()); status(err) != 404 {
 		t.Errorf("still there: %v", err)
@@ -63,8 +63,8 @@ func TestRegistry_lists(t *testing.T) {
 	if err != nil || len(modules) != 3 || modules[2].ID() != hub.ID || modules[2].GenerationID != hub.Generation {
 		t.Errorf("modules %+v (%v)", modules, err)
 	}
-	if _, err := hub.Client.Modules(t.Context(), "nobody"); status(err) != 404 {
-		t.Errorf("modules of nobody: %v", err)
+	if _, err := hub.Client.Modules(t.Context(), "unknown"); status(err) != 404 {
+		t.Errorf("modules of an unknown device: %v", err)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestConnectionString(t *testing.T) {
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		if text := fmt.Sprintf(verb+verb, key, *key); strings.Contains(text, "a2V5") {
-			t.Errorf("%s tells the key: %s", verb, text)
+			t.Errorf("%s prints the key: %s", verb, text)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Twin is a device's or module's twin, as far as the project uses it.
+// Twin is a device's or module's twin, with the fields that the project uses.
 type Twin struct {
 	ETag       string          `json:"etag"`
 	ModelID    string          `json:"modelId"`
@@ -19,11 +19,11 @@ type Twin struct {
 		Reported json.RawMessage `json:"reported"`
 	} `json:"properties"`
 
-	// Document is the whole twin, as the hub sent it.
+	// Document is the whole twin as the hub sent it.
 	Document json.RawMessage `json:"-"`
 }
 
-// UnmarshalJSON keeps the document besides the fields.
+// UnmarshalJSON decodes the fields and copies the document.
 func (t *Twin) UnmarshalJSON(document []byte) error {
 	type fields Twin // without this method
 	if err := json.Unmarshal(document, (*fields)(t)); err != nil {
@@ -33,9 +33,9 @@ func (t *Twin) UnmarshalJSON(document []byte) error {
 	return nil
 }
 
-// Twin reads a twin.
+// Twin returns a twin.
 func (c *Client) Twin(ctx context.Context, id Identity) (Twin, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var t Twin
 	if _, err := c.do(ctx, request{method: http.MethodGet, path: id.path("twins")}, &t); err != nil {
@@ -44,26 +44,26 @@ func (c *Client) Twin(ctx context.Context, id Identity) (Twin, error) {
 	return t, nil
 }
 
-// TwinUpdate is a change of what the service owns of a twin.
+// TwinUpdate is a change of a twin's desired properties and tags.
 type TwinUpdate struct {
-	// Desired and Tags are JSON objects; a section that is nil stays as it is. They
-	// are merged into the twin's, where null deletes, unless Replace is set.
+	// Desired and Tags are JSON objects. The hub merges them into the twin, where null
+	// deletes; if Replace is set, it replaces the sections. A nil section does not change.
 	Desired, Tags json.RawMessage
 	Replace       bool
-	// ETag is what the twin's must be; any if empty.
+	// ETag makes the update depend on the twin's etag; an empty one matches any.
 	ETag string
 }
 
-// UpdateTwin changes a twin and returns what came out. A twin of another etag is an
+// UpdateTwin changes a twin and returns the new twin. If the etag differs, the error is an
 // *Error with status 412.
 func (c *Client) UpdateTwin(ctx context.Context, id Identity, u TwinUpdate) (Twin, error) {
-	ctx, cancel := context.WithTimeout(ctx, slack)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	method := http.MethodPatch
 	if u.Replace {
 		method = http.MethodPut
 		var err error
-		if u, err = c.whole(ctx, id, u); err != nil {
+		if u, err = c.withBothSections(ctx, id, u); err != nil {
 			return Twin{}, err
 		}
 	}
@@ -75,8 +75,8 @@ func (c *Client) UpdateTwin(ctx context.Context, id Identity, u TwinUpdate) (Twi
 	return t, nil
 }
 
-// PatchDesired merges patch into a twin's desired properties (null deletes), whatever
-// its version, and returns the twin that came out.
+// PatchDesired merges patch into a twin's desired properties (null deletes) and returns
+// the new twin. It does not depend on the twin's version.
 func (c *Client) PatchDesired(ctx context.Context, id Identity, patch json.RawMessage) (Twin, error) {
 	return c.UpdateTwin(ctx, id, TwinUpdate{Desired: patch})
 }
@@ -92,10 +92,10 @@ func (u TwinUpdate) document() map[string]any {
 	return document
 }
 
-// whole fills in the section that a replacement leaves out with what the twin has,
-// and makes it depend on just that twin. What a hub does to a section that a
-// replacement does not name is not documented.
-func (c *Client) whole(ctx context.Context, id Identity, u TwinUpdate) (TwinUpdate, error) {
+// withBothSections adds the section that a replacement leaves out, as the twin has it, and
+// makes the update depend on that twin's etag. It is not documented what a hub does with a
+// section that a replacement leaves out.
+func (c *Client) withBothSections(ctx context.Context, id Identity, u TwinUpdate) (TwinUpdate, error) {
 	if u.Desired != nil && u.Tags != nil {
 		return u, nil
 	}
@@ -104,7 +104,7 @@ func (c *Client) whole(ctx context.Context, id Identity, u TwinUpdate) (TwinUpda
 		return TwinUpdate{}, err
 	}
 	if u.Desired == nil {
-		u.Desired = withoutMarks(t.Properties.Desired)
+		u.Desired = withoutSystemProperties(t.Properties.Desired)
 	}
 	if u.Tags == nil {
 		u.Tags = t.Tags
@@ -115,11 +115,12 @@ func (c *Client) whole(ctx context.Context, id Identity, u TwinUpdate) (TwinUpda
 	return u, nil
 }
 
-// withoutMarks leaves out what the hub adds to a section: $version and $metadata.
-func withoutMarks(section json.RawMessage) json.RawMessage {
+// withoutSystemProperties removes the members that the hub adds to a section: $version and
+// $metadata.
+func withoutSystemProperties(section json.RawMessage) json.RawMessage {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(section, &members) != nil {
-		return section // the hub will say what is wrong with it
+		return section // the hub refuses it with a reason
 	}
 	maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool { return strings.HasPrefix(name, "$") })
 	b, err := json.Marshal(members)

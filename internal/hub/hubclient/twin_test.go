@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -33,29 +32,22 @@ func TestUpdateTwin(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		_, err := c.UpdateTwin(t.Context(), id, hubclient.TwinUpdate{Tags: json.RawMessage(`{}`), Replace: replace, ETag: first.ETag})
 		if status(err) != 412 {
-			t.Errorf("changed by an old etag, replace %v: %v", replace, err)
+			t.Errorf("update with an old etag, replace %v: %v", replace, err)
 		}
 	}
 }
 
-// The section that a replacement leaves out is sent along as it is, and the whole is
-// bound to the twin that was read.
+// The client sends the section that a replacement leaves out as the twin has it, and
+// makes the update depend on the twin that it read.
 func TestUpdateTwin_replacesOneSection(t *testing.T) {
 	var sent, etag string
-	hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut {
 			b, _ := io.ReadAll(r.Body)
 			sent, etag = string(b), r.Header.Get("If-Match")
 		}
 		_, _ = io.WriteString(w, `{"etag":"e1","tags":{"t":1},"properties":{"desired":{"d":1,"$version":3,"$metadata":{}}}}`)
-	}))
-	defer hub.Close()
-	c, err := hubclient.New("HostName="+strings.TrimPrefix(hub.URL, "https://")+";SharedAccessKeyName=p;SharedAccessKey=a2V5",
-		hubclient.Options{Roots: hub.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	})
 	for _, tt := range []struct {
 		update     hubclient.TwinUpdate
 		sent, etag string
