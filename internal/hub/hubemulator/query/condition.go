@@ -6,43 +6,43 @@ import (
 	"strings"
 )
 
-// This file parses conditions: what stands after WHERE.
+// This file parses conditions: the part after WHERE.
 
 var comparisons = []string{"=", "!=", "<>", "<", "<=", ">", ">="}
 
-// condition reads what OR, the weakest operator, holds together.
+// condition parses a disjunction: OR is the operator of lowest precedence.
 func (p *parser) condition() (expression, error) {
 	conditions, err := p.chain("OR", func() (expression, error) {
 		conditions, err := p.chain("AND", p.term)
-		return single(conditions, all(conditions)), err
+		return unwrapSingle(conditions, and(conditions)), err
 	})
-	return single(conditions, one(conditions)), err
+	return unwrapSingle(conditions, or(conditions)), err
 }
 
-// chain reads pieces with an operator between them.
-func (p *parser) chain(operator string, piece func() (expression, error)) ([]expression, error) {
-	var pieces []expression
+// chain parses operands that are separated by an operator.
+func (p *parser) chain(operator string, operand func() (expression, error)) ([]expression, error) {
+	var operands []expression
 	for {
-		e, err := piece()
+		e, err := operand()
 		if err != nil {
 			return nil, err
 		}
-		pieces = append(pieces, e)
+		operands = append(operands, e)
 		if !p.accept(operator) {
-			return pieces, nil
+			return operands, nil
 		}
 	}
 }
 
-// single spares the chain if it is of one piece.
-func single(pieces []expression, chained expression) expression {
-	if len(pieces) == 1 {
-		return pieces[0]
+// unwrapSingle returns the only operand, or the chain if there are more.
+func unwrapSingle(operands []expression, chain expression) expression {
+	if len(operands) == 1 {
+		return operands[0]
 	}
-	return chained
+	return chain
 }
 
-// term reads a comparison, or one that NOT turns round.
+// term parses a comparison, or NOT and a term.
 func (p *parser) term() (expression, error) {
 	if !p.current.is("NOT") {
 		return p.comparison()
@@ -53,7 +53,7 @@ func (p *parser) term() (expression, error) {
 	})
 }
 
-// nested takes the current token and reads what it leads to, one level deeper.
+// nested skips the current token and parses the rest one level deeper.
 func (p *parser) nested(read func() (expression, error)) (expression, error) {
 	if p.depth == maxDepth {
 		return nil, p.refuse(fmt.Sprintf("conditions are nested deeper than %d levels", maxDepth))
@@ -84,7 +84,7 @@ func (p *parser) comparison() (expression, error) {
 	}
 }
 
-// operand reads what stands on a side of an operator.
+// operand parses one side of a comparison.
 func (p *parser) operand() (expression, error) {
 	switch t := p.current; {
 	case t.is("("):
@@ -117,7 +117,7 @@ func isLiteral(t token) bool {
 	return t.is("TRUE") || t.is("FALSE") || t.is("NULL")
 }
 
-// literal reads a constant value.
+// literal parses a constant.
 func (p *parser) literal() (any, error) {
 	t := p.current
 	var v any
@@ -136,7 +136,7 @@ func (p *parser) literal() (any, error) {
 	return v, nil
 }
 
-// list reads the values of IN.
+// list parses the values of IN and NIN.
 func (p *parser) list() ([]any, error) {
 	if err := p.expect("[", "a list in square brackets is expected"); err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (p *parser) list() ([]any, error) {
 	}
 }
 
-// call reads the arguments of the function that name is.
+// call parses the arguments of the named function.
 func (p *parser) call(name token) (expression, error) {
 	f, ok := functions[strings.ToUpper(name.text)]
 	if !ok {

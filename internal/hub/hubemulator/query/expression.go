@@ -2,43 +2,43 @@ package query
 
 import "slices"
 
-// expression is a piece of a condition.
+// expression is a condition or a part of one.
 type expression interface {
-	// value is what the expression comes to for a document.
+	// value evaluates the expression for a document.
 	value(d Document) any
 }
 
-// holds says whether an expression is true as a condition: whatever is not
-// true is false.
-func holds(e expression, d Document) bool {
+// isTrue evaluates an expression as a condition: every value except true counts as
+// false.
+func isTrue(e expression, d Document) bool {
 	return e.value(d) == true
 }
 
-// constant is the same for all documents.
+// constant has the same value for all documents.
 type constant struct{ v any }
 
 func (c constant) value(Document) any { return c.v }
 
-// all is true if all of its conditions are, one if any is.
+// and is true if all conditions are true; or is true if any of them is.
 type (
-	all []expression
-	one []expression
+	and []expression
+	or  []expression
 )
 
-func (a all) value(d Document) any {
-	return !slices.ContainsFunc(a, func(e expression) bool { return !holds(e, d) })
+func (a and) value(d Document) any {
+	return !slices.ContainsFunc(a, func(e expression) bool { return !isTrue(e, d) })
 }
 
-func (o one) value(d Document) any {
-	return slices.ContainsFunc(o, func(e expression) bool { return holds(e, d) })
+func (o or) value(d Document) any {
+	return slices.ContainsFunc(o, func(e expression) bool { return isTrue(e, d) })
 }
 
 // negation is NOT.
 type negation struct{ condition expression }
 
-func (n negation) value(d Document) any { return !holds(n.condition, d) }
+func (n negation) value(d Document) any { return !isTrue(n.condition, d) }
 
-// comparison is two expressions with one of =, !=, <>, <, <=, > and >= between.
+// comparison compares two expressions by =, !=, <>, <, <=, > or >=.
 type comparison struct {
 	left, right expression
 	operator    string

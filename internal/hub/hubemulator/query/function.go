@@ -2,15 +2,15 @@ package query
 
 import "strings"
 
-// function is one that conditions may call.
+// function is a function that conditions can call.
 type function struct {
 	parameters int
-	// ofPath says that it is about a place in the document, not about a value.
+	// ofPath is set if the argument must be a path, not a literal.
 	ofPath bool
 	call   func(arguments []any) bool
 }
 
-// functions by name in upper case.
+// functions has the functions by upper-case name.
 var functions = map[string]function{
 	"IS_DEFINED": {parameters: 1, ofPath: true, call: func(a []any) bool {
 		_, missing := a[0].(undefined)
@@ -31,7 +31,7 @@ func is[T any](arguments []any) bool {
 	return ok
 }
 
-// onTexts makes a function that is false if an argument is no text.
+// onTexts returns a function that is false if an argument is not a string.
 func onTexts(test func(s, part string) bool) func(arguments []any) bool {
 	return func(arguments []any) bool {
 		s, ok := arguments[0].(string)
@@ -40,7 +40,7 @@ func onTexts(test func(s, part string) bool) func(arguments []any) bool {
 	}
 }
 
-// call is a function with its arguments.
+// call is a function call.
 type call struct {
 	function  function
 	arguments []expression

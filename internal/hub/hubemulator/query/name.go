@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// This file parses names, and the paths made of them.
+// This file parses names and paths.
 
-// reserved are the words that are no names unless in double brackets
-// (Microsoft, "Azure Digital Twins query language reference: Reserved
-// keywords", of the same language; for GROUP see azure-docs 17106).
+// reserved are the words that are names only in double brackets (Microsoft, "Azure
+// Digital Twins query language reference: Reserved keywords", which has the same
+// language; for GROUP see azure-docs 17106).
 var reserved = strings.Fields(`ALL AND AS ASC AVG BY COUNT DESC DEVICES ENDSWITH FALSE FROM GROUP IN
 	IS_BOOL IS_DEFINED IS_NULL IS_NUMBER IS_OBJECT IS_PRIMITIVE IS_STRING MAX MIN NIN NOT NULL OR ORDER
 	SELECT STARTSWITH SUM TOP TRUE WHERE`)
@@ -21,8 +21,8 @@ func (p *parser) path() (path, error) {
 	return p.pathFrom(t)
 }
 
-// pathFrom reads the rest of a path that begins with the token before the
-// current one. A path may name the collection first.
+// pathFrom parses the rest of a path after its first token. A path may begin with the
+// collection.
 func (p *parser) pathFrom(first token) (path, error) {
 	if first.is("devices") {
 		var err error
@@ -30,7 +30,7 @@ func (p *parser) pathFrom(first token) (path, error) {
 			return path{}, err
 		}
 	}
-	member, err := p.member(first, p.form)
+	member, err := p.member(first, p.schema)
 	if err != nil {
 		return path{}, err
 	}
@@ -55,8 +55,8 @@ func (p *parser) pathFrom(first token) (path, error) {
 	}
 }
 
-// afterCollection reads the rest of "devices." or "devices.modules." and
-// returns the name that follows.
+// afterCollection parses the rest of "devices." or "devices.modules." and returns the
+// following name.
 func (p *parser) afterCollection() (token, error) {
 	if err := p.expect(".", "a name after devices. is expected"); err != nil {
 		return token{}, err
@@ -74,18 +74,18 @@ func (p *parser) afterCollection() (token, error) {
 	return first, nil
 }
 
-// member finds the place that t names within a form.
-func (p *parser) member(t token, within form) (form, error) {
+// member returns the schema of the member that t names.
+func (p *parser) member(t token, within schema) (schema, error) {
 	name, err := nameOf(t)
 	switch {
 	case err != nil:
-		return form{}, err
+		return schema{}, err
 	case within.open:
-		return form{name: name, open: true}, nil
+		return schema{name: name, open: true}, nil
 	}
 	found, ok := within.members[strings.ToLower(name)]
 	if !ok {
-		return form{}, refuse(t, within.refusal())
+		return schema{}, refuse(t, within.refusal())
 	}
 	return found, nil
 }
@@ -103,7 +103,7 @@ func nameOf(t token) (string, error) {
 	}
 }
 
-// index reads [n].
+// index parses [n].
 func (p *parser) index() (int, error) {
 	p.advance()
 	index, err := strconv.Atoi(p.current.raw)

@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// maxToken is how much of a token an Error shows, in characters.
+// maxToken is the number of characters of a token that an Error shows.
 const maxToken = 40
 
-// parser is a recursive descent over the tokens of one query.
+// parser is a recursive descent parser for one query.
 type parser struct {
 	scanner scanner
 	current token
 	from    Collection
-	form    form // of the documents
+	schema  schema // of the documents
 	depth   int
 }
 
-// Parse reads a query. The error, if any, is an *Error.
+// Parse parses a query. The error is an *Error.
 func Parse(text string) (*Query, error) {
 	p, err := newParser(text, twin)
 	if err != nil {
@@ -26,9 +26,9 @@ func Parse(text string) (*Query, error) {
 	return p.query()
 }
 
-// ParseTarget reads the target condition of a configuration: what a query of devices
-// has after WHERE, about deviceId, tags and properties.reported alone. The error, if
-// any, is an *Error.
+// ParseTarget parses the target condition of a configuration: the condition of a device
+// query, without WHERE, that names only deviceId, tags and properties.reported. The error
+// is an *Error.
 func ParseTarget(text string) (*Query, error) {
 	p, err := newParser(text, target)
 	if err != nil {
@@ -42,7 +42,7 @@ func ParseTarget(text string) (*Query, error) {
 	return q, p.end()
 }
 
-func newParser(text string, f form) (*parser, error) {
+func newParser(text string, s schema) (*parser, error) {
 	query := []rune(text)
 	if len(query) > maxLength {
 		return nil, &Error{
@@ -50,7 +50,7 @@ func newParser(text string, f form) (*parser, error) {
 			Reason: fmt.Sprintf("the query is longer than %d characters", maxLength),
 		}
 	}
-	p := &parser{scanner: scanner{query: query}, form: f}
+	p := &parser{scanner: scanner{query: query}, schema: s}
 	p.advance()
 	return p, nil
 }
@@ -59,7 +59,7 @@ func (p *parser) advance() {
 	p.current = p.scanner.next()
 }
 
-// accept takes the current token if it is this keyword or symbol.
+// accept advances if the current token is the given keyword or symbol.
 func (p *parser) accept(text string) bool {
 	if !p.current.is(text) {
 		return false
@@ -75,13 +75,13 @@ func (p *parser) expect(text, reason string) error {
 	return nil
 }
 
-// refuse makes the error for the current token.
+// refuse returns the error for the current token.
 func (p *parser) refuse(reason string) error {
 	return refuse(p.current, reason)
 }
 
 func refuse(t token, reason string) error {
-	if t.kind == kindBad {
+	if t.kind == kindInvalid {
 		reason = t.text
 	}
 	raw := []rune(t.raw)
@@ -112,7 +112,7 @@ func (p *parser) query() (*Query, error) {
 	return q, p.end()
 }
 
-// collection reads FROM and what is after it.
+// collection parses FROM and the collection.
 func (p *parser) collection() error {
 	if err := p.expect("FROM", "FROM is expected"); err != nil {
 		return err

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// path is the way to a value of a document.
+// path leads to a value in a document.
 type path struct {
 	member string // of the document
 	steps  []step
 }
 
-// step goes from an object to its member, or from an array to its element.
+// step selects a member of an object, or an element of an array.
 type step struct {
 	name  string
 	index int // if name is empty
@@ -25,7 +25,7 @@ func (p path) value(d Document) any {
 	return valueOf(v)
 }
 
-// find returns what the document holds there; ok is false if it has nothing.
+// find returns the document's value at the path; ok is false if there is none.
 func (p path) find(d Document) (v any, ok bool) {
 	v, ok = d[p.member]
 	for _, s := range p.steps {
@@ -37,7 +37,7 @@ func (p path) find(d Document) (v any, ok bool) {
 	return v, ok
 }
 
-// name is that of the last member on the way.
+// name returns the last name in the path.
 func (p path) name() string {
 	for _, s := range slices.Backward(p.steps) {
 		if s.name != "" {
@@ -60,37 +60,36 @@ func (s step) from(v any) (value any, ok bool) {
 	return nil, false
 }
 
-// form is what a place in a twin may hold.
-type form struct {
-	// name is how the place is written in a document.
+// schema describes a member of a twin.
+type schema struct {
+	// name is the member's name in a document.
 	name string
-	// members are the places below it, by name in lower case; nil if there
-	// are none.
-	members map[string]form
-	// open says that everything may be below it.
+	// members are its members by lower-case name; nil if there are none.
+	members map[string]schema
+	// open is set if any members are allowed below it.
 	open bool
-	// reason is why other members are refused; empty if a twin has none.
+	// reason is why other members are refused; if empty, a twin has no others.
 	reason string
 }
 
-func (f form) refusal() string {
-	return cmp.Or(f.reason, "a twin has no such member there")
+func (s schema) refusal() string {
+	return cmp.Or(s.reason, "a twin has no such member there")
 }
 
-// target is the part of a twin that target conditions may name (Microsoft,
+// target is the part of a twin that target conditions can name (Microsoft,
 // "Automatic IoT device and module management": twin tags and reported properties;
 // "Understand IoT Edge automatic deployments": deviceId).
-var target = form{reason: "target conditions are about deviceId, tags and properties.reported", members: map[string]form{
+var target = schema{reason: "target conditions are about deviceId, tags and properties.reported", members: map[string]schema{
 	"deviceid": {name: "deviceId"},
 	"tags":     {name: "tags", open: true},
-	"properties": {name: "properties", reason: "target conditions know properties.reported alone", members: map[string]form{
+	"properties": {name: "properties", reason: "target conditions know properties.reported alone", members: map[string]schema{
 		"reported": {name: "reported", open: true},
 	}},
 }}
 
-// twin is the form of a twin (Microsoft, "Understand and use device twins in
-// IoT Hub", section "Device twins", and the same of modules).
-var twin = form{members: map[string]form{
+// twin is the schema of a twin (Microsoft, "Understand and use device twins in IoT
+// Hub", section "Device twins", and the corresponding page for module twins).
+var twin = schema{members: map[string]schema{
 	"deviceid":                  {name: "deviceId"},
 	"moduleid":                  {name: "moduleId"},
 	"etag":                      {name: "etag"},
@@ -107,14 +106,14 @@ var twin = form{members: map[string]form{
 	"devicescope":               {name: "deviceScope"},
 	"tags":                      {name: "tags", open: true},
 	"configurations":            {name: "configurations", open: true},
-	"x509thumbprint": {name: "x509Thumbprint", members: map[string]form{
+	"x509thumbprint": {name: "x509Thumbprint", members: map[string]schema{
 		"primarythumbprint":   {name: "primaryThumbprint"},
 		"secondarythumbprint": {name: "secondaryThumbprint"},
 	}},
-	"capabilities": {name: "capabilities", members: map[string]form{
+	"capabilities": {name: "capabilities", members: map[string]schema{
 		"iotedge": {name: "iotEdge"},
 	}},
-	"properties": {name: "properties", members: map[string]form{
+	"properties": {name: "properties", members: map[string]schema{
 		"desired":  {name: "desired", open: true},
 		"reported": {name: "reported", open: true},
 	}},

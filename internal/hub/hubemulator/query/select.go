@@ -2,19 +2,18 @@ package query
 
 import "slices"
 
-// column is one thing selected, and its name in the answer.
+// column is a selected path with its name in the row.
 type column struct {
 	name string
 	path path
 }
 
-// All says whether the query wants documents as they are, and neither rows nor
-// a number.
+// All reports whether the query selects whole documents, and not rows or a count.
 func (q *Query) All() bool {
 	return q.Count == "" && q.columns == nil
 }
 
-// Row returns what the query selects of a document.
+// Row returns the selected members of a document by column name.
 func (q *Query) Row(d Document) map[string]any {
 	row := make(map[string]any, len(q.columns))
 	for _, c := range q.columns {
@@ -25,7 +24,7 @@ func (q *Query) Row(d Document) map[string]any {
 	return row
 }
 
-// selection reads what stands between SELECT and FROM.
+// selection parses the part between SELECT and FROM.
 func (p *parser) selection(q *Query) error {
 	if p.accept("*") {
 		return nil
@@ -65,7 +64,7 @@ func (p *parser) count(q *Query) error {
 	return err
 }
 
-// column reads a path, with a name for it if there is one.
+// column parses a path and its optional alias.
 func (p *parser) column() (column, error) {
 	for _, word := range []string{"TOP", "AVG", "SUM", "MIN", "MAX"} {
 		if p.current.is(word) {
@@ -86,7 +85,7 @@ func (p *parser) column() (column, error) {
 	return c, err
 }
 
-// alias reads the name after AS.
+// alias parses the name after AS.
 func (p *parser) alias() (string, error) {
 	name, err := nameOf(p.current)
 	p.advance()

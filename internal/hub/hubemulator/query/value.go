@@ -9,20 +9,18 @@ import (
 	"time"
 )
 
-// The values of expressions are those of JSON: nil, bool, string, number,
-// map[string]any and []any; and undefined, for what a document does not have.
+// undefined is the value of a path that a document lacks. The other values of
+// expressions are JSON values: nil, bool, string, number, map[string]any and []any.
 type undefined struct{}
 
-// number is a JSON number: exact if it is an integer of 64 bits, else the
-// nearest that a float64 can be.
+// number is a JSON number: exact if it is a 64-bit integer, else the nearest float64.
 type number struct {
 	integer int64
 	float   float64
 	isFloat bool
 }
 
-// parseNumber reads a number as JSON has it. One that is too large becomes an
-// infinity.
+// parseNumber parses a JSON number. A number that is too large becomes an infinity.
 func parseNumber(text string) number {
 	if integer, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return number{integer: integer}
@@ -31,13 +29,13 @@ func parseNumber(text string) number {
 	return number{float: float, isFloat: true}
 }
 
-// parseLiteral reads a number as queries have it; ok is false if it is none.
+// parseLiteral parses a number literal of a query; ok is false if text is not one.
 func parseLiteral(text string) (n number, ok bool) {
 	if hexadecimal, isHexadecimal := cutHexadecimal(text); isHexadecimal {
 		integer, err := strconv.ParseInt(hexadecimal, 16, 64)
 		return number{integer: integer}, err == nil
 	}
-	// What else ParseFloat takes for a number, a query does not.
+	// ParseFloat also accepts other forms of numbers, such as "inf" and "0x1p-2".
 	if strings.Trim(text, "0123456789.eE+-") != "" {
 		return number{}, false
 	}
@@ -47,7 +45,7 @@ func parseLiteral(text string) (n number, ok bool) {
 	return parseNumber(text), true
 }
 
-// cutHexadecimal returns the digits after 0x, with the sign before them.
+// cutHexadecimal returns the digits after 0x, with the sign.
 func cutHexadecimal(text string) (digits string, ok bool) {
 	unsigned, negative := strings.CutPrefix(strings.ToLower(text), "-")
 	digits, ok = strings.CutPrefix(unsigned, "0x")
@@ -69,17 +67,17 @@ func (n number) compare(other number) int {
 	return n.big().Cmp(other.big())
 }
 
-// asFloat is quicker than big; exact is false if it may be another number.
+// asFloat is faster than big; exact is false if the result may differ from n.
 func (n number) asFloat() (f float64, exact bool) {
-	const most = 1 << 53 // up to here a float64 has all integers
+	const most = 1 << 53 // a float64 represents all integers up to this
 	if n.isFloat {
 		return n.float, true
 	}
 	return float64(n.integer), -most <= n.integer && n.integer <= most
 }
 
-// big is exact for both forms, so that an integer is not taken for the float
-// next to it.
+// big is exact for integers and floats, so that an integer never equals a different
+// float.
 func (n number) big() *big.Float {
 	if n.isFloat {
 		return big.NewFloat(n.float)
@@ -87,7 +85,7 @@ func (n number) big() *big.Float {
 	return new(big.Float).SetInt64(n.integer)
 }
 
-// valueOf turns what a document holds into a value.
+// valueOf converts a document's value to an expression's value.
 func valueOf(v any) any {
 	switch v := v.(type) {
 	case json.Number:
@@ -119,7 +117,7 @@ func equal(a, b any) bool {
 	return a == b
 }
 
-// order compares values that have an order; ok is false for others.
+// order compares two numbers or two strings; ok is false for other values.
 func order(a, b any) (result int, ok bool) {
 	switch x := a.(type) {
 	case number:
@@ -128,7 +126,7 @@ func order(a, b any) (result int, ok bool) {
 		}
 	case string:
 		if y, ok := b.(string); ok {
-			return cmp.Compare(x, y), true // UTF-8 is in the order of code points
+			return cmp.Compare(x, y), true // UTF-8 sorts like code points
 		}
 	}
 	return 0, false
