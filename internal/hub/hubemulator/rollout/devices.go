@@ -8,54 +8,54 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// This file brings devices up to date.
+// This file applies the configurations to devices.
 
-// deviceChanged is the store's observer.
+// deviceChanged is the store's observer of devices.
 func (r *Rollout) deviceChanged(device string) {
 	r.mu.Lock()
-	changed := len(r.configurations) > 0 && r.bring(device)
+	changed := len(r.configurations) > 0 && r.updateDevice(device)
 	r.mu.Unlock()
 	if changed {
 		r.Store.Deliver()
 	}
 }
 
-// refresh takes up the configurations of the store and brings all devices up to date.
-// The caller holds the lock.
+// refresh reads the configurations from the store and updates all devices. It returns
+// the errors of configurations that it cannot parse. The caller holds the lock.
 func (r *Rollout) refresh() error {
 	stored := r.Store.Configurations()
 	configurations := make([]configuration, 0, len(stored))
-	var unknown error
+	var invalid error
 	for _, c := range stored {
-		understood, err := understand(c)
+		parsed, err := parseConfiguration(c)
 		if err != nil {
-			unknown = errors.Join(unknown, err)
+			invalid = errors.Join(invalid, err)
 			continue
 		}
-		configurations = append(configurations, understood)
+		configurations = append(configurations, parsed)
 	}
 	had := len(r.configurations)
 	r.configurations = configurations
 	if had+len(configurations) == 0 {
-		return unknown
+		return invalid
 	}
 	for _, device := range r.Store.Devices() {
 		if device.IoTEdge {
-			r.bring(device.ID.Device)
+			r.updateDevice(device.ID.Device)
 		}
 	}
-	return unknown
+	return invalid
 }
 
-// bring makes of one device what the configurations say, and returns whether anything
-// has changed. The caller holds the lock, and delivers.
-func (r *Rollout) bring(device string) bool {
+// updateDevice applies the configurations to one device and reports whether anything has
+// changed. The caller holds the lock, and calls Store.Deliver after releasing it.
+func (r *Rollout) updateDevice(device string) bool {
 	twin, err := r.Store.Twin(store.ID{Device: device})
 	if err != nil || !twin.Identity.IoTEdge {
-		return false // gone meanwhile
+		return false // deleted or changed in the meantime
 	}
-	plan := deployment.Merge(r.targeting(twin))
-	deployed, err := r.deploy(device, planned(plan))
+	plan := deployment.Merge(r.deploymentsFor(twin))
+	deployed, err := r.deploy(device, storeDeployment(plan))
 	if err == nil {
 		return deployed.Changed
 	}
@@ -77,8 +77,8 @@ func (r *Rollout) deploy(device string, d store.Deployment) (store.Deployed, err
 	return deployed, err
 }
 
-// targeting returns the deployments whose target conditions a device meets.
-func (r *Rollout) targeting(twin store.Twin) []deployment.Deployment {
+// deploymentsFor returns the deployments whose target conditions match a device.
+func (r *Rollout) deploymentsFor(twin store.Twin) []deployment.Deployment {
 	document := query.Document{
 		"deviceId":   twin.Identity.ID.Device,
 		"tags":       twin.Tags,
@@ -93,8 +93,8 @@ func (r *Rollout) targeting(twin store.Twin) []deployment.Deployment {
 	return list
 }
 
-// planned turns a plan into what the store is asked for.
-func planned(p deployment.Plan) store.Deployment {
+// storeDeployment converts a plan to the store's request.
+func storeDeployment(p deployment.Plan) store.Deployment {
 	d := store.Deployment{Statuses: p.Statuses}
 	if p.Desired == nil {
 		return d

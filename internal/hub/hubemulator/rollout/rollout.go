@@ -1,19 +1,20 @@
-// Package rollout brings deployments to devices: it knows which configurations target
-// which IoT Edge device, and makes of the device's modules what they say together
-// (package deployment), whenever a configuration, or what target conditions see of a
-// device, has changed.
+// Package rollout applies deployments to IoT Edge devices. It determines which
+// configurations target a device, merges them (package deployment), and updates the
+// device's modules. It does so when a configuration changes, and when a property of a
+// device changes that target conditions can name.
 //
-// Simpler than IoT Hub: it is done before the change is answered, where IoT Hub takes
-// up to five minutes; and what somebody writes to a module twin by hand stays until
-// the device's next turn, where IoT Hub takes it back within these minutes (known
-// from Azure/iotedge, issues 5139 and 6913). Configurations of devices and of modules
-// that are not those of IoT Edge (deviceContent, moduleContent) are refused.
+// Differences from IoT Hub:
+//   - A change is applied before it is answered; IoT Hub takes up to five minutes.
+//   - A manual change of a module twin stays until the next update of the device. IoT Hub
+//     reverts it within five minutes (Azure/iotedge, issues 5139 and 6913).
+//   - Configurations of devices, and of modules outside IoT Edge (deviceContent,
+//     moduleContent), are refused.
 //
-// Identities of modules are made, and deleted when no deployment names them any more,
-// as the edge agent of a device does (Azure/iotedge, ModuleIdentityLifecycleManager):
-// there is no edge agent here. Those that somebody else has made are left alone. A
-// device that no standard deployment targets any more keeps what it has ("Understand
-// IoT Edge automatic deployments", section "Rollback").
+// There is no edge agent, so the package itself creates the identities of a deployment's
+// modules, and deletes them when no deployment names them any more (as in Azure/iotedge,
+// ModuleIdentityLifecycleManager). It does not touch identities that others have
+// created. A device that no standard deployment targets any more keeps its modules and
+// properties ("Understand IoT Edge automatic deployments", section "Rollback").
 package rollout
 
 import (
@@ -32,12 +33,12 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// maxMetrics is how many metrics a configuration may have of its own (Microsoft,
+// maxMetrics is the number of custom metrics that a configuration may have (Microsoft,
 // "Automatic IoT device and module management", section "Metrics").
 const maxMetrics = 5
 
-// What can be wrong with a configuration, besides its content (deployment.ErrContent);
-// match with errors.Is. The texts are fit for the caller.
+// Errors of a configuration, besides deployment.ErrContent; match with errors.Is. Their
+// texts are for the author of the configuration.
 var (
 	ErrTarget    = errors.New("the target condition is not supported")
 	ErrMetric    = errors.New("a metric is not supported")
@@ -45,29 +46,27 @@ var (
 	ErrImmutable = errors.New("the content of a configuration cannot be changed")
 )
 
-// Options are what a Rollout needs.
+// Options configures a Rollout.
 type Options struct {
-	// Store holds the configurations and the devices. The rollout registers as the
+	// Store has the configurations and the devices. The rollout registers as its
 	// observer of devices. Required.
 	Store *store.Store
-	// Drop cuts the connection of a module that was deleted. Required.
+	// Drop disconnects a deleted module. Required.
 	Drop func(store.ID)
-	// Log hears of deployments that cannot be brought to a device.
+	// Log gets deployments that cannot be applied to a device.
 	Log zerolog.Logger
 }
 
-// Rollout keeps devices as configurations want them. All methods are safe for
-// concurrent use.
+// Rollout applies configurations to devices. It is safe for concurrent use.
 type Rollout struct {
 	Options
 
-	// mu is held while devices are brought up to date, so that each time begins with
-	// what the one before has left.
+	// mu is held during an update of devices, so that updates do not overlap.
 	mu             sync.Mutex
 	configurations []configuration
 }
 
-// configuration is one that was understood.
+// configuration is a parsed configuration.
 type configuration struct {
 	store.Configuration
 
@@ -75,8 +74,8 @@ type configuration struct {
 	content *deployment.Content
 }
 
-// New returns a rollout, with all devices brought up to date. The error is about a
-// configuration of the store that is not understood.
+// New returns a rollout and updates all devices. The error names the configurations in
+// the store that cannot be parsed.
 func New(o Options) (*Rollout, error) {
 	r := &Rollout{Options: o}
 	o.Store.OnDevice(r.deviceChanged)
@@ -85,12 +84,12 @@ func New(o Options) (*Rollout, error) {
 	return r, r.refresh()
 }
 
-// Create keeps a new configuration and brings it to the devices. Errors, wrapped: those
-// above, deployment.ErrContent, those of store.Store.CreateConfiguration.
+// Create stores a new configuration and updates the devices. It wraps the errors above,
+// deployment.ErrContent, and the errors of store.Store.CreateConfiguration.
 func (r *Rollout) Create(c store.Configuration) (store.Configuration, error) {
-	understood, err := understand(c)
+	parsed, err := parseConfiguration(c)
 	if err == nil {
-		err = checkNames(understood.content)
+		err = checkNames(parsed.content)
 	}
 	if err != nil {
 		return store.Configuration{}, err
@@ -98,11 +97,11 @@ func (r *Rollout) Create(c store.Configuration) (store.Configuration, error) {
 	return r.change(func() (store.Configuration, error) { return r.Store.CreateConfiguration(c) })
 }
 
-// Update changes all of a configuration but its content, and brings the devices up to
-// date. Errors, wrapped: those above, deployment.ErrContent, those of
+// Update changes everything except the content of a configuration, and updates the
+// devices. It wraps the errors above, deployment.ErrContent, and the errors of
 // store.Store.UpdateConfiguration.
 func (r *Rollout) Update(c store.Configuration, ifMatch string) (store.Configuration, error) {
-	if _, err := understand(c); err != nil {
+	if _, err := parseConfiguration(c); err != nil {
 		return store.Configuration{}, err
 	}
 	return r.change(func() (store.Configuration, error) {
@@ -114,8 +113,8 @@ func (r *Rollout) Update(c store.Configuration, ifMatch string) (store.Configura
 	})
 }
 
-// Delete removes a configuration and brings the devices up to date. Errors are those
-// of store.Store.DeleteConfiguration.
+// Delete removes a configuration and updates the devices. It returns the errors of
+// store.Store.DeleteConfiguration.
 func (r *Rollout) Delete(id, ifMatch string) error {
 	_, err := r.change(func() (store.Configuration, error) {
 		return store.Configuration{}, r.Store.DeleteConfiguration(id, ifMatch)
@@ -123,7 +122,7 @@ func (r *Rollout) Delete(id, ifMatch string) error {
 	return err
 }
 
-// change makes a change of the configurations, and all that comes of it.
+// change changes the configurations, updates the devices and delivers the changes.
 func (r *Rollout) change(do func() (store.Configuration, error)) (store.Configuration, error) {
 	r.mu.Lock()
 	c, err := do()
@@ -135,9 +134,9 @@ func (r *Rollout) change(do func() (store.Configuration, error)) (store.Configur
 	return c, err
 }
 
-// Apply makes a content true of one device, by itself: what deployments want of the
-// device comes back with its next turn. Errors, wrapped: deployment.ErrContent, those
-// of store.Store.Deploy.
+// Apply applies a content to one device, without a configuration. The next update of the
+// device reverts it where a deployment differs. Apply wraps deployment.ErrContent and the
+// errors of store.Store.Deploy.
 func (r *Rollout) Apply(device string, content []byte) error {
 	parsed, err := parseContent(content)
 	if err != nil {
@@ -157,8 +156,8 @@ func (r *Rollout) Apply(device string, content []byte) error {
 	return err
 }
 
-// understand reads a configuration.
-func understand(c store.Configuration) (configuration, error) {
+// parseConfiguration checks and parses a configuration.
+func parseConfiguration(c store.Configuration) (configuration, error) {
 	if c.Priority < 0 {
 		return configuration{}, fmt.Errorf("%w: priority must not be negative", ErrSettings)
 	}
@@ -181,8 +180,8 @@ func understand(c store.Configuration) (configuration, error) {
 	return configuration{Configuration: c, target: target, content: content}, err
 }
 
-// checkNames returns store.ErrInvalidID, wrapped, for a module that no device can have:
-// it would keep all other deployments from the devices that it targets.
+// checkNames wraps store.ErrInvalidID for an invalid module name. A configuration with
+// such a name would block all other deployments on its devices.
 func checkNames(c *deployment.Content) error {
 	for _, module := range append(c.Modules(), deployment.RunBy(c.Overlay(store.EdgeAgent, nil))...) {
 		if err := store.CheckModule(module); err != nil {
@@ -192,14 +191,13 @@ func checkNames(c *deployment.Content) error {
 	return nil
 }
 
-// CheckTarget returns nil for a target condition that is understood, else ErrTarget,
-// wrapped.
+// CheckTarget wraps ErrTarget for a target condition that is not supported.
 func CheckTarget(text string) error {
 	_, err := parseTarget(text)
 	return err
 }
 
-// CheckMetric returns nil for a query that is understood, else ErrMetric, wrapped.
+// CheckMetric wraps ErrMetric for a query that is not supported.
 func CheckMetric(text string) error {
 	if _, err := query.Parse(text); err != nil {
 		return fmt.Errorf("%w: %w", ErrMetric, err)
@@ -207,8 +205,8 @@ func CheckMetric(text string) error {
 	return nil
 }
 
-// parseTarget returns what a target condition wants: nobody if it is empty, all if it
-// is *.
+// parseTarget returns a function that reports whether a device matches the target
+// condition. No device matches an empty condition, and every device matches *.
 func parseTarget(text string) (func(query.Document) bool, error) {
 	switch condition := strings.TrimSpace(text); {
 	case condition == "":
@@ -225,7 +223,7 @@ func parseTarget(text string) (func(query.Document) bool, error) {
 	return q.Matches, nil
 }
 
-// parseContent reads what stands around modulesContent, too.
+// parseContent parses a content with its modulesContent.
 func parseContent(text []byte) (*deployment.Content, error) {
 	var content struct {
 		ModulesContent json.RawMessage `json:"modulesContent"`
@@ -235,18 +233,18 @@ func parseContent(text []byte) (*deployment.Content, error) {
 	if err := json.Unmarshal(text, &content); err != nil {
 		return nil, fmt.Errorf("%w: it is not an object", deployment.ErrContent)
 	}
-	if isThere(content.DeviceContent) || isThere(content.ModuleContent) {
+	if isPresent(content.DeviceContent) || isPresent(content.ModuleContent) {
 		return nil, fmt.Errorf("%w: deviceContent and moduleContent are not emulated, modulesContent is", deployment.ErrContent)
 	}
-	if !isThere(content.ModulesContent) {
+	if !isPresent(content.ModulesContent) {
 		return nil, fmt.Errorf("%w: modulesContent is missing", deployment.ErrContent)
 	}
 	return deployment.Parse(content.ModulesContent)
 }
 
-// isThere says whether a content has something to say: SDKs send those that are not
-// used as null or {}.
-func isThere(content json.RawMessage) bool {
+// isPresent reports whether a content is neither missing, null nor {}. SDKs send null or
+// {} for contents that are not used.
+func isPresent(content json.RawMessage) bool {
 	var members map[string]json.RawMessage
 	return len(content) > 0 && (json.Unmarshal(content, &members) != nil || len(members) > 0)
 }

@@ -37,11 +37,11 @@ func start(tb testing.TB) *env {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e.edge(tb, "edge1")
+	e.createEdgeDevice(tb, "edge1")
 	return e
 }
 
-func (e *env) edge(tb testing.TB, device string) {
+func (e *env) createEdgeDevice(tb testing.TB, device string) {
 	tb.Helper()
 	if _, err := e.store.Create(store.ID{Device: device}, store.Settings{IoTEdge: true}); err != nil {
 		tb.Fatal(err)
@@ -64,6 +64,7 @@ func configuration(id string, priority int, target, content string) store.Config
 	}
 }
 
+// tag patches the tags of a device.
 func (e *env) tag(tb testing.TB, device, tags string) {
 	tb.Helper()
 	patch, err := store.ParsePatch([]byte(tags))
@@ -75,8 +76,8 @@ func (e *env) tag(tb testing.TB, device, tags string) {
 	}
 }
 
-// want checks the desired properties of a module of edge1 and what its twin says of
-// configurations.
+// want checks the desired properties of a module of edge1, and the statuses of
+// configurations in its twin.
 func (e *env) want(tb testing.TB, module, desired, statuses string) {
 	tb.Helper()
 	twin, err := e.store.Twin(store.ID{Device: "edge1", Module: module})
@@ -108,7 +109,8 @@ const (
 	withLayer = `{"a":1,"cameras":{"back":{"host":"2"},"front":{"host":"1"}}}`
 )
 
-// Tags bring a device into the scope of a layer and out of it; so do conditions.
+// A change of tags, reported properties or the target condition applies or reverts a
+// layer.
 func TestRollout_followsTagsAndConditions(t *testing.T) {
 	e := start(t)
 	e.create(t, "base", 1, "*", base)
@@ -147,7 +149,7 @@ func TestRollout_priorityAndDelete(t *testing.T) {
 		}
 	}
 	e.want(t, "m", baseOnly, `{"base":"Applied"}`)
-	// Without a deployment the device keeps what it has.
+	// Without a deployment, the device keeps its modules and properties.
 	if err := e.Delete("base", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +158,7 @@ func TestRollout_priorityAndDelete(t *testing.T) {
 	e.want(t, "m", baseOnly, `null`)
 }
 
-// Modules come and go with deployments, but not those that somebody else has made.
+// Deployments create and delete modules, but not modules that others have created.
 func TestRollout_identities(t *testing.T) {
 	e := start(t)
 	if _, err := e.store.Ensure(store.ID{Device: "edge1", Module: "ours"}); err != nil {
@@ -175,18 +177,18 @@ func TestRollout_identities(t *testing.T) {
 	}
 }
 
-// A device that comes later, or becomes an IoT Edge device later, is configured too;
-// others never are.
+// A deployment also applies to a device that is created later, or that becomes an IoT
+// Edge device later. It never applies to other devices.
 func TestRollout_newDevices(t *testing.T) {
 	e := start(t)
 	e.create(t, "base", 1, "*", base)
-	e.edge(t, "edge2")
+	e.createEdgeDevice(t, "edge2")
 	if _, err := e.store.Create(store.ID{Device: "plain"}, store.Settings{}); err != nil {
 		t.Fatal(err)
 	}
 	e.tag(t, "plain", `{"x":1}`)
 	if list, err := e.store.Modules("plain"); err != nil || len(list) != 0 {
-		t.Errorf("a device that is none of IoT Edge has %v (%v)", list, err)
+		t.Errorf("a device that is not an IoT Edge device has %v (%v)", list, err)
 	}
 	if _, err := e.store.Update(store.ID{Device: "plain"}, store.Settings{IoTEdge: true}, ""); err != nil {
 		t.Fatal(err)
@@ -199,7 +201,8 @@ func TestRollout_newDevices(t *testing.T) {
 	}
 }
 
-// A layer that would break a limit of twins changes nothing, and says so.
+// A layer that would exceed a limit of twins changes nothing, and its status is
+// Targeted.
 func TestRollout_tooLarge(t *testing.T) {
 	e := start(t)
 	e.create(t, "base", 1, "*", base)
@@ -211,7 +214,8 @@ func TestRollout_tooLarge(t *testing.T) {
 	e.want(t, "m", baseOnly, `{"base":"Applied"}`)
 }
 
-// A module that no device can have is refused at once: it would stop all else.
+// A configuration with an invalid module name is refused, because it would block all
+// other deployments.
 func TestRollout_moduleNames(t *testing.T) {
 	e := start(t)
 	e.create(t, "base", 1, "*", base)
@@ -227,8 +231,8 @@ func TestRollout_moduleNames(t *testing.T) {
 	e.want(t, "m", baseOnly, `{"base":"Applied"}`)
 }
 
-// What is as it should be is not written again.
-func TestRollout_changesNothingTwice(t *testing.T) {
+// An update of a device that is up to date writes nothing.
+func TestRollout_upToDate(t *testing.T) {
 	e := start(t)
 	e.create(t, "base", 1, "*", base)
 	before := e.store.Revision()
@@ -240,23 +244,24 @@ func TestRollout_changesNothingTwice(t *testing.T) {
 	}
 }
 
-// The device hears of a change as of any other, with null for what is gone.
+// The device gets a change as a patch of desired properties, with null for deleted
+// properties.
 func TestRollout_delivers(t *testing.T) {
 	e := &env{store: store.New()}
-	var heard []string
+	var patches []string
 	e.store.OnDesired(func(p store.DesiredPatch) {
 		text, _ := json.Marshal(p.Patch)
-		heard = append(heard, p.ID.Module+string(text))
+		patches = append(patches, p.ID.Module+string(text))
 	})
 	var err error
 	if e.Rollout, err = rollout.New(rollout.Options{Store: e.store, Drop: func(store.ID) {}}); err != nil {
 		t.Fatal(err)
 	}
-	e.edge(t, "edge1")
+	e.createEdgeDevice(t, "edge1")
 	e.create(t, "base", 1, "*", base)
-	heard = nil
+	patches = nil
 	e.create(t, "layer", 2, "*", `{"$edgeAgent":{},"m":{"properties.desired":{"cameras":{"front":{"host":"1"},"back":{}}}}}`)
-	if d := cmp.Diff([]string{`m{"a":null,"cameras":{"back":{}}}`}, heard); d != "" {
+	if d := cmp.Diff([]string{`m{"a":null,"cameras":{"back":{}}}`}, patches); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
@@ -269,7 +274,8 @@ func TestApply(t *testing.T) {
 	}
 	e.want(t, "m", baseOnly, `null`)
 	e.want(t, "$edgeAgent", `{"modules":{"m":{},"n":{}}}`, `null`)
-	// Parts add to what is there; the modules that a whole $edgeAgent does not name go.
+	// A layer adds properties. A complete $edgeAgent deletes the modules that it does not
+	// name.
 	if err := e.Apply("edge1", []byte(`{"modulesContent":`+layer+`}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +287,7 @@ func TestApply(t *testing.T) {
 	if got := e.modules(t); !cmp.Equal(got, []string{"$edgeAgent", "$edgeHub", "m"}) {
 		t.Errorf("modules %v", got)
 	}
-	// A deployment takes the device back with its next turn.
+	// The next update of the device restores the deployment.
 	e.create(t, "base", 1, "*", base)
 	if err := e.Apply("edge1", []byte(`{"modulesContent":{"$edgeAgent":{},"m":{"properties.desired":{"b":2}}}}`)); err != nil {
 		t.Fatal(err)
@@ -291,7 +297,7 @@ func TestApply(t *testing.T) {
 	e.want(t, "m", baseOnly, `{"base":"Applied"}`)
 }
 
-func TestApply_refusesAllOrNothing(t *testing.T) {
+func TestApply_refusedChangesNothing(t *testing.T) {
 	e := start(t)
 	many := make(map[string]any)
 	for i := range 51 {
@@ -302,7 +308,7 @@ func TestApply_refusesAllOrNothing(t *testing.T) {
 		device, content string
 		want            error
 	}{
-		"unknown device": {"nobody", base, store.ErrDeviceNotFound},
+		"unknown device": {"unknown", base, store.ErrDeviceNotFound},
 		"no content":     {"edge1", `null`, deployment.ErrContent},
 		"module's name":  {"edge1", `{"$edgeAgent":{"properties.desired":{"modules":{"a/b":{}}}},"m":{"properties.desired":{"a":1}}}`, store.ErrInvalidID},
 		"too many":       {"edge1", `{"$edgeAgent":{"properties.desired":{"modules":` + string(fifty) + `}}}`, store.ErrTooManyModules},
@@ -313,13 +319,13 @@ func TestApply_refusesAllOrNothing(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 		if e.store.Revision() != before {
-			t.Errorf("%s: something has changed", name)
+			t.Errorf("%s: the revision has changed", name)
 		}
 	}
 }
 
-// Many changes at once end where the last of them wants it.
-func TestRollout_atOnce(t *testing.T) {
+// After concurrent changes, the devices match the last one.
+func TestRollout_concurrent(t *testing.T) {
 	e := start(t)
 	e.create(t, "base", 1, "*", base)
 	e.create(t, "layer", 2, "tags.n > 0", layer)
@@ -347,13 +353,13 @@ func TestRollout_atOnce(t *testing.T) {
 	e.want(t, "m", withLayer, `{"base":"Applied","layer":"Applied"}`)
 }
 
-// One change of a device's tags, and one of a configuration, in a hub with as many
-// devices and configurations as there may be.
+// BenchmarkRollout changes a device's tags, and a configuration, in a large hub: 5,000
+// devices and the maximum of 100 configurations.
 func BenchmarkRollout(b *testing.B) {
 	const devices = 5000
 	e := start(b)
 	for i := range devices {
-		e.edge(b, fmt.Sprintf("d%d", i))
+		e.createEdgeDevice(b, fmt.Sprintf("d%d", i))
 		e.tag(b, fmt.Sprintf("d%d", i), fmt.Sprintf(`{"site":"s%d"}`, i%98))
 	}
 	e.create(b, "base", 1, "*", base)
