@@ -9,7 +9,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// fieldIdentity is the name of a log field.
+// fieldIdentity names the log field of an identity: "device" or "device/module".
 const fieldIdentity = "identity"
 
 func (a *api) refuseUnknown(w http.ResponseWriter, r *http.Request, id store.ID, err error) {
@@ -20,10 +20,10 @@ func (a *api) refuseUnknown(w http.ResponseWriter, r *http.Request, id store.ID,
 	a.refuse(w, r, http.StatusNotFound, code, id.String())
 }
 
-// refuse answers with an error in the form that package rest has from IoT Hub.
+// refuse responds with an error in IoT Hub's form, as package rest does.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, status int, code, text string) {
 	a.Log.Warn().Int("status", status).Str("method", r.Method).Str("path", r.URL.EscapedPath()).
-		Str("reason", text).Msg("request to drive the hub refused")
+		Str("reason", text).Msg("control request refused")
 	w.Header().Set("iothub-errorcode", code)
 	a.answer(w, status, struct {
 		Message          string
@@ -35,6 +35,6 @@ func (a *api) answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		a.Log.Debug().Err(err).Msg("answer not delivered")
+		a.Log.Debug().Err(err).Msg("response not sent")
 	}
 }

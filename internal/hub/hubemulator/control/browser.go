@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-// refuseBrowsers passes what a program sends on purpose. A browser says in
-// Origin which page a request comes from, on all but plain GETs; and a page
-// that had its own name resolve to loopback, to be let read those, is given
-// away by the name in Host.
+// refuseBrowsers refuses requests of web pages. A browser sends the page's Origin
+// with all requests except simple GETs. A page can read the response of a GET only
+// if its own host name resolves to loopback, and then Host has that name.
 func (a *api) refuseBrowsers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Header.Get("Origin") != "":
 			a.refuse(w, r, http.StatusForbidden, "Forbidden", "requests of web pages (with an Origin header) are refused")
-		case !a.isOurName(r.Host):
+		case !a.isOwnName(r.Host):
 			a.refuse(w, r, http.StatusForbidden, "Forbidden", "the Host header is no name of this hub")
 		default:
 			next.ServeHTTP(w, r)
@@ -25,7 +24,7 @@ func (a *api) refuseBrowsers(next http.Handler) http.Handler {
 	})
 }
 
-func (a *api) isOurName(hostPort string) bool {
+func (a *api) isOwnName(hostPort string) bool {
 	host := hostPort
 	if name, _, err := net.SplitHostPort(hostPort); err == nil {
 		host = name

@@ -1,29 +1,28 @@
-// Package control is how a test drives the hub it runs against, over HTTP:
-// faults, cut connections, what devices have sent.
+// Package control lets a test control its hub over HTTP: inject faults, cut
+// connections, and read telemetry.
 //
 //	GET    /emulator/faults                             the rules of the hub
-//	PUT    /emulator/faults                             replaces them; those of identities stay
-//	DELETE /emulator/faults                             removes all rules, those of identities too
+//	PUT    /emulator/faults                             replaces them, but not the rules of identities
+//	DELETE /emulator/faults                             removes all rules, including the rules of identities
 //	GET    /emulator/faults/devices                     the rules of all identities, by "device" or "device/module"
 //	GET    /emulator/faults/devices/{d}[/modules/{m}]   the rules of one identity
 //	PUT    /emulator/faults/devices/{d}[/modules/{m}]   replaces them
 //	DELETE /emulator/faults/devices/{d}[/modules/{m}]   removes them
-//	POST   /emulator/drop/devices/{d}[/modules/{m}]     cuts the MQTT connection, as a broken network would
-//	GET    /emulator/telemetry[?identity=d/m]           what devices and modules have sent, or that one; oldest first
-//	DELETE /emulator/telemetry                          forgets it
+//	POST   /emulator/drop/devices/{d}[/modules/{m}]     cuts the MQTT connection, as a network failure would
+//	GET    /emulator/telemetry[?identity=d/m]           messages of all devices and modules, or of one; oldest first
+//	DELETE /emulator/telemetry                          deletes the messages
 //
-// Rules are the document of package faults; PUT answers with what it set. What
-// has nothing to say is answered with 204, an unknown identity with 404, and
-// errors have IoT Hub's form. Rules outlive their identity: one of the same name
-// made anew has them. Telemetry is a JSON array of what package telemetry says a
-// message is written as: identity, properties and body. IoT Hub has nothing of
-// all this.
+// Rules are documents of package faults. PUT responds with the new rules. A
+// response without a body has status 204, a request for an unknown identity gets
+// 404, and errors have IoT Hub's form. Rules stay when their identity is deleted,
+// and apply to a new identity with the same name. Telemetry is a JSON array of
+// messages in the form of package telemetry, with identity, properties and body.
+// IoT Hub itself has none of these paths.
 //
-// No Authorization is asked for: whoever reaches the hub's port may do it, and
-// the hub listens on loopback unless it is told otherwise. A web page in a
-// browser on the same machine reaches the port too, so requests that come
-// from one (they have an Origin) or that were sent to another name than the
-// hub's or loopback's are refused with 403.
+// Requests need no Authorization, so every client that reaches the hub's port can
+// send them. By default the hub listens on loopback. Web pages in a browser on the
+// same machine reach that port, too. Therefore requests with an Origin header, and
+// requests with a Host other than the hub's names or loopback, get 403.
 package control
 
 import (
@@ -36,23 +35,23 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/telemetry"
 )
 
-// Prefix is what all paths begin with.
+// Prefix is the prefix of all paths.
 const Prefix = "/emulator/"
 
-// Options are what the handler drives.
+// Options configures the handler.
 type Options struct {
-	// Faults are what shall go wrong. Required.
+	// Faults has the fault rules. Required.
 	Faults *faults.Set
-	// Store holds the identities there are. Required.
+	// Store has the identities. Required.
 	Store *store.Store
 	// Drop cuts the MQTT connection of an identity, if there is one. Required.
 	Drop func(store.ID)
-	// HostNames are the names requests may be sent to, besides loopback's;
-	// with any port.
+	// HostNames are allowed in the Host header, besides loopback names and
+	// addresses, with any port.
 	HostNames []string
-	// Telemetry is what devices have sent. Required.
+	// Telemetry has the messages of devices and modules. Required.
 	Telemetry *telemetry.Log
-	// Log gets every change, and refused requests with the reason.
+	// Log gets every change, and every refused request with the reason.
 	Log zerolog.Logger
 }
 
@@ -60,7 +59,7 @@ type api struct {
 	Options
 }
 
-// New returns the handler, safe for concurrent use.
+// New returns the handler. It is safe for concurrent use.
 func New(o Options) http.Handler {
 	a := &api{Options: o}
 	mux := http.NewServeMux()
@@ -71,10 +70,10 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /emulator/telemetry", a.listTelemetry)
 	mux.HandleFunc("DELETE /emulator/telemetry", a.clearTelemetry)
 	for _, identity := range []string{"/devices/{device}", "/devices/{device}/modules/{module}"} {
-		mux.HandleFunc("GET /emulator/faults"+identity, a.ofIdentity(a.getFaultsFor))
-		mux.HandleFunc("PUT /emulator/faults"+identity, a.ofIdentity(a.putFaultsFor))
-		mux.HandleFunc("DELETE /emulator/faults"+identity, a.ofIdentity(a.clearFaultsFor))
-		mux.HandleFunc("POST /emulator/drop"+identity, a.ofIdentity(a.drop))
+		mux.HandleFunc("GET /emulator/faults"+identity, a.withIdentity(a.getFaultsFor))
+		mux.HandleFunc("PUT /emulator/faults"+identity, a.withIdentity(a.putFaultsFor))
+		mux.HandleFunc("DELETE /emulator/faults"+identity, a.withIdentity(a.clearFaultsFor))
+		mux.HandleFunc("POST /emulator/drop"+identity, a.withIdentity(a.drop))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, http.StatusNotFound, "NotFound", "no such resource")
@@ -82,9 +81,9 @@ func New(o Options) http.Handler {
 	return a.refuseBrowsers(mux)
 }
 
-// ofIdentity passes requests on whose path names an identity there is, or one that
-// is gone and has left rules.
-func (a *api) ofIdentity(next func(http.ResponseWriter, *http.Request, store.ID)) http.HandlerFunc {
+// withIdentity calls next with the identity in the path. It refuses an unknown identity,
+// unless there are rules for it.
+func (a *api) withIdentity(next func(http.ResponseWriter, *http.Request, store.ID)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := store.ID{Device: r.PathValue("device"), Module: r.PathValue("module")}
 		_, err := a.Store.Identity(id)
@@ -97,7 +96,7 @@ func (a *api) ofIdentity(next func(http.ResponseWriter, *http.Request, store.ID)
 }
 
 func (a *api) drop(w http.ResponseWriter, _ *http.Request, id store.ID) {
-	a.Log.Info().Str(fieldIdentity, id.String()).Msg("connection cut on demand")
+	a.Log.Info().Str(fieldIdentity, id.String()).Msg("connection cut on request")
 	a.Drop(id)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// env is the handler behind a server, for a hub with the module d1/m1.
+// env is a server with the handler, for a hub with the module d1/m1.
 type env struct {
 	faults *faults.Set
 	store  *store.Store
@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 	e.expect(t, "GET", "/emulator/faults/devices/d1", "", 200, `{}`)
 	e.expect(t, "GET", "/emulator/faults/devices", "", 200, `{"d1/m1":{"twin":{"hold":true}}}`)
 	if !e.faults.LoginRefused("d1/m1") || !e.faults.TwinAnswersWait("d1/m1") || e.faults.TwinAnswersWait("d1") {
-		t.Error("what was answered is not in force")
+		t.Error("the rules in the response are not in force")
 	}
 
 	e.expect(t, "PUT", hubFaults, `{}`, 200, `{}`)
@@ -122,9 +122,8 @@ func TestFaults(t *testing.T) {
 	e.expect(t, "GET", moduleFaults, "", 200, `{}`)
 }
 
-// Rules that are listed can be read and removed, also those of an identity that is
-// gone.
-func TestFaults_outliveTheirIdentity(t *testing.T) {
+// The rules of a deleted identity can be listed, read and removed.
+func TestFaults_ofDeletedIdentity(t *testing.T) {
 	const own = `{"logins":{"refuse":true}}`
 	e := start(t)
 	e.expect(t, "PUT", moduleFaults, own, 200, own)
@@ -135,7 +134,7 @@ func TestFaults_outliveTheirIdentity(t *testing.T) {
 	e.expect(t, "GET", moduleFaults, "", 200, own)
 	e.expect(t, "DELETE", moduleFaults, "", 204, "")
 	if status, _ := e.do(t, "DELETE", moduleFaults, ""); status != 404 {
-		t.Errorf("without rules: %d, want 404", status)
+		t.Errorf("deleted identity without rules: %d, want 404", status)
 	}
 }
 
@@ -220,7 +219,7 @@ func TestBrowsersRefused(t *testing.T) {
 	}{
 		{"loopback", "", "", 200},
 		{"name of the hub", "hub.example:8443", "", 200},
-		{"name of the hub, written otherwise", "HUB.example", "", 200},
+		{"name of the hub in upper case", "HUB.example", "", 200},
 		{"localhost", "localhost:1", "", 200},
 		{"IPv6", "[::1]:1", "", 200},
 		{"IPv6 without port", "[::1]", "", 200},
@@ -228,7 +227,7 @@ func TestBrowsersRefused(t *testing.T) {
 		{"sandboxed page", "", "null", 403},
 		{"page of the hub itself", "hub.example", "https://hub.example", 403},
 		{"name that resolves to loopback", "evil.example:8443", "", 403},
-		{"name that begins like ours", "localhost.evil.example", "", 403},
+		{"name that begins with localhost", "localhost.evil.example", "", 403},
 		{"another machine", "192.0.2.1:8443", "", 403},
 	}
 	for _, tt := range tests {

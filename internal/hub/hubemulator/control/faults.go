@@ -9,7 +9,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// maxBody is the size of the largest document taken, in bytes.
+// maxBody is the size limit of a document in bytes.
 const maxBody = 64 * 1024
 
 func (a *api) getFaults(w http.ResponseWriter, _ *http.Request) {
@@ -49,7 +49,7 @@ func (a *api) clearFaultsFor(w http.ResponseWriter, r *http.Request, id store.ID
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// put sets the rules of the request and answers with what is in force.
+// put sets the rules in the request and responds with the rules in force.
 func (a *api) put(w http.ResponseWriter, r *http.Request, set func(faults.Rules) error, get func() faults.Rules) {
 	document, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/telemetry"
 )
 
-// listTelemetry answers with the messages of all, or of the one that
-// ?identity= names; whether there is such a one is not looked at, as messages
-// outlive who sent them.
+// listTelemetry responds with the messages of all identities, or of the one that
+// ?identity= names. The identity need not exist any more.
 func (a *api) listTelemetry(w http.ResponseWriter, r *http.Request) {
 	messages := a.Telemetry.List()
 	if identity := r.URL.Query().Get("identity"); identity != "" {
