@@ -13,11 +13,11 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// maxBody is the size of the largest request taken, in bytes.
+// maxBody is the size limit of a request body in bytes.
 const maxBody = 512 * 1024
 
-// Names of errors, as IoT Hub gives them in the iothub-errorcode header and
-// in Message (Microsoft, "Understand and resolve Azure IoT Hub errors").
+// Error codes in the iothub-errorcode header and in Message (Microsoft, "Understand and
+// resolve Azure IoT Hub errors").
 const (
 	codeArgumentInvalid   = "ArgumentInvalid"
 	codeBadDeviceResponse = "BadDeviceResponse"
@@ -48,7 +48,7 @@ const (
 
 var errPolicy = errors.New("unknown policy")
 
-// apiError is a refusal as it goes over the wire.
+// apiError is an error response.
 type apiError struct {
 	status  int
 	code    string // for the header
@@ -67,7 +67,7 @@ func (e *apiError) Unwrap() error {
 	return e.cause
 }
 
-// newError makes a refusal whose Message has the usual form.
+// newError returns an *apiError whose Message has the usual form.
 func newError(status int, code, text string) error {
 	return &apiError{status: status, code: code, message: "ErrorCode:" + code + ";" + text}
 }
@@ -76,7 +76,7 @@ func invalid(text string) error {
 	return newError(http.StatusBadRequest, codeArgumentInvalid, text)
 }
 
-// unauthorized hides from the caller what the log says.
+// unauthorized returns an error response without the cause, which only the log gets.
 func unauthorized(cause error) error {
 	return &apiError{
 		status:  http.StatusUnauthorized,
@@ -86,7 +86,7 @@ func unauthorized(cause error) error {
 	}
 }
 
-// fromStore turns an error of package store into a refusal.
+// fromStore converts an error of package store to an *apiError, or returns it unchanged.
 func fromStore(err error, id store.ID) error {
 	switch {
 	case errors.Is(err, store.ErrDeviceNotFound):
@@ -115,8 +115,8 @@ func fromStore(err error, id store.ID) error {
 	}
 }
 
-// fromRollout turns an error of package rollout into a refusal; id is the
-// configuration's, or the device's.
+// fromRollout converts an error of package rollout to an *apiError, or returns it
+// unchanged. id names the configuration or the device.
 func fromRollout(err error, id string) error {
 	switch {
 	case errors.Is(err, store.ErrConfigurationNotFound):
@@ -142,10 +142,10 @@ func fromRollout(err error, id string) error {
 	}
 }
 
-// keep waits until everything up to revision is kept, or returns a refusal. All
-// that goes well waits for it before the answer, reads too: neither a change that
-// was answered nor a version that was shown is ever taken back.
-func (a *api) keep(revision int64) error {
+// persist waits until everything up to revision is written to disk, or returns an
+// *apiError. Every successful response waits for it, also of a read, so that a crash
+// never reverts a change or a version that a client has seen.
+func (a *api) persist(revision int64) error {
 	err := a.Store.Keep(revision)
 	if err == nil {
 		return nil
@@ -158,7 +158,7 @@ func (a *api) keep(revision int64) error {
 	}
 }
 
-// refuse answers with err, which is a *apiError or becomes a 500.
+// refuse logs err and responds with it. Any error except an *apiError becomes a 500.
 func (a *api) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*apiError](err)
 	if !ok {
@@ -181,21 +181,21 @@ func (a *api) answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		a.Log.Debug().Err(err).Msg("answer not delivered")
+		a.Log.Debug().Err(err).Msg("response not sent")
 	}
 }
 
-// answerKept answers with what was read of many identities, once all of it is kept.
-func (a *api) answerKept(w http.ResponseWriter, r *http.Request, body any) {
-	if err := a.keep(a.Store.Revision()); err != nil {
+// answerPersisted persists the current state and responds with body, which depends on
+// several identities.
+func (a *api) answerPersisted(w http.ResponseWriter, r *http.Request, body any) {
+	if err := a.persist(a.Store.Revision()); err != nil {
 		a.refuse(w, r, err)
 		return
 	}
 	a.answer(w, http.StatusOK, body)
 }
 
-// readJSON reads the request's body into target. Members target does not know
-// are passed over.
+// readJSON decodes the request's body into target. It ignores unknown members.
 func readJSON(w http.ResponseWriter, r *http.Request, target any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

@@ -11,16 +11,16 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// This file has configurations, which are automatic deployments (Microsoft, "Azure
-// IoT Hub REST API", Configuration). Known besides from public issues and clients
+// This file implements configurations, which are automatic deployments (Microsoft, "Azure
+// IoT Hub REST API", Configuration). Public issues are the source of two rules
 // (MicrosoftDocs/azure-docs 94528, Azure/azure-iot-sdk-csharp 2419,
-// Azure/azure-iot-sdk-python 983): the codes and texts of too many and of bad
-// content, and that an If-Match without quotes counts as none, so that the answer is
-// 409. That the content must not change is documented, with the code that is
-// answered here; one public client's authors saw IoT Hub answer 200 and keep the old
-// content without a word.
+// Azure/azure-iot-sdk-python 983): the codes and texts for too many configurations and
+// for invalid content, and that an If-Match without quotes is ignored, so that the
+// response is 409. Microsoft documents that the content cannot change, and the error code
+// for it. The authors of one public client saw IoT Hub respond with 200 and silently keep
+// the old content.
 
-// configurationDocument is a configuration as services see and write it.
+// configurationDocument is the JSON form of a configuration.
 type configurationDocument struct {
 	ID              string            `json:"id"`
 	SchemaVersion   string            `json:"schemaVersion"`
@@ -40,8 +40,8 @@ type metricsDocument struct {
 	Queries map[string]string `json:"queries"`
 }
 
-// configurationRequest is what a service may set. Members that the hub alone writes
-// are passed over.
+// configurationRequest has the members that a service can set. Members that only the hub
+// writes are ignored.
 type configurationRequest struct {
 	ID              string            `json:"id"`
 	SchemaVersion   string            `json:"schemaVersion"`
@@ -73,7 +73,7 @@ func (a *api) listConfigurations(w http.ResponseWriter, r *http.Request) {
 		}
 		list = list[:min(top, len(list))]
 	}
-	a.answerKept(w, r, a.configurationDocuments(r, list))
+	a.answerPersisted(w, r, a.configurationDocuments(r, list))
 }
 
 func (a *api) getConfiguration(w http.ResponseWriter, r *http.Request) {
@@ -81,14 +81,15 @@ func (a *api) getConfiguration(w http.ResponseWriter, r *http.Request) {
 	a.answerConfiguration(w, r, c, err)
 }
 
-// putConfiguration creates without If-Match and updates with it.
+// putConfiguration updates a configuration if the request has a valid If-Match, and
+// creates it otherwise.
 func (a *api) putConfiguration(w http.ResponseWriter, r *http.Request) {
 	c, err := readConfiguration(w, r)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
-	if namesETag(r) {
+	if hasETag(r) {
 		c, err = a.Rollout.Update(c, ifMatch(r))
 	} else {
 		c, err = a.Rollout.Create(c)
@@ -96,8 +97,8 @@ func (a *api) putConfiguration(w http.ResponseWriter, r *http.Request) {
 	a.answerConfiguration(w, r, c, err)
 }
 
-// namesETag says whether a request has an If-Match that counts here.
-func namesETag(r *http.Request) bool {
+// hasETag reports whether a request has an If-Match that is not ignored.
+func hasETag(r *http.Request) bool {
 	value := r.Header.Get("If-Match")
 	return value == "*" || strings.HasPrefix(value, `"`)
 }
@@ -109,7 +110,7 @@ func readConfiguration(w http.ResponseWriter, r *http.Request) (store.Configurat
 	}
 	id := r.PathValue("configuration")
 	if request.ID != "" && request.ID != id {
-		return store.Configuration{}, invalid("id in the body is not that of the path")
+		return store.Configuration{}, invalid("id in the body differs from the path")
 	}
 	return store.Configuration{
 		ID:              id,
@@ -124,7 +125,7 @@ func readConfiguration(w http.ResponseWriter, r *http.Request) (store.Configurat
 
 func (a *api) answerConfiguration(w http.ResponseWriter, r *http.Request, c store.Configuration, err error) {
 	if err == nil {
-		err = a.keep(a.Store.Revision())
+		err = a.persist(a.Store.Revision())
 	}
 	if err != nil {
 		a.refuse(w, r, fromRollout(err, r.PathValue("configuration")))
@@ -136,10 +137,10 @@ func (a *api) answerConfiguration(w http.ResponseWriter, r *http.Request, c stor
 
 func (a *api) deleteConfiguration(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("configuration")
-	a.answerDone(w, r, a.Rollout.Delete(id, ifMatch(r)), id)
+	a.answerNoContent(w, r, a.Rollout.Delete(id, ifMatch(r)), id)
 }
 
-// applyContent is "Apply On Edge Device".
+// applyContent implements "Apply On Edge Device".
 func (a *api) applyContent(w http.ResponseWriter, r *http.Request) {
 	var content json.RawMessage
 	if err := readJSON(w, r, &content); err != nil {
@@ -147,13 +148,13 @@ func (a *api) applyContent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	device := r.PathValue("device")
-	a.answerDone(w, r, a.Rollout.Apply(device, content), device)
+	a.answerNoContent(w, r, a.Rollout.Apply(device, content), device)
 }
 
-// answerDone answers without a body.
-func (a *api) answerDone(w http.ResponseWriter, r *http.Request, err error, id string) {
+// answerNoContent persists the current state and responds without a body.
+func (a *api) answerNoContent(w http.ResponseWriter, r *http.Request, err error, id string) {
 	if err == nil {
-		err = a.keep(a.Store.Revision())
+		err = a.persist(a.Store.Revision())
 	}
 	if err != nil {
 		a.refuse(w, r, fromRollout(err, id))
@@ -162,7 +163,8 @@ func (a *api) answerDone(w http.ResponseWriter, r *http.Request, err error, id s
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// testQueries answers what would be wrong, and 200 either way.
+// testQueries responds with the errors of a target condition and of metric queries. The
+// status is 200 with or without errors.
 func (a *api) testQueries(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		TargetCondition string            `json:"targetCondition"`

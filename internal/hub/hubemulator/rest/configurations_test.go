@@ -17,14 +17,14 @@ const (
 	empty    = `{"modulesContent":{"$edgeAgent":{}}}`
 )
 
-func (e *env) edge(t *testing.T, device string) {
+func (e *env) createEdgeDevice(t *testing.T, device string) {
 	t.Helper()
 	if _, err := e.store.Create(store.ID{Device: device}, store.Settings{IoTEdge: true}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// configuration is the body of a request.
+// configuration is the body of a request to create or update a configuration.
 func configuration(id, target, content, more string) string {
 	return fmt.Sprintf(`{"id":%q,"schemaVersion":"1.0","targetCondition":%q,"priority":1,"content":%s%s}`, id, target, content, more)
 }
@@ -34,22 +34,16 @@ func (e *env) put(t *testing.T, id, body string, headers ...string) answer {
 	return e.do(t, "PUT", "/configurations/"+id+version, body, headers...)
 }
 
-func TestConfigurations(t *testing.T) {
-	e := start(t)
-	e.edge(t, "edge1")
-	body := configuration("c1", "deviceId = 'edge1'", standard, `,"labels":{"l":"v"},"metrics":{"queries":{"mine":"SELECT deviceId FROM devices.modules WHERE moduleId = 'm'"}},"etag":"x"`)
-	created := e.put(t, "c1", body)
-	if created.status != 200 {
-		t.Fatalf("status %d: %s", created.status, created.body)
-	}
-	got := decode(t, created)
+// wantConfiguration is the JSON of the configuration that TestConfigurations creates.
+func wantConfiguration(t *testing.T) map[string]any {
+	t.Helper()
 	applied := "select deviceId from devices.modules where moduleId = '$edgeAgent' and configurations.[[c1]].status = 'Applied'"
 	reported := applied + " and properties.desired.$version = properties.reported.lastDesiredVersion and properties.reported.lastDesiredStatus.code "
 	var content map[string]any
 	if err := json.Unmarshal([]byte(standard), &content); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{
+	return map[string]any{
 		"id": "c1", "schemaVersion": "1.0", "priority": 1.0, "targetCondition": "deviceId = 'edge1'", "etag": "MQ==",
 		"labels": map[string]any{"l": "v"}, "content": content,
 		"systemMetrics": map[string]any{
@@ -66,6 +60,18 @@ func TestConfigurations(t *testing.T) {
 			"results": map[string]any{"mine": 1.0},
 		},
 	}
+}
+
+func TestConfigurations(t *testing.T) {
+	e := start(t)
+	e.createEdgeDevice(t, "edge1")
+	body := configuration("c1", "deviceId = 'edge1'", standard, `,"labels":{"l":"v"},"metrics":{"queries":{"mine":"SELECT deviceId FROM devices.modules WHERE moduleId = 'm'"}},"etag":"x"`)
+	created := e.put(t, "c1", body)
+	if created.status != 200 {
+		t.Fatalf("status %d: %s", created.status, created.body)
+	}
+	got := decode(t, created)
+	want := wantConfiguration(t)
 	times := cmpopts.IgnoreMapEntries(func(name string, _ any) bool { return strings.HasSuffix(name, "TimeUtc") })
 	if d := cmp.Diff(want, got, times); d != "" || got["createdTimeUtc"] != got["lastUpdatedTimeUtc"] || got["createdTimeUtc"] == zeroTime {
 		t.Errorf("created at %v, changed at %v, (-want +got):\n%s", got["createdTimeUtc"], got["lastUpdatedTimeUtc"], d)
@@ -74,9 +80,9 @@ func TestConfigurations(t *testing.T) {
 		t.Errorf("ETag %s", created.header.Get("ETag"))
 	}
 	if read := e.do(t, "GET", "/configurations/c1"+version, ""); string(read.body) != string(created.body) {
-		t.Errorf("PUT and GET disagree:\n%s\n%s", created.body, read.body)
+		t.Errorf("PUT and GET differ:\n%s\n%s", created.body, read.body)
 	}
-	// What was read may be sent back.
+	// A configuration can be sent back as it was read.
 	updated := e.put(t, "c1", strings.Replace(string(created.body), `"priority":1`, `"priority":7`, 1), "If-Match", `"MQ=="`)
 	if got := decode(t, updated); updated.status != 200 || got["priority"] != 7.0 || got["etag"] != "Mg==" {
 		t.Errorf("updated: %d %s", updated.status, updated.body)
@@ -85,16 +91,16 @@ func TestConfigurations(t *testing.T) {
 		t.Errorf("deleted: %d %s", gone.status, gone.body)
 	}
 	if read := e.do(t, "GET", "/configurations/c1"+version, ""); read.status != 404 {
-		t.Errorf("deleted, and read: %d", read.status)
+		t.Errorf("read after deletion: %d", read.status)
 	}
 }
 
-// The edge agent's word counts for the version of its desired properties that it is
-// about.
+// A status that the edge agent reports counts only for the current version of its desired
+// properties.
 func TestConfigurations_reportedCounts(t *testing.T) {
 	e := start(t)
 	for _, device := range []string{"good", "bad", "late", "silent", "elsewhere"} {
-		e.edge(t, device)
+		e.createEdgeDevice(t, device)
 	}
 	e.put(t, "c", configuration("c", "deviceId != 'elsewhere'", standard, ""))
 	for device, report := range map[string]string{
@@ -145,43 +151,52 @@ func TestConfigurations_list(t *testing.T) {
 	}
 }
 
+const sixMetrics = `,"metrics":{"queries":{"1":"SELECT * FROM devices","2":"","3":"","4":"","5":"","6":""}}`
+
+var changedContent = strings.Replace(standard, `"a":1`, `"a":2`, 1)
+
+// newConfiguration is the body of a request for the configuration x.
+func newConfiguration(target, content, more string) string {
+	return configuration("x", target, content, more)
+}
+
+// refusedConfigurations are requests to create a configuration, or to update one if
+// ifMatch is set, in a hub that has the configuration "there".
+var refusedConfigurations = []struct {
+	name, id, body string
+	ifMatch        string
+	status         int
+	code, says     string
+}{
+	{"twice", "there", configuration("there", "", standard, ""), "", 409, "ConfigurationAlreadyExists", "there"},
+	{"etag without quotes is ignored", "there", configuration("there", "", standard, ""), "MQ==", 409, "ConfigurationAlreadyExists", ""},
+	{"old etag", "there", configuration("there", "", standard, ""), `"Mg=="`, 412, "PreconditionFailed", ""},
+	{"other content", "there", configuration("there", "", changedContent, ""), `"*"`, 400, "CannotModifyImmutableConfigurationContent", "cannot be changed"},
+	{"no content in an update", "there", `{"id":"there"}`, `"*"`, 400, "InvalidConfigurationContent", ""},
+	{"update of nothing", "x", newConfiguration("", standard, ""), `"*"`, 404, "ConfigurationNotFound", "x"},
+	{"capital letters", "X", configuration("X", "", standard, ""), "", 400, "ArgumentInvalid", "lower case"},
+	{"too long", strings.Repeat("x", 129), configuration(strings.Repeat("x", 129), "", standard, ""), "", 400, "ArgumentInvalid", "128"},
+	{"other id in the body", "y", newConfiguration("", standard, ""), "", 400, "ArgumentInvalid", "path"},
+	{"no JSON", "x", "{", "", 400, "ArgumentInvalid", ""},
+	{"negative priority", "x", strings.Replace(newConfiguration("", standard, ""), `"priority":1`, `"priority":-1`, 1), "", 400, "ArgumentInvalid", "priority"},
+	{"schema version", "x", strings.Replace(newConfiguration("", standard, ""), `"1.0"`, `"3.0"`, 1), "", 400, "ArgumentInvalid", "schemaVersion"},
+	{"no $edgeAgent", "x", newConfiguration("", `{"modulesContent":{}}`, ""), "", 400, "InvalidConfigurationContent", ""},
+	{"device content", "x", newConfiguration("", `{"deviceContent":{"properties.desired.a":1}}`, ""), "", 400, "InvalidConfigurationContent", "not emulated"},
+	{"condition", "x", newConfiguration("tags.a == 1", standard, ""), "", 400, "InvalidConfigurationTargetCondition", "position"},
+	{"condition about status", "x", newConfiguration("status = 'enabled'", standard, ""), "", 400, "InvalidConfigurationTargetCondition", "tags"},
+	{"condition about desired properties", "x", newConfiguration("properties.desired.a = 1", standard, ""), "", 400, "InvalidConfigurationTargetCondition", "reported"},
+	{"double quotes", "x", newConfiguration(`tags.a = "b"`, standard, ""), "", 400, "InvalidConfigurationTargetCondition", "double quotes"},
+	{"query instead of a condition", "x", newConfiguration("SELECT * FROM devices", standard, ""), "", 400, "InvalidConfigurationTargetCondition", ""},
+	{"metric", "x", newConfiguration("", standard, `,"metrics":{"queries":{"n":"SELECT"}}`), "", 400, "InvalidConfigurationCustomMetricsQuery", `"n"`},
+	{"metrics", "x", newConfiguration("", standard, sixMetrics), "", 400, "InvalidConfigurationCustomMetricsQuery", "5"},
+}
+
 func TestConfigurations_refused(t *testing.T) {
 	e := start(t)
 	if made := e.put(t, "there", configuration("there", "*", standard, "")); made.status != 200 {
 		t.Fatalf("status %d: %s", made.status, made.body)
 	}
-	with := func(target, content, more string) string { return configuration("x", target, content, more) }
-	other := strings.Replace(standard, `"a":1`, `"a":2`, 1)
-	six := `,"metrics":{"queries":{"1":"SELECT * FROM devices","2":"","3":"","4":"","5":"","6":""}}`
-	tests := []struct {
-		name, id, body string
-		ifMatch        string
-		status         int
-		code, says     string
-	}{
-		{"twice", "there", configuration("there", "", standard, ""), "", 409, "ConfigurationAlreadyExists", "there"},
-		{"an etag without quotes is none", "there", configuration("there", "", standard, ""), "MQ==", 409, "ConfigurationAlreadyExists", ""},
-		{"old etag", "there", configuration("there", "", standard, ""), `"Mg=="`, 412, "PreconditionFailed", ""},
-		{"another content", "there", configuration("there", "", other, ""), `"*"`, 400, "CannotModifyImmutableConfigurationContent", "cannot be changed"},
-		{"no content in an update", "there", `{"id":"there"}`, `"*"`, 400, "InvalidConfigurationContent", ""},
-		{"update of nothing", "x", with("", standard, ""), `"*"`, 404, "ConfigurationNotFound", "x"},
-		{"capital letters", "X", configuration("X", "", standard, ""), "", 400, "ArgumentInvalid", "lower case"},
-		{"too long", strings.Repeat("x", 129), configuration(strings.Repeat("x", 129), "", standard, ""), "", 400, "ArgumentInvalid", "128"},
-		{"another id in the body", "y", with("", standard, ""), "", 400, "ArgumentInvalid", "path"},
-		{"no JSON", "x", "{", "", 400, "ArgumentInvalid", ""},
-		{"negative priority", "x", strings.Replace(with("", standard, ""), `"priority":1`, `"priority":-1`, 1), "", 400, "ArgumentInvalid", "priority"},
-		{"schema version", "x", strings.Replace(with("", standard, ""), `"1.0"`, `"3.0"`, 1), "", 400, "ArgumentInvalid", "schemaVersion"},
-		{"no $edgeAgent", "x", with("", `{"modulesContent":{}}`, ""), "", 400, "InvalidConfigurationContent", ""},
-		{"device content", "x", with("", `{"deviceContent":{"properties.desired.a":1}}`, ""), "", 400, "InvalidConfigurationContent", "not emulated"},
-		{"condition", "x", with("tags.a == 1", standard, ""), "", 400, "InvalidConfigurationTargetCondition", "position"},
-		{"condition about what it must not be about", "x", with("status = 'enabled'", standard, ""), "", 400, "InvalidConfigurationTargetCondition", "tags"},
-		{"condition about desired properties", "x", with("properties.desired.a = 1", standard, ""), "", 400, "InvalidConfigurationTargetCondition", "reported"},
-		{"double quotes", "x", with(`tags.a = "b"`, standard, ""), "", 400, "InvalidConfigurationTargetCondition", "double quotes"},
-		{"a query for a condition", "x", with("SELECT * FROM devices", standard, ""), "", 400, "InvalidConfigurationTargetCondition", ""},
-		{"metric", "x", with("", standard, `,"metrics":{"queries":{"n":"SELECT"}}`), "", 400, "InvalidConfigurationCustomMetricsQuery", `"n"`},
-		{"metrics", "x", with("", standard, six), "", 400, "InvalidConfigurationCustomMetricsQuery", "5"},
-	}
-	for _, tt := range tests {
+	for _, tt := range refusedConfigurations {
 		t.Run(tt.name, func(t *testing.T) {
 			var headers []string
 			if tt.ifMatch != "" {
@@ -193,13 +208,13 @@ func TestConfigurations_refused(t *testing.T) {
 				t.Errorf("got %d %s %s, want %d %s", got.status, code, got.body, tt.status, tt.code)
 			}
 			if e.store.Revision() != before {
-				t.Error("something has changed")
+				t.Error("the revision has changed")
 			}
 		})
 	}
 	for _, method := range []string{"GET", "DELETE"} {
 		if got := e.do(t, method, "/configurations/x"+version, ""); got.status != 404 || got.header.Get("iothub-errorcode") != "ConfigurationNotFound" {
-			t.Errorf("%s of nothing: %d %s", method, got.status, got.body)
+			t.Errorf("%s of an unknown configuration: %d %s", method, got.status, got.body)
 		}
 	}
 	if got := e.do(t, "DELETE", "/configurations/there"+version, "", "If-Match", `"Mg=="`); got.status != 412 {
@@ -242,7 +257,7 @@ func TestTestQueries(t *testing.T) {
 
 func TestApplyConfigurationContent(t *testing.T) {
 	e := start(t)
-	e.edge(t, "edge1")
+	e.createEdgeDevice(t, "edge1")
 	apply := func(device, content string) answer {
 		return e.do(t, "POST", "/devices/"+device+"/applyConfigurationContent"+version, content)
 	}
@@ -261,7 +276,7 @@ func TestApplyConfigurationContent(t *testing.T) {
 		status          int
 		code, says      string
 	}{
-		"unknown device":  {"nobody", standard, 404, "DeviceNotFound", "nobody"},
+		"unknown device":  {"unknown", standard, 404, "DeviceNotFound", "unknown"},
 		"no edge device":  {"d1", standard, 400, "ArgumentInvalid", "not an Azure IoT Edge device"},
 		"no JSON":         {"edge1", "{", 400, "ArgumentInvalid", ""},
 		"no content":      {"edge1", "{}", 400, "InvalidConfigurationContent", "modulesContent is missing"},

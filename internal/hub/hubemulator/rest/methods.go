@@ -14,9 +14,9 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/broker"
 )
 
-// Limits of a method call (Microsoft, "Understand and invoke direct methods
-// from IoT Hub"). Name in characters, payload of request and answer in bytes,
-// timeouts in seconds.
+// Limits of a method call (Microsoft, "Understand and invoke direct methods from IoT
+// Hub"): the name in characters, the payloads of request and response in bytes, timeouts
+// in seconds.
 const (
 	maxMethodName = 100
 	maxPayload    = 128 * 1024
@@ -27,7 +27,7 @@ const (
 	maxConnectTimeout      = 300
 )
 
-// Error codes of a method call that did not come to an answer.
+// Error numbers of a method call without a response from the device.
 const (
 	numberDeviceNotOnline = 404103
 	numberGatewayTimeout  = 504101
@@ -40,7 +40,8 @@ type methodRequest struct {
 	ConnectTimeout  int             `json:"connectTimeoutInSeconds"`
 }
 
-// methodAnswer is sent with HTTP status 200 whatever the device's status is.
+// methodAnswer is the body of a response with HTTP status 200, for any status of the
+// device.
 type methodAnswer struct {
 	Status  int             `json:"status"`
 	Payload json.RawMessage `json:"payload"`
@@ -82,7 +83,7 @@ func (a *api) callMethod(w http.ResponseWriter, r *http.Request) (methodAnswer, 
 	return methodAnswer{Status: status, Payload: payload}, nil
 }
 
-// call checks the request against the limits.
+// call checks the limits and returns the request for the broker.
 func (m methodRequest) call() (broker.Call, error) {
 	response := defaultResponseTimeout
 	if m.ResponseTimeout != nil {
@@ -110,16 +111,16 @@ func (m methodRequest) call() (broker.Call, error) {
 	}, nil
 }
 
-// validMethodName refuses what cannot be one level of an MQTT topic, and what the
-// device would take for the end of the name and the beginning of its properties:
-// Microsoft's SDK for Node ends the process over such a topic. The page has '?'
-// in a list of what "property names and values" must not have.
+// validMethodName reports whether the name is valid as one level of an MQTT topic. It
+// also refuses '?', with which properties begin in the topic: Microsoft's SDK for Node
+// ends the process when it gets such a topic. Microsoft's page lists '?' among the
+// characters that "property names and values" must not contain.
 func validMethodName(name string) bool {
 	return name != "" && utf8.RuneCountInString(name) <= maxMethodName &&
 		!strings.ContainsAny(name, "/+#?") && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
-// fromInvoke turns an error of the device side into a refusal.
+// fromInvoke converts an error of the broker to an *apiError, or wraps it.
 func fromInvoke(err error) error {
 	switch {
 	case errors.Is(err, broker.ErrNotConnected):
@@ -135,8 +136,8 @@ func fromInvoke(err error) error {
 	}
 }
 
-// callError makes a refusal whose Message is itself JSON, as IoT Hub has it
-// for method calls (Azure/azure-iot-cli-extension, issue 54).
+// callError returns an *apiError whose Message is JSON text, as in IoT Hub's errors of
+// method calls (Azure/azure-iot-cli-extension, issue 54).
 func callError(status int, code string, number int, text string, cause error) error {
 	message, err := json.Marshal(struct {
 		ErrorCode    int    `json:"errorCode"`

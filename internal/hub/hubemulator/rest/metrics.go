@@ -9,40 +9,40 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// This file counts the metrics of configurations when they are asked for, where IoT
-// Hub counts every five minutes. The system's queries are those that IoT Hub shows.
+// This file counts the metrics of configurations at each request; IoT Hub counts every
+// five minutes. The texts of the system queries are IoT Hub's.
 
-// counted is a query and where its number goes.
-type counted struct {
+// metricQuery is a query and the place of its result.
+type metricQuery struct {
 	query   *query.Query
 	results map[string]int64
 	name    string
 }
 
-// configurationDocuments returns configurations as services see them. All that is to
-// be counted is counted in one walk over all twins.
+// configurationDocuments returns the JSON forms of configurations with their metrics. It
+// counts all metrics in one pass over the twins.
 func (a *api) configurationDocuments(r *http.Request, list []store.Configuration) []configurationDocument {
 	documents := make([]configurationDocument, len(list))
-	var all []counted
+	var all []metricQuery
 	for i, c := range list {
 		documents[i] = newConfigurationDocument(c)
 		for _, metrics := range []metricsDocument{documents[i].SystemMetrics, documents[i].Metrics} {
 			for name, text := range metrics.Queries {
 				metrics.Results[name] = 0
-				if q, err := query.Parse(text); err == nil { // one that is not understood was refused
-					all = append(all, counted{query: q, results: metrics.Results, name: name})
+				if q, err := query.Parse(text); err == nil { // else the configuration was refused
+					all = append(all, metricQuery{query: q, results: metrics.Results, name: name})
 				}
 			}
 		}
 	}
-	a.count(r, all)
+	a.countMetrics(r, all)
 	return documents
 }
 
-// count gives up if nobody waits for the answer any more.
-func (a *api) count(r *http.Request, all []counted) {
+// countMetrics stops when the client disconnects.
+func (a *api) countMetrics(r *http.Request, all []metricQuery) {
 	for _, from := range []query.Collection{query.Devices, query.Modules} {
-		var some []counted
+		var some []metricQuery
 		for _, c := range all {
 			if c.query.From == from {
 				some = append(some, c)
@@ -55,7 +55,7 @@ func (a *api) count(r *http.Request, all []counted) {
 			if r.Context().Err() != nil {
 				return
 			}
-			document := queried(newTwinDocument(twin))
+			document := queryDocument(newTwinDocument(twin))
 			for _, c := range some {
 				if c.query.Matches(document) {
 					c.results[c.name]++
@@ -98,7 +98,7 @@ func systemQueries(c store.Configuration) map[string]string {
 	}
 	const edge = "select deviceId from devices where capabilities.iotEdge = true"
 	switch condition := strings.TrimSpace(c.TargetCondition); condition {
-	case "": // nobody, for which there is no query
+	case "": // targets no device, which no query expresses
 	case "*":
 		queries["targetedCount"] = edge
 	default:

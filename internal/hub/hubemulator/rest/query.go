@@ -21,14 +21,13 @@ const (
 	headerItemType     = "X-Ms-Item-Type"
 )
 
-// maxPage is the size of the largest page, and of pages nobody asks a size of
-// (Microsoft, "IoT Hub query language", 2018: "a page size (up to 100)"). That
-// a larger one is taken for it is documented with the header: "the service may
-// use a different value".
+// maxPage is the maximum and default number of twins in a page (Microsoft, "IoT Hub
+// query language", 2018: "a page size (up to 100)"). A larger size means the maximum; the
+// documentation of the header says "the service may use a different value".
 const maxPage = 100
 
-// queryTwins answers with one page of the twins a query wants, by device, then
-// by module.
+// queryTwins responds with one page of the twins that a query selects, sorted by device
+// and module.
 func (a *api) queryTwins(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		Query string `json:"query"`
@@ -62,10 +61,11 @@ func (a *api) queryTwins(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(headerContinuation, continuation(last, request.Query))
 	}
 	w.Header().Set(headerItemType, itemType(parsed))
-	a.answerKept(w, r, rows)
+	a.answerPersisted(w, r, rows)
 }
 
-// itemType is what the answer has, by the names that Microsoft's SDKs know.
+// itemType returns the type of the items in the response, by the names that Microsoft's
+// SDKs expect.
 func itemType(q *query.Query) string {
 	if q.All() {
 		return "Twin"
@@ -79,11 +79,11 @@ func (a *api) countTwins(w http.ResponseWriter, r *http.Request, q *query.Query)
 		n++
 	}
 	w.Header().Set(headerItemType, itemType(q))
-	a.answerKept(w, r, []map[string]int{{q.Count: n}})
+	a.answerPersisted(w, r, []map[string]int{{q.Count: n}})
 }
 
-// page collects what the query selects of the first twins after one; more says
-// whether there are others after the last.
+// page returns up to size rows of the twins that sort behind after. last is the last twin
+// in the page; more is set if other twins follow.
 func (a *api) page(r *http.Request, q *query.Query, after store.ID, size int) (rows []any, last store.ID, more bool) {
 	rows = []any{}
 	for document := range a.matches(r, q, after) {
@@ -94,14 +94,14 @@ func (a *api) page(r *http.Request, q *query.Query, after store.ID, size int) (r
 		if q.All() {
 			rows = append(rows, document)
 		} else {
-			rows = append(rows, q.Row(queried(document)))
+			rows = append(rows, q.Row(queryDocument(document)))
 		}
 	}
 	return rows, last, false
 }
 
-// matches yields the twins after one that the query wants. It ends early if
-// nobody waits for the answer any more.
+// matches yields the twins that sort behind after and that the query selects. It ends
+// early if the client disconnects.
 func (a *api) matches(r *http.Request, q *query.Query, after store.ID) iter.Seq[twinDocument] {
 	return func(yield func(twinDocument) bool) {
 		for twin := range a.Store.Twins(after, q.From == query.Modules) {
@@ -109,16 +109,15 @@ func (a *api) matches(r *http.Request, q *query.Query, after store.ID) iter.Seq[
 				return
 			}
 			document := newTwinDocument(twin)
-			if q.Matches(queried(document)) && !yield(document) {
+			if q.Matches(queryDocument(document)) && !yield(document) {
 				return
 			}
 		}
 	}
 }
 
-// queried returns the document as queries see it, with the members it has in
-// JSON.
-func queried(d twinDocument) query.Document {
+// queryDocument converts the twin for queries: it has the same members as the JSON.
+func queryDocument(d twinDocument) query.Document {
 	document := query.Document{
 		"deviceId":                  d.DeviceID,
 		"etag":                      d.ETag,
@@ -161,7 +160,7 @@ func queried(d twinDocument) query.Document {
 	return document
 }
 
-// value returns what n is in JSON.
+// value returns nil or the string, as in JSON.
 func (n nullable) value() any {
 	if n == "" {
 		return nil
@@ -169,7 +168,7 @@ func (n nullable) value() any {
 	return string(n)
 }
 
-// pageSize returns how many twins the answer may have.
+// pageSize returns the number of twins that the request wants in a page.
 func pageSize(r *http.Request) (int, error) {
 	header := r.Header.Get(headerPageSize)
 	if header == "" {
@@ -185,8 +184,8 @@ func pageSize(r *http.Request) (int, error) {
 	return min(size, maxPage), nil
 }
 
-// invalidQuery is the refusal of a query. The log gets the place, but nothing
-// of the query itself.
+// invalidQuery returns the error response for a query. The log gets position and reason,
+// but no part of the query.
 func invalidQuery(err error) error {
 	refusal := &apiError{
 		status:  http.StatusBadRequest,
@@ -199,42 +198,42 @@ func invalidQuery(err error) error {
 	return refusal
 }
 
-// position is what a continuation token holds: where a page ended, and of
-// which query.
-type position struct {
+// tokenContent is the content of a continuation token: the last twin of a page, and the
+// query.
+type tokenContent struct {
 	Device string
 	Module string
 	Query  []byte // a hash
 }
 
-// continuation returns the token for what is after a twin. It names the twin,
-// not its number, so twins may come and go between two pages.
+// continuation returns the token for the page behind a twin. It has the twin's name
+// instead of a number, so that twins can be created and deleted between two pages.
 func continuation(after store.ID, text string) string {
-	raw, err := json.Marshal(position{Device: after.Device, Module: after.Module, Query: hash(text)})
+	raw, err := json.Marshal(tokenContent{Device: after.Device, Module: after.Module, Query: hash(text)})
 	if err != nil {
-		panic(err) // texts and bytes always marshal
+		panic(err) // strings and bytes always marshal
 	}
 	return base64.URLEncoding.EncodeToString(raw)
 }
 
-// parseContinuation returns the twin a token names; without a token, the ID
-// that is before all.
+// parseContinuation returns the twin that a token names. Without a token it returns the
+// zero ID, which sorts before all twins.
 func parseContinuation(token, text string) (store.ID, error) {
 	if token == "" {
 		return store.ID{}, nil
 	}
-	var p position
+	var c tokenContent
 	raw, err := base64.URLEncoding.DecodeString(token)
-	if err != nil || json.Unmarshal(raw, &p) != nil || p.Device == "" {
+	if err != nil || json.Unmarshal(raw, &c) != nil || c.Device == "" {
 		return store.ID{}, invalid("x-ms-continuation is not a token of this hub")
 	}
-	if string(p.Query) != string(hash(text)) {
+	if string(c.Query) != string(hash(text)) {
 		return store.ID{}, invalid("x-ms-continuation is the token of another query")
 	}
-	return store.ID{Device: p.Device, Module: p.Module}, nil
+	return store.ID{Device: c.Device, Module: c.Module}, nil
 }
 
 func hash(text string) []byte {
 	sum := sha256.Sum256([]byte(text))
-	return sum[:8] // enough to tell mistakes apart
+	return sum[:8] // enough to detect mistakes
 }

@@ -17,7 +17,7 @@ import (
 
 const queryPath = "/devices/query" + version
 
-// query sends a query with headers, as do does.
+// query sends a query; headers are as for do.
 func (e *env) query(t *testing.T, text string, headers ...string) answer {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"query": text})
@@ -27,7 +27,7 @@ func (e *env) query(t *testing.T, text string, headers ...string) answer {
 	return e.do(t, "POST", queryPath, string(body), headers...)
 }
 
-// found returns the IDs of an answer's twins.
+// found returns the IDs of the twins in a response.
 func found(t *testing.T, a answer) []string {
 	t.Helper()
 	if a.status != 200 || a.header.Get("x-ms-item-type") != "Twin" {
@@ -75,7 +75,7 @@ func TestQuery_findsTwins(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.query, diff)
 		}
 	}
-	// The library in Go has it in upper case.
+	// amenzhinsky/iothub writes the member in upper case.
 	if got := found(t, e.do(t, "POST", queryPath, `{"Query":"SELECT * FROM devices WHERE deviceId = 'd3'"}`)); len(got) != 1 {
 		t.Errorf("found %v, want d3", got)
 	}
@@ -114,8 +114,8 @@ func TestQuery_selects(t *testing.T) {
 	}
 }
 
-// A query answers with what GET of the twin answers, and finds the twin by
-// every value that is in it.
+// A query returns the same JSON as GET of the twin, and finds the twin by every value in
+// it.
 func TestQuery_findsByEveryValue(t *testing.T) {
 	e := start(t)
 	device := store.ID{Device: "d2"}
@@ -152,7 +152,7 @@ func TestQuery_findsByEveryValue(t *testing.T) {
 		twin := e.do(t, "GET", path+version, "")
 		got := e.query(t, "SELECT * FROM "+collection+" WHERE "+only[collection])
 		if want := "[" + strings.TrimSpace(string(twin.body)) + "]\n"; string(got.body) != want {
-			t.Errorf("query and GET disagree:\n%s\n%s", got.body, want)
+			t.Errorf("query and GET differ:\n%s\n%s", got.body, want)
 		}
 		conditions := conditionsOf("", decode(t, twin))
 		if len(conditions) < 25 {
@@ -167,7 +167,7 @@ func TestQuery_findsByEveryValue(t *testing.T) {
 	}
 }
 
-// conditionsOf returns a condition for every primitive value below a place.
+// conditionsOf returns a condition for every primitive value below a path.
 func conditionsOf(path string, value any) []string {
 	var conditions []string
 	switch value := value.(type) {
@@ -220,19 +220,19 @@ func TestQuery_pages(t *testing.T) {
 				ids := found(t, page)
 				token := page.header.Get("x-ms-continuation")
 				if last := i == len(tt.sizes)-1; len(ids) != size || last != (token == "") {
-					t.Fatalf("page %d has %d twins and token %q, want %d; is the last: %v", i, len(ids), token, size, last)
+					t.Fatalf("page %d has %d twins and token %q, want %d; last page: %v", i, len(ids), token, size, last)
 				}
 				all = append(all, ids...)
 				headers = append(slices.Clip(headers), "x-ms-continuation", token)
 			}
 			if !slices.IsSorted(all) || len(slices.Compact(slices.Clone(all))) != len(all) {
-				t.Errorf("not in order, or double: %v", all)
+				t.Errorf("not in order, or not unique: %v", all)
 			}
 		})
 	}
 }
 
-// Twins that come and go between two pages move no other one.
+// Twins that are created or deleted between two pages do not change the pages of others.
 func TestQuery_pagesWhileTwinsChange(t *testing.T) {
 	const text = "SELECT * FROM devices WHERE STARTSWITH(deviceId, 'p')"
 	e := start(t)
@@ -280,7 +280,7 @@ func TestQuery_refuses(t *testing.T) {
 				t.Fatalf("got %d %q, want 400 ArgumentInvalid", got.status, got.header.Get("iothub-errorcode"))
 			}
 			text, isForm := strings.CutPrefix(got.message(t), "ErrorCode:ArgumentInvalid;")
-			// Microsoft's Node SDK shows what is before the next semicolon.
+			// Microsoft's Node SDK shows the text up to the next semicolon.
 			text, _, _ = strings.Cut(text, ";")
 			if !isForm || !strings.Contains(text, tt.want) {
 				t.Errorf("message %q, want %q in it", got.message(t), tt.want)

@@ -9,8 +9,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// maxTop is the most devices a list has, and how many it has if the request
-// does not say (Microsoft, "Azure IoT Hub REST API", Devices - Get Devices).
+// maxTop is the maximum and default number of devices in a list (Microsoft, "Azure IoT
+// Hub REST API", Devices - Get Devices).
 const maxTop = 1000
 
 const (
@@ -18,9 +18,9 @@ const (
 	statusDisabled = "disabled"
 )
 
-// identityDocument is a device or a module as the service sees it (Microsoft,
-// "Understand the identity registry in your IoT hub", sections "Device
-// identity properties" and "Module identity properties").
+// identityDocument is the JSON form of a device or module (Microsoft, "Understand the
+// identity registry in your IoT hub", sections "Device identity properties" and "Module
+// identity properties").
 type identityDocument struct {
 	DeviceID                   string                 `json:"deviceId"`
 	ModuleID                   string                 `json:"moduleId,omitempty"`
@@ -28,14 +28,14 @@ type identityDocument struct {
 	GenerationID               string                 `json:"generationId"`
 	ETag                       string                 `json:"etag"`
 	ConnectionState            string                 `json:"connectionState"`
-	Status                     string                 `json:"status,omitempty"` // these two of devices
+	Status                     string                 `json:"status,omitempty"` // of devices, as StatusReason
 	StatusReason               *string                `json:"statusReason,omitempty"`
 	ConnectionStateUpdatedTime time.Time              `json:"connectionStateUpdatedTime"`
 	StatusUpdatedTime          *time.Time             `json:"statusUpdatedTime,omitempty"` // of devices
 	LastActivityTime           time.Time              `json:"lastActivityTime"`
 	MessageCount               int                    `json:"cloudToDeviceMessageCount"` // always 0
 	Authentication             authenticationDocument `json:"authentication"`
-	Capabilities               *capabilities          `json:"capabilities,omitempty"` // these two of devices
+	Capabilities               *capabilities          `json:"capabilities,omitempty"` // of devices, as DeviceScope
 	DeviceScope                string                 `json:"deviceScope,omitempty"`
 }
 
@@ -59,10 +59,10 @@ type capabilities struct {
 	IoTEdge bool `json:"iotEdge"`
 }
 
-// nullable is a text that is null in JSON when empty.
+// nullable is a string that is null in JSON if it is empty.
 type nullable string
 
-// MarshalJSON writes null or the text.
+// MarshalJSON returns null or the string.
 func (n nullable) MarshalJSON() ([]byte, error) {
 	if n == "" {
 		return []byte("null"), nil
@@ -112,9 +112,9 @@ func status(i store.Identity) string {
 	return statusEnabled
 }
 
-// identityRequest is what a service may set. Members that the hub alone writes,
-// as identities that were read and sent back have them, are passed over: times
-// among them, which Microsoft's SDK for .NET sends without a zone.
+// identityRequest has the members that a service can set. A service may send back an
+// identity as it was read, so members that only the hub writes are ignored. Among them
+// are times, which Microsoft's SDK for .NET sends without a zone.
 type identityRequest struct {
 	DeviceID       string                 `json:"deviceId"`
 	ModuleID       string                 `json:"moduleId"`
@@ -158,7 +158,7 @@ func (a *api) getIdentity(w http.ResponseWriter, r *http.Request) {
 	a.answerIdentity(w, r, identity, err)
 }
 
-// putIdentity creates without If-Match and updates with it.
+// putIdentity updates an identity if the request has If-Match, and creates it otherwise.
 func (a *api) putIdentity(w http.ResponseWriter, r *http.Request) {
 	identity, err := a.writeIdentity(w, r)
 	a.answerIdentity(w, r, identity, err)
@@ -186,7 +186,7 @@ func (a *api) writeIdentity(w http.ResponseWriter, r *http.Request) (store.Ident
 
 func (a *api) answerIdentity(w http.ResponseWriter, r *http.Request, identity store.Identity, err error) {
 	if err == nil {
-		err = a.keep(identity.Revision)
+		err = a.persist(identity.Revision)
 	}
 	if err != nil {
 		a.refuse(w, r, fromStore(err, idOf(r)))
@@ -206,19 +206,19 @@ func (a *api) deleteIdentity(w http.ResponseWriter, r *http.Request) {
 	for _, id := range gone {
 		a.Broker.Drop(id)
 	}
-	if err := a.keep(a.Store.Revision()); err != nil {
+	if err := a.persist(a.Store.Revision()); err != nil {
 		a.refuse(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// dropDevice cuts the connections of a device and of its modules.
+// dropDevice disconnects a device and its modules.
 func (a *api) dropDevice(device string) {
 	a.Broker.Drop(store.ID{Device: device})
 	modules, err := a.Store.Modules(device)
 	if err != nil {
-		return // deleted meanwhile, and its connections cut
+		return // deleted and disconnected in the meantime
 	}
 	for _, module := range modules {
 		a.Broker.Drop(module.ID)
@@ -253,5 +253,5 @@ func (a *api) answerList(w http.ResponseWriter, r *http.Request, identities []st
 	for i, identity := range identities {
 		list[i] = newIdentityDocument(identity)
 	}
-	a.answerKept(w, r, list)
+	a.answerPersisted(w, r, list)
 }

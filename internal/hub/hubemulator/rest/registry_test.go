@@ -53,9 +53,9 @@ func TestRegistry_device(t *testing.T) {
 		t.Errorf("device (-want +got):\n%s", diff)
 	}
 	if read := e.do(t, "GET", "/devices/d2"+version, ""); string(read.body) != string(created.body) {
-		t.Errorf("PUT and GET disagree:\n%s\n%s", created.body, read.body)
+		t.Errorf("PUT and GET differ:\n%s\n%s", created.body, read.body)
 	}
-	// What was read may be sent back.
+	// An identity can be sent back as it was read.
 	disabled := strings.Replace(string(created.body), `"status":"enabled"`, `"status":"disabled"`, 1)
 	updated := decode(t, e.do(t, "PUT", "/devices/d2"+version, disabled, "If-Match", `"`+etag+`"`))
 	if updated["status"] != "disabled" || updated["etag"] == etag || updated["statusUpdatedTime"] == zeroTime {
@@ -66,9 +66,9 @@ func TestRegistry_device(t *testing.T) {
 	}
 }
 
-// As IoT Hub itself and Microsoft's SDK for .NET write a device that has never
-// connected (Azure/device-simulation-dotnet, issue 321).
-func TestRegistry_deviceAsOtherHubsWriteIt(t *testing.T) {
+// The API accepts a device in the form of IoT Hub and of Microsoft's SDK for .NET, for a
+// device that has never connected (Azure/device-simulation-dotnet, issue 321).
+func TestRegistry_deviceInFormOfIoTHub(t *testing.T) {
 	e := start(t)
 	got := e.do(t, "PUT", "/devices/d2"+version, `{"deviceId":"d2","generationId":"1","etag":"MA==","connectionState":0,
 		"status":"disabled","statusReason":null,"connectionStateUpdatedTime":"0001-01-01T00:00:00",
@@ -96,7 +96,7 @@ func TestRegistry_module(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("module (-want +got):\n%s", diff)
 	}
-	// A status is for devices.
+	// Only devices have a status.
 	if twin := decode(t, e.do(t, "GET", "/twins/d1/modules/m2"+version, "")); twin["status"] != "enabled" {
 		t.Errorf("the module is %v", twin["status"])
 	}
@@ -132,7 +132,7 @@ func TestRegistry_deleteAndLists(t *testing.T) {
 		t.Errorf("modules (-want +got):\n%s", diff)
 	}
 	if got := string(e.do(t, "GET", "/devices/d3/modules"+version, "").body); got != "[]\n" {
-		t.Errorf("modules of a device without: %s, want []", got)
+		t.Errorf("modules of a device without modules: %s, want []", got)
 	}
 	statistics := string(e.do(t, "GET", "/statistics/devices"+version, "").body)
 	if want := `{"totalDeviceCount":3,"enabledDeviceCount":1,"disabledDeviceCount":2}` + "\n"; statistics != want {

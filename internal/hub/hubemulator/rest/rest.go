@@ -1,27 +1,28 @@
-// Package rest is the service side of the hub: the part of IoT Hub's REST API
-// by which a service keeps the registry of devices and modules, reads and
-// changes twins, finds them by queries, calls direct methods, deploys modules to
-// IoT Edge devices and counts devices.
+// Package rest implements the hub's service side: the part of IoT Hub's REST API
+// for the registry of devices and modules, twins, queries, direct methods,
+// deployments to IoT Edge devices, and statistics.
 //
-// Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API",
-// and what Microsoft's SDKs look at. All answers are JSON. Not emulated
-// (yet): changes of many devices in one request, policies other than the owner,
-// parent scopes of devices, and calls from module to module. What queries may say is
-// in package query, what deployments come to in packages rollout and deployment.
+// Paths, error bodies and limits follow Microsoft, "Azure IoT Hub REST API", and
+// the parts of responses that Microsoft's SDKs evaluate. All responses are JSON.
+// Not emulated (yet): changes of several devices in one request, policies other
+// than the owner's, parent scopes of devices, and calls from module to module.
+// Package query defines the query language; packages rollout and deployment
+// define the effect of deployments.
 //
-// What an answer tells of identities and twins is kept (see store.Store.Keep)
-// before it is sent, or the answer is 503 ServiceUnavailable.
+// The API writes the state of identities and twins to disk before it sends a
+// response that depends on it (see store.Store.Keep). If it cannot, the response
+// is 503 ServiceUnavailable.
 //
-// Some behaviours are documented only in part, and follow the nearest text: an
-// update that leaves keys empty gets new ones, as a creation does; a method
-// call on a disabled device gets DeviceNotFound ("Understand and resolve Azure
-// IoT Hub errors", 404001: "either not registered or disabled"); an answer of a
-// device that is larger than 128 KB, or no JSON, is 502; PUT of a twin leaves a
-// section alone that the request does not have; a twin that would break a limit
-// is refused with ArgumentInvalid; $lastUpdatedVersion is only in desired
-// properties, and only once they were written; a query sees changes at once, its
-// pages are of 100 twins at most, in the order of their names, and go on with the
-// same query only.
+// Microsoft documents some behavior only in part. Here:
+//   - An update without keys generates new ones, as a creation does.
+//   - A method call on a disabled device gets DeviceNotFound ("Understand and
+//     resolve Azure IoT Hub errors", 404001: "either not registered or disabled").
+//   - A device's response that is larger than 128 KB, or is not JSON, gets 502.
+//   - PUT of a twin does not change a section that the request leaves out.
+//   - A change that would exceed a limit of twins gets ArgumentInvalid.
+//   - $lastUpdatedVersion is only in desired properties, after their first change.
+//   - A query sees changes at once. A page has at most 100 twins, sorted by name,
+//     and a continuation is valid only for the same query.
 package rest
 
 import (
@@ -39,26 +40,26 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/throttle"
 )
 
-// Options are what the API needs.
+// Options configures the API.
 type Options struct {
-	// Store holds the identities and twins. Required.
+	// Store has the identities and twins. Required.
 	Store *store.Store
-	// Broker takes the method calls. Required.
+	// Broker calls direct methods. Required.
 	Broker *broker.Broker
-	// Rollout brings deployments to devices. Required.
+	// Rollout applies deployments to devices. Required.
 	Rollout *rollout.Rollout
-	// HostNames are the names of the hub a token may be made for; the first is
-	// what it is called. At least one is required.
+	// HostNames are the hub's names that tokens may be for; the first is the
+	// hub's own name. At least one is required.
 	HostNames []string
-	// PolicyName and PolicyKey (base64) are the one policy that may use the
+	// PolicyName and PolicyKey (base64) are the only policy with access to the
 	// API. The key is a secret.
 	PolicyName string
 	PolicyKey  string
-	// Faults are what shall go wrong; nothing if nil.
+	// Faults has the fault rules; no faults if nil.
 	Faults *faults.Set
-	// Throttle limits how often requests are carried out; nil is no limits.
+	// Throttle limits the rates of requests; no limits if nil.
 	Throttle *throttle.Limits
-	// Log gets refused requests with the reason. Never a token or a payload.
+	// Log gets refused requests with the reason. It gets no tokens or payloads.
 	Log zerolog.Logger
 }
 
@@ -66,16 +67,16 @@ type api struct {
 	Options
 }
 
-// New returns the API as an HTTP handler, safe for concurrent use. It is
-// meant to be served over TLS.
+// New returns the API as an HTTP handler, which is safe for concurrent use. Serve it
+// over TLS.
 func New(o Options) http.Handler {
 	if o.Faults == nil {
 		o.Faults = faults.New()
 	}
 	a := &api{Options: o}
 	mux := http.NewServeMux()
-	// ServeMux matches the escaped path and unescapes each segment, so an id
-	// may hold a '/' or '%' as far as this package is concerned.
+	// ServeMux matches the escaped path and unescapes each segment, so an id may
+	// contain '/' and '%'.
 	a.handleRegistry(mux)
 	a.handleConfigurations(mux)
 	for _, path := range []string{"/twins/{device}", "/twins/{device}/modules/{module}"} {
@@ -92,8 +93,8 @@ func (a *api) refuseRoute(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, r, newError(http.StatusNotFound, codeNotFound, "no such resource"))
 }
 
-// refuseRedirects passes paths that ServeMux would not answer with a redirect
-// to their shortest form, which IoT Hub does not do.
+// refuseRedirects refuses paths that ServeMux would redirect to their cleaned form. IoT
+// Hub does not redirect.
 func (a *api) refuseRedirects(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.EscapedPath(); path.Clean(p) != p && path.Clean(p)+"/" != p {
@@ -111,14 +112,14 @@ func (a *api) handleRegistry(mux *http.ServeMux) {
 		mux.HandleFunc("DELETE "+path, a.deleteIdentity)
 	}
 	mux.HandleFunc("GET /devices", a.listDevices)
-	mux.HandleFunc("GET /devices/{$}", a.listDevices) // as Microsoft's Node SDK has it
+	mux.HandleFunc("GET /devices/{$}", a.listDevices) // for Microsoft's Node SDK
 	mux.HandleFunc("GET /devices/{device}/modules", a.listModules)
 	mux.HandleFunc("POST /devices/query", a.queryTwins)
 	mux.HandleFunc("GET /statistics/devices", a.countDevices)
 	mux.HandleFunc("GET /statistics/service", a.countConnected)
 }
 
-// authorize passes requests with a valid token of the policy.
+// authorize refuses requests without a valid token of the policy.
 func (a *api) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := a.checkToken(r); err != nil {
@@ -140,8 +141,8 @@ func (a *api) checkToken(r *http.Request) error {
 	return a.verify(token, r.URL.Path)
 }
 
-// verify judges the token by the name of the hub that it is made for; if there is
-// none, by the first.
+// verify verifies the token for the host name that it covers, or for the first one if
+// it covers none.
 func (a *api) verify(token sas.Token, path string) error {
 	host := a.HostNames[0]
 	for _, name := range a.HostNames {
@@ -165,7 +166,7 @@ func (a *api) requireVersion(next http.Handler) http.Handler {
 	})
 }
 
-// idOf returns the identity the path names.
+// idOf returns the identity that the path names.
 func idOf(r *http.Request) store.ID {
 	return store.ID{Device: r.PathValue("device"), Module: r.PathValue("module")}
 }

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// env is the API over TLS, with a store and nobody connected.
+// env is a server of the API over TLS, with a store and without connected devices.
 type env struct {
 	store  *store.Store
 	key    string
@@ -48,7 +48,7 @@ func start(t *testing.T) *env {
 	return startWith(t, rest.Options{})
 }
 
-// startWith fills in what o leaves out.
+// startWith starts a server with the options that o sets, and defaults for the others.
 func startWith(t *testing.T, o rest.Options) *env {
 	t.Helper()
 	e := &env{store: store.New(), key: newKey()}
@@ -89,7 +89,7 @@ func sign(t *testing.T, resource, policy, key string, life time.Duration) string
 	return token
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
@@ -109,8 +109,8 @@ func (a answer) message(t *testing.T) string {
 	return document.Message
 }
 
-// do sends a request with headers given as name, value, ..; without an
-// Authorization among them the owner's is added.
+// do sends a request with headers as pairs of name and value. The default Authorization
+// is the owner's.
 func (e *env) do(t *testing.T, method, target, body string, headers ...string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, e.server.URL+target, strings.NewReader(body))
@@ -166,10 +166,10 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
-// The caller is told nothing, and the log which of its mistakes it was, by
-// whichever of its names the hub was meant.
-func TestAuthorization_logSaysWhy(t *testing.T) {
-	var log bytes.Buffer // written before an answer, read after it
+// The log has the reason for a refused token, for each of the hub's names. The response
+// does not.
+func TestAuthorization_logHasReason(t *testing.T) {
+	var log bytes.Buffer // written before a response, read after it
 	e := startWith(t, rest.Options{Log: zerolog.New(&log)})
 	tests := []struct{ name, token, want string }{
 		{"bad signature", sign(t, hostName, policy, newKey(), time.Hour), "bad signature"},

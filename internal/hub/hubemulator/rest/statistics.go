@@ -2,8 +2,8 @@ package rest
 
 import "net/http"
 
-// deviceStatistics and serviceStatistics count devices, not modules
-// (Microsoft, "Azure IoT Hub REST API", Statistics).
+// deviceStatistics and serviceStatistics count devices, not modules (Microsoft, "Azure
+// IoT Hub REST API", Statistics).
 type deviceStatistics struct {
 	Total    int `json:"totalDeviceCount"`
 	Enabled  int `json:"enabledDeviceCount"`
@@ -23,7 +23,7 @@ func (a *api) countDevices(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.Enabled = s.Total - s.Disabled
-	a.answerKept(w, r, s)
+	a.answerPersisted(w, r, s)
 }
 
 func (a *api) countConnected(w http.ResponseWriter, r *http.Request) {
@@ -33,5 +33,5 @@ func (a *api) countConnected(w http.ResponseWriter, r *http.Request) {
 			s.Connected++
 		}
 	}
-	a.answerKept(w, r, s)
+	a.answerPersisted(w, r, s)
 }

@@ -11,11 +11,10 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/throttle"
 )
 
-// numberThrottling is IoT Hub's error number of ThrottlingException.
+// numberThrottling is IoT Hub's error number for ThrottlingException.
 const numberThrottling = 429001
 
-// throttle passes requests that are within the limits, and that no test wants
-// to see refused.
+// throttle refuses requests that exceed the limits, or that a fault rule selects.
 func (a *api) throttle(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		retryAfter, throttled := a.Faults.TakeThrottled()
@@ -36,7 +35,7 @@ func (a *api) overLimit(r *http.Request) (retryAfter time.Duration, over bool) {
 	return retryAfter, !ok
 }
 
-// operation returns what a request counts as.
+// operation returns the kind and the cost of a request for the limits.
 func operation(r *http.Request) (kind throttle.Kind, cost int) {
 	path := r.URL.EscapedPath()
 	switch {
@@ -55,8 +54,8 @@ func operation(r *http.Request) (kind throttle.Kind, cost int) {
 	}
 }
 
-// refuseThrottled answers with 429; the text is IoT Hub's own
-// (Azure/azure-iot-sdk-csharp, issue 1189).
+// refuseThrottled responds with 429 and IoT Hub's text (Azure/azure-iot-sdk-csharp, issue
+// 1189).
 func (a *api) refuseThrottled(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
 	seconds := int(math.Ceil(retryAfter.Seconds()))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))

@@ -50,7 +50,7 @@ func TestFaults_throttle(t *testing.T) {
 	}
 }
 
-// Each kind of operation has one to spend, and more in an hour.
+// Each kind of operation has a limit of its own: here one request an hour.
 func TestThrottle_byOperation(t *testing.T) {
 	hourly := throttle.Rate{PerSecond: 1.0 / 3600, Burst: 1}
 	rates := make(map[throttle.Kind]throttle.Rate)

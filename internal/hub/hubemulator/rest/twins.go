@@ -9,14 +9,14 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// twinDocument is a twin as the service sees it (Microsoft, "Understand and
-// use device twins in IoT Hub", section "Device twins").
+// twinDocument is the JSON form of a twin (Microsoft, "Understand and use device twins in
+// IoT Hub", section "Device twins").
 type twinDocument struct {
 	DeviceID           string             `json:"deviceId"`
 	ModuleID           string             `json:"moduleId,omitempty"`
 	ETag               string             `json:"etag"`
 	DeviceETag         string             `json:"deviceEtag"`
-	Status             string             `json:"status"` // a module's is always enabled
+	Status             string             `json:"status"` // always enabled for a module
 	StatusReason       string             `json:"statusReason,omitempty"`
 	StatusUpdateTime   time.Time          `json:"statusUpdateTime"`
 	ConnectionState    string             `json:"connectionState"`
@@ -28,9 +28,9 @@ type twinDocument struct {
 	Version            int64              `json:"version"`
 	Tags               map[string]any     `json:"tags"`
 	Properties         propertiesDocument `json:"properties"`
-	Capabilities       *capabilities      `json:"capabilities,omitempty"` // these two of devices
+	Capabilities       *capabilities      `json:"capabilities,omitempty"` // of devices, as DeviceScope
 	DeviceScope        string             `json:"deviceScope,omitempty"`
-	// Configurations are those that target it, by id; of modules.
+	// Configurations are the configurations that target a module, by id.
 	Configurations map[string]statusDocument `json:"configurations,omitempty"`
 }
 
@@ -75,8 +75,8 @@ func newTwinDocument(twin store.Twin) twinDocument {
 	return d
 }
 
-// twinRequest is what may be changed. Read-only members, as whole twins that
-// were read and sent back have them, are passed over.
+// twinRequest has the members that a service can change. A service may send back a twin
+// as it was read, so read-only members are ignored.
 type twinRequest struct {
 	Tags       json.RawMessage `json:"tags"`
 	Properties struct {
@@ -89,13 +89,13 @@ func (a *api) getTwin(w http.ResponseWriter, r *http.Request) {
 	a.answerTwin(w, r, twin, err)
 }
 
-// patchTwin merges the sections that the request has.
+// patchTwin merges the sections in the request.
 func (a *api) patchTwin(w http.ResponseWriter, r *http.Request) {
 	twin, err := a.updateTwin(w, r, false)
 	a.answerTwin(w, r, twin, err)
 }
 
-// putTwin replaces the sections that the request has; the other stays.
+// putTwin replaces the sections in the request; other sections do not change.
 func (a *api) putTwin(w http.ResponseWriter, r *http.Request) {
 	twin, err := a.updateTwin(w, r, true)
 	a.answerTwin(w, r, twin, err)
@@ -117,7 +117,7 @@ func (a *api) updateTwin(w http.ResponseWriter, r *http.Request, replace bool) (
 	return a.Store.UpdateTwin(idOf(r), store.TwinUpdate{Tags: tags, Desired: desired, Replace: replace}, ifMatch(r))
 }
 
-// parseSection returns nil for a section the request does not have.
+// parseSection returns nil for a section that the request leaves out.
 func parseSection(name string, section json.RawMessage) (store.Patch, error) {
 	if len(section) == 0 {
 		return nil, nil
@@ -129,11 +129,11 @@ func parseSection(name string, section json.RawMessage) (store.Patch, error) {
 	return patch, nil
 }
 
-// noETag is an If-Match that names no etag, and so matches none.
+// noETag is an If-Match without an etag. It matches nothing.
 const noETag = `""`
 
-// ifMatch returns the etag a change depends on, without quotes. The SDKs send
-// it as *, "*" and "etag"; bodies have it without quotes.
+// ifMatch returns the etag that a change depends on, without quotes. SDKs send *, "*" or
+// "etag"; etags in bodies have no quotes.
 func ifMatch(r *http.Request) string {
 	value := r.Header.Get("If-Match")
 	if value == noETag {
@@ -148,7 +148,7 @@ func quote(etag string) string {
 
 func (a *api) answerTwin(w http.ResponseWriter, r *http.Request, twin store.Twin, err error) {
 	if err == nil {
-		err = a.keep(twin.Identity.Revision)
+		err = a.persist(twin.Identity.Revision)
 	}
 	if err != nil {
 		a.refuse(w, r, fromStore(err, idOf(r)))

@@ -10,8 +10,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// withoutTimes checks that every $lastUpdated below document is a time, and
-// takes it out.
+// withoutTimes checks that every $lastUpdated below document is a time, and removes it.
 func withoutTimes(t *testing.T, document map[string]any) map[string]any {
 	t.Helper()
 	for name, value := range document {
@@ -42,7 +41,7 @@ func TestTwin_getAndPatch(t *testing.T) {
 		t.Fatalf("status %d and %d, want 200", patched.status, read.status)
 	}
 	if diff := cmp.Diff(string(patched.body), string(read.body)); diff != "" {
-		t.Errorf("PATCH and GET disagree (-patch +get):\n%s", diff)
+		t.Errorf("PATCH and GET differ (-patch +get):\n%s", diff)
 	}
 	got := withoutTimes(t, decode(t, read))
 	etag := got["etag"].(string)
@@ -81,8 +80,7 @@ func TestTwin_getAndPatch(t *testing.T) {
 	}
 }
 
-// A twin that was read may be sent back: what the hub alone writes counts for
-// nothing.
+// A twin can be sent back as it was read: members that only the hub writes are ignored.
 func TestTwin_putReplaces(t *testing.T) {
 	e := start(t)
 	twin := e.do(t, "PATCH", twinPath+version, `{"tags":{"t":1},"properties":{"desired":{"a":1,"b":{"c":2}}}}`)
@@ -127,7 +125,7 @@ func TestTwin_ifMatch(t *testing.T) {
 			t.Errorf("If-Match %s: got %d %q, want 412", ifMatch, got.status, got.header.Get("iothub-errorcode"))
 		}
 	}
-	// Nothing to change is no change, whatever else is sent back.
+	// A request without tags and desired properties changes nothing.
 	before := etag()
 	if got := e.do(t, "PATCH", twinPath+version, `{"deviceId":"x","properties":{"reported":{"a":1}}}`); got.status != 200 {
 		t.Errorf("status %d, want 200", got.status)

@@ -11,7 +11,7 @@ import (
 
 const twinBody = `{"tags":{"a":1},"properties":{"desired":{"a":1}}}`
 
-// changes are all requests that change something, in an order that works.
+// changes are all requests that change something, in an order in which they succeed.
 var changes = []struct{ method, target, body, ifMatch string }{
 	{"PUT", "/devices/d9", `{"deviceId":"d9"}`, ""},
 	{"PUT", "/devices/d9", `{"deviceId":"d9"}`, "*"},
@@ -36,13 +36,13 @@ var reads = []struct{ method, target, body, ifMatch string }{
 	{"POST", "/devices/query", `{"query":"SELECT COUNT() AS n FROM devices"}`, ""},
 }
 
-// Every change is kept before it is answered, and everything else that was
-// answered was kept before.
-func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
+// Every response, of a change and of a read, comes after the state that it depends on is
+// written to disk.
+func TestResponses_comeAfterTheWrite(t *testing.T) {
 	e := start(t)
-	var kept int64 // written before an answer, read after it
+	var persisted int64 // set before a response, read after it
 	e.store.KeepWith(func(revision int64) error {
-		kept = max(kept, revision)
+		persisted = max(persisted, revision)
 		return nil
 	})
 	for _, c := range changes {
@@ -51,8 +51,8 @@ func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
 		if got.status/100 != 2 {
 			t.Fatalf("%s %s: %d %s", c.method, c.target, got.status, got.body)
 		}
-		if after := e.store.Revision(); kept != after || after == before {
-			t.Errorf("%s %s: kept up to %d, changed from %d to %d", c.method, c.target, kept, before, after)
+		if after := e.store.Revision(); persisted != after || after == before {
+			t.Errorf("%s %s: persisted up to %d, changed from %d to %d", c.method, c.target, persisted, before, after)
 		}
 	}
 	for _, c := range reads {
@@ -62,14 +62,14 @@ func TestAnswers_comeAfterTheChangeIsKept(t *testing.T) {
 		if err := e.store.SetModelID(store.ID{Device: "d1"}, c.target+c.body); err != nil {
 			t.Fatal(err)
 		}
-		kept = 0
-		if got := e.do(t, c.method, c.target+version, c.body); got.status != 200 || kept == 0 {
-			t.Errorf("%s %s: %d, kept up to %d", c.method, c.target, got.status, kept)
+		persisted = 0
+		if got := e.do(t, c.method, c.target+version, c.body); got.status != 200 || persisted == 0 {
+			t.Errorf("%s %s: %d, persisted up to %d", c.method, c.target, got.status, persisted)
 		}
 	}
 }
 
-func TestAnswers_whatCannotBeKept(t *testing.T) {
+func TestResponses_writeFails(t *testing.T) {
 	e := start(t)
 	e.store.KeepWith(func(int64) error { return errors.New("/secret/place: disk full") })
 	for _, c := range slices.Concat(reads, changes) {
@@ -81,10 +81,10 @@ func TestAnswers_whatCannotBeKept(t *testing.T) {
 			t.Errorf("%s %s: message %q, want %q", c.method, c.target, got.message(t), want)
 		}
 		if strings.Contains(string(got.body), "secret") {
-			t.Errorf("the cause is the log's: %s", got.body)
+			t.Errorf("the response contains the cause: %s", got.body)
 		}
 	}
-	// An error that is the caller's stays that.
+	// The client's own errors do not depend on the disk.
 	if got := e.do(t, "GET", "/devices/d7"+version, ""); got.status != 404 {
 		t.Errorf("unknown device: %d, want 404", got.status)
 	}
