@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// One patch of a twin in a hub of 1,000 devices, by clients that each wait for
-// their answer; the hub is a process of its own. Besides the time per patch:
-// patches, writes of state.json and seconds of the hub's CPU per second, and the
-// time in milliseconds that one answer in a hundred takes longer than.
+// BenchmarkPatch measures one patch of a twin in a hub with 1,000 devices, which runs in
+// a process of its own. Each client waits for its response before it sends the next
+// patch. Further metrics: patches, writes of state.json and seconds of the hub's CPU, each
+// per second, and the 99th percentile of the latency in milliseconds.
 func BenchmarkPatch(b *testing.B) {
 	const devices = 1000
 	p := startProcess(b, newDir(b))
@@ -60,7 +60,7 @@ func BenchmarkPatch(b *testing.B) {
 	}
 }
 
-// cpuTime is what the process has used so far.
+// cpuTime returns the CPU time that the process has used.
 func cpuTime(b *testing.B, p *process) time.Duration {
 	b.Helper()
 	var used unix.Timespec
@@ -71,8 +71,8 @@ func cpuTime(b *testing.B, p *process) time.Duration {
 	return time.Duration(used.Nano())
 }
 
-// countRenames begins to count the renames in dir; call what it returns once, to
-// end it.
+// countRenames starts to count the renames in dir. The caller calls end once, which
+// returns the count.
 func countRenames(b *testing.B, dir string) (end func() int) {
 	b.Helper()
 	watch, err := unix.InotifyInit1(unix.IN_CLOEXEC)
@@ -102,7 +102,7 @@ func countRenames(b *testing.B, dir string) (end func() int) {
 	}()
 	return func() int {
 		defer func() { _ = unix.Close(watch) }()
-		if err := unix.Chmod(dir, 0o700); err != nil { // an event that is no rename
+		if err := unix.Chmod(dir, 0o700); err != nil { // another event than a rename ends the count
 			b.Fatal(err)
 		}
 		return <-counted

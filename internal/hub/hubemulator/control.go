@@ -7,8 +7,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/control"
 )
 
-// withControl answers what is under /emulator/, for which no Authorization is
-// asked, and passes on all else.
+// withControl serves the paths below /emulator/, which need no Authorization. next serves
+// all others.
 func (h *Hub) withControl(next http.Handler) http.Handler {
 	handler := control.New(control.Options{
 		Faults:    h.faults,

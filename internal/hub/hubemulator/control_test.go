@@ -11,7 +11,7 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/faults"
 )
 
-// control is what a test sends to /emulator/: no Authorization.
+// control sends a request to /emulator/ without Authorization.
 func (s *service) control(t *testing.T, method, path, body string, want int) string {
 	t.Helper()
 	plain := *s
@@ -32,7 +32,7 @@ func TestControl_withoutAuthorization(t *testing.T) {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 	s.control(t, "DELETE", "/emulator/faults", "", 204)
-	// All else asks for it as ever.
+	// All other paths need Authorization.
 	for _, path := range []string{"/twins/edge1", "/emulator", "/emulatorx", "//emulator/faults", "/emulator/../twins/edge1"} {
 		s.control(t, "GET", path, "", http.StatusUnauthorized)
 	}
@@ -95,6 +95,6 @@ func TestControl_telemetry(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	if len(hub.Telemetry().List()) != 2 {
-		t.Error("the Go call has other messages")
+		t.Error("Hub.Telemetry returns other messages")
 	}
 }

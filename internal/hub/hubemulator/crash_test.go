@@ -27,20 +27,20 @@ const (
 	sharedTwin   = "/twins/shared"
 )
 
-// ledger is what one client was answered, over all rounds.
+// ledger records the responses to one client over all rounds.
 type ledger struct {
-	twin    string // path of the twin that is this client's alone
-	tried   int    // the last value sent to it
-	n       int    // the last value answered
+	twin    string // path of the twin that only this client changes
+	tried   int    // the last value in a request
+	n       int    // the last value in a response
 	version float64
 	etag    string
-	devices map[string]string // answers to creations, by path
+	devices map[string]string // responses to creations, by path
 }
 
-// Many clients change twins and create devices while the process is killed; what
-// was answered is there after the next start, and no version that was seen is
-// taken back.
-func TestKill_losesNothingAnswered(t *testing.T) {
+// Several clients change twins and create devices while the process is killed. After the
+// next start the hub has everything that a response contained, and no version that a
+// client has seen is reverted.
+func TestKill_losesNoResponse(t *testing.T) {
 	t.Parallel()
 	const rounds = 5
 	dir := newDir(t)
@@ -53,10 +53,10 @@ func TestKill_losesNothingAnswered(t *testing.T) {
 		ledgers[i] = &ledger{twin: "/twins/" + device, devices: make(map[string]string)}
 	}
 	createDevice(t, s, "shared")
-	var seen float64 // the newest version of the shared twin that a reader was told
+	var seen float64 // the newest version of the shared twin in a response
 	for round := range rounds {
 		limit := 1 + rand.Int64N(150)
-		t.Logf("round %d: killed after %d answers", round, limit)
+		t.Logf("round %d: killed after %d responses", round, limit)
 		reached, answered := make(chan struct{}), atomic.Int64{}
 		count := func() {
 			if answered.Add(1) == limit {
@@ -78,7 +78,7 @@ func TestKill_losesNothingAnswered(t *testing.T) {
 			l.check(t, s)
 		}
 		if got := member(t, s.must(t, "GET", sharedTwin, ""), "version").(float64); got < seen {
-			t.Errorf("the shared twin has version %v, a client has seen %v", got, seen)
+			t.Errorf("the shared twin has version %v, but a client has seen %v", got, seen)
 		}
 	}
 }
@@ -94,7 +94,8 @@ func (s *service) create(ctx context.Context, device string) (int, []byte, error
 	return s.request(ctx, http.MethodPut, "/devices/"+device, `{"deviceId":"`+device+`"}`, "")
 }
 
-// change changes things until the hub is gone. prefix is of device names.
+// change changes twins and creates devices until the hub does not respond. prefix is the
+// prefix of the devices' names.
 func (l *ledger) change(t *testing.T, s *service, prefix string, answered func()) {
 	t.Helper()
 	for i := 0; ; i++ {
@@ -126,32 +127,32 @@ func (l *ledger) change(t *testing.T, s *service, prefix string, answered func()
 	}
 }
 
-// check compares the hub with what was answered. One more change, that was not
-// answered, may be in force.
+// check compares the hub with the responses. The hub may also have one more change, which
+// got no response.
 func (l *ledger) check(t *testing.T, s *service) {
 	t.Helper()
 	twin := s.must(t, "GET", l.twin, "")
 	n, _ := member(t, twin, "properties", "desired", "n").(float64)
 	version := member(t, twin, "version").(float64)
 	if int(n) != l.n && int(n) != l.tried {
-		t.Errorf("%s has %v, answered was %d, sent %d", l.twin, n, l.n, l.tried)
+		t.Errorf("%s has %v, want %d of the last response or %d of the last request", l.twin, n, l.n, l.tried)
 	}
 	if l.n > 0 && (version < l.version || version-l.version != n-float64(l.n)) {
-		t.Errorf("%s with %v has version %v, answered was %v with %d", l.twin, n, version, l.version, l.n)
+		t.Errorf("%s with %v has version %v, the last response %v with %d", l.twin, n, version, l.version, l.n)
 	}
 	if etag := member(t, twin, "etag"); int(n) == l.n && l.n > 0 && etag != l.etag {
-		t.Errorf("%s has etag %v, answered was %s", l.twin, etag, l.etag)
+		t.Errorf("%s has etag %v, the last response %s", l.twin, etag, l.etag)
 	}
 	l.n, l.version = int(n), version
 	for path, want := range l.devices {
 		if got := s.must(t, "GET", path, ""); string(got) != want {
-			t.Errorf("%s is\n%s, answered was\n%s", path, got, want)
+			t.Errorf("%s is\n%s, the response was\n%s", path, got, want)
 		}
 	}
 }
 
-// readVersions reads the shared twin until the hub is gone, and returns the
-// newest version it was told.
+// readVersions reads the shared twin until the hub does not respond, and returns the
+// newest version.
 func readVersions(t *testing.T, s *service) (newest float64) {
 	t.Helper()
 	for {
@@ -167,8 +168,8 @@ func readVersions(t *testing.T, s *service) (newest float64) {
 	}
 }
 
-// moduleOptions are those of a module that has its own key, and reaches
-// whatever process is running.
+// moduleOptions returns the options of a module that has a key of its own and connects to
+// the current process.
 func moduleOptions(t *testing.T, p *atomic.Pointer[process]) *paho.ClientOptions {
 	t.Helper()
 	identity := p.Load().service(t).must(t, "GET", "/devices/edge1/modules/m1", "")
@@ -192,10 +193,10 @@ func moduleOptions(t *testing.T, p *atomic.Pointer[process]) *paho.ClientOptions
 		SetPassword(token)
 }
 
-// A module that is connected when the hub is killed comes back by itself, with
-// the credentials it had, and finds the twin it had, and its session: as with
-// Microsoft's device SDKs nobody subscribes again.
-func TestKill_underALiveModule(t *testing.T) {
+// A connected module reconnects with the same credentials after the hub was killed and
+// started again. It gets the same twin, and its session still has the subscriptions:
+// like Microsoft's device SDKs, it does not subscribe again.
+func TestKill_connectedModule(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	var current atomic.Pointer[process]
@@ -209,7 +210,7 @@ func TestKill_underALiveModule(t *testing.T) {
 	wait(t, client.Subscribe("$iothub/twin/res/#", 0, func(_ paho.Client, m paho.Message) { twins <- string(m.Payload()) }))
 	wait(t, client.Subscribe("$iothub/twin/PATCH/properties/desired/#", 0, func(_ paho.Client, m paho.Message) { desired <- string(m.Payload()) }))
 	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, nil))
-	wait(t, client.Unsubscribe("$iothub/methods/POST/#")) // the last that is answered
+	wait(t, client.Unsubscribe("$iothub/methods/POST/#")) // its response comes last
 	current.Load().kill(t)
 	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
 	next(t, connected)
@@ -220,18 +221,18 @@ func TestKill_underALiveModule(t *testing.T) {
 	current.Load().kill(t)
 	current.Store(startProcess(t, dir, "--module", "edge1/m1"))
 	next(t, connected)
-	// QoS 0: paho keeps what has another, and says of it that it is sent again while it sends it.
+	// QoS 0: paho stores other messages, and reports them as sent again while it sends them.
 	client.Publish("$iothub/twin/GET/?$rid=1", 0, false, " ")
 	if got, want := next(t, twins), `{"desired":{"$version":2,"a":1},"reported":{"$version":1}}`; got != want {
 		t.Errorf("twin %s, want %s", got, want)
 	}
 	status, body, err := current.Load().service(t).do(t.Context(), "POST", methodsPath, `{"methodName":"m","responseTimeoutInSeconds":5}`)
 	if err != nil || !strings.Contains(string(body), "404103") {
-		t.Errorf("a method, not subscribed to any more: %d %s %v; want 404103", status, body, err)
+		t.Errorf("method without a subscription: %d %s %v; want 404103", status, body, err)
 	}
 }
 
-// SIGTERM ends the process in order, whoever is connected.
+// SIGTERM ends the process cleanly while clients are connected.
 func TestTerminate_withClients(t *testing.T) {
 	t.Parallel()
 	var current atomic.Pointer[process]
@@ -242,12 +243,12 @@ func TestTerminate_withClients(t *testing.T) {
 	wait(t, client.Subscribe("$iothub/methods/POST/#", 0, func(paho.Client, paho.Message) { called <- struct{}{} }))
 	s := p.service(t)
 	var clients sync.WaitGroup
-	clients.Go(func() { // a call that nobody answers
+	clients.Go(func() { // a call without a response
 		_, _, _ = s.do(t.Context(), "POST", methodsPath, `{"methodName":"m","responseTimeoutInSeconds":300}`)
 	})
 	next(t, called)
 	patched, count := make(chan struct{}), atomic.Int64{}
-	var last [4]int // what each was answered
+	var last [4]int // the last value in a response to each client
 	for i := range last {
 		clients.Go(func() {
 			for n := 1; ; n++ {
@@ -271,11 +272,11 @@ func TestTerminate_withClients(t *testing.T) {
 	if strings.Contains(p.stderr.String(), `"level":"error"`) {
 		t.Errorf("errors in the log:\n%s", p.stderr)
 	}
-	kept, err := os.ReadFile(p.stateFile())
+	state, err := os.ReadFile(p.stateFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := store.Load(kept)
+	loaded, err := store.Load(state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +287,7 @@ func TestTerminate_withClients(t *testing.T) {
 	for i, n := range last {
 		value, _ := twin.Desired.Properties[fmt.Sprintf("c%d", i)].(json.Number)
 		if got, _ := value.Int64(); got < int64(n) {
-			t.Errorf("client %d was answered %d, kept is %d", i, n, got)
+			t.Errorf("client %d has a response with %d, the state has %d", i, n, got)
 		}
 	}
 }

@@ -29,10 +29,11 @@ const (
 	hostName    = "hub.example"
 	gatewayName = "gateway.example"
 	version     = "?api-version=2021-04-12"
-	patience    = 10 * time.Second
+	testTimeout = 10 * time.Second
 )
 
-// serveEnv makes this test program the command; see startProcess.
+// serveEnv is the variable that makes this test program run the command; see
+// startProcess.
 const serveEnv = "HUBEMULATOR_TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -45,11 +46,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// newDir names a directory that is not there yet, by a path short enough for
-// a socket in it.
+// newDir returns the path of a directory that does not exist yet. The path is short
+// enough for a unix socket.
 func newDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "hub") // tb.TempDir is too long a path for a socket
+	dir, err := os.MkdirTemp("", "hub") // tb.TempDir is too long for a socket's path
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func newDir(tb testing.TB) string {
 	return filepath.Join(dir, "state")
 }
 
-// start starts a hub with module edge1/m1, closed at the end of the test.
+// start starts a hub with the module edge1/m1, and closes it when the test ends.
 func start(t *testing.T) (hub *hubemulator.Hub, generation string) {
 	t.Helper()
 	return startIn(t, newDir(t))
@@ -70,7 +71,7 @@ func startIn(t *testing.T, dir string) (hub *hubemulator.Hub, generation string)
 	return hub, generation
 }
 
-// startUnclosed leaves it to the test to close the hub.
+// startUnclosed starts a hub that the caller closes.
 func startUnclosed(t *testing.T, dir string) (hub *hubemulator.Hub, generation string) {
 	t.Helper()
 	hub, err := hubemulator.Start(hubemulator.Options{
@@ -92,7 +93,7 @@ func closeHub(t *testing.T, hub *hubemulator.Hub) {
 	}
 }
 
-// service is a client of the REST API, as the connection string has it.
+// service is a client of the REST API.
 type service struct {
 	base  string
 	token string
@@ -145,7 +146,7 @@ func (s *service) request(ctx context.Context, method, path, body, ifMatch strin
 	return response.StatusCode, raw, err
 }
 
-// must does a request that has to be answered with 200.
+// must sends a request and fails the test if the status is not 200.
 func (s *service) must(t *testing.T, method, path, body string) []byte {
 	t.Helper()
 	status, raw, err := s.do(t.Context(), method, path, body)
@@ -158,7 +159,7 @@ func (s *service) must(t *testing.T, method, path, body string) []byte {
 	return raw
 }
 
-// signedToken gets a token for edge1/m1 by the workload API.
+// signedToken returns a token for edge1/m1 that the workload API has signed.
 func signedToken(t *testing.T, hub *hubemulator.Hub, generation string) string {
 	t.Helper()
 	resource := url.QueryEscape(hostName + "/devices/edge1/modules/m1")
@@ -182,7 +183,7 @@ func signedToken(t *testing.T, hub *hubemulator.Hub, generation string) string {
 	return "SharedAccessSignature sr=" + resource + "&sig=" + url.QueryEscape(signed.Digest) + "&se=" + expiry
 }
 
-// workloadClient reaches the workload API by any host name.
+// workloadClient returns a client that sends all requests to the workload API.
 func workloadClient(uri string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -192,7 +193,7 @@ func workloadClient(uri string) *http.Client {
 	}}
 }
 
-// options are those of edge1/m1 with a token from the workload API.
+// options returns the options of edge1/m1 with a token from the workload API.
 func options(t *testing.T, hub *hubemulator.Hub, generation string) *paho.ClientOptions {
 	t.Helper()
 	return paho.NewClientOptions().
@@ -216,7 +217,7 @@ func connect(t *testing.T, o *paho.ClientOptions) paho.Client {
 
 func wait(t *testing.T, token paho.Token) {
 	t.Helper()
-	if !token.WaitTimeout(patience) {
+	if !token.WaitTimeout(testTimeout) {
 		t.Fatal("no answer from the hub")
 	}
 	if token.Error() != nil {
@@ -226,7 +227,7 @@ func wait(t *testing.T, token paho.Token) {
 
 func next[T any](t *testing.T, values <-chan T) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	select {
 	case v := <-values:

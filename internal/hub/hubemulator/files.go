@@ -17,27 +17,27 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// Files in Options.Dir, besides the authority's key.
+// Files in Options.Dir, except the authority's key and the lock.
 const (
 	caFile       = "ca.pem"
 	ownerKeyFile = "owner-key"
 	stateFile    = "state.json"
 	socketFile   = "workload.sock"
 
-	dirMode = 0o700
-	others  = 0o077 // the rights of everybody but the owner
+	dirMode        = 0o700
+	groupAndOthers = 0o077 // permissions of all users except the owner
 
 	ownerKeySize = 32 // bytes
 
 	authorityName = "hub emulator authority"
 )
 
-// openFiles takes up what is in the directory, or makes it. With an error the
+// openFiles locks the directory and loads or creates its files. After an error the
 // directory is unlocked.
 func (h *Hub) openFiles() (err error) {
 	dir := h.options.Dir
 	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return fmt.Errorf("make directory for the hub's files: %w", err)
+		return fmt.Errorf("create the directory of the hub's files: %w", err)
 	}
 	if h.lock, err = lockDirectory(dir); err != nil {
 		return err
@@ -57,8 +57,8 @@ func (h *Hub) openFiles() (err error) {
 	return err
 }
 
-// loadStore returns the store kept in path, or an empty one if there is no such
-// file. A file that cannot be read is left as it is: it may be all there is.
+// loadStore returns the store in the file, or an empty one if the file does not exist.
+// It never changes a file that it cannot read, because there may be no other copy.
 func loadStore(path string) (*store.Store, error) {
 	text, err := wholefile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,14 +69,14 @@ func loadStore(path string) (*store.Store, error) {
 	}
 	s, err := store.Load(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; mend the file, or move it away to begin with an empty hub", path, err)
+		return nil, fmt.Errorf("%s: %w; repair the file, or move it away to start with an empty hub", path, err)
 	}
 	return s, nil
 }
 
-// keepState begins to keep the store. The first write shows whether it can be
-// kept at all.
-func (h *Hub) keepState() error {
+// startStateFile starts to write the store to the state file. It writes once to detect
+// whether the file can be written at all.
+func (h *Hub) startStateFile() error {
 	h.state = statefile.Start(statefile.Options{
 		Path:     filepath.Join(h.options.Dir, stateFile),
 		Snapshot: h.store.Snapshot,
@@ -84,30 +84,30 @@ func (h *Hub) keepState() error {
 	})
 	h.store.KeepWith(h.state.Keep)
 	if err := h.state.Keep(h.store.Revision()); err != nil {
-		_ = h.state.Close() // the same error again, or nothing is lost
-		return fmt.Errorf("keep the hub's state: %w", err)
+		_ = h.state.Close() // returns the same error, or nothing is lost
+		return fmt.Errorf("write the hub's state: %w", err)
 	}
 	return nil
 }
 
-// rollOut begins to bring deployments to devices.
-func (h *Hub) rollOut() (err error) {
+// startRollout starts to apply the configurations to devices.
+func (h *Hub) startRollout() (err error) {
 	h.rollout, err = rollout.New(rollout.Options{
 		Store: h.store,
 		Drop:  h.broker.Drop,
 		Log:   component(h.options.Log, "rollout"),
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("take up the deployments: %w", err), h.state.Close())
+		return errors.Join(fmt.Errorf("load the deployments: %w", err), h.state.Close())
 	}
 	return nil
 }
 
-// loadOwnerKey returns the key from the file the caller has named, or that kept
-// in the directory, made if missing.
+// loadOwnerKey returns the key in Options.OwnerKeyFile, or else the key in the directory,
+// which it creates if it is missing.
 func (h *Hub) loadOwnerKey() (string, error) {
 	if path := h.options.OwnerKeyFile; path != "" {
-		h.warnOfReaders(path)
+		h.warnIfReadable(path)
 		return readOwnerKey(path)
 	}
 	path := filepath.Join(h.options.Dir, ownerKeyFile)
@@ -116,15 +116,14 @@ func (h *Hub) loadOwnerKey() (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return createOwnerKey(path)
 	case errors.Is(err, errNoKey):
-		return "", fmt.Errorf("%w, remove it to get a new one", err)
+		return "", fmt.Errorf("%w, remove the file to get a new key", err)
 	}
 	return key, err
 }
 
 var errNoKey = errors.New("holds no base64 key")
 
-// readOwnerKey returns the key (base64) in path. Blanks and newlines around it
-// are passed over.
+// readOwnerKey returns the base64 key in the file, without surrounding white space.
 func readOwnerKey(path string) (string, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the caller of Start names the file
 	if err != nil {
@@ -138,9 +137,9 @@ func readOwnerKey(path string) (string, error) {
 	return key, nil
 }
 
-func (h *Hub) warnOfReaders(path string) {
-	if info, err := os.Stat(path); err == nil && info.Mode()&others != 0 {
-		h.options.Log.Warn().Str("file", path).Msg("others have rights on the owner key, mode 0600 is advised")
+func (h *Hub) warnIfReadable(path string) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&groupAndOthers != 0 {
+		h.options.Log.Warn().Str("file", path).Msg("other users can access the owner key, mode 0600 is advised")
 	}
 }
 
@@ -151,7 +150,7 @@ func createOwnerKey(path string) (string, error) {
 	}
 	key := base64.StdEncoding.EncodeToString(raw)
 	if err := wholefile.Write(path, wholefile.Private, strings.NewReader(key)); err != nil {
-		return "", fmt.Errorf("keep owner key: %w", err)
+		return "", fmt.Errorf("write owner key: %w", err)
 	}
 	return key, nil
 }

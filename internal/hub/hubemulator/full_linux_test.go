@@ -11,8 +11,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// limitFiles makes every write beyond size bytes of a file fail, as on a full
-// disk, in the process that is running.
+// limitFiles makes writes beyond size bytes of a file fail in the running process, as on a
+// full disk.
 func limitFiles(t *testing.T, p *process, size uint64) {
 	t.Helper()
 	limit := unix.Rlimit{Cur: size, Max: unix.RLIM_INFINITY}
@@ -21,8 +21,8 @@ func limitFiles(t *testing.T, p *process, size uint64) {
 	}
 }
 
-// On a full disk nothing is answered that is not kept, nothing is lost that was,
-// and all is well once there is room.
+// On a full disk the hub refuses changes and loses none that it has answered. It works
+// again when there is space.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	p := startProcess(t, newDir(t), "--module", "edge1/m1")
@@ -38,13 +38,13 @@ func TestDiskFull(t *testing.T) {
 	if status, body, err := s.create(t.Context(), "meanwhile"); err != nil || status != 503 {
 		t.Errorf("create: %d %s %v, want 503", status, body, err)
 	}
-	s.must(t, "GET", "/devices/before", "") // it was kept
-	kept, err := os.ReadFile(p.stateFile())
+	s.must(t, "GET", "/devices/before", "") // it is on disk
+	state, err := os.ReadFile(p.stateFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if loaded, err := store.Load(kept); err != nil || len(loaded.Devices()) != 2 {
-		t.Errorf("kept is %s, %v; want two devices", kept, err)
+	if loaded, err := store.Load(state); err != nil || len(loaded.Devices()) != 2 {
+		t.Errorf("the state is %s, %v; want two devices", state, err)
 	}
 	if _, err := os.Stat(p.stateFile() + ".tmp"); !os.IsNotExist(err) {
 		t.Errorf("the temporary file: %v, want it gone", err)
@@ -59,6 +59,6 @@ func TestDiskFull(t *testing.T) {
 	}
 	limitFiles(t, p, 100)
 	if code, _ := p.terminate(t); code != 1 {
-		t.Errorf("exit code %d after a last write that failed, want 1:\n%s", code, p.stderr)
+		t.Errorf("exit code %d after a failed last write, want 1:\n%s", code, p.stderr)
 	}
 }

@@ -1,41 +1,53 @@
-// Package hubemulator is a stand-in for Azure on one machine: an IoT Hub, the
-// edge hub of an IoT Edge device, and that device's workload API, in one
-// process and over real sockets. Tokens are really verified. It knows nothing
-// of what the modules that connect to it do.
+// Package hubemulator emulates Azure IoT on one machine: an IoT Hub, the edge hub
+// of an IoT Edge device, and that device's workload API, in one process and over
+// real sockets. It verifies all tokens and certificates. It is not specific to
+// any module.
 //
-// Microsoft's SDKs for Node, of services and of devices, cannot tell it from IoT
-// Hub in what test/sdk asks of it.
+// The tests in test/sdk run Microsoft's service and device SDKs for Node against
+// it without changes.
 //
-// The parts are packages of their own: store (identities and twins), statefile
-// (the file they are kept in), broker (devices, over MQTT), mqttws (the way to
-// it by WebSocket), rest (services, over HTTPS), workload (modules that ask for
-// a trust bundle and signatures, over a unix socket and HTTP), sas (tokens),
-// deployment (what deployments make of a device together), rollout (which of them
-// are in force where), telemetry (what devices sent, for inspection), faults (what shall go wrong, on
-// demand of a test), throttle (limits on rates), control (how a test drives all
-// this over HTTP, under /emulator/).
+// The parts are packages below this one:
+//   - store: identities, twins and configurations
+//   - statefile: the file that stores them
+//   - broker: devices and modules over MQTT
+//   - mqttws: MQTT over WebSocket on the HTTPS port
+//   - rest: services over HTTPS
+//   - query: IoT Hub's query language
+//   - workload: trust bundle and signatures for modules, over a unix socket and HTTP
+//   - sas: tokens
+//   - deployment: merging the deployments of a device
+//   - rollout: applying configurations to devices
+//   - telemetry: the messages of devices and modules
+//   - faults: faults that a test injects
+//   - throttle: rate limits
+//   - control: faults, connections and telemetry for tests, over HTTP below /emulator/
 //
-// What works: logins of devices and modules by token, until it expires, and by
-// X.509 certificate, over MQTT 3.1.1 by TLS or by WebSocket on the HTTPS port;
-// sessions that outlive their connections; the registry, with keys,
-// thumbprints, etags and connection state; twins with tags, desired and
-// reported properties, $version and $metadata, in IoT Hub's limits; queries;
-// direct methods with connect and response timeouts; deployments to one IoT Edge
-// device, and automatic ones, layered too, to many; all this over REST with IoT
-// Hub's error bodies; statistics; trust bundle and signing. Off unless
-// asked for: faults, and IoT Hub's limits on rates.
+// It supports:
+//   - MQTT 3.1.1 over TLS, and over WebSocket on the HTTPS port;
+//   - logins of devices and modules with a token, until it expires, or with an
+//     X.509 certificate;
+//   - MQTT sessions that persist across connections;
+//   - the registry with keys, thumbprints, etags and connection states;
+//   - twins with tags, desired and reported properties, $version and $metadata,
+//     within IoT Hub's limits;
+//   - queries, statistics, and direct methods with connect and response timeouts;
+//   - deployments to one IoT Edge device, and automatic and layered deployments;
+//   - IoT Hub's error bodies in all REST responses;
+//   - trust bundle and signing;
+//   - faults, and IoT Hub's rate limits. Both are off by default.
 //
-// The one authority for logins by CA-signed certificates is the hub's own, in
-// ca.pem and ca-key.pem, where IoT Hub has registered ones. It signs devices'
-// certificates and no intermediate authorities.
+// The hub's own authority, in ca.pem and ca-key.pem, signs the certificates of
+// devices. There are no intermediate authorities, and no others can be registered
+// as with IoT Hub.
 //
-// State outlives the process, however it ends: what was answered was in
-// state.json before (package statefile), and a hub that is started in the same
-// directory takes it up. One hub at a time has a directory.
+// The state survives a crash: everything that a response depends on is in
+// state.json before the response (package statefile). A hub that starts in the
+// same directory continues with that state. Only one hub at a time uses a
+// directory.
 //
 // Not emulated (yet):
-//   - changes of many devices in one request;
-//   - a difference between hub and edge hub: one listener is both;
+//   - changes of several devices in one request;
+//   - differences between hub and edge hub: one listener is both;
 //   - AMQP, cloud to device messages, module inputs and routes, jobs, file
 //     upload, the provisioning service.
 package hubemulator
@@ -71,36 +83,36 @@ const (
 	httpsPort  = "443"
 )
 
-// Options say how a Hub is to be. Only Dir is required.
+// Options configures a Hub. Only Dir is required.
 type Options struct {
-	// HostName is the hub's name in tokens, in user names and in its
-	// certificate; "localhost" if empty.
+	// HostName is the hub's name in tokens, user names and the certificate. The
+	// default is "localhost".
 	HostName string
-	// GatewayName is the edge device's name: one more in the certificate, and
-	// one more tokens of devices and modules may be made for. May be empty.
+	// GatewayName is the edge device's host name. It is also in the certificate,
+	// and valid in tokens of devices and modules. It may be empty.
 	GatewayName string
-	// EdgeDevice is the IoT Edge device whose modules the workload API
-	// serves; "edge1" if empty.
+	// EdgeDevice is the IoT Edge device whose modules the workload API serves.
+	// The default is "edge1".
 	EdgeDevice string
-	// HTTPS and MQTT are the addresses to listen on; "127.0.0.1:0" if empty.
-	// HTTPS is for the REST API and for MQTT over WebSocket.
+	// HTTPS and MQTT are the addresses to listen on. HTTPS is for the REST API
+	// and for MQTT over WebSocket. The default of both is "127.0.0.1:0".
 	HTTPS, MQTT string
-	// WorkloadHTTP is an address at which the workload API listens over plain
-	// HTTP besides its unix socket, as old IoT Edge runtimes and the simulator
-	// for developers have it. Whoever reaches it can sign with the keys of the
-	// edge device's modules. Nowhere if empty.
+	// WorkloadHTTP is an address where the workload API also listens over plain
+	// HTTP, as in old IoT Edge runtimes and the simulator for developers. Every
+	// client that reaches it can sign with the keys of the edge device's modules.
+	// By default there is only the unix socket.
 	WorkloadHTTP string
-	// Throttle limits the rates of operations as IoT Hub does at tier S1 with
-	// one unit. Without it there are no limits.
+	// Throttle enables the rate limits of IoT Hub's tier S1 with one unit.
 	Throttle bool
-	// Dir holds ca.pem, ca-key.pem, owner-key, state.json and lock (0600 each
-	// but ca.pem), and workload.sock. It is made, with mode 0700, if missing,
-	// and taken up again if there. Required.
+	// Dir contains ca.pem, ca-key.pem, owner-key, state.json, lock and
+	// workload.sock. All files except ca.pem have mode 0600. Start creates the
+	// directory with mode 0700 if it is missing, and otherwise continues with its
+	// files. Required.
 	Dir string
-	// OwnerKeyFile holds the owner key, base64; if empty, a key is made at the
-	// first start and kept in Dir.
+	// OwnerKeyFile is a file with the owner key in base64. If it is empty, the
+	// first start generates a key and stores it in Dir.
 	OwnerKeyFile string
-	// Log gets what happens. Never a key, a token or a payload.
+	// Log gets the hub's events, without keys, tokens or payloads.
 	Log zerolog.Logger
 }
 
@@ -127,7 +139,7 @@ func orDefault(value, fallback string) string {
 	return value
 }
 
-// Hub is a running emulator. All methods are safe for concurrent use.
+// Hub is a running emulator. It is safe for concurrent use.
 type Hub struct {
 	options   Options
 	ca        *localca.CA
@@ -137,23 +149,23 @@ type Hub struct {
 	state     *statefile.File
 	faults    *faults.Set
 	telemetry telemetry.Log
-	throttle  *throttle.Limits // nil if not wanted
+	throttle  *throttle.Limits // nil without Options.Throttle
 
 	broker    *broker.Broker
 	rollout   *rollout.Rollout
 	listeners listeners
 	rest      *httpd.Server
 	workload  *httpd.Server
-	// workloadHTTP is nil if not wanted.
+	// workloadHTTP is nil without Options.WorkloadHTTP.
 	workloadHTTP *httpd.Server
 	served       chan struct{} // closed when the broker has stopped accepting
 
-	closing sync.Once
-	closed  error // what the first Close returned
+	closing  sync.Once
+	closeErr error // what the first Close returned
 }
 
-// Start starts a hub and returns once all its listeners accept. On error
-// nothing is left running. The caller closes the hub.
+// Start starts a hub and returns when all listeners accept connections. The caller
+// must Close the hub. After an error nothing is running.
 func Start(o Options) (*Hub, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -173,7 +185,7 @@ func Start(o Options) (*Hub, error) {
 	return h, nil
 }
 
-// open makes what serve needs.
+// open creates the broker, the listeners, the state file and the rollout.
 func (h *Hub) open() (err error) {
 	o := h.options
 	if h.broker, err = broker.New(broker.Options{
@@ -191,8 +203,8 @@ func (h *Hub) open() (err error) {
 	if h.listeners, err = listen(context.Background(), o, h.ca); err != nil {
 		return errors.Join(err, h.broker.Close())
 	}
-	if err = h.keepState(); err == nil {
-		err = h.rollOut()
+	if err = h.startStateFile(); err == nil {
+		err = h.startRollout()
 	}
 	if err != nil {
 		h.listeners.close()
@@ -201,30 +213,30 @@ func (h *Hub) open() (err error) {
 	return nil
 }
 
-// Close cuts all connections, ends pending calls, writes the state one last time,
-// and returns when every goroutine has ended. It removes workload.sock and leaves
-// the other files. Called again, it waits for the first call and returns the same.
+// Close closes all connections, ends pending calls, writes the state a last time, and
+// returns when all goroutines have ended. It removes only workload.sock. Another call
+// waits for the first one and returns the same error.
 func (h *Hub) Close() error {
-	h.closing.Do(func() { h.closed = h.close() })
-	return h.closed
+	h.closing.Do(func() { h.closeErr = h.close() })
+	return h.closeErr
 }
 
 func (h *Hub) close() error {
-	// The broker first: calls from the service side wait for it.
+	// The broker first, because REST requests wait for its method calls.
 	err := h.broker.Close()
 	<-h.served
 	err = errors.Join(err, h.rest.Close(), h.workload.Close())
 	if h.workloadHTTP != nil {
 		err = errors.Join(err, h.workloadHTTP.Close())
 	}
-	// The state and the lock last: until here there may be changes.
+	// The state and the lock last, because the servers may change the state.
 	return errors.Join(err, h.state.Close(), h.lock.Close())
 }
 
-// AddModule makes the module, and its device, if missing, and returns the
-// module's generation id once that is kept. Options.EdgeDevice is made an IoT Edge
-// device. Errors: store.ErrInvalidID, wrapped,
-// for a name IoT Hub would refuse; that the state cannot be kept.
+// AddModule creates the module and its device if they are missing. It creates
+// Options.EdgeDevice as an IoT Edge device. It returns the module's generation id after
+// the state is on disk. Errors: store.ErrInvalidID, wrapped, for a name that IoT Hub
+// refuses; an error of the state file.
 func (h *Hub) AddModule(device, module string) (generationID string, err error) {
 	if device == h.options.EdgeDevice {
 		_, err := h.store.Create(store.ID{Device: device}, store.Settings{IoTEdge: true})
@@ -237,45 +249,44 @@ func (h *Hub) AddModule(device, module string) (generationID string, err error) 
 		return "", err
 	}
 	if err := h.store.Keep(identity.Revision); err != nil {
-		return "", fmt.Errorf("keep module: %w", err)
+		return "", fmt.Errorf("write module: %w", err)
 	}
 	return identity.GenerationID, nil
 }
 
-// Drop cuts the MQTT connection of a module, or of a device if module is
-// empty, as a broken network would. It does nothing if there is none. The
-// client may come back at once.
+// Drop closes the MQTT connection of a module, or of a device if module is empty, if
+// there is one. The client sees what a network failure would show it, and can reconnect
+// at once.
 func (h *Hub) Drop(device, module string) {
 	h.broker.Drop(store.ID{Device: device, Module: module})
 }
 
-// Faults is what shall go wrong; nothing at first. Changes are in force at
+// Faults returns the fault rules, which are empty at first. Changes are effective at
 // once.
 func (h *Hub) Faults() *faults.Set {
 	return h.faults
 }
 
-// Telemetry is what devices and modules have sent to the cloud; nothing of it
-// outlives the process.
+// Telemetry returns the messages that devices and modules have sent to the cloud. They
+// are not part of the state on disk.
 func (h *Hub) Telemetry() *telemetry.Log {
 	return &h.telemetry
 }
 
-// HTTPSAddr is where the service side listens, and the device side for
-// WebSockets, as host:port.
+// HTTPSAddr returns the address, host:port, of the REST API and of MQTT over WebSocket.
 func (h *Hub) HTTPSAddr() string {
 	return h.listeners.https.Addr().String()
 }
 
-// MQTTAddr is where the device side listens, as host:port.
+// MQTTAddr returns the address, host:port, of MQTT.
 func (h *Hub) MQTTAddr() string {
 	return h.listeners.mqtt.Addr().String()
 }
 
-// OwnerConnectionString is what a service connects with. It holds the owner
-// key, which is a secret. The port is part of HostName unless it is 443.
+// OwnerConnectionString returns the connection string for services. It contains the
+// owner key, which is a secret. HostName contains the port unless it is 443.
 func (h *Hub) OwnerConnectionString() string {
-	// The certificate is for localhost too, whatever the hub is called.
+	// The certificate is always valid for localhost, too.
 	host := defaultHostName
 	if _, port, err := net.SplitHostPort(h.HTTPSAddr()); err == nil && port != httpsPort {
 		host = net.JoinHostPort(host, port)
@@ -283,25 +294,25 @@ func (h *Hub) OwnerConnectionString() string {
 	return "HostName=" + host + ";SharedAccessKeyName=" + policyName + ";SharedAccessKey=" + h.ownerKey
 }
 
-// CA is the authority that issued the hub's certificate.
+// CA returns the authority of the hub's certificate.
 func (h *Hub) CA() *localca.CA {
 	return h.ca
 }
 
-// CAFile is the file with the authority's certificate, absolute.
+// CAFile returns the absolute path of the authority's certificate.
 func (h *Hub) CAFile() string {
 	return filepath.Join(h.options.Dir, caFile)
 }
 
-// WorkloadURI is where the workload API listens: "unix://" and the absolute
-// path of the socket.
+// WorkloadURI returns the URI of the workload API: "unix://" and the absolute path of
+// the socket.
 func (h *Hub) WorkloadURI() string {
 	return "unix://" + filepath.Join(h.options.Dir, socketFile)
 }
 
-// WorkloadHTTPURI is where the workload API listens over HTTP, such as
-// "http://127.0.0.1:15580", or empty if it does not. amenzhinsky/iothub wants
-// a '/' after it.
+// WorkloadHTTPURI returns the URI of the workload API over HTTP, such as
+// "http://127.0.0.1:15580", or "" without Options.WorkloadHTTP. amenzhinsky/iothub
+// needs a '/' after it.
 func (h *Hub) WorkloadHTTPURI() string {
 	if h.listeners.workloadHTTP == nil {
 		return ""

@@ -15,12 +15,13 @@ import (
 
 	"rtsptunnel/internal/hub/hubemulator"
 	"rtsptunnel/internal/hub/hubemulator/store"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 const methodsPath = "/twins/edge1/modules/m1/methods"
 
-// The token of the workload API opens the broker; the service sees the model
-// id, reads what is reported and reaches the module by a method.
+// A module logs in with a token of the workload API. A service reads its model id and
+// reported properties, and calls a method.
 func TestHub_endToEnd(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
@@ -73,7 +74,7 @@ func TestMethod_answers(t *testing.T) {
 		t.Errorf("empty answer: got %s, want %s", got, want)
 	}
 	if got := s.must(t, "POST", methodsPath, `{"methodName":"largest"}`); len(got) < largest {
-		t.Errorf("the largest answer: got %d bytes", len(got))
+		t.Errorf("the largest response: got %d bytes", len(got))
 	}
 	for _, name := range []string{"garbage", "larger"} {
 		status, body, err := s.do(t.Context(), "POST", methodsPath, `{"methodName":"`+name+`"}`)
@@ -83,7 +84,7 @@ func TestMethod_answers(t *testing.T) {
 	}
 }
 
-// Takes five seconds: the shortest response timeout REST allows.
+// The test takes five seconds, the shortest response timeout that REST allows.
 func TestMethod_noAnswer(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
@@ -135,7 +136,7 @@ func TestClose_withClientsAndPendingCall(t *testing.T) {
 		defer close(done)
 		status, _, err := s.do(t.Context(), "POST", methodsPath, `{"methodName":"m","responseTimeoutInSeconds":300}`)
 		if err == nil && status != 503 {
-			t.Errorf("status %d, want 503 or a cut connection", status)
+			t.Errorf("status %d, want 503 or a closed connection", status)
 		}
 	}()
 	next(t, called)
@@ -146,7 +147,7 @@ func TestClose_withClientsAndPendingCall(t *testing.T) {
 	}
 }
 
-func TestStart_keepsFiles(t *testing.T) {
+func TestStart_reusesFiles(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	var keys [2]string
@@ -177,15 +178,10 @@ func TestStart_keepsFiles(t *testing.T) {
 	}
 }
 
-func TestStart_leavesNothingAfterAnError(t *testing.T) {
+func TestStart_closesListenersAfterAnError(t *testing.T) {
 	t.Parallel()
 	taken, _ := start(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
+	addr := porttest.Reserve(t)
 	if _, err := hubemulator.Start(hubemulator.Options{Dir: newDir(t), HTTPS: addr, MQTT: taken.MQTTAddr()}); err == nil {
 		t.Fatal("started")
 	}
@@ -238,7 +234,7 @@ func TestStart_refused(t *testing.T) {
 			}
 		})
 	}
-	// The running one took no harm.
+	// The running hub still works.
 	newService(t, hub).must(t, "GET", "/twins/edge1", "")
 }
 

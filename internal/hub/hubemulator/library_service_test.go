@@ -21,8 +21,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator"
 )
 
-// startLocal starts a hub of the name it is reached by, as the command does,
-// so that connection strings will do as they are.
+// startLocal starts a hub with the name localhost, as the command does, so that its
+// connection strings need no change.
 func startLocal(t *testing.T) *hubemulator.Hub {
 	t.Helper()
 	hub, err := hubemulator.Start(hubemulator.Options{HostName: "localhost", Dir: newDir(t), Log: zerolog.Nop()})
@@ -33,8 +33,8 @@ func startLocal(t *testing.T) *hubemulator.Hub {
 	return hub
 }
 
-// newLibraryService is the service client of amenzhinsky/iothub, of which the
-// REST half is used.
+// newLibraryService returns the service client of amenzhinsky/iothub. The tests use its
+// REST calls.
 func newLibraryService(t *testing.T, hub *hubemulator.Hub) *iotservice.Client {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: hub.CA().Pool()}}
@@ -51,7 +51,7 @@ func newLibraryService(t *testing.T, hub *hubemulator.Hub) *iotservice.Client {
 	return client
 }
 
-// got is for calls that have to be answered: got(t)(client.Call(..)).
+// got returns the result of a call that must succeed: got(t)(client.Call(..)).
 func got[T any](t *testing.T) func(T, error) T {
 	t.Helper()
 	return func(v T, err error) T {
@@ -63,7 +63,7 @@ func got[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-// wantStatus checks that the hub refused a call with this status.
+// wantStatus checks that the error is a response with this status.
 func wantStatus(t *testing.T, err error, want int) {
 	t.Helper()
 	refused, ok := errors.AsType[*iotservice.RequestError](err)
@@ -99,13 +99,13 @@ func TestLibraryService_registry(t *testing.T) {
 	module := got[*iotservice.Module](t)(client.CreateModule(ctx, &iotservice.Module{
 		DeviceID: "d1", ModuleID: "m1", Authentication: &iotservice.Authentication{Type: iotservice.AuthSAS},
 	}))
-	module.ManagedBy = "somebody"
+	module.ManagedBy = "owner"
 	module = got[*iotservice.Module](t)(client.UpdateModule(ctx, module))
 	modules := got[[]*iotservice.Module](t)(client.ListModules(ctx, "d1"))
 	if len(modules) != 3 || modules[0].ModuleID != "$edgeAgent" || modules[1].ModuleID != "$edgeHub" {
 		t.Fatalf("modules %v, want those of every IoT Edge device first", modules)
 	}
-	if diff := cmp.Diff([]*iotservice.Module{module}, modules[2:]); diff != "" || module.ManagedBy != "somebody" {
+	if diff := cmp.Diff([]*iotservice.Module{module}, modules[2:]); diff != "" || module.ManagedBy != "owner" {
 		t.Errorf("modules (-want +got):\n%s", diff)
 	}
 	stats := got[*iotservice.DeviceStats](t)(client.DeviceStats(ctx))
@@ -127,7 +127,7 @@ func TestLibraryService_registry(t *testing.T) {
 
 func TestLibraryService_twinsAndQueries(t *testing.T) {
 	t.Parallel()
-	const devices = 105 // more than a page has
+	const devices = 105 // more than a page
 	ctx := t.Context()
 	client := newLibraryService(t, startLocal(t))
 	for i := range devices {
@@ -158,7 +158,7 @@ func TestLibraryService_twinsAndQueries(t *testing.T) {
 		return ids
 	}
 	if ids := find("SELECT * FROM devices"); len(ids) != devices || !slices.IsSorted(ids) {
-		t.Errorf("a query of all found %d devices: %v", len(ids), ids)
+		t.Errorf("a query of all devices found %d: %v", len(ids), ids)
 	}
 	if ids := find("SELECT * FROM devices WHERE tags.plant = 'a' AND properties.desired.rate > 1"); !slices.Equal(ids, []string{"d007"}) {
 		t.Errorf("found %v, want d007", ids)
@@ -169,8 +169,8 @@ func TestLibraryService_twinsAndQueries(t *testing.T) {
 	}
 }
 
-// Device and service sides of the library, each with the connection string
-// that the other gives.
+// The service client and the device client of the library work together. The service
+// client returns the device's connection string.
 func TestLibraryDevice_withServiceClient(t *testing.T) {
 	t.Parallel()
 	hub := startLocal(t)
@@ -182,8 +182,8 @@ func TestLibraryDevice_withServiceClient(t *testing.T) {
 
 	secret := got[string](t)(service.DeviceConnectionString(identity, true))
 	device := connectLibraryDevice(t, hub, secret)
-	ctx := context.WithoutCancel(t.Context()) // the library keeps it for its answers
-	// The first request has to be before methods, or the library stops.
+	ctx := context.WithoutCancel(t.Context()) // the library uses it for later responses
+	// The library stops if the first request comes after a method is registered.
 	desired, reported, err := device.RetrieveTwinState(ctx)
 	if err != nil || desired.Version() != 1 || reported.Version() != 1 {
 		t.Fatalf("twin %v, %v, %v; want versions 1", desired, reported, err)
@@ -220,8 +220,8 @@ func connectLibraryDevice(t *testing.T, hub *hubemulator.Hub, connectionString s
 	return client
 }
 
-// checkLibraryDeviceTwin changes the twin of d1 from both sides, and finds it by
-// what was changed.
+// checkLibraryDeviceTwin changes the twin of d1 as service and as device, and finds it by
+// the changed properties.
 func checkLibraryDeviceTwin(t *testing.T, service *iotservice.Client, device *iotdevice.Client) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())

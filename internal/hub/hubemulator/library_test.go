@@ -16,25 +16,24 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
-// methods answers every method with its own name and payload, status 299.
+// methods responds to every method with its name and payload, and status 299.
 type methods struct{}
 
 func (methods) Dispatch(name string, payload []byte) (int, []byte, error) {
 	return 299, fmt.Appendf(nil, `{"name":%q,"payload":%s}`, name, payload), nil
 }
 
-// updates are the desired patches as they arrive.
+// updates gets the patches of desired properties.
 type updates chan []byte
 
 func (u updates) Dispatch(patch []byte) { u <- patch }
 
-// A client library that was not written for the emulator: module transport of
-// amenzhinsky/iothub, by way of the edge gateway, trust bundle and signature
-// from the workload API.
+// amenzhinsky/iothub, which was not written for the emulator, connects as a module through
+// the edge gateway, with trust bundle and signature from the workload API.
 func TestHub_withIothubLibrary(t *testing.T) {
 	t.Parallel()
-	// The library keeps the path of its first workload socket for the life of
-	// the process: it has to be the same under go test -count.
+	// The library uses the path of its first workload socket as long as the process
+	// lives, so the path must be the same for go test -count.
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("hub%d", os.Getpid()))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	hub, generation := startIn(t, dir)
@@ -46,7 +45,7 @@ func TestHub_withIothubLibrary(t *testing.T) {
 		ModuleID: "m1", GenerationID: generation, Gateway: gatewayName,
 		WorkloadURI: hub.WorkloadURI(), EdgeGateway: true,
 	})
-	ctx := context.WithoutCancel(t.Context()) // the library keeps it for its answers
+	ctx := context.WithoutCancel(t.Context()) // the library uses it for later responses
 	desired := make(updates, 10)
 	if err := transport.SubscribeTwinUpdates(ctx, desired); err != nil {
 		t.Fatal(err)
@@ -83,14 +82,14 @@ func connectLibrary(t *testing.T, addr string, creds *iotdevice.ModuleSharedAcce
 
 func checkLibraryTwin(t *testing.T, transport *iothubmqtt.ModuleTransport) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	version, err := transport.UpdateTwinProperties(ctx, []byte(`{"r":true}`))
 	if err != nil || version != 2 {
 		t.Errorf("reported patch: version %d, %v; want 2", version, err)
 	}
 	if _, err := transport.UpdateTwinProperties(ctx, []byte(`[]`)); err == nil {
-		t.Error("the library did not notice that its patch was refused")
+		t.Error("the library reports no error for a refused patch")
 	}
 	twin, err := transport.RetrieveTwinProperties(ctx)
 	if err != nil {

@@ -15,9 +15,9 @@ const (
 
 var errInUse = errors.New("is in use by another hub emulator, stop it or choose another directory")
 
-// lockDirectory keeps other hubs out of dir, and is kept out by them. The lock is
-// held until the file is closed or the process has ended, however it ends; the
-// file stays, so that nobody locks a file that another one is about to remove.
+// lockDirectory locks dir against other hubs, and fails if another hub has locked it. The
+// lock lasts until the file is closed or the process ends, even in a crash. The file is
+// never removed: otherwise two hubs could lock two files of the same name.
 func lockDirectory(dir string) (*os.File, error) {
 	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, lockMode) //nolint:gosec // the caller of Start names the directory
 	if err != nil {

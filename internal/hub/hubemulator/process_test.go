@@ -15,17 +15,17 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// process is the command in a process of its own.
+// process is a process that runs the command.
 type process struct {
 	cmd    *exec.Cmd
 	dir    string
-	values map[string]string // what it has written to standard output
+	values map[string]string // from its standard output
 	stderr *logtest.Record
 	ended  chan error
 }
 
-// startProcess runs "serve --state dir" on free ports, with more arguments, and
-// waits until it is ready. It runs with umask 0, which must make no difference.
+// startProcess runs "serve --state dir" with free ports and further arguments, and waits
+// until it is ready. Its umask is 0, which must not change the files' modes.
 func startProcess(tb testing.TB, dir string, args ...string) *process {
 	tb.Helper()
 	p := &process{dir: dir, values: make(map[string]string), stderr: logtest.New(), ended: make(chan error, 1)}
@@ -52,12 +52,12 @@ func startProcess(tb testing.TB, dir string, args ...string) *process {
 	go func() { p.ended <- p.cmd.Wait() }()
 	tb.Cleanup(func() { p.kill(tb) })
 	if p.values["MQTT"] == "" {
-		tb.Fatalf("it did not start:\n%s", p.stderr)
+		tb.Fatalf("the process did not start:\n%s", p.stderr)
 	}
 	return p
 }
 
-// kill ends the process as a crash would. It may be called again.
+// kill kills the process. Another call does nothing.
 func (p *process) kill(tb testing.TB) {
 	tb.Helper()
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -66,12 +66,12 @@ func (p *process) kill(tb testing.TB) {
 	p.ended <- <-p.ended
 }
 
-// terminate ends the process as a user would, and returns its exit code and how
-// long it took; -1 if it had to be killed.
+// terminate sends SIGTERM and returns the exit code and the duration. It kills a process
+// that does not end; the code is -1 then.
 func (p *process) terminate(t *testing.T) (code int, took time.Duration) {
 	t.Helper()
 	begin := time.Now()
-	defer time.AfterFunc(5*patience, func() { _ = p.cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(5*testTimeout, func() { _ = p.cmd.Process.Kill() }).Stop()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
-// A device that is deleted or disabled, or whose module is deleted, loses its
-// connections and does not come back.
+// When a device is deleted or disabled, or a module is deleted, the hub closes the
+// connection and refuses a new one.
 func TestRegistry_endsConnections(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -39,8 +39,8 @@ func TestRegistry_endsConnections(t *testing.T) {
 			}
 			next(t, lost)
 			again := paho.NewClient(o).Connect()
-			if !again.WaitTimeout(patience) || again.Error() == nil {
-				t.Errorf("login after it: %v, want a refusal", again.Error())
+			if !again.WaitTimeout(testTimeout) || again.Error() == nil {
+				t.Errorf("login afterwards: %v, want a refusal", again.Error())
 			}
 		})
 	}

@@ -25,8 +25,8 @@ func (s *service) put(t *testing.T, id, target, priority, content string) {
 	}
 }
 
-// A module that is connected hears of every deployment as of a patch of its twin: of
-// one to its device alone, of an automatic one, of a layer that comes and goes by a tag.
+// A connected module gets a patch of desired properties for every deployment: to a single
+// device, automatic, and a layer that a change of a tag applies and reverts.
 func TestRollout_reachesConnectedModules(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
@@ -54,8 +54,8 @@ func TestRollout_reachesConnectedModules(t *testing.T) {
 	}
 }
 
-// A module that IoT Edge made, and that no deployment names any more, loses its
-// connection with its identity.
+// When no deployment names a module of IoT Edge any more, its identity is deleted and its
+// connection closed.
 func TestRollout_dropsDeletedModules(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
@@ -73,7 +73,8 @@ func TestRollout_dropsDeletedModules(t *testing.T) {
 	}
 }
 
-// Configurations and what came of them outlive the hub, and it goes on with them.
+// After a restart the hub has the same configurations and twins, and still applies the
+// configurations.
 func TestRollout_afterRestart(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
@@ -101,6 +102,6 @@ func TestRollout_afterRestart(t *testing.T) {
 		Properties struct{ Desired map[string]any }
 	}
 	if err := json.Unmarshal(s.must(t, "GET", "/twins/edge1/modules/m1", ""), &twin); err != nil || twin.Properties.Desired["a"] != 1.0 {
-		t.Errorf("without the tag: %v (%v)", twin, err)
+		t.Errorf("twin without the tag: %v (%v)", twin, err)
 	}
 }

@@ -17,15 +17,15 @@ import (
 	"rtsptunnel/internal/hub/hubemulator/workload"
 )
 
-// listeners are all the places a hub is reached at.
+// listeners are the hub's listeners.
 type listeners struct {
 	https        net.Listener
 	mqtt         net.Listener
 	workload     net.Listener
-	workloadHTTP net.Listener // nil if not wanted
+	workloadHTTP net.Listener // nil without Options.WorkloadHTTP
 }
 
-// listen opens all listeners or none.
+// listen opens all listeners. After an error it leaves none open.
 func listen(ctx context.Context, o Options, ca *localca.CA) (l listeners, err error) {
 	defer func() {
 		if err != nil {
@@ -71,8 +71,8 @@ func tlsConfig(o Options, ca *localca.CA) (*tls.Config, error) {
 	return &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   tls.VersionTLS12,
-		// Clients that log in by token may offer certificates of any kind.
-		// Those that log in by certificate are judged at their CONNECT.
+		// A client that logs in with a token may send any certificate. The broker
+		// verifies the certificate of a login at its CONNECT.
 		ClientAuth: tls.RequestClientCert,
 	}, nil
 }
@@ -98,7 +98,7 @@ func listenTCP(ctx context.Context, address string) (net.Listener, error) {
 	}
 }
 
-// serve starts to serve all listeners. Close waits for what it starts.
+// serve starts the servers of all listeners. Close waits for their goroutines.
 func (h *Hub) serve() {
 	o := h.options
 	go func() {
@@ -126,7 +126,7 @@ func (h *Hub) serve() {
 	h.serveWorkload()
 }
 
-// serveWorkload serves one and the same workload API in all places.
+// serveWorkload serves the workload API on the unix socket and over HTTP.
 func (h *Hub) serveWorkload() {
 	log := component(h.options.Log, "workload")
 	api := workload.New(workload.Options{

@@ -18,7 +18,7 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-func TestStart_takesUpTheState(t *testing.T) {
+func TestStart_loadsState(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	paths := []string{"/devices/edge1/modules/m1", "/twins/edge1/modules/m1", "/devices/edge1", "/devices"}
@@ -40,17 +40,17 @@ func TestStart_takesUpTheState(t *testing.T) {
 			answers[i] = append(answers[i], string(s.must(t, "GET", path, "")))
 		}
 		closeHub(t, hub)
-		closeHub(t, hub) // once more is no harm
+		closeHub(t, hub) // a second Close has no effect
 	}
 	if generations[0] != generations[1] {
-		t.Error("AddModule made the module anew")
+		t.Error("AddModule created the module again")
 	}
 	if diff := cmp.Diff(answers[0], answers[1]); diff != "" {
-		t.Errorf("answers (-before +after):\n%s", diff)
+		t.Errorf("responses (-before +after):\n%s", diff)
 	}
 }
 
-// contents is everything in a directory, with modes and times.
+// contents returns all files in a directory with modes and times.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -77,11 +77,11 @@ func contents(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-func TestStart_secondHubTouchesNothing(t *testing.T) {
+func TestStart_secondHubChangesNothing(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	hub, _ := startIn(t, dir)
-	// What a hub cleans up when it starts is the first one's.
+	// A hub removes this file when it starts; here it belongs to the first hub.
 	if err := os.WriteFile(filepath.Join(dir, "state.json.tmp"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -108,21 +108,21 @@ func TestStart_brokenState(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := hubemulator.Start(hubemulator.Options{Dir: dir})
-	for _, want := range []string{path + ": broken document: unexpected end of JSON", "move it away to begin with an empty hub"} {
+	for _, want := range []string{path + ": broken document: unexpected end of JSON", "move it away to start with an empty hub"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != text {
-		t.Errorf("the file holds %s, %v; want it as it was", got, err)
+		t.Errorf("the file contains %s, %v; want it unchanged", got, err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	startIn(t, dir) // and so it is not locked either
+	startIn(t, dir) // the directory is not locked
 }
 
-func TestAddModule_cannotBeKept(t *testing.T) {
+func TestAddModule_writeFails(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
 	hub, _ := startIn(t, dir)
@@ -140,13 +140,13 @@ func TestAddModule_cannotBeKept(t *testing.T) {
 	}
 }
 
-// A hub that cannot keep its state does not start, and says why.
-func TestStart_withoutADisk(t *testing.T) {
+// A hub that cannot write its state does not start, and says why.
+func TestStart_writeFails(t *testing.T) {
 	t.Parallel()
 	p := startProcess(t, newDir(t), "--module", "edge1/m1")
 	p.terminate(t)
 	before := contents(t, p.dir)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -f 0; exec "$0" "$@"`, os.Args[0], // no file may grow
 		"serve", "--state", p.dir, "--https", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
@@ -155,10 +155,10 @@ func TestStart_withoutADisk(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); err == nil || code != 1 {
 		t.Errorf("exit code %d, %v; want 1", code, err)
 	}
-	if text := string(output); !strings.Contains(text, "keep the hub's state: ") || strings.Contains(text, "ready") {
-		t.Errorf("it says:\n%s", text)
+	if text := string(output); !strings.Contains(text, "write the hub's state: ") || strings.Contains(text, "ready") {
+		t.Errorf("output:\n%s", text)
 	}
-	delete(before, p.dir) // its time
+	delete(before, p.dir) // the directory's time may change
 	after := contents(t, p.dir)
 	delete(after, p.dir)
 	if diff := cmp.Diff(before, after); diff != "" {
@@ -207,7 +207,7 @@ func TestOwnerKeyFile(t *testing.T) {
 			}
 			newService(t, hub).must(t, "GET", "/devices", "")
 			if _, err := os.Stat(filepath.Join(dir, "owner-key")); !os.IsNotExist(err) {
-				t.Errorf("another key was made: %v", err)
+				t.Errorf("the hub created another key: %v", err)
 			}
 			if tt.log == "" && log.String() != "" || !strings.Contains(log.String(), tt.log) || strings.Contains(log.String(), key) {
 				t.Errorf("log %q, want %q", log, tt.log)
@@ -220,7 +220,7 @@ func TestOwnerKeyFile(t *testing.T) {
 	}
 }
 
-// Nobody else may read keys; the process runs with umask 0.
+// Only the owner can read keys, even if the process runs with umask 0.
 func TestFiles_arePrivate(t *testing.T) {
 	t.Parallel()
 	const key = "c2VjcmV0IGtleSBvZiB0aGUgb3duZXIsIDMyIGI="
@@ -231,7 +231,7 @@ func TestFiles_arePrivate(t *testing.T) {
 	for _, args := range [][]string{nil, {"--owner-key-file", keyFile}} {
 		p := startProcess(t, newDir(t), append(args, "--module", "edge1/m1")...)
 		if strings.Contains(p.values["HUB_CONNECTION_STRING"], key) != (args != nil) {
-			t.Error("the owner key is not the one it should be")
+			t.Error("the hub uses another owner key")
 		}
 		p.service(t).must(t, "PATCH", "/twins/edge1/modules/m1", `{"tags":{"a":1}}`)
 		if code, _ := p.terminate(t); code != 0 {
@@ -263,7 +263,7 @@ func TestFiles_arePrivate(t *testing.T) {
 	}
 }
 
-// member reads a member of a JSON document, by its path.
+// member returns the member of a JSON document at a path.
 func member(t *testing.T, document []byte, path ...string) any {
 	t.Helper()
 	var value any

@@ -27,18 +27,18 @@ import (
 
 const (
 	webSocketPath = "/$iothub/websocket"
-	// closeBar is how long Close may take, whatever the clients do: less than
-	// it takes to say Close to one that does not read.
-	closeBar = 4 * time.Second
+	// closeLimit is the longest time for Close with any clients. It is shorter than
+	// the timeout of a close message to a client that does not read.
+	closeLimit = 4 * time.Second
 )
 
-// overWebSocket makes the options those of a client that comes by path.
+// overWebSocket changes the options to a connection over WebSocket at a path.
 func overWebSocket(hub *hubemulator.Hub, o *paho.ClientOptions, path string) *paho.ClientOptions {
 	o.Servers = nil
 	return o.AddBroker("wss://" + hub.HTTPSAddr() + path)
 }
 
-// A client may come by any path, and has all that one over TLS has.
+// A client can connect over WebSocket at any path, and gets the same service as over TLS.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{webSocketPath, webSocketPath + "?iothub-no-client-cert=true", "/", "/devices/d1"} {
@@ -59,7 +59,7 @@ func TestWebSocket(t *testing.T) {
 			if got, want := string(next(t, desired)), `{"$version":2,"a":1}`; got != want {
 				t.Errorf("desired patch %s, want %s", got, want)
 			}
-			large := strings.Repeat("x", 100_000) // more than a buffer, and many packets' worth of frames
+			large := strings.Repeat("x", 100_000) // larger than a buffer; many frames
 			got := s.must(t, "POST", methodsPath, `{"methodName":"m","payload":"`+large+`"}`)
 			if want := `{"status":299,"payload":{"name":"m","payload":"` + large + `"}}` + "\n"; string(got) != want {
 				t.Errorf("method answer of %d bytes, want %d", len(got), len(want))
@@ -68,14 +68,14 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// amenzhinsky/iothub's device transport over WebSocket, with nothing changed
-// but the port, the authority and the name in the certificate.
+// amenzhinsky/iothub's device transport works over WebSocket. The test changes only the
+// port, the authority and the name in the certificate.
 func TestWebSocket_withIothubLibrary(t *testing.T) {
 	t.Parallel()
 	hub, _ := start(t)
 	s := newService(t, hub)
 	transport := connectDevice(t, hub, s)
-	ctx := context.WithoutCancel(t.Context()) // the library keeps it for its answers
+	ctx := context.WithoutCancel(t.Context()) // the library uses it for later responses
 	desired := make(updates, 10)
 	if err := transport.SubscribeTwinUpdates(ctx, desired); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func connectDevice(t *testing.T, hub *hubemulator.Hub, s *service) *iothubmqtt.T
 	return transport
 }
 
-// The newest connection of an identity wins, whichever way it came.
+// A new connection of an identity replaces the old one, over TLS and over WebSocket.
 func TestWebSocket_takeOver(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
@@ -140,11 +140,11 @@ func TestWebSocket_takeOver(t *testing.T) {
 			continue
 		}
 		if got := next(t, lost); got != i-1 {
-			t.Errorf("connection %d was cut, want %d", got, i-1)
+			t.Errorf("connection %d was closed, want %d", got, i-1)
 		}
 	}
 	if len(lost) > 0 {
-		t.Error("the newest connection was cut")
+		t.Error("the newest connection was closed")
 	}
 }
 
@@ -171,39 +171,39 @@ func TestWebSocket_refusedLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := paho.NewClient(o.SetPassword(wrong)).Connect().(*paho.ConnectToken)
-	if !token.WaitTimeout(patience) || token.ReturnCode() != 5 {
+	if !token.WaitTimeout(testTimeout) || token.ReturnCode() != 5 {
 		t.Errorf("CONNACK %d, %v; want 5", token.ReturnCode(), token.Error())
 	}
 }
 
-// REST is as it was beside WebSockets.
+// The REST API works on the same port as WebSockets.
 func TestWebSocket_besideREST(t *testing.T) {
 	t.Parallel()
 	hub, _ := start(t)
 	s := newService(t, hub)
 	status, body, err := s.do(t.Context(), "GET", webSocketPath, "")
 	if err != nil || status != http.StatusBadRequest || !strings.Contains(string(body), "ErrorCode:ArgumentInvalid") {
-		t.Errorf("no upgrade: got %d %s %v, want 400", status, body, err)
+		t.Errorf("without an upgrade: got %d %s %v, want 400", status, body, err)
 	}
 	s.token = ""
 	if status, body, err = s.do(t.Context(), "GET", "/devices/edge1", ""); err != nil || status != http.StatusUnauthorized {
-		t.Errorf("no token: got %d %s %v, want 401", status, body, err)
+		t.Errorf("without a token: got %d %s %v, want 401", status, body, err)
 	}
 }
 
-// A client that goes away without a word, or says what is not MQTT, is soon
-// not connected any more, and harms nobody.
+// When a client breaks the connection or sends anything but MQTT, the hub disconnects it
+// soon and serves other clients.
 func TestWebSocket_badClients(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
 		end  func(ws *websocket.Conn) error
 	}{
-		{"goes away", func(ws *websocket.Conn) error { return ws.NetConn().(*tls.Conn).NetConn().Close() }},
+		{"breaks the connection", func(ws *websocket.Conn) error { return ws.NetConn().(*tls.Conn).NetConn().Close() }},
 		{"text", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.TextMessage, []byte{0xc0, 0}) }}, // PINGREQ
 		{"no MQTT", func(ws *websocket.Conn) error { return ws.WriteMessage(websocket.BinaryMessage, make([]byte, 100)) }},
 		{"no WebSocket", func(ws *websocket.Conn) error { _, err := ws.NetConn().Write(make([]byte, 100)); return err }},
-		{"too much", func(ws *websocket.Conn) error {
+		{"packet too large", func(ws *websocket.Conn) error {
 			return ws.WriteMessage(websocket.BinaryMessage, append([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}, make([]byte, 1000)...))
 		}},
 	}
@@ -223,10 +223,10 @@ func TestWebSocket_badClients(t *testing.T) {
 	}
 }
 
-// waitForState asks until edge1/m1 is or is not connected.
+// waitForState polls until edge1/m1 has the connection state.
 func waitForState(t *testing.T, s *service, state string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(testTimeout); ; {
 		module := string(s.must(t, "GET", "/devices/edge1/modules/m1", ""))
 		if strings.Contains(module, `"connectionState":"`+state+`"`) {
 			return
@@ -237,11 +237,11 @@ func waitForState(t *testing.T, s *service, state string) {
 	}
 }
 
-// dialWebSocket opens a WebSocket over which nothing has been said.
+// dialWebSocket opens a WebSocket and sends nothing.
 func dialWebSocket(t *testing.T, hub *hubemulator.Hub) *websocket.Conn {
 	t.Helper()
 	dialer := websocket.Dialer{
-		TLSClientConfig: &tls.Config{RootCAs: hub.CA().Pool()}, HandshakeTimeout: patience, Subprotocols: []string{"mqtt"},
+		TLSClientConfig: &tls.Config{RootCAs: hub.CA().Pool()}, HandshakeTimeout: testTimeout, Subprotocols: []string{"mqtt"},
 	}
 	ws, response, err := dialer.Dial("wss://"+hub.HTTPSAddr()+webSocketPath, nil)
 	if err != nil {
@@ -249,14 +249,14 @@ func dialWebSocket(t *testing.T, hub *hubemulator.Hub) *websocket.Conn {
 	}
 	response.Body.Close()
 	t.Cleanup(func() { ws.Close() })
-	if err := ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := ws.SetReadDeadline(time.Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	return ws
 }
 
-// logIn opens a WebSocket and logs in as edge1/m1, each byte in a message of
-// its own, and subscribes to desired patches. Nothing is read afterwards.
+// logIn opens a WebSocket, logs in as edge1/m1 with one message per byte, and subscribes to
+// patches of desired properties. It reads nothing afterwards.
 func logIn(t *testing.T, hub *hubemulator.Hub, generation string) *websocket.Conn {
 	t.Helper()
 	ws := dialWebSocket(t, hub)
@@ -286,20 +286,19 @@ func logIn(t *testing.T, hub *hubemulator.Hub, generation string) *websocket.Con
 	return ws
 }
 
-// Close does not wait for anybody: a client that reads, one that does not
-// while much is on its way to it, one that has not logged in, one that has not
-// finished its handshake.
+// Close waits for no client: not for one with unread messages, for one that has not
+// logged in, or for one that has not finished its handshake.
 func TestWebSocket_hubCloses(t *testing.T) {
 	t.Parallel()
 	hub, generation := startUnclosed(t, newDir(t))
 	s := newService(t, hub)
-	deaf := logIn(t, hub, generation)
-	if err := deaf.NetConn().(*tls.Conn).NetConn().(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+	unread := logIn(t, hub, generation)
+	if err := unread.NetConn().(*tls.Conn).NetConn().(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
 	large := strings.Repeat("x", 4000)
 	patch := fmt.Sprintf(`{"properties":{"desired":{"a":%q,"b":%q,"c":%q,"d":%q,"e":%q,"f":%q,"g":%q}}}`, large, large, large, large, large, large, large)
-	for range 200 { // more than the hub's socket holds for a client that takes next to nothing
+	for range 200 { // more than the socket buffers of the hub and the client
 		s.must(t, "PATCH", "/twins/edge1/modules/m1", patch)
 	}
 	dialWebSocket(t, hub)
@@ -319,7 +318,7 @@ func TestWebSocket_hubCloses(t *testing.T) {
 
 	begun := time.Now()
 	closeHub(t, hub)
-	if took := time.Since(begun); took > closeBar {
-		t.Errorf("Close took %v, want at most %v", took, closeBar)
+	if took := time.Since(begun); took > closeLimit {
+		t.Errorf("Close took %v, want at most %v", took, closeLimit)
 	}
 }

@@ -34,7 +34,7 @@ func startWithWorkloadHTTP(t *testing.T) (hub *hubemulator.Hub, generation strin
 	return hub, generation
 }
 
-// amenzhinsky/iothub with a workload API as old edge runtimes have it.
+// amenzhinsky/iothub uses the workload API over HTTP, as in old edge runtimes.
 func TestWorkloadHTTP_withIothubLibrary(t *testing.T) {
 	t.Parallel()
 	hub, generation := startWithWorkloadHTTP(t)
@@ -46,7 +46,7 @@ func TestWorkloadHTTP_withIothubLibrary(t *testing.T) {
 		ModuleID: "m1", GenerationID: generation, Gateway: gatewayName,
 		WorkloadURI: hub.WorkloadHTTPURI() + "/", EdgeGateway: true,
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	if version, err := transport.UpdateTwinProperties(ctx, []byte(`{"r":true}`)); err != nil || version != 2 {
 		t.Errorf("reported patch: version %d, %v; want 2", version, err)
@@ -73,7 +73,7 @@ func TestWorkloadHTTP_sameAsSocket(t *testing.T) {
 	}
 	_, want := post(socket, "http://workload")
 	if status, got := post(http.DefaultClient, hub.WorkloadHTTPURI()); status != 200 || got["digest"] != want["digest"] || want["digest"] == "" {
-		t.Errorf("got %d %v, want %v as by the socket", status, got, want)
+		t.Errorf("over HTTP: got %d %v, want %v as over the socket", status, got, want)
 	}
 	if err := hub.Faults().Put(faults.Rules{Workload: &faults.Workload{Status: 403}}); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestWorkloadHTTP_sameAsSocket(t *testing.T) {
 	bySocket, _ := post(socket, "http://workload")
 	byHTTP, _ := post(http.DefaultClient, hub.WorkloadHTTPURI())
 	if bySocket != 403 || byHTTP != 403 {
-		t.Errorf("with a fault: status %d by the socket, %d by HTTP; want 403 by both", bySocket, byHTTP)
+		t.Errorf("with a fault: status %d over the socket, %d over HTTP; want 403 over both", bySocket, byHTTP)
 	}
 }
 
@@ -140,6 +140,6 @@ func TestStart_workloadPortTaken(t *testing.T) {
 		t.Errorf("error %q does not say %q", err, want)
 	}
 	if hub.WorkloadHTTPURI() != "" {
-		t.Error("the workload API is on a port nobody asked for")
+		t.Error("the workload API has an HTTP address without the option")
 	}
 }

@@ -23,8 +23,8 @@ import (
 	"rtsptunnel/internal/hub/hubemulator"
 )
 
-// deviceCertificate makes a certificate for device x1: of the hub's authority,
-// with the files in its directory, as a user would, or signed by itself.
+// deviceCertificate returns a certificate for device x1, either signed with the hub's
+// authority in its directory, as a user would do it, or self-signed.
 func deviceCertificate(t *testing.T, hub *hubemulator.Hub, ofAuthority bool) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -53,9 +53,9 @@ func deviceCertificate(t *testing.T, hub *hubemulator.Hub, ofAuthority bool) tls
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// A device that logs in by certificate, registered over REST, by TLS and by
-// WebSocket: amenzhinsky/iothub's transport, with nothing changed but the port,
-// the hub's authority and the name in its certificate.
+// amenzhinsky/iothub logs in with a certificate, over TLS and over WebSocket, as a device
+// that is registered over REST. The test changes only the port, the hub's authority and
+// the name in its certificate.
 func TestX509_withIothubLibrary(t *testing.T) {
 	t.Parallel()
 	for _, webSocket := range []bool{false, true} {
@@ -88,7 +88,7 @@ func TestX509_withIothubLibrary(t *testing.T) {
 	}
 }
 
-// registerX509 makes device x1.
+// registerX509 registers device x1.
 func registerX509(t *testing.T, hub *hubemulator.Hub, authentication string) {
 	t.Helper()
 	if _, err := hub.AddModule("x1", "m1"); err != nil {
@@ -110,8 +110,8 @@ func newX509Transport(hub *hubemulator.Hub, webSocket bool) *iothubmqtt.Transpor
 	return transport
 }
 
-// The certificate of another authority is refused, by WebSocket too, and does
-// not keep a module with a token from logging in.
+// The hub refuses the certificate of another authority, over TLS and over WebSocket. A
+// module that sends such a certificate can still log in with a token.
 func TestX509_foreignCertificate(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
@@ -123,12 +123,12 @@ func TestX509_foreignCertificate(t *testing.T) {
 			overWebSocket(hub, o, path)
 		}
 		o.TLSConfig.Certificates = []tls.Certificate{foreign}
-		o.SetAutoReconnect(false) // the first of the two would come back and cut the second
+		o.SetAutoReconnect(false) // otherwise the first connection would replace the second
 		connect(t, o)
 		o.SetClientID("x1").SetUsername(hostName + "/x1/?api-version=2021-04-12").SetPassword("")
 		token := paho.NewClient(o).Connect().(*paho.ConnectToken)
-		if !token.WaitTimeout(patience) || token.ReturnCode() != 5 {
-			t.Errorf("by %q: CONNACK %d, %v; want 5", path, token.ReturnCode(), token.Error())
+		if !token.WaitTimeout(testTimeout) || token.ReturnCode() != 5 {
+			t.Errorf("path %q: CONNACK %d, %v; want 5", path, token.ReturnCode(), token.Error())
 		}
 	}
 }
