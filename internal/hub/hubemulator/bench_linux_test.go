@@ -102,7 +102,7 @@ func countRenames(b *testing.B, dir string) (end func() int) {
 	}()
 	return func() int {
 		defer func() { _ = unix.Close(watch) }()
-		if err := unix.Chmod(dir, 0o700); err != nil { // another event than a rename ends the count
+		if err := unix.Chmod(dir, 0o700); err != nil { // an event other than a rename ends the count
 			b.Fatal(err)
 		}
 		return <-counted

@@ -40,7 +40,7 @@ type ledger struct {
 // Several clients change twins and create devices while the process is killed. After the
 // next start the hub has everything that a response contained, and no version that a
 // client has seen is reverted.
-func TestKill_losesNoResponse(t *testing.T) {
+func TestKill_keepsAnsweredChanges(t *testing.T) {
 	t.Parallel()
 	const rounds = 5
 	dir := newDir(t)

@@ -36,9 +36,9 @@
 //   - trust bundle and signing;
 //   - faults, and IoT Hub's rate limits. Both are off by default.
 //
-// The hub's own authority, in ca.pem and ca-key.pem, signs the certificates of
-// devices. There are no intermediate authorities, and no others can be registered
-// as with IoT Hub.
+// For logins with CA-signed certificates there is one authority: the hub's own, in
+// ca.pem and ca-key.pem. It signs the certificates of devices directly. Other
+// authorities cannot be registered, as they can with IoT Hub.
 //
 // The state survives a crash: everything that a response depends on is in
 // state.json before the response (package statefile). A hub that starts in the

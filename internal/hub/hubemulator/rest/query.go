@@ -82,8 +82,8 @@ func (a *api) countTwins(w http.ResponseWriter, r *http.Request, q *query.Query)
 	a.answerPersisted(w, r, []map[string]int{{q.Count: n}})
 }
 
-// page returns up to size rows of the twins that sort behind after. last is the last twin
-// in the page; more is set if other twins follow.
+// page returns up to size rows of the twins that sort after the given one. last is the
+// last twin in the page; more is set if other twins follow.
 func (a *api) page(r *http.Request, q *query.Query, after store.ID, size int) (rows []any, last store.ID, more bool) {
 	rows = []any{}
 	for document := range a.matches(r, q, after) {
@@ -100,8 +100,8 @@ func (a *api) page(r *http.Request, q *query.Query, after store.ID, size int) (r
 	return rows, last, false
 }
 
-// matches yields the twins that sort behind after and that the query selects. It ends
-// early if the client disconnects.
+// matches yields the twins that the query selects and that sort after the given one. It
+// ends early if the client disconnects.
 func (a *api) matches(r *http.Request, q *query.Query, after store.ID) iter.Seq[twinDocument] {
 	return func(yield func(twinDocument) bool) {
 		for twin := range a.Store.Twins(after, q.From == query.Modules) {
@@ -206,7 +206,7 @@ type tokenContent struct {
 	Query  []byte // a hash
 }
 
-// continuation returns the token for the page behind a twin. It has the twin's name
+// continuation returns the token for the page after a twin. It has the twin's name
 // instead of a number, so that twins can be created and deleted between two pages.
 func continuation(after store.ID, text string) string {
 	raw, err := json.Marshal(tokenContent{Device: after.Device, Module: after.Module, Query: hash(text)})
