@@ -97,7 +97,7 @@ var mayImport = map[string]rule{
 	"ops/manifest":    {[]string{"base/jsontree", "contract/reason", "module/twin"}, "deployment manifests of any modules; twin: ours are judged by their schema"},
 	"ops/manifestctl": {[]string{"base/wholefile", "hub/hubaccess", "hub/hubclient", "ops/manifest"}, "verbs for manifests; wholefile: a result is complete or absent"},
 
-	"testkit/hubtest":    {[]string{"hub/hubclient", "hub/hubemulator"}, "a hub emulator for one test"},
+	"testkit/hubtest":    {[]string{"hub/hubclient", "hub/hubemulator", "testkit/porttest"}, "a hub emulator for one test"},
 	"testkit/logtest":    {nil, "a log that a test reads and waits for"},
 	"testkit/porttest":   {nil, "ports that a test reserves without a listener"},
 	"testkit/rtsptest":   {nil, "RTSP cameras and players, for tests and the demo"},

@@ -13,6 +13,7 @@ import (
 
 	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/hub/hubemulator"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // Host names of the hub and the edge device. RFC 6761, 6.2 reserves them for tests.
@@ -42,12 +43,12 @@ func Start(tb testing.TB, log io.Writer) *Hub {
 	h := &Hub{ID: hubclient.Identity{Device: "edge1", Module: "rtsptunnel"}}
 	h.options = hubemulator.Options{
 		HostName: HubName, GatewayName: GatewayName, EdgeDevice: h.ID.Device, Dir: dir, Log: zerolog.New(log),
+		HTTPS: porttest.Reserve(tb), MQTT: porttest.Reserve(tb), // for StartAgain
 	}
 	h.Hub, err = hubemulator.Start(h.options)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	h.options.HTTPS, h.options.MQTT = h.HTTPSAddr(), h.MQTTAddr()
 	tb.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			tb.Error(err)
