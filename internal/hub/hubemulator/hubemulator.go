@@ -104,10 +104,9 @@ type Options struct {
 	WorkloadHTTP string
 	// Throttle enables the rate limits of IoT Hub's tier S1 with one unit.
 	Throttle bool
-	// Dir contains ca.pem, ca-key.pem, owner-key, state.json, lock and
-	// workload.sock. All files except ca.pem have mode 0600. Start creates the
-	// directory with mode 0700 if it is missing, and otherwise continues with its
-	// files. Required.
+	// Dir contains workload.sock, ca.pem, and the files ca-key.pem, owner-key,
+	// state.json and lock with mode 0600. Start creates the directory with mode
+	// 0700 if it is missing, and otherwise continues with its files. Required.
 	Dir string
 	// OwnerKeyFile is a file with the owner key in base64. If it is empty, the
 	// first start generates a key and stores it in Dir.
