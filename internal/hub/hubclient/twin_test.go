@@ -37,8 +37,8 @@ func TestUpdateTwin(t *testing.T) {
 	}
 }
 
-// The client sends the section that a replacement leaves out as the twin has it, and
-// makes the update depend on the twin that it read.
+// If a replacement leaves out a section, the client sends it as the twin has it. The
+// update depends on the twin that the client has read.
 func TestUpdateTwin_replacesOneSection(t *testing.T) {
 	var sent, etag string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -32,8 +32,8 @@ func (u updates) Dispatch(patch []byte) { u <- patch }
 // the edge gateway, with trust bundle and signature from the workload API.
 func TestHub_withIothubLibrary(t *testing.T) {
 	t.Parallel()
-	// The library uses the path of its first workload socket as long as the process
-	// lives, so the path must be the same for go test -count.
+	// The library uses the path of its first workload socket until the process ends.
+	// So the path must be the same for go test -count.
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("hub%d", os.Getpid()))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	hub, generation := startIn(t, dir)

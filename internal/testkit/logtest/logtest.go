@@ -1,5 +1,5 @@
-// Package logtest lets a test read what a program writes while the program runs, and
-// wait for text or for a log line with given fields. Only tests import it.
+// Package logtest lets a test read what a program writes while the program runs. The
+// test can wait for text and for log lines with given fields. Only tests import it.
 package logtest
 
 import (

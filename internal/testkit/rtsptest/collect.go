@@ -77,9 +77,9 @@ func (c *collector) ended() bool {
 	}
 }
 
-// MatchClip returns nil if the frames are, byte for byte, consecutive frames of
-// the named clip in a loop, beginning with one of its key frames. The error names
-// the first frame that differs.
+// MatchClip returns nil if the frames equal consecutive frames of the named clip in
+// a loop, byte for byte, beginning with a key frame. The error names the first frame
+// that differs.
 func (p Pulled) MatchClip(name string) error {
 	c, err := loadClip(name)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package rtsptest provides an RTSP camera for tests and the demo, as
-// net/http/httptest provides an HTTP server, and a small client that pulls
+// net/http/httptest provides an HTTP server. Pull is a small client that pulls
 // frames from any RTSP camera and counts them.
 //
 //	camera, err := rtsptest.Start(rtsptest.Options{Name: "front"})
@@ -15,10 +15,10 @@
 // TCP connection cannot carry UDP. There is no sound, no PAUSE and no TLS.
 //
 // The camera plays one of two clips, "front" and "yard". Each has 20 s of a
-// moving test picture with the camera's name and a frame counter: 640x360,
-// 25 frames a second, a key frame every second, constrained baseline, no B
-// frames, access unit delimiters, SPS and PPS before each key frame. The script
-// clips/make.sh holds the ffmpeg command that made them.
+// moving test picture with the camera's name and a frame counter, in 640x360 at
+// 25 frames a second. The profile is constrained baseline, without B frames. There
+// is a key frame every second with SPS and PPS before it, and each access unit
+// begins with a delimiter. The script clips/make.sh makes the clips with ffmpeg.
 //
 // The package imports nothing else of this module.
 package rtsptest

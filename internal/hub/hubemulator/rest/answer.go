@@ -143,8 +143,8 @@ func fromRollout(err error, id string) error {
 }
 
 // persist waits until everything up to revision is written to disk, or returns an
-// *apiError. Every successful response waits for it, also of a read, so that a crash
-// never reverts a change or a version that a client has seen.
+// *apiError. Every successful response waits for it, also of a read. So a crash never
+// reverts a change or a version that a client has seen.
 func (a *api) persist(revision int64) error {
 	err := a.Store.Keep(revision)
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 // IoT Hub REST API", Configuration). Public issues are the source of two rules
 // (MicrosoftDocs/azure-docs 94528, Azure/azure-iot-sdk-csharp 2419,
 // Azure/azure-iot-sdk-python 983): the codes and texts for too many configurations and
-// for invalid content, and that an If-Match without quotes is ignored, so that the
+// for invalid content; and that an If-Match without quotes is ignored, so that the
 // response is 409. Microsoft documents that the content cannot change, and the error code
 // for it. The authors of one public client saw IoT Hub respond with 200 and silently keep
 // the old content.

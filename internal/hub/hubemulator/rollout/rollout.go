@@ -11,7 +11,7 @@
 //     moduleContent), are refused.
 //
 // There is no edge agent, so the package itself creates the identities of a deployment's
-// modules, and deletes them when no deployment names them any more (as in Azure/iotedge,
+// modules. It deletes them when no deployment names them any more (as in Azure/iotedge,
 // ModuleIdentityLifecycleManager). It does not touch identities that others have
 // created. A device that no standard deployment targets any more keeps its modules and
 // properties ("Understand IoT Edge automatic deployments", section "Rollback").
