@@ -43,6 +43,25 @@ func TestCodes_areAllListed(t *testing.T) {
 	}
 }
 
+func TestClass(t *testing.T) {
+	want := map[reason.Code]reason.Class{
+		"":                    reason.InOrder,
+		reason.ShuttingDown:   reason.GoingAway,
+		reason.Disabled:       reason.PolicyEnd,
+		reason.PolicyRemote:   reason.PolicyEnd,
+		reason.CameraRemoved:  reason.PolicyEnd,
+		reason.CameraChanged:  reason.PolicyEnd,
+		reason.CameraDisabled: reason.PolicyEnd,
+		reason.LimitIdle:      reason.PolicyEnd,
+		reason.LimitAge:       reason.PolicyEnd,
+	}
+	for _, c := range append(reason.Codes(), "", "UNKNOWN") {
+		if got := c.Class(); got != want[c] { // Failure for those that are not listed
+			t.Errorf("code %q has class %d, want %d", c, got, want[c])
+		}
+	}
+}
+
 func TestOf(t *testing.T) {
 	cause := errors.New("refused by 10.0.0.1")
 	err := fmt.Errorf("open: %w", reason.New(reason.CameraRefused, cause))

@@ -80,3 +80,9 @@ func (j *Judge) Look(at time.Time, is Known) error {
 	}
 	return err
 }
+
+// CloseCode is the close code and text that CloseCause sends for err.
+func CloseCode(err error) (code int, text string) { return closeCode(err) }
+
+// ErrProtocol marks bytes that RFC 6455 does not allow.
+var ErrProtocol = errProtocol

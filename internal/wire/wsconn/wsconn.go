@@ -202,16 +202,16 @@ func closeCode(err error) (code int, text string) {
 	if errors.Is(err, errProtocol) {
 		return websocket.CloseProtocolError, ""
 	}
-	switch why := reason.Of(err); why {
-	case "":
-		return websocket.CloseNormalClosure, ""
-	case reason.ShuttingDown:
-		return websocket.CloseGoingAway, string(why)
-	case reason.Disabled, reason.PolicyRemote, reason.CameraRemoved, reason.CameraChanged, reason.CameraDisabled, reason.LimitIdle, reason.LimitAge:
-		return websocket.ClosePolicyViolation, string(why)
-	default:
-		return websocket.CloseInternalServerErr, string(why)
-	}
+	why := reason.Of(err)
+	return closeCodes[why.Class()], string(why)
+}
+
+// closeCodes are the classes' close codes (RFC 6455, 7.4.1).
+var closeCodes = map[reason.Class]int{
+	reason.InOrder:   websocket.CloseNormalClosure,
+	reason.GoingAway: websocket.CloseGoingAway,
+	reason.PolicyEnd: websocket.ClosePolicyViolation,
+	reason.Failure:   websocket.CloseInternalServerErr,
 }
 
 func inOrder(code int) bool {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -240,6 +241,42 @@ func TestCloseCause_tellsThePeerWhy(t *testing.T) {
 		got, ok := errors.AsType[*websocket.CloseError](err)
 		if !ok || got.Code != c.code || got.Text != c.text {
 			t.Errorf("cause %v: the peer read %v, want code %d %q", c.cause, err, c.code, c.text)
+		}
+	}
+}
+
+// Peers rely on these codes: a new reason code must not change them.
+func TestCloseCode_ofEveryReason(t *testing.T) {
+	want := map[reason.Code]int{
+		reason.ShuttingDown:   1001,
+		reason.Disabled:       1008,
+		reason.PolicyRemote:   1008,
+		reason.CameraRemoved:  1008,
+		reason.CameraChanged:  1008,
+		reason.CameraDisabled: 1008,
+		reason.LimitIdle:      1008,
+		reason.LimitAge:       1008,
+	}
+	for _, why := range reason.Codes() {
+		if want[why] == 0 {
+			want[why] = 1011
+		}
+		code, text := wsconn.CloseCode(fmt.Errorf("relay: %w", reason.New(why, errors.New("10.0.0.21"))))
+		if code != want[why] || text != string(why) {
+			t.Errorf("%s: Close %d %q, want %d", why, code, text, want[why])
+		}
+	}
+	for _, c := range []struct {
+		cause error
+		code  int
+		text  string
+	}{
+		{nil, 1000, ""},
+		{errors.New("read tcp 10.0.0.21:554: connection reset"), 1011, "INTERNAL"},
+		{reason.New(reason.RemoteLost, wsconn.ErrProtocol), 1002, ""},
+	} {
+		if code, text := wsconn.CloseCode(c.cause); code != c.code || text != c.text {
+			t.Errorf("%v: Close %d %q, want %d %q", c.cause, code, text, c.code, c.text)
 		}
 	}
 }
