@@ -15,7 +15,7 @@ var mayImport = map[string]rule{
 	"contract/tunnelopen": {[]string{"contract/reason"}, "request, errors and header fields of the contract"},
 
 	"base/container": {nil, "the limits of the container that the program runs in"},
-	"base/health":    {[]string{"base/httpd", "contract/reason"}, "health endpoints of any program"},
+	"base/health":    {[]string{"base/httpd"}, "health endpoints of any program"},
 	"base/httpd":     {nil, "an HTTP server that ends completely"},
 	"base/jsontree":  {nil, "JSON documents that keep their order and positions"},
 	"base/jsonvalue": {nil, "copies and changes of decoded JSON values"},

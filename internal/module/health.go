@@ -103,7 +103,10 @@ func (o *observer) serve(ctx context.Context, address string) (end func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	if address != "" {
-		o.server = health.New(ctx, address, health.Handler(o), o.log)
+		o.server = health.New(ctx, health.Config{
+			Address: address, Handler: health.Handler(o), Log: o.log,
+			Reason: string(reason.HealthListen), Advice: "RTSPTUNNEL_METRICS_LISTEN sets another address, or off",
+		})
 		running.Go(func() { o.server.Run(ctx) })
 	}
 	running.Go(func() { o.watch(ctx) })

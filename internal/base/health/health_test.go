@@ -97,7 +97,7 @@ func serve(t *testing.T, address string, log io.Writer) (s *health.Server, stop 
 	t.Helper()
 	p := program{loops: []health.Loop{{Name: "l", Last: time.Now(), Within: time.Hour}}}
 	ctx, cancel := context.WithCancel(t.Context())
-	s = health.New(ctx, address, health.Handler(p), zerolog.New(log))
+	s = health.New(ctx, health.Config{Address: address, Handler: health.Handler(p), Log: zerolog.New(log), Reason: "HEALTH_LISTEN", Advice: "choose another"})
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
 	stop = sync.OnceFunc(func() { cancel(); running.Wait() })

@@ -11,7 +11,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/base/httpd"
-	"rtsptunnel/internal/contract/reason"
 )
 
 // How long a port that cannot be had is left alone: the time doubles with each
@@ -25,11 +24,18 @@ const (
 // memory, descriptors or patience.
 var limits = httpd.Limits{Connections: 16, Within: 2 * time.Second}
 
+// Config is what a Server serves, and where.
+type Config struct {
+	Address string // host:port
+	Handler http.Handler
+	Log     zerolog.Logger
+	Reason  string // the field "reason" of a log line that says that Address cannot be listened on
+	Advice  string // the end of that line: what the operator can do about it
+}
+
 // Server serves one address from New on, as soon and as long as it can be had.
 type Server struct {
-	address string
-	handler http.Handler
-	log     zerolog.Logger
+	Config
 
 	up       atomic.Bool   // the address is served
 	server   *httpd.Server // nil if not
@@ -37,10 +43,10 @@ type Server struct {
 	failures int           // in a row
 }
 
-// New tries to listen on address at once. A port that is taken is no error: Run
-// tries again. Who calls New calls Run.
-func New(ctx context.Context, address string, handler http.Handler, log zerolog.Logger) *Server {
-	s := &Server{address: address, handler: handler, log: log}
+// New tries to listen at once. A port that is taken is no error: Run tries again. Who
+// calls New calls Run.
+func New(ctx context.Context, c Config) *Server {
+	s := &Server{Config: c}
 	s.listen(ctx)
 	return s
 }
@@ -78,14 +84,14 @@ func (s *Server) Run(ctx context.Context) {
 var errLost = errors.New("the listener broke")
 
 func (s *Server) listen(ctx context.Context) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
 	if err != nil {
 		s.fail(err)
 		return
 	}
-	s.server = httpd.ServeLimited(ln, s.handler, s.log, limits) //nolint:contextcheck // it outlives ctx, which is for listening; Close ends it
+	s.server = httpd.ServeLimited(ln, s.Handler, s.Log, limits) //nolint:contextcheck // it outlives ctx, which is for listening; Close ends it
 	s.up.Store(true)
-	s.log.Info().Str("address", ln.Addr().String()).Int("failedAttempts", s.failures).Msg("health is served")
+	s.Log.Info().Str("address", ln.Addr().String()).Int("failedAttempts", s.failures).Msg("health is served")
 	s.failure, s.failures = "", 0
 }
 
@@ -97,14 +103,14 @@ func (s *Server) fail(err error) {
 		return
 	}
 	s.failure = err.Error()
-	s.log.Error().Err(err).Str("reason", string(reason.HealthListen)).Str("address", s.address).Int("attempt", s.failures).
-		Msg("health is not served: it will be as soon as the address can be had; RTSPTUNNEL_METRICS_LISTEN gives another, or off")
+	s.Log.Error().Err(err).Str("reason", s.Reason).Str("address", s.Address).Int("attempt", s.failures).
+		Msg("health is not served: retrying until the address is free; " + s.Advice)
 }
 
 func (s *Server) close() {
 	s.up.Store(false)
 	if err := s.server.Close(); err != nil {
-		s.log.Debug().Err(err).Msg("health's listener")
+		s.Log.Debug().Err(err).Msg("health's listener")
 	}
 	s.server = nil
 }
