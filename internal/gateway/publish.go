@@ -113,6 +113,8 @@ func (g *Gateway) observe(e Event) {
 // and the camera's side is to hear nothing worse.
 type client struct{ net.Conn }
 
+var _ relay.HalfCloser = client{}
+
 func (c client) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if errors.Is(err, syscall.ECONNRESET) {
@@ -131,7 +133,7 @@ func (c client) Write(p []byte) (int, error) {
 
 // CloseWrite passes the camera's end on to the player.
 func (c client) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := c.Conn.(relay.HalfCloser); ok {
 		return half.CloseWrite()
 	}
 	return c.Close()

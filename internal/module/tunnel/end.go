@@ -48,7 +48,7 @@ func (s *Set) end(t *slot, why reason.Code, limit time.Duration) (first bool) {
 // reset ends a tunnel that still waits for its remote end.
 func (s *Set) reset(t *slot) {
 	s.mu.Lock()
-	conn, ok := t.remote.(interface{ Reset() error })
+	conn, ok := t.remote.(Resetter)
 	_, live := s.slots[t]
 	t.reset = ok && live
 	s.mu.Unlock()

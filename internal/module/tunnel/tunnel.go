@@ -167,10 +167,7 @@ func within(ctx context.Context, limit time.Duration, dial func(context.Context)
 // remoteError tells an answer of the remote end from no answer, and both from an
 // address that may not be dialled.
 func remoteError(r tunnelopen.Request, err error) error {
-	if answer, ok := errors.AsType[interface {
-		error
-		HTTPStatus() (status int, phrase string)
-	}](err); ok {
+	if answer, ok := errors.AsType[HTTPAnswer](err); ok {
 		status, phrase := answer.HTTPStatus()
 		return tunnelopen.RemoteAnswered(r, status, phrase, err)
 	}

@@ -12,11 +12,6 @@ import (
 // broken is noticed within twice that.
 const lookEvery = 400 * time.Millisecond
 
-// Breakable is a connection that can tell, without being read and without waiting, why
-// nothing can come from it any more but what has arrived: nil if no such thing is known.
-// Its peer's end in order is none.
-type Breakable interface{ Broken() error }
-
 // blocked looks after the sender of one direction while the receiver takes no bytes:
 // nobody reads the sender then, so that nobody would hear that it was reset. It costs
 // a timer while bytes flow, and nothing while none do.

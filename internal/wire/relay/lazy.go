@@ -22,18 +22,6 @@ var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 func getBuffer() *buffer { return buffers.Get().(*buffer) } //nolint:forcetypeassert // nothing else is put in
 
-// InPlace is a connection that sends bytes from where they were read to.
-type InPlace interface {
-	// Headroom is how many bytes WriteInPlace needs before those that it sends.
-	Headroom() int
-	// WriteInPlace is Write(buf[Headroom():]) and overwrites all of buf.
-	WriteInPlace(buf []byte) (int, error)
-}
-
-// Awaiter is a connection that can wait for bytes without a buffer: a Read after an
-// Await does not wait long.
-type Awaiter interface{ Await() error }
-
 // source reads one side's bytes, and holds a buffer only while there are some. A TCP
 // connection is asked without waiting, and has its goroutine parked if there are
 // none; any other is waited for with a buffer, unless it is an Awaiter. Who waits for
@@ -138,7 +126,7 @@ func endOf(fd uintptr) error {
 
 // named lets a connection say its own words for an error of its socket.
 func named(conn net.Conn, err error) error {
-	names, ok := conn.(interface{ ReadError(err error) error })
+	names, ok := conn.(ReadErrorer)
 	if ok && !errors.Is(err, io.EOF) {
 		return names.ReadError(err)
 	}

@@ -64,17 +64,13 @@ func Run(ctx context.Context, a, b net.Conn) Result {
 
 // RunCounted copies in both directions until one side ends or ctx is done, then closes
 // both connections, a first, and returns when both copies have stopped. Both directions
-// together are held to p; nil for as fast as they can. A connection that has a method
-// CloseCause(error) is closed by it and learns why: nil for an end in order, else the
-// error that ended the relay, or ctx's cause.
-//
-// One that has the methods of [InPlace] or [Awaiter] has them called. One that is a
-// syscall.Conn is read by its descriptor, and its method ReadError(error) error, if it
-// has one, makes the error of a failed Read of what the descriptor said.
+// together are held to p; nil for as fast as they can. A connection may have the methods
+// of [InPlace], [Awaiter], [HalfCloser], [CauseCloser], [ReadErrorer] and [Breakable]:
+// they are called. One that is a syscall.Conn, and no Awaiter, is read by its descriptor.
 //
 // A side that is not read, since the other takes no bytes, is looked after all the same:
 // its reset ends the relay within a second (on Linux, if it is a syscall.Conn; anywhere
-// if it is [Breakable]). Its end in order does not: that comes after its bytes.
+// if it is Breakable). Its end in order does not: that comes after its bytes.
 func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts, p *pace.Pace) Result {
 	r := &run{a: a, b: b, pace: p}
 	stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
@@ -130,7 +126,7 @@ func (r *run) copy(to, from net.Conn, side Side, count *atomic.Int64) {
 		r.cancel(err)
 		return
 	}
-	if half, ok := to.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+	if half, ok := to.(HalfCloser); !ok || half.CloseWrite() != nil {
 		r.cancel(nil)
 	}
 }
@@ -176,7 +172,7 @@ func (r *run) undeliverable(side Side, err error) {
 		return
 	}
 	r.dead = side
-	if _, told := r.conn(side).(causeCloser); !told && !errors.Is(err, io.ErrClosedPipe) {
+	if _, told := r.conn(side).(CauseCloser); !told && !errors.Is(err, io.ErrClosedPipe) {
 		r.lost = err
 	}
 	r.expire(Drain, func() { r.broke(side, err) })
@@ -232,10 +228,6 @@ func (r *run) conn(side Side) net.Conn {
 	return r.b
 }
 
-// causeCloser is a connection that tells its peer why it is closed, and hears the
-// same from it.
-type causeCloser interface{ CloseCause(err error) error }
-
 // cancel closes both connections, unless that was begun, and does not wait for it.
 func (r *run) cancel(cause error) {
 	r.once.Do(func() { r.closing.Go(func() { r.close(cause) }) })
@@ -272,7 +264,7 @@ func (r *run) close(cause error) {
 	}
 	r.mu.Unlock()
 	for _, c := range []net.Conn{r.a, r.b} {
-		if e, ok := c.(causeCloser); ok {
+		if e, ok := c.(CauseCloser); ok {
 			_ = e.CloseCause(cause)
 			continue
 		}
