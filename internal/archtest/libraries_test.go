@@ -9,11 +9,12 @@ type home struct {
 // onlyIn gives libraries their home: the one package that hides a library's traps, or
 // the few that use it for different things. A home that does not import it fails.
 var onlyIn = map[string]home{
-	"github.com/CycloneDX/cyclonedx-go":   {[]string{"images/sbom"}, "bills of materials"},
-	"github.com/amenzhinsky/iothub":       {[]string{"module/edge"}, "MQTT topics and twin requests of a device; every workaround stands there"},
-	"github.com/bluenviron/gortsplib":     {[]string{"testkit/rtsptest"}, "RTSP"},
-	"github.com/bluenviron/mediacommon":   {[]string{"testkit/rtsptest"}, "codecs"},
-	"github.com/eclipse/paho.mqtt.golang": {[]string{"module/edge"}, "MQTT for a device"},
+	"github.com/CycloneDX/cyclonedx-go":     {[]string{"images/sbom"}, "bills of materials"},
+	"github.com/KimMachineGun/automemlimit": {[]string{"module"}, "the limits of control groups"},
+	"github.com/amenzhinsky/iothub":         {[]string{"module/edge"}, "MQTT topics and twin requests of a device; every workaround stands there"},
+	"github.com/bluenviron/gortsplib":       {[]string{"testkit/rtsptest"}, "RTSP"},
+	"github.com/bluenviron/mediacommon":     {[]string{"testkit/rtsptest"}, "codecs"},
+	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/edge"}, "MQTT for a device"},
 	"github.com/gorilla/websocket": {
 		[]string{"wire/wsconn", "module/edge", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
 		"edge, mqttws: MQTT's WebSocket has other rules than the tunnel's; bench: what measures wsconn must not change with it",

@@ -14,7 +14,6 @@ var mayImport = map[string]rule{
 	"contract/reason":     {nil, "the closed list of reason codes"},
 	"contract/tunnelopen": {[]string{"contract/reason"}, "request, errors and header fields of the contract"},
 
-	"base/container": {nil, "the limits of the container that the program runs in"},
 	"base/health":    {[]string{"base/httpd"}, "health endpoints of any program"},
 	"base/httpd":     {nil, "an HTTP server that ends completely"},
 	"base/jsontree":  {nil, "JSON documents that keep their order and positions"},
@@ -30,7 +29,7 @@ var mayImport = map[string]rule{
 
 	"module": {
 		[]string{
-			"base/container", "base/health", "base/logqueue", "contract/reason", "contract/tunnelopen", "module/camera", "module/config",
+			"base/health", "base/logqueue", "contract/reason", "contract/tunnelopen", "module/camera", "module/config",
 			"module/edge", "module/policy", "module/report", "module/tunnel", "module/twin", "wire/wsconn",
 		},
 		"wires the packages of the wing into the edge module",

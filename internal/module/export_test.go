@@ -24,6 +24,9 @@ import (
 // Times are how long things take, for tests that have no time.
 type Times = times
 
+// FitMemory is the module's.
+func FitMemory(limit func() (uint64, error)) { fitMemory(limit) }
+
 // UsualTimes are the product's.
 func UsualTimes() Times { return usualTimes() }
 

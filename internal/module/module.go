@@ -23,9 +23,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/base/container"
 	"rtsptunnel/internal/base/logqueue"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
@@ -53,7 +53,7 @@ const exitEnvironment = 2
 // and nobody waits for who reads them there, or dies with them.
 func Main() int {
 	signal.Ignore(syscall.SIGPIPE)
-	container.FitMemory(os.DirFS("/"))
+	fitMemory(memlimit.FromCgroup)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
