@@ -10,13 +10,12 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-const acceptTime = 10 * time.Second // for the peer to take the answer to its handshake
+const acceptTime = 10 * time.Second // for the peer to read the answer to its handshake
 
-// Accept answers a WebSocket's opening request. Whoever calls it has decided that
-// the peer may come in: there is no check of an Origin, since no browser speaks
-// here with a login of its own. On an error an HTTP answer was given where that was
-// possible. The peer is watched with Liveness's defaults. The caller closes the
-// connection.
+// Accept answers the opening request of a WebSocket. The caller has authenticated the
+// peer. Accept does not check an Origin, since browsers, which send stored credentials,
+// are no peers here. After an error the request was answered over HTTP where possible.
+// The peer is watched with the defaults of Liveness. The caller closes the connection.
 func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) { return accept(w, r, Liveness{}) }
 
 func accept(w http.ResponseWriter, r *http.Request, limits Liveness) (*Conn, error) {
@@ -34,13 +33,15 @@ func accept(w http.ResponseWriter, r *http.Request, limits Liveness) (*Conn, err
 	return newConn(ws, under.taken, server, limits), nil
 }
 
-// hijacker puts a transport between gorilla and the connection that it takes over.
+// hijacker puts a transport between gorilla and the hijacked connection.
 type hijacker struct {
 	http.ResponseWriter
 	taken *transport
 }
 
-// Hijack is http.Hijacker's.
+var _ http.Hijacker = (*hijacker)(nil)
+
+// Hijack implements http.Hijacker.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {

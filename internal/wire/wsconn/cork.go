@@ -5,34 +5,35 @@ import (
 	"sync"
 )
 
-// corkSize is room for a frame as TLS records, also for the small ones that
-// crypto/tls begins a connection with.
+// corkSize is the room for one frame as TLS records, in bytes, also for the small records
+// at the start of a connection (crypto/tls).
 const corkSize = maxFrame + 4<<10
 
-// recordSize is the most that one TLS record holds.
+// recordSize is the largest payload of one TLS record, in bytes.
 const recordSize = 16 << 10
 
-// corked are buffers for cork, each of a *[corkSize]byte.
-var corked = sync.Pool{New: func() any { return new([corkSize]byte) }}
+// corkPool holds the buffers of cork, each a *[corkSize]byte.
+var corkPool = sync.Pool{New: func() any { return new([corkSize]byte) }}
 
-// cork lies between TLS and TCP: crypto/tls has a system call for each record, and
-// here those of one frame share one. The copy costs less than the calls.
+// cork is a connection between TLS and TCP that writes all TLS records of one frame with
+// one system call: crypto/tls makes one for each record. The copy costs less than the
+// calls.
 type cork struct {
 	net.Conn
 
-	mu   sync.Mutex // held while Conn is written to: crypto/tls may say something of its own meanwhile
+	mu   sync.Mutex // held while Conn is written to: crypto/tls may write messages of its own
 	held *[corkSize]byte
 	n    int // bytes in held
 }
 
-// hold keeps what is written back until release.
+// hold buffers writes until release.
 func (c *cork) hold() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held, c.n = corked.Get().(*[corkSize]byte), 0 //nolint:forcetypeassert // nothing else is put in
+	c.held, c.n = corkPool.Get().(*[corkSize]byte), 0 //nolint:forcetypeassert // nothing else is put in
 }
 
-// Write keeps p back as long as there is room for it.
+// Write buffers p after hold, as long as there is room for it.
 func (c *cork) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,13 +49,14 @@ func (c *cork) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// release writes what was kept back, and tells which share of it was taken.
+// release writes the buffered bytes and returns the share of them that Conn accepted, 0
+// to 1.
 func (c *cork) release() (share float64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	kept := c.n
 	n, err := c.flush()
-	corked.Put(c.held)
+	corkPool.Put(c.held)
 	c.held = nil
 	if err == nil || kept == 0 {
 		return 1, err
@@ -62,7 +64,7 @@ func (c *cork) release() (share float64, err error) {
 	return float64(n) / float64(kept), err
 }
 
-// flush writes what was kept back. The caller holds mu.
+// flush writes the buffered bytes. The caller holds mu.
 func (c *cork) flush() (int, error) {
 	kept := c.held[:c.n]
 	c.n = 0
@@ -72,5 +74,5 @@ func (c *cork) flush() (int, error) {
 	return c.Conn.Write(kept)
 }
 
-// NetConn is the connection underneath.
+// NetConn returns the wrapped connection.
 func (c *cork) NetConn() net.Conn { return c.Conn }

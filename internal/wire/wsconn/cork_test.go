@@ -14,14 +14,14 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// counted is a TCP connection that remembers its writes, each one a system call.
+// counted is a TCP connection that records its writes, each of which is a system call.
 type counted struct {
 	net.Conn
 
 	mu    sync.Mutex
 	sizes []int
-	takes int   // bytes of the next write that are taken,
-	fails error // if it fails
+	takes int   // bytes that the next write accepts, if fails is set
+	fails error // of all writes; nil for none
 }
 
 func (c *counted) Write(p []byte) (int, error) {
@@ -35,7 +35,7 @@ func (c *counted) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// writes is the sizes of those since it was asked before.
+// writes returns the sizes of the writes since the last call.
 func (c *counted) writes() []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,14 +44,14 @@ func (c *counted) writes() []int {
 	return sizes
 }
 
-// fail makes writes fail, the next one after so many bytes.
+// fail makes all writes fail with err, the next one after takes bytes.
 func (c *counted) fail(takes int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.takes, c.fails = takes, err
 }
 
-// dialCounted is dialRaw over a connection whose writes are counted.
+// dialCounted is dialRaw over a connection that records its writes.
 func dialCounted(t *testing.T) (*wsconn.Conn, *counted, net.Conn) {
 	t.Helper()
 	srv, ends := rawServer(t)
@@ -71,15 +71,14 @@ func dialCounted(t *testing.T) (*wsconn.Conn, *counted, net.Conn) {
 	return c, under, f
 }
 
-// A frame is one system call: a large one always, also while the connection is young
-// and TLS makes small records, and every one afterwards. So is a frame of control, which
-// goes out at once.
+// Every frame is one system call, large ones also at the start of a connection, when TLS
+// makes small records. A control frame is sent immediately.
 func TestCork_oneWriteAFrame(t *testing.T) {
 	c, under, f := dialCounted(t)
 	r := bufio.NewReaderSize(f, 128<<10)
 	one := func(name string, opcode byte, payload []byte) {
 		t.Helper()
-		got := readFrame(t, r) // nothing is written after it that could push it out
+		got := readFrame(t, r) // no later write could have flushed it
 		if got.opcode != opcode || !bytes.Equal(got.payload, payload) {
 			t.Errorf("%s: frame %#x of %d bytes", name, got.opcode, len(got.payload))
 		}
@@ -116,17 +115,17 @@ func TestCork_oneWriteAFrame(t *testing.T) {
 	one("Close", 0x88, []byte("\x03\xe8"))
 }
 
-// A frame of which the connection takes but a part is reported as that, and is the last
-// one: what would follow it could not be read.
+// After a partial write of a frame the writer reports the part and sends no more frames:
+// the peer could not parse them.
 func TestCork_errors(t *testing.T) {
 	broken := errors.New("broken")
 	for _, c := range []struct{ frame, takes, least, most int }{
 		{frame: 64<<10 - 8, takes: 0, least: 0, most: 0},
 		{frame: 64<<10 - 8, takes: 33 << 10, least: 32 << 10, most: 33 << 10},
-		{frame: 1000, takes: 100, least: 0, most: 1000}, // a record of TLS is whole or not, as it says
+		{frame: 1000, takes: 100, least: 0, most: 1000}, // TLS reports a record as written or not
 	} {
 		conn, under, _ := dialCounted(t)
-		if _, err := conn.Write(make([]byte, 256<<10)); err != nil { // until records are full
+		if _, err := conn.Write(make([]byte, 256<<10)); err != nil { // until TLS makes full records
 			t.Fatal(err)
 		}
 		under.writes()
@@ -146,16 +145,10 @@ func TestCork_errors(t *testing.T) {
 	}
 }
 
-// What does not fit goes out early and in order, and an error on that way is told to who
-// writes then.
+// Bytes that do not fit are written early and in order. The Write that causes it returns
+// its error.
 func TestCork_overflow(t *testing.T) {
-	near, far := net.Pipe()
-	defer near.Close()
-	var got []byte
-	var reader sync.WaitGroup
-	reader.Go(func() { got, _ = io.ReadAll(far) })
-	under := &counted{Conn: near}
-	c := wsconn.NewCork(under)
+	c, under, received := corkOverPipe(t)
 	var sent []byte
 	write := func(size int) (int, error) {
 		p := bytes.Repeat([]byte{byte(len(sent) % 251)}, size)
@@ -186,18 +179,24 @@ func TestCork_overflow(t *testing.T) {
 		}
 	}
 	if _, err := write(9); err != nil || !slices.Equal(under.writes(), []int{9}) {
-		t.Error("after Release bytes are kept back", err)
+		t.Error("after Release bytes are buffered", err)
 	}
+	if got := received(); !bytes.Equal(got, sent) {
+		t.Errorf("received %d bytes that are not the %d written", len(got), len(sent))
+	}
+}
 
+func TestCork_overflowErrors(t *testing.T) {
+	c, under, received := corkOverPipe(t)
 	broken := errors.New("broken")
 	c.Hold()
 	_, _ = c.Write(make([]byte, 100))
 	under.fail(0, broken)
 	if n, err := c.Write(make([]byte, wsconn.CorkSize)); n != 0 || !errors.Is(err, broken) {
-		t.Errorf("wrote %d, %v beyond what fits", n, err)
+		t.Errorf("wrote %d, %v beyond the buffer", n, err)
 	}
 	if _, err := c.Release(); err != nil {
-		t.Errorf("nothing was kept back, and Release says %v", err)
+		t.Errorf("nothing was buffered, and Release returned %v", err)
 	}
 	c.Hold()
 	_, _ = c.Write(make([]byte, 100))
@@ -205,9 +204,20 @@ func TestCork_overflow(t *testing.T) {
 	if share, err := c.Release(); share != 0.25 || !errors.Is(err, broken) {
 		t.Errorf("released %v, %v", share, err)
 	}
-	near.Close()
-	reader.Wait()
-	if want := append(sent, make([]byte, 25)...); !bytes.Equal(got, want) {
-		t.Errorf("%d bytes came that are not the %d written", len(got), len(want))
+	if got := received(); !bytes.Equal(got, make([]byte, 25)) {
+		t.Errorf("received %d bytes, want 25", len(got))
 	}
+}
+
+// corkOverPipe returns a Cork over a pipe; received closes the pipe and returns the bytes
+// that came through it.
+func corkOverPipe(t *testing.T) (c *wsconn.Cork, under *counted, received func() []byte) {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { near.Close() })
+	var got []byte
+	var reader sync.WaitGroup
+	reader.Go(func() { got, _ = io.ReadAll(far) })
+	under = &counted{Conn: near}
+	return wsconn.NewCork(under), under, func() []byte { near.Close(); reader.Wait(); return got }
 }

@@ -18,25 +18,27 @@ import (
 )
 
 // Dialer opens WebSockets. Its zero value trusts the system's roots and uses no
-// proxy. It may be used by several goroutines.
+// proxy. It is safe for concurrent use.
 type Dialer struct {
-	// Roots may sign the certificates of endpoints and of https proxies; the system's
-	// if nil.
+	// Roots verify the certificates of endpoints and of https proxies; the system's
+	// roots if nil.
 	Roots *x509.CertPool
-	// Proxy is the http or https proxy on the way to an https URL (http for a ws
-	// endpoint), nil for none; none at all if nil. One that fails is never gone around.
+	// Proxy returns the http or https proxy for an https URL (http for a ws endpoint), nil
+	// for a direct connection; always direct if nil. There is no direct fallback for a
+	// proxy that fails.
 	Proxy func(*url.URL) (*url.URL, error)
-	// Judge is asked for each address that an endpoint is about to be dialled at, and
-	// for the one in an endpoint that a proxy is to dial; never for a proxy's own. Its
-	// error ends the attempt, and should have a reason code. Any address is right if nil.
+	// Judge decides whether an address of an endpoint may be dialled, also an address in
+	// an endpoint that a proxy dials; a proxy's own address is not judged. Its error ends
+	// the attempt and should have a reason code. Every address is allowed if nil.
 	Judge func(netip.Addr) error
-	// Sessions are resumed, and kept; none if nil.
+	// Sessions caches TLS sessions; none are resumed if nil.
 	Sessions *Sessions
-	// Liveness is how the endpoints that are dialled are watched.
+	// Liveness sets how the endpoints are watched.
 	Liveness Liveness
 }
 
-// HandshakeError is a server's HTTP answer that is not a WebSocket.
+// HandshakeError is the error of a server that answered the handshake with an HTTP status
+// from 300 to 599.
 type HandshakeError struct {
 	status int
 	phrase string
@@ -51,10 +53,10 @@ func (e *HandshakeError) Error() string {
 // exactly as the server wrote it.
 func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.status, e.phrase }
 
-// Dial opens a WebSocket to a ws or wss URL with these header fields; ctx bounds
-// the whole of it. The error has a reason code; an HTTP answer that says no (300 to
-// 599) is a *HandshakeError. No error holds a header's value. The caller closes the
-// connection.
+// Dial opens a WebSocket to a ws or wss URL with these header fields. ctx bounds the
+// whole dial, and not the connection. The error has a reason code; it is a
+// *HandshakeError if the server answered with a status from 300 to 599. No error holds a
+// header's value. The caller closes the connection.
 func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
 	raw := handshake{roots: d.Roots, judge: d.Judge, sessions: d.Sessions}
 	var err error
@@ -67,8 +69,8 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		ReadBufferSize:    readBuffer,
 		WriteBufferPool:   noBuffers,
 	}
-	ws, answer, err := dialer.DialContext(raw.watched(ctx), endpoint, header)
-	if late := raw.over(); err == nil && late {
+	ws, answer, err := dialer.DialContext(raw.traced(ctx), endpoint, header)
+	if late := raw.finish(); err == nil && late {
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteTimeout, ctx.Err())
 	}
@@ -76,8 +78,8 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		if answer != nil && answer.Body != nil {
 			_ = answer.Body.Close()
 		}
-		if raw.asked && answer == nil {
-			err = raw.unquoted(err)
+		if raw.headerSent && answer == nil {
+			err = raw.redact(err)
 		}
 		return nil, classify(ctx, answer, err)
 	}
@@ -86,17 +88,17 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		return nil, reason.New(reason.RemoteUpgrade, errors.New("the server chose what was not offered"))
 	}
 	c := newConn(ws, raw.under, client, d.Liveness)
-	c.wordless = true
+	c.redact = true
 	return c, nil
 }
 
-// chosen tells whether any line of a field says something: gorilla reads them all, and
-// would inflate messages that nobody offered to.
+// chosen tells whether a line of the field has a value. gorilla reads all of its lines and
+// would inflate messages although no compression was offered.
 func chosen(h http.Header, field string) bool { return strings.Join(h.Values(field), "") != "" }
 
-// proxyFor is the proxy on the way to endpoint, nil for none. The rules know http
-// and https only. They and the endpoint may hold secrets, so that no word of an
-// error of theirs is passed on.
+// proxyFor returns the proxy for endpoint, nil for none. Proxy rules know http and https
+// only. The error repeats no text of Proxy's error, which may hold secrets of the rules
+// or of the endpoint.
 func (d Dialer) proxyFor(endpoint string) (*url.URL, error) {
 	if d.Proxy == nil {
 		return nil, nil
@@ -113,7 +115,8 @@ func (d Dialer) proxyFor(endpoint string) (*url.URL, error) {
 	return p, nil
 }
 
-// classify gives a failed dial its reason, unless it has one from the proxy.
+// classify returns the error of a failed dial with a reason; an error that has one keeps
+// it.
 func classify(ctx context.Context, answer *http.Response, err error) error {
 	if _, has := errors.AsType[*reason.Error](err); has {
 		return err
@@ -128,8 +131,8 @@ func classify(ctx context.Context, answer *http.Response, err error) error {
 	return reason.New(cause(ctx, err), err)
 }
 
-// cause is the reason for a dial that got no HTTP answer. Time first: a name server
-// or a TLS peer that is silent until the deadline fails in its own words.
+// cause returns the reason of a dial without an HTTP answer. Timeouts come first: a silent
+// name server or TLS peer fails with an error of another type.
 func cause(ctx context.Context, err error) reason.Code {
 	if late, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && late.Timeout() {
 		return reason.RemoteTimeout

@@ -28,8 +28,8 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// An HTTP answer that says no is passed on with its number and its own words, and
-// a redirect is an answer like any other.
+// The status and the reason phrase of an HTTP answer are passed on. Redirects are not
+// followed.
 func TestDial_answers(t *testing.T) {
 	var second atomic.Int32
 	other := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { second.Add(1) }))
@@ -57,8 +57,8 @@ func TestDial_answers(t *testing.T) {
 	}
 }
 
-// raw answers every connection over TLS with the same bytes; {accept} in them is the
-// right Sec-WebSocket-Accept.
+// raw starts a TLS server that answers every request with the same bytes. It replaces
+// {accept} in them with the correct Sec-WebSocket-Accept.
 func raw(t *testing.T, answer string) *httptest.Server {
 	t.Helper()
 	return httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,13 +78,13 @@ func TestDial_answersThatAreNoWebSocket(t *testing.T) {
 	const upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	const acceptable = upgrade + "Sec-WebSocket-Accept: {accept}\r\n"
 	for name, answer := range map[string]string{
-		"200":                          "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-		"wrong accept key":             upgrade + "Sec-WebSocket-Accept: x\r\n\r\n",
-		"an extension nobody offered":  acceptable + "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
-		"one after an empty one":       acceptable + "Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
-		"a subprotocol nobody offered": acceptable + "Sec-WebSocket-Protocol: mqtt\r\n\r\n",
-		"garbage":                      "SSH-2.0-OpenSSH\r\n",
-		"nothing":                      "",
+		"200":                       "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"wrong accept key":          upgrade + "Sec-WebSocket-Accept: x\r\n\r\n",
+		"an extension not offered":  acceptable + "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
+		"one after an empty field":  acceptable + "Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n",
+		"a subprotocol not offered": acceptable + "Sec-WebSocket-Protocol: mqtt\r\n\r\n",
+		"garbage":                   "SSH-2.0-OpenSSH\r\n",
+		"nothing":                   "",
 	} {
 		srv := raw(t, answer)
 		_, err := wsconn.Dialer{Roots: roots(srv)}.Dial(t.Context(), wss(srv), nil)
@@ -93,7 +93,7 @@ func TestDial_answersThatAreNoWebSocket(t *testing.T) {
 			t.Errorf("%s: reason %s, %v", name, got, err)
 		}
 		if _, ok := errors.AsType[*wsconn.HandshakeError](err); ok {
-			t.Errorf("%s would be passed on as the remote's status", name)
+			t.Errorf("%s: the status would be passed on", name)
 		}
 	}
 }
@@ -101,15 +101,13 @@ func TestDial_answersThatAreNoWebSocket(t *testing.T) {
 func TestDial_noConnection(t *testing.T) {
 	srv := httptest.NewTLSServer(http.NotFoundHandler())
 	defer srv.Close()
-	gone := httptest.NewTLSServer(http.NotFoundHandler())
-	gone.Close()
 	expired := expiredServer(t)
 	for _, c := range []struct {
 		name, endpoint string
 		roots          *x509.CertPool
 		want           reason.Code
 	}{
-		{"refused", wss(gone), roots(srv), reason.RemoteRefused},
+		{"refused", "wss://" + refusing(t), roots(srv), reason.RemoteRefused},
 		{"unknown CA", wss(srv), x509.NewCertPool(), reason.RemoteTLSCA},
 		{"wrong name", strings.Replace(wss(srv), "127.0.0.1", "localhost", 1), roots(srv), reason.RemoteTLSName},
 		{"expired", wss(expired), roots(expired), reason.RemoteTLSExpiry},
@@ -122,13 +120,13 @@ func TestDial_noConnection(t *testing.T) {
 	}
 }
 
-// A peer that takes the connection and then says nothing costs ctx's time, not more.
+// A peer that accepts the connection and stays silent is left when ctx ends.
 func TestDial_silence(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close() // the backlog takes the connection; nobody ever accepts it
+	defer ln.Close() // the kernel completes the connection; it is never accepted
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err = wsconn.Dialer{}.Dial(ctx, "wss://"+ln.Addr().String(), nil)
@@ -137,9 +135,8 @@ func TestDial_silence(t *testing.T) {
 	}
 }
 
-// One that stops in the middle of its status line is late, too: what there is of the
-// line is not the fault.
-func TestDial_halfALine(t *testing.T) {
+// A peer that stops in the middle of its status line is a timeout, not a protocol error.
+func TestDial_truncatedStatusLine(t *testing.T) {
 	release := make(chan struct{})
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
@@ -160,7 +157,7 @@ func TestDial_halfALine(t *testing.T) {
 	}
 }
 
-// proxy is a small CONNECT proxy; it hands out each request that it gets.
+// proxy starts a small CONNECT proxy and returns the requests that it receives.
 func proxy(t *testing.T) (*url.URL, <-chan *http.Request) {
 	t.Helper()
 	requests := make(chan *http.Request, 4)
@@ -200,8 +197,8 @@ func always(u *url.URL) func(*url.URL) (*url.URL, error) {
 	return func(*url.URL) (*url.URL, error) { return u, nil }
 }
 
-// The proxy sees a CONNECT and its own login; the token goes through it unseen. This
-// proxy is the test's; .ci/proxy has a real one.
+// The proxy sees a CONNECT and its own credentials, but not the token. .ci/proxy tests a
+// real proxy.
 func TestDial_throughAProxy(t *testing.T) {
 	accepted := make(chan *wsconn.Conn, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -237,25 +234,20 @@ func TestDial_throughAProxy(t *testing.T) {
 	}
 }
 
-// A proxy that is down means no connection, not a direct one.
+// A proxy that refuses connections does not cause a direct connection.
 func TestDial_proxyIsDown(t *testing.T) {
 	var direct atomic.Int32
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { direct.Add(1) }))
 	defer srv.Close()
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
-	u, err := url.Parse(gone.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = wsconn.Dialer{Roots: roots(srv), Proxy: always(u)}.Dial(t.Context(), wss(srv), nil)
+	u := &url.URL{Scheme: "http", Host: refusing(t)}
+	_, err := wsconn.Dialer{Roots: roots(srv), Proxy: always(u)}.Dial(t.Context(), wss(srv), nil)
 	if reason.Of(err) != reason.ProxyDown || direct.Load() != 0 {
 		t.Errorf("reason %s, %d direct requests (%v)", reason.Of(err), direct.Load(), err)
 	}
 }
 
-// A proxy's own answer is never taken for the endpoint's.
-func TestDial_proxyWantsALogin(t *testing.T) {
+// The status of a proxy's answer is not passed on as the endpoint's.
+func TestDial_proxyRequiresCredentials(t *testing.T) {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusProxyAuthRequired)
 	}))
@@ -271,8 +263,8 @@ func TestDial_proxyWantsALogin(t *testing.T) {
 	}
 }
 
-// A context that ends while the server is silent, with TLS up and the request sent,
-// ends the dial at once: gorilla's dialer alone would wait for a deadline.
+// Canceling the context ends the dial immediately, also after the request was sent:
+// gorilla's dialer alone would wait for a deadline.
 func TestDial_cancelled(t *testing.T) {
 	asked := make(chan struct{})
 	release := make(chan struct{})
@@ -290,17 +282,19 @@ func TestDial_cancelled(t *testing.T) {
 	}()
 	<-asked
 	cancel()
+	patience, done := context.WithTimeout(t.Context(), 30*time.Second)
+	defer done()
 	select {
 	case err := <-ended:
 		if reason.Of(err) != reason.RemoteTimeout {
 			t.Errorf("reason %s (%v)", reason.Of(err), err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-patience.Done():
 		t.Error("the dial goes on")
 	}
 }
 
-// A server whose answer never ends does not fill the memory.
+// An answer without an end does not fill the memory.
 func TestDial_endlessAnswer(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := w.(http.Hijacker).Hijack()
@@ -311,7 +305,7 @@ func TestDial_endlessAnswer(t *testing.T) {
 		defer c.Close()
 		_, _ = c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n"))
 		line := []byte("X: " + strings.Repeat("x", 64<<10) + "\r\n")
-		for range 1024 { // 64 MiB, if somebody takes them
+		for range 1024 { // 64 MiB, if they are read
 			if _, err := c.Write(line); err != nil {
 				return
 			}
@@ -335,8 +329,8 @@ func TestDial_oldTLS(t *testing.T) {
 	}
 }
 
-// A far end that repeats the header, in whatever place, does not get it into an error,
-// and the error says what is wrong all the same.
+// A peer that repeats the header anywhere in its answer cannot get it into an error. The
+// error still says what failed.
 func TestDial_errorsHoldNoHeader(t *testing.T) {
 	const unreadable = "WS_BAD_UPGRADE: the answer to the handshake is not HTTP"
 	for answer, want := range map[string]string{
@@ -364,8 +358,8 @@ func TestDial_errorsHoldNoHeader(t *testing.T) {
 	}
 }
 
-// Nor does it by its Close: the code alone is told.
-func TestRead_errorsHoldNoWordsOfThePeer(t *testing.T) {
+// The text of the peer's Close is not in the error, only its code.
+func TestRead_errorsHoldNoTextOfThePeer(t *testing.T) {
 	c, f := dial(t)
 	text := websocket.FormatCloseMessage(websocket.CloseInternalServerErr, "Bearer canary-token")
 	if err := f.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Minute)); err != nil {
@@ -377,7 +371,7 @@ func TestRead_errorsHoldNoWordsOfThePeer(t *testing.T) {
 	}
 }
 
-// expiredServer has a certificate whose time is over.
+// expiredServer starts a server with an expired certificate.
 func expiredServer(t *testing.T) *httptest.Server {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -10,22 +10,22 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// CorkSize is how many bytes a Cork keeps back at most.
+// CorkSize is the number of bytes that a Cork buffers at most.
 const CorkSize = corkSize
 
-// Cork is what lies between TLS and TCP.
+// Cork is the connection between TLS and TCP.
 type Cork struct{ cork }
 
-// NewCork is a cork over conn.
+// NewCork returns a cork over conn.
 func NewCork(conn net.Conn) *Cork { return &Cork{cork{Conn: conn}} }
 
-// Hold is cork's.
+// Hold calls hold.
 func (c *Cork) Hold() { c.hold() }
 
-// Release is cork's.
+// Release calls release.
 func (c *Cork) Release() (float64, error) { return c.release() }
 
-// OverTLS opens a WebSocket over conn as a Dialer does, without having dialled it.
+// OverTLS opens a WebSocket as a Dialer does, over a conn that is already open.
 func OverTLS(conn net.Conn, config *tls.Config) (*Conn, error) {
 	records := &cork{Conn: conn}
 	under := &transport{Conn: tls.Client(records, config), cork: records}
@@ -41,42 +41,42 @@ func OverTLS(conn net.Conn, config *tls.Config) (*Conn, error) {
 	return newConn(ws, under, client, Liveness{}), nil
 }
 
-// AcceptWatched is Accept with other limits.
+// AcceptWatched is Accept with these limits.
 func AcceptWatched(w http.ResponseWriter, r *http.Request, limits Liveness) (*Conn, error) {
 	return accept(w, r, limits)
 }
 
-// Judge is a connection's liveness without the connection: it is told what the time
-// is, and what is known then.
-type Judge struct{ l *liveness }
+// Watch is the liveness of a connection without a connection: the test passes the time
+// and the sample.
+type Watch struct{ l *liveness }
 
-// Known is what a Judge is told.
-type Known struct {
+// Sample is the state of a connection at one time.
+type Sample struct {
 	Received int64 // bytes
 	Unread   bool
 	Acked    int64 // bytes
 	Queued   int64 // bytes
 	Blocked  bool  // a frame is being written
-	Wrote    bool  // one was
-	Pinged   bool  // a ping goes out after the look
+	Wrote    bool  // a frame was written
+	Pinged   bool  // a ping is sent after the check
 }
 
-// NewJudge begins at a time.
-func NewJudge(limits Liveness, at time.Time) (j *Judge, every time.Duration) {
-	l := &liveness{c: &Conn{}, limits: limits.withDefaults(), last: at, progress: at}
-	l.every = l.limits.every()
-	return &Judge{l}, l.every
+// NewWatch returns a Watch that starts at this time, and its interval.
+func NewWatch(limits Liveness, at time.Time) (w *Watch, interval time.Duration) {
+	l := &liveness{c: &Conn{}, limits: limits.withDefaults(), checkedAt: at, progress: at}
+	l.interval = l.limits.interval()
+	return &Watch{l}, l.interval
 }
 
-// Look is liveness's judge.
-func (j *Judge) Look(at time.Time, is Known) error {
-	j.l.c.out.writing.Store(is.Blocked)
+// Evaluate calls evaluate.
+func (w *Watch) Evaluate(at time.Time, is Sample) error {
+	w.l.c.out.writing.Store(is.Blocked)
 	if is.Wrote {
-		j.l.c.out.wrote.Store(true)
+		w.l.c.out.wrote.Store(true)
 	}
-	err := j.l.judge(at, sample{received: is.Received, unread: is.Unread, acked: is.Acked, queued: is.Queued})
+	err := w.l.evaluate(at, sample{received: is.Received, unread: is.Unread, acked: is.Acked, queued: is.Queued})
 	if is.Pinged {
-		j.l.sent(at)
+		w.l.pinged(at)
 	}
 	return err
 }

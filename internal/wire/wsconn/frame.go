@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 )
 
-// The opcodes that are sent (RFC 6455, 5.2), each with its FIN bit.
+// The opcodes of frames that are sent (RFC 6455, 5.2), each with its FIN bit.
 const (
 	binaryFrame = 0x80 | 2
 	closeFrame  = 0x80 | 8
@@ -15,16 +15,16 @@ const (
 )
 
 const (
-	headroom   = 8                   // of the longest header that is sent: 2, length 2, mask 4
-	maxFrame   = 64 << 10            // bytes on the wire: four full TLS records, and no long wait for control frames
+	headroom   = 8                   // bytes of the longest header that is sent: 2, length 2, mask 4
+	maxFrame   = 64 << 10            // bytes on the wire: four full TLS records, and a short wait for control frames
 	maxPayload = maxFrame - headroom // fits into a length of 16 bits
 	maxControl = 125                 // bytes of payload
 )
 
-// seal makes a frame of buf, whose payload begins at headroom, without moving it:
-// the header is put before it, and the payload is masked in place. The frame is the
-// slice of buf that is returned.
-func seal(opcode byte, buf []byte, masked bool) []byte {
+// encodeFrame turns buf into a frame without moving its payload, which begins at
+// headroom. It writes the header before the payload and masks the payload in place. It
+// returns the part of buf that is the frame.
+func encodeFrame(opcode byte, buf []byte, masked bool) []byte {
 	payload := buf[headroom:]
 	at := headroom
 	var maskBit byte
@@ -48,7 +48,7 @@ func seal(opcode byte, buf []byte, masked bool) []byte {
 	return buf[at:]
 }
 
-// mask applies a frame's key to its payload.
+// mask applies a frame's key to its payload (RFC 6455, 5.3).
 func mask(payload []byte, key [4]byte) {
 	var keys [256]byte // a multiple of the key's length; long enough for vector instructions
 	filled := copy(keys[:], key[:])

@@ -17,31 +17,31 @@ import (
 	"rtsptunnel/internal/wire/proxy"
 )
 
-// maxHandshake is how many bytes a proxy and a server together may send until the
-// WebSocket is open, certificates included.
+// maxHandshake is the number of bytes that a proxy and a server together may send before
+// the WebSocket is open, certificates included.
 const maxHandshake = 256 << 10
 
 var errHandshakeSize = errors.New("the answer to the handshake does not end")
 
-// handshake is the TCP connection under a WebSocket that is being dialled. It does
-// what gorilla's dialer leaves undone: it obeys ctx in every phase, not only while
-// it connects, bounds what the far end may send, and asks a proxy itself: gorilla's
-// own CONNECT panics on a status line without a reason phrase.
+// handshake dials the connection under a WebSocket. It adds what gorilla's dialer lacks:
+// ctx is obeyed in every phase, not only while connecting; the size of the answer is
+// bounded; and the proxy is package proxy's, since gorilla's CONNECT panics on a status
+// line without a reason phrase.
 type handshake struct {
-	proxy    *url.URL // none if nil
-	roots    *x509.CertPool
-	judge    func(netip.Addr) error // any address is allowed if nil
-	sessions *Sessions              // none if nil
-	conn     *boundedConn
-	under    *transport
-	stop     func() bool
-	asked    bool // the header went out, so that the far end may repeat it
+	proxy      *url.URL // none if nil
+	roots      *x509.CertPool
+	judge      func(netip.Addr) error // any address is allowed if nil
+	sessions   *Sessions              // none if nil
+	conn       *boundedConn
+	under      *transport
+	stop       func() bool
+	headerSent bool // the peer has the header and may repeat it in its answer
 }
 
-// watched is ctx with an ear for when the header goes out.
-func (h *handshake) watched(ctx context.Context) context.Context {
+// traced returns ctx with a trace that records when the header was sent.
+func (h *handshake) traced(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) { h.asked = true },
+		WroteRequest: func(httptrace.WroteRequestInfo) { h.headerSent = true },
 	})
 }
 
@@ -67,7 +67,7 @@ func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.C
 	}
 	records := &cork{Conn: h.conn}
 	conn := tls.Client(records, &tls.Config{
-		RootCAs: h.roots, ServerName: host, MinVersion: tls.VersionTLS12, ClientSessionCache: h.sessions.of(address),
+		RootCAs: h.roots, ServerName: host, MinVersion: tls.VersionTLS12, ClientSessionCache: h.sessions.cacheFor(address),
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
@@ -77,8 +77,8 @@ func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.C
 	return h.under, nil
 }
 
-// reach opens the TCP connection. Through a proxy nothing is resolved here, so that an
-// address is judged only if the endpoint itself has it.
+// reach opens the TCP connection. The proxy resolves names itself, so behind a proxy only
+// an address in the endpoint is judged.
 func (h *handshake) reach(ctx context.Context, network, address string) (net.Conn, error) {
 	if h.proxy == nil {
 		return (&net.Dialer{ControlContext: h.control}).DialContext(ctx, network, address)
@@ -91,8 +91,9 @@ func (h *handshake) reach(ctx context.Context, network, address string) (net.Con
 	return proxy.Dial(ctx, h.proxy, address, h.roots)
 }
 
-// control judges the address that is about to be connected to: whatever a name server
-// says at another time, there is no other. It is called for each address that is tried.
+// control judges the address that is about to be dialled. It runs after name resolution,
+// for each address that is tried, so a name that resolves differently later cannot bypass
+// it.
 func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawConn) error {
 	if h.judge == nil {
 		return nil
@@ -104,10 +105,10 @@ func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawC
 	return h.judge(to.Addr())
 }
 
-// unquoted is an error of reading the answer without the far end's words: net/http
-// quotes what it cannot read, and the far end may repeat the header there. That also
-// goes for half a line, whatever the reason why no more of it came.
-func (h *handshake) unquoted(err error) error {
+// redact returns an error of reading the answer without the peer's text: net/http quotes
+// lines that it cannot parse, and the peer may repeat the header there. A line that ends
+// early is quoted as well, so the connection's own error comes first.
+func (h *handshake) redact(err error) error {
 	if h.conn.failed != nil {
 		return h.conn.failed
 	}
@@ -117,8 +118,9 @@ func (h *handshake) unquoted(err error) error {
 	return errors.New("the answer to the handshake is not HTTP")
 }
 
-// over ends the handshake's rules. It tells whether ctx has closed the connection.
-func (h *handshake) over() (late bool) {
+// finish ends the bounds of the handshake. It tells whether ctx has closed the
+// connection.
+func (h *handshake) finish() (late bool) {
 	if h.conn == nil {
 		return false
 	}

@@ -9,15 +9,14 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Liveness is how a peer that is gone is told from one that is silent or slow. A
-// field that is zero has its default.
+// Liveness sets how a Conn tells a dead peer from a silent or slow one. A zero field has
+// its default.
 //
-// A ping is sent each Ping, and a peer of which no byte has arrived for Pong after
-// one is dead. While data of ours is on the way, though, a ping would wait behind
-// it and prove nothing: then the peer is dead when its host has acknowledged no byte
-// of it for Stall. On Linux the kernel is asked what was acknowledged and received,
-// also by a side of the tunnel that takes no bytes just now. Elsewhere data counts as
-// acknowledged once the kernel has taken it.
+// A ping is sent every Ping. A peer is dead if none of its bytes arrives within Pong after
+// a ping. While data is outstanding, a ping would wait behind it and prove nothing: then
+// the peer is dead if its host acknowledges no byte of the data for Stall. On Linux the
+// kernel tells what was acknowledged and received, also on a Conn that is not read.
+// Elsewhere data counts as acknowledged when the kernel has accepted it.
 type Liveness struct {
 	Ping  time.Duration // 20 s
 	Pong  time.Duration // 20 s
@@ -36,101 +35,101 @@ func (l Liveness) withDefaults() Liveness {
 	return l
 }
 
-// every is the time from look to look.
-func (l Liveness) every() time.Duration {
+// interval is the time between two checks.
+func (l Liveness) interval() time.Duration {
 	shortest := min(l.Ping, l.Pong)
 	if l.Stall > 0 {
 		shortest = min(shortest, l.Stall)
 	}
-	return shortest / looks
+	return shortest / checksPerLimit
 }
 
-// looks is how many times the shortest of the limits is looked at: a peer is found
-// dead by so much later than it could be.
-const looks = 8
+// checksPerLimit is the number of checks within the shortest limit. A dead peer is
+// detected at most one check late.
+const checksPerLimit = 8
 
-// farewell is how long a dead peer's Close may take, which it may read all the same.
-const farewell = time.Second
+// deadCloseTime bounds the Close to a dead peer, which may still read it.
+const deadCloseTime = time.Second
 
-// sample is what is known of a connection's bytes at one time.
+// sample holds the byte counts of a connection at one time.
 type sample struct {
-	received int64 // bytes, by the kernel if it tells
-	unread   bool  // some of them were not read, so that there may be no room for more
-	acked    int64 // bytes that the peer's host has
-	queued   int64 // bytes that it has not, as far as the kernel has them
+	received int64 // bytes, as the kernel counts them where it does
+	unread   bool  // received bytes wait for a Read, so the receive window may be full
+	acked    int64 // bytes that the peer's host has acknowledged
+	queued   int64 // bytes in the kernel that it has not acknowledged
 }
 
 // liveness watches one connection.
 type liveness struct {
-	c      *Conn
-	limits Liveness
-	every  time.Duration
+	c        *Conn
+	limits   Liveness
+	interval time.Duration
 
 	mu      sync.Mutex
 	timer   *time.Timer
 	stopped bool
-	pings   sync.WaitGroup // with mu while not stopped: looks that run
-	dead    error          // why the peer is taken for dead
+	checks  sync.WaitGroup // running checks; Add only with mu held and stopped false
+	dead    error          // why the peer counts as dead
 
-	last     time.Time // of the look before
-	was      sample    // then
-	nextPing time.Time
-	awaiting bool      // nothing was received since the last ping
-	silent   time.Time // since when an answer can be expected
-	dataEnd  int64     // in acked's terms, where the data ends
-	progress time.Time // since when data could have been acknowledged
+	checkedAt time.Time // of the last check
+	last      sample    // at the last check
+	nextPing  time.Time
+	awaiting  bool      // nothing was received since the last ping
+	silent    time.Time // since when an answer can be expected
+	dataEnd   int64     // the value of acked at which all data is acknowledged
+	progress  time.Time // since when data could have been acknowledged
 }
 
-// watch begins to watch c.
+// watch starts to watch c.
 func watch(c *Conn, limits Liveness) *liveness {
 	l := &liveness{c: c, limits: limits.withDefaults()}
-	l.every = l.limits.every()
-	tuneSocket(c.under)
+	l.interval = l.limits.interval()
+	tuneSocket(c.transport)
 	now := time.Now()
-	l.last, l.progress, l.nextPing = now, now, now.Add(l.limits.Ping)
-	l.was = take(c)
-	l.mu.Lock() // the timer may be quicker than its field
+	l.checkedAt, l.progress, l.nextPing = now, now, now.Add(l.limits.Ping)
+	l.last = takeSample(c)
+	l.mu.Lock() // the timer may fire before the field is set
 	defer l.mu.Unlock()
-	l.timer = time.AfterFunc(l.every, l.look)
+	l.timer = time.AfterFunc(l.interval, l.check)
 	return l
 }
 
-// look judges the peer, and sends a ping if it is time for one. A ping can block:
-// the looks after it go on.
-func (l *liveness) look() {
+// check evaluates the peer, and sends a ping if one is due. A ping may block; later
+// checks still run.
+func (l *liveness) check() {
 	l.mu.Lock()
 	if l.stopped {
 		l.mu.Unlock()
 		return
 	}
 	now := time.Now()
-	err := l.judge(now, take(l.c))
+	err := l.evaluate(now, takeSample(l.c))
 	ping := err == nil && !now.Before(l.nextPing)
 	if ping {
 		l.nextPing = l.nextPing.Add(l.limits.Ping)
-		if l.nextPing.Before(now) { // the machine was asleep
+		if l.nextPing.Before(now) { // the machine was suspended
 			l.nextPing = now.Add(l.limits.Ping)
 		}
 	}
 	if err != nil {
 		l.dead, l.stopped = err, true
 	} else {
-		l.timer.Reset(l.every)
+		l.timer.Reset(l.interval)
 	}
-	l.pings.Add(1)
+	l.checks.Add(1)
 	l.mu.Unlock()
-	defer l.pings.Done()
+	defer l.checks.Done()
 	switch {
 	case err != nil:
-		l.c.out.tryClose(websocket.CloseInternalServerErr, "", farewell)
+		l.c.out.tryClose(websocket.CloseInternalServerErr, "", deadCloseTime)
 		_ = l.c.Reset()
 	case ping && l.c.out.ping() == nil:
-		l.sent(now)
+		l.pinged(now)
 	}
 }
 
-// sent says that a ping went out.
-func (l *liveness) sent(at time.Time) {
+// pinged records that a ping was sent.
+func (l *liveness) pinged(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.awaiting {
@@ -138,22 +137,21 @@ func (l *liveness) sent(at time.Time) {
 	}
 }
 
-// judge takes what is known now and says why the peer is dead, nil if it is not.
-// The caller holds mu.
-func (l *liveness) judge(now time.Time, is sample) error {
-	was, late := l.was, now.Sub(l.last) > 2*l.every+time.Second
-	l.was, l.last = is, now
+// evaluate returns why the peer is dead, nil if it is not. The caller holds mu.
+func (l *liveness) evaluate(now time.Time, is sample) error {
+	was, late := l.last, now.Sub(l.checkedAt) > 2*l.interval+time.Second
+	l.last, l.checkedAt = is, now
 	outstanding := l.outstanding(is)
 	if is.received != was.received {
 		l.awaiting = false
 	}
-	if is.unread || outstanding || late { // late: this machine slept, and has not seen what came since
+	if is.unread || outstanding || late { // late: this machine was suspended and has not processed what arrived since
 		l.silent = now
 	}
 	if is.acked != was.acked || !outstanding || late {
 		l.progress = now
 	}
-	if slack := l.every / 2; l.awaiting && now.Sub(l.silent) >= l.limits.Pong-slack {
+	if slack := l.interval / 2; l.awaiting && now.Sub(l.silent) >= l.limits.Pong-slack {
 		return fmt.Errorf("no answer to a ping for %s", l.limits.Pong)
 	}
 	if l.limits.Stall > 0 && now.Sub(l.progress) >= l.limits.Stall {
@@ -162,7 +160,7 @@ func (l *liveness) judge(now time.Time, is sample) error {
 	return nil
 }
 
-// outstanding tells whether data of ours, not only a ping, is on its way to the peer.
+// outstanding tells whether the peer has not acknowledged all data. Pings do not count.
 func (l *liveness) outstanding(is sample) bool {
 	w := &l.c.out
 	if w.writing.Load() { // or blocked
@@ -174,8 +172,8 @@ func (l *liveness) outstanding(is sample) bool {
 	return is.acked < l.dataEnd
 }
 
-// because is why the connection has failed: the peer's death, if that was it.
-func (l *liveness) because(err error) error {
+// withCause adds to err why the peer was declared dead, if it was.
+func (l *liveness) withCause(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dead != nil {
@@ -192,10 +190,11 @@ func (l *liveness) stop() {
 	l.timer.Stop()
 }
 
-// wait returns when no look is running; after stop, with the connection closed.
-func (l *liveness) wait() { l.pings.Wait() }
+// wait returns when no check runs. The caller has called stop and closed the connection.
+func (l *liveness) wait() { l.checks.Wait() }
 
-// ownSample is what is known without the kernel: data that it took is the peer's.
+// ownSample is the sample without the kernel's counts: data that the kernel accepted
+// counts as acknowledged.
 func ownSample(c *Conn) sample {
-	return sample{received: c.under.received.Load(), unread: !c.under.reading.Load(), acked: c.out.sent.Load()}
+	return sample{received: c.transport.received.Load(), unread: !c.transport.reading.Load(), acked: c.out.sent.Load()}
 }

@@ -20,17 +20,18 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// quick are limits for a peer that is to be found dead.
+// quick returns limits for a peer that is to be detected as dead.
 func quick() wsconn.Liveness {
 	return wsconn.Liveness{Ping: 200 * time.Millisecond, Pong: 200 * time.Millisecond, Stall: time.Hour}
 }
 
-// lasting are limits for a peer that is to be left alive on a busy machine.
+// lasting returns limits for a peer that is to stay alive on a busy machine.
 func lasting() wsconn.Liveness {
 	return wsconn.Liveness{Ping: 100 * time.Millisecond, Pong: 2 * time.Second, Stall: time.Hour}
 }
 
-// A peer whose host acknowledges pings that nobody answers is dead; it is told.
+// A peer that does not answer pings is dead, even if its host acknowledges them. It
+// receives Close 1011.
 func TestLiveness_noPong(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
@@ -61,7 +62,7 @@ func TestLiveness_noPong(t *testing.T) {
 	}
 }
 
-// A peer that answers lives, whatever it answers with.
+// A peer that sends any frame after a ping is alive.
 func TestLiveness_answers(t *testing.T) {
 	for name, answer := range map[string]string{"pong": "\x8a\x00", "a ping": "\x89\x00", "data": "\x82\x01x"} {
 		t.Run(name, func(t *testing.T) {
@@ -84,14 +85,14 @@ func TestLiveness_answers(t *testing.T) {
 			}
 			c.Close()
 			if err := <-ended; err == nil {
-				t.Error("the peer has ended it")
+				t.Error("the peer ended the connection")
 			}
 		})
 	}
 }
 
-// flood writes to c until it fails, in 60 KiB pieces of ascending bytes, and says how
-// each write went.
+// flood writes pieces of 60 KiB to c until a write fails; the n-th holds the byte n. It
+// reports each write, and then the error or nil.
 func flood(c io.Writer, pieces int) (progress <-chan struct{}, done <-chan error) {
 	ticks, err := make(chan struct{}, pieces), make(chan error, 1)
 	go func() {
@@ -107,8 +108,8 @@ func flood(c io.Writer, pieces int) (progress <-chan struct{}, done <-chan error
 	return ticks, err
 }
 
-// A peer that stops reading is dead when it has acknowledged nothing for Stall, no
-// sooner for any ping.
+// A peer that stops reading is dead after Stall without an acknowledged byte. Unanswered
+// pings do not end it earlier.
 func TestLiveness_stall(t *testing.T) {
 	t.Parallel()
 	limits := quick()
@@ -126,10 +127,10 @@ func TestLiveness_stall(t *testing.T) {
 	}
 }
 
-// With Stall switched off a peer may stop reading for as long as it likes, and then gets
-// every byte. That is 30 pings here, which are ten minutes of the product's (and
-// TestLiveness_tenMinutes has those): memory stays as it is, and of the peer's own pings
-// the newest is owed.
+// Without Stall a peer may stop reading for any time, and then receives every byte. The
+// test takes 30 pings, which are ten minutes with the product's limits (see
+// TestLiveness_tenMinutes). Memory does not grow, and only the newest of the peer's pings
+// is answered.
 func TestLiveness_neverStalls(t *testing.T) {
 	limits := lasting()
 	limits.Ping, limits.Stall = 200*time.Millisecond, -1
@@ -142,8 +143,10 @@ func TestLiveness_neverStalls(t *testing.T) {
 	}()
 	const pieces = 1000
 	progress, done := flood(c, pieces)
-	untilBlocked(progress)
+	untilBlocked(t, progress)
 	heap := liveHeap()
+	tick := time.NewTicker(limits.Ping)
+	defer tick.Stop()
 	for i := range 30 {
 		if _, err := fmt.Fprintf(f, "\x89\x02%02d", i); err != nil {
 			t.Fatal(err)
@@ -151,17 +154,17 @@ func TestLiveness_neverStalls(t *testing.T) {
 		select {
 		case err := <-done:
 			t.Fatalf("it ended: %v", err)
-		case <-time.After(limits.Ping):
+		case <-tick.C:
 		}
 	}
 	if _, err := io.WriteString(f, "\x82\x01x"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-heard; err != nil { // and so all pings were
+	if err := <-heard; err != nil { // all pings were read before
 		t.Fatal(err)
 	}
 	if grown := liveHeap() - heap; grown > 1<<20 {
-		t.Errorf("the heap has grown by %d bytes", grown)
+		t.Errorf("the heap grew by %d bytes", grown)
 	}
 	if pongs := readPieces(t, f, f, pieces); len(pongs) != 1 || pongs[0] != "29" {
 		t.Errorf("the pings 00 to 29 were answered by %q", pongs)
@@ -171,8 +174,8 @@ func TestLiveness_neverStalls(t *testing.T) {
 	}
 }
 
-// readPieces reads what flood wrote, answers pings, counts the bytes, and returns the
-// pongs between them.
+// readPieces reads and checks the pieces of flood, answers pings on w, and returns the
+// data of the pongs between the pieces.
 func readPieces(t *testing.T, r io.Reader, w io.Writer, pieces int) (pongs []string) {
 	t.Helper()
 	buffered := bufio.NewReaderSize(r, 16<<10)
@@ -199,26 +202,36 @@ func readPieces(t *testing.T, r io.Reader, w io.Writer, pieces int) (pongs []str
 	return pongs
 }
 
-// paced reads so many bytes a second, in small pieces.
-type paced struct {
+// readsPerSecond is the number of reads of a slowReader.
+const readsPerSecond = 50
+
+// slowReader reads at most rate bytes per second.
+type slowReader struct {
 	net.Conn
 	rate int
+	tick *time.Ticker
 }
 
-func (p paced) Read(b []byte) (int, error) {
-	const turns = 50 // a second
-	<-time.After(time.Second / turns)
-	return p.Conn.Read(b[:min(len(b), p.rate/turns)])
+func newSlowReader(t *testing.T, conn net.Conn, rate int) slowReader {
+	t.Helper()
+	tick := time.NewTicker(time.Second / readsPerSecond)
+	t.Cleanup(tick.Stop)
+	return slowReader{conn, rate, tick}
 }
 
-// A reader that is slow is alive: its host acknowledges bytes all the time, though a
-// pong waits behind many.
+func (r slowReader) Read(b []byte) (int, error) {
+	<-r.tick.C
+	return r.Conn.Read(b[:min(len(b), r.rate/readsPerSecond)])
+}
+
+// A slow reader is alive: its host acknowledges bytes, although its pong waits behind
+// many others.
 func TestLiveness_slowReader(t *testing.T) {
 	for _, rate := range []int{16 << 10, 128 << 10} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			t.Parallel()
 			limits := lasting()
-			limits.Stall = 0 // as a module has it
+			limits.Stall = 0 // the default
 			c, f := dialRaw(t, limits)
 			if err := f.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
 				t.Fatal(err)
@@ -226,7 +239,7 @@ func TestLiveness_slowReader(t *testing.T) {
 			go func() { _, _ = io.Copy(io.Discard, c) }()
 			pieces := max(3, 4*rate/(60<<10)) // 4 s and more
 			_, done := flood(c, pieces)
-			readPieces(t, paced{f, rate}, f, pieces)
+			readPieces(t, newSlowReader(t, f, rate), f, pieces)
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
@@ -235,15 +248,15 @@ func TestLiveness_slowReader(t *testing.T) {
 	}
 }
 
-// A side that is not read, since the camera takes no bytes, proves nothing of its
-// peer, which goes on sending until nothing more fits.
+// A connection that is not read, since the camera reads nothing, does not count as dead:
+// its peer sends until the buffers are full, and then its pongs cannot arrive.
 func TestLiveness_notRead(t *testing.T) {
 	t.Parallel()
 	c, f := dialRaw(t, lasting())
 	progress, done := flood(plainFrames{f}, 1000)
-	untilBlocked(progress)
+	untilBlocked(t, progress)
 	answer := bufio.NewReader(f)
-	for range 50 { // pings go on for 5 s, and no pong of the peer has a way
+	for range 50 { // pings continue for 5 s; no pong of the peer fits
 		readFrame(t, answer)
 	}
 	got := make([]byte, 60<<10)
@@ -257,7 +270,7 @@ func TestLiveness_notRead(t *testing.T) {
 	}
 }
 
-// plainFrames writes each piece as one frame of a server.
+// plainFrames writes each piece as one unmasked frame.
 type plainFrames struct{ io.Writer }
 
 func (p plainFrames) Write(b []byte) (int, error) {
@@ -265,7 +278,7 @@ func (p plainFrames) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// The end that accepts watches its peer, too: one that is not ours here, and reads nothing.
+// Accept watches its peer, too: here a gorilla client that does not read.
 func TestLiveness_acceptedEnd(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
@@ -286,7 +299,7 @@ func TestLiveness_acceptedEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ws.Close()
-	ws.SetPingHandler(func(string) error { return nil }) // a pong would meet the reset
+	ws.SetPingHandler(func(string) error { return nil }) // a pong would race with the reset
 	if err := <-ended; reason.Of(err) != reason.RemoteLost || !strings.Contains(err.Error(), "no answer to a ping") {
 		t.Errorf("read: %v", err)
 	}

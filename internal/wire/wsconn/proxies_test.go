@@ -15,9 +15,9 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// Whatever a proxy does, the endpoint is never dialled past it, and its answer is never
-// taken for the endpoint's.
-func TestDial_neverGoesAroundAProxy(t *testing.T) {
+// A failing proxy never causes a direct connection, and its answer is never passed on as
+// the endpoint's.
+func TestDial_noDirectFallback(t *testing.T) {
 	status := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://127.0.0.1:1/")
@@ -34,7 +34,7 @@ func TestDial_neverGoesAroundAProxy(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		handler http.HandlerFunc // nil: the proxy is not there
+		handler http.HandlerFunc // nil: the proxy refuses connections
 		want    reason.Code
 	}{
 		"down":             {nil, reason.ProxyDown},
@@ -59,35 +59,35 @@ func TestDial_neverGoesAroundAProxy(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
 					defer cancel()
 				}
-				_, err := wsconn.Dialer{Roots: roots, Proxy: always(u)}.Dial(ctx, "wss://"+trapped(t)+"/", nil)
+				_, err := wsconn.Dialer{Roots: roots, Proxy: always(u)}.Dial(ctx, "wss://"+undialled(t)+"/", nil)
 				if reason.Of(err) != c.want {
 					t.Errorf("reason %s, want %s (%v)", reason.Of(err), c.want, err)
 				}
 			})
 		}
 	}
-	t.Run("a certificate of somebody", func(t *testing.T) {
+	t.Run("untrusted certificate", func(t *testing.T) {
 		u, _ := faultyProxy(t, status(200), true)
-		_, err := wsconn.Dialer{Roots: x509.NewCertPool(), Proxy: always(u)}.Dial(t.Context(), "wss://"+trapped(t)+"/", nil)
+		_, err := wsconn.Dialer{Roots: x509.NewCertPool(), Proxy: always(u)}.Dial(t.Context(), "wss://"+undialled(t)+"/", nil)
 		if reason.Of(err) != reason.ProxyDown {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-// trapped is an address that nobody may connect to.
-func trapped(t *testing.T) string {
+// undialled returns an address that fails the test when it is dialled.
+func undialled(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	springs(t, ln)
+	failOnConnect(t, ln)
 	return ln.Addr().String()
 }
 
-// springs fails the test when somebody connects to ln.
-func springs(t *testing.T, ln net.Listener) {
+// failOnConnect fails the test when ln accepts a connection. It closes ln at the end.
+func failOnConnect(t *testing.T, ln net.Listener) {
 	t.Helper()
 	ended := make(chan struct{})
 	go func() {
@@ -97,14 +97,15 @@ func springs(t *testing.T, ln net.Listener) {
 			if err != nil {
 				return
 			}
-			t.Errorf("somebody connected to %s", ln.Addr())
+			t.Errorf("%s was dialled", ln.Addr())
 			c.Close()
 		}
 	}()
 	t.Cleanup(func() { ln.Close(); <-ended })
 }
 
-// faultyProxy is a proxy with this handler, and the roots that trust it.
+// faultyProxy starts a proxy with this handler, or one that refuses connections if it is
+// nil. It returns the roots that trust the proxy.
 func faultyProxy(t *testing.T, handler http.HandlerFunc, secure bool) (*url.URL, *x509.CertPool) {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(handler)
@@ -116,17 +117,17 @@ func faultyProxy(t *testing.T, handler http.HandlerFunc, secure bool) (*url.URL,
 		srv.Start()
 	}
 	t.Cleanup(srv.Close)
-	if handler == nil {
-		srv.Close()
-	}
 	u, err := url.Parse(srv.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if handler == nil {
+		u.Host = refusing(t)
+	}
 	return u, pool
 }
 
-// A WebSocket through a proxy that is reached by TLS: two layers, and every byte.
+// A WebSocket through an https proxy: TLS within TLS delivers every byte.
 func TestDial_throughAnHTTPSProxy(t *testing.T) {
 	accepted := make(chan *wsconn.Conn, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -160,7 +161,7 @@ func TestDial_throughAnHTTPSProxy(t *testing.T) {
 	go func() { _, err := c.Write(sent); wrote <- err }()
 	got := make([]byte, len(sent))
 	if _, err := io.ReadFull(far, got); err != nil || string(got) != string(sent) {
-		t.Errorf("the bytes are not those that were sent (%v)", err)
+		t.Errorf("received other bytes than were sent (%v)", err)
 	}
 	if err := <-wrote; err != nil {
 		t.Error(err)

@@ -22,7 +22,8 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// dialRaw opens a WebSocket to a TLS server that leaves the frames to the test.
+// dialRaw opens a WebSocket to a TLS server. It returns the server's connection, on which
+// the test reads and writes the frames.
 func dialRaw(t *testing.T, limits wsconn.Liveness) (*wsconn.Conn, net.Conn) {
 	t.Helper()
 	srv, ends := rawServer(t)
@@ -38,7 +39,8 @@ func dialRaw(t *testing.T, limits wsconn.Liveness) (*wsconn.Conn, net.Conn) {
 	return c, f
 }
 
-// rawServer opens WebSockets over TLS, and hands out their far ends without one.
+// rawServer starts a TLS server that completes the WebSocket handshake and returns the
+// connections without a WebSocket on them.
 func rawServer(t *testing.T) (*httptest.Server, <-chan net.Conn) {
 	t.Helper()
 	ends := make(chan net.Conn, 1)
@@ -57,14 +59,14 @@ func rawServer(t *testing.T) (*httptest.Server, <-chan net.Conn) {
 	return srv, ends
 }
 
-// frame is one that was received.
+// frame is a received frame.
 type frame struct {
 	opcode  byte // with the FIN bit
 	key     [4]byte
 	payload []byte // unmasked
 }
 
-// readFrame reads a masked frame; it is written from RFC 6455, 5.2.
+// readFrame reads a masked frame (RFC 6455, 5.2).
 func readFrame(t *testing.T, r io.Reader) frame {
 	t.Helper()
 	var head [2]byte
@@ -101,12 +103,12 @@ func readFrame(t *testing.T, r io.Reader) frame {
 	return f
 }
 
-// A message that one packet carries is read at once, so that the camera gets it by one
-// write.
+// One Read returns the whole of a message that fits into one packet, so that the camera
+// gets it in one write.
 func TestRead_onePacketAtOnce(t *testing.T) {
 	c, f := dialRaw(t, wsconn.Liveness{})
 	buf := make([]byte, 64<<10)
-	for _, size := range []int{1, 200, 1000, 1400, 1422} { // and a segment of 1448 is full
+	for _, size := range []int{1, 200, 1000, 1400, 1422} { // 1422 fills a TCP segment of 1448
 		head := []byte{0x82, 126, byte(size >> 8), byte(size)}
 		if size < 126 {
 			head = []byte{0x82, byte(size)}
@@ -120,7 +122,8 @@ func TestRead_onePacketAtOnce(t *testing.T) {
 	}
 }
 
-// What is no WebSocket ends the tunnel with 1002; what came before is kept.
+// Bytes that RFC 6455 does not allow end the tunnel with 1002. The bytes before them are
+// delivered.
 func TestRead_protocolErrors(t *testing.T) {
 	for name, bad := range map[string]string{
 		"reserved bit 1":      "\xc2\x00",
@@ -165,14 +168,14 @@ func TestRead_protocolErrors(t *testing.T) {
 	}
 }
 
-// What RFC 6455 frowns upon and no byte is lost by is forwarded.
+// Violations of RFC 6455 that lose no byte are tolerated.
 func TestRead_tolerates(t *testing.T) {
 	c, f := dialRaw(t, wsconn.Liveness{})
 	if _, err := io.WriteString(f, "\x82\x7e\x00\x02ab"+ // 126 for 2 bytes
 		"\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x02cd"+ // 127 for 2 bytes
 		"\x81\x02\xff\xfe"+ // text that is not UTF-8
 		"\x02\x00\x00\x00\x89\x01p\x00\x01e\x80\x00"+ // empty fragments, a ping between
-		"\x8a\x01q"+ // a pong that nobody asked for
+		"\x8a\x01q"+ // an unsolicited pong
 		"\x88\x00"); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +188,7 @@ func TestRead_tolerates(t *testing.T) {
 	}
 }
 
-// Floods of what carries nothing cost no memory.
+// Floods of frames without data use no memory.
 func TestRead_floods(t *testing.T) {
 	for name, flood := range map[string]struct {
 		first, unit string
@@ -234,8 +237,8 @@ func liveHeap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Frames are as RFC 6455 has them: no larger than 64 KiB on the wire, whole messages,
-// each with a mask of its own, and what the caller wrote is not touched.
+// Each frame is a whole message of at most 64 KiB on the wire, with its own mask
+// (RFC 6455, 5.3). Write does not change the caller's bytes.
 func TestWrite_frames(t *testing.T) {
 	c, f := dialRaw(t, wsconn.Liveness{})
 	keys := make(map[[4]byte]bool)
@@ -257,9 +260,9 @@ func TestWrite_frames(t *testing.T) {
 	}
 }
 
-// Of many pings that came while a write was blocked the newest is answered, once, and
-// before any more data. What came after them was read meanwhile.
-func TestRead_owesTheNewestPong(t *testing.T) {
+// Of several pings that arrive while a write is blocked, the newest is answered, once and
+// before more data. Data after the pings is read in the meantime.
+func TestRead_answersTheNewestPing(t *testing.T) {
 	c, f := dialRaw(t, wsconn.Liveness{})
 	progress, written := make(chan struct{}), make(chan error, 1)
 	stop := make(chan struct{})
@@ -278,7 +281,7 @@ func TestRead_owesTheNewestPong(t *testing.T) {
 			}
 		}
 	}()
-	untilBlocked(progress)
+	untilBlocked(t, progress)
 	for _, ping := range []string{"1", "2", "3"} {
 		if _, err := io.WriteString(f, "\x89\x01"+ping); err != nil {
 			t.Fatal(err)
@@ -312,24 +315,28 @@ func TestRead_owesTheNewestPong(t *testing.T) {
 	}
 }
 
-// untilBlocked returns when progress has stopped.
-func untilBlocked(progress <-chan struct{}) {
+// untilBlocked returns when there was no progress for 300 ms.
+func untilBlocked(t *testing.T, progress <-chan struct{}) {
+	t.Helper()
+	idle := time.NewTimer(300 * time.Millisecond)
+	defer idle.Stop()
 	for {
 		select {
 		case <-progress:
-		case <-time.After(300 * time.Millisecond):
+			idle.Reset(300 * time.Millisecond)
+		case <-idle.C:
 			return
 		}
 	}
 }
 
-// A peer that pings and never reads does not hold up what it says.
-func TestRead_waitsForNoPong(t *testing.T) {
+// Pongs that the peer does not read do not block the reading of its data.
+func TestRead_doesNotWaitForPongs(t *testing.T) {
 	c, f := dialRaw(t, wsconn.Liveness{})
 	sent := make(chan error, 1)
 	go func() {
 		pings := bytes.Repeat([]byte("\x89\x7d"+strings.Repeat("p", 125)), 100)
-		for range 1000 { // 12 MB of pongs: more than two kernels hold
+		for range 1000 { // 12 MB of pongs: more than the kernels of both ends buffer
 			if _, err := f.Write(pings); err != nil {
 				sent <- err
 				return
@@ -353,8 +360,8 @@ func TestRead_waitsForNoPong(t *testing.T) {
 	}
 }
 
-// The cloud's end speaks with clients that are not ours.
-func TestAccept_speaksWithGorilla(t *testing.T) {
+// Accept works with clients of other implementations.
+func TestAccept_withGorilla(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := wsconn.Accept(w, r)
 		if err != nil {

@@ -2,19 +2,19 @@ package wsconn
 
 import "net"
 
-// Reset closes the connection at once, without a Close frame and without what is
-// still to be sent: the peer's TCP is told by a reset. It ends a Write or a Close
-// that waits for a peer that takes no bytes.
+// Reset closes the connection immediately with a TCP reset. It sends no Close frame and
+// discards unsent bytes. It unblocks a Write or a Close that waits for a peer that does
+// not read.
 func (c *Conn) Reset() error {
-	conn := bottom(c.under)
+	conn := innermost(c.transport)
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	return conn.Close()
 }
 
-// bottom is the connection under all layers: TLS, and what is ours.
-func bottom(conn net.Conn) net.Conn {
+// innermost unwraps all layers, TLS and our own.
+func innermost(conn net.Conn) net.Conn {
 	for {
 		layer, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {

@@ -5,11 +5,10 @@ import (
 	"io"
 	"syscall"
 	"testing"
-	"time"
 )
 
-// A peer that takes no bytes holds up neither a Write nor a Close that are reset.
-func TestReset_endsWhatWaits(t *testing.T) {
+// Reset unblocks a Write and a Close that wait for a peer that does not read.
+func TestReset_unblocksWriteAndClose(t *testing.T) {
 	c, f := dial(t)
 	progress, written := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -21,20 +20,14 @@ func TestReset_endsWhatWaits(t *testing.T) {
 			progress <- struct{}{}
 		}
 	}()
-	for blocked := false; !blocked; {
-		select {
-		case <-progress:
-		case <-time.After(300 * time.Millisecond):
-			blocked = true
-		}
-	}
+	untilBlocked(t, progress)
 	closed := make(chan struct{})
 	go func() { defer close(closed); _ = c.Close() }()
 	if err := c.Reset(); err != nil {
 		t.Error(err)
 	}
 	if err := <-written; err == nil {
-		t.Error("the write that waited has succeeded")
+		t.Error("the blocked write succeeded")
 	}
 	<-closed
 	if _, err := io.Copy(io.Discard, f.NetConn()); !errors.Is(err, syscall.ECONNRESET) {

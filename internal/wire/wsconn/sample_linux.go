@@ -7,24 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notSent is how many bytes may wait in the kernel before they are sent: a ping has
-// no more than that before it.
+// notSent is the number of unsent bytes that the kernel may buffer. A ping waits behind
+// no more than that.
 const notSent = 64 << 10
 
-// tuneSocket prepares the TCP connection under a WebSocket. TCP_USER_TIMEOUT stays
-// as the kernel has it: it would end a peer that stops reading, which is Liveness's
-// to decide.
+// tuneSocket prepares the TCP connection under a WebSocket. TCP_USER_TIMEOUT keeps its
+// default: it would end a peer that stops reading, which is for Liveness to decide.
 func tuneSocket(conn net.Conn) {
 	onSocket(conn, func(fd int) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
 	})
 }
 
-// take asks the kernel. Bytes that it took while the two questions are asked are of
-// no matter: see judge.
-func take(c *Conn) sample {
+// takeSample reads the kernel's counts. Bytes that arrive between its system calls do not
+// matter: evaluate compares samples.
+func takeSample(c *Conn) sample {
 	s := ownSample(c)
-	onSocket(c.under, func(fd int) {
+	onSocket(c.transport, func(fd int) {
 		queued, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		if err != nil {
 			return
@@ -34,7 +33,7 @@ func take(c *Conn) sample {
 			return
 		}
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err != nil || info.Bytes_acked == 0 { // of before Linux 4.2: the handshake was acknowledged at least
+		if err != nil || info.Bytes_acked == 0 { // 0 before Linux 4.2: later kernels count the handshake
 			return
 		}
 		s = sample{
@@ -45,8 +44,8 @@ func take(c *Conn) sample {
 	return s
 }
 
-// hungUp tells whether the TCP connection has ended both ways, and not by us, who never
-// end one alone: it was reset, or its peer's host is gone. Or Reset has closed it.
+// hungUp tells whether the TCP connection has ended in both directions: it was reset, the
+// peer's host is gone, or Reset has closed it. This side never shuts down one direction.
 func hungUp(conn net.Conn) (is bool) {
 	open := onSocket(conn, func(fd int) {
 		fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor
@@ -56,9 +55,9 @@ func hungUp(conn net.Conn) (is bool) {
 	return is || !open
 }
 
-// onSocket tells whether do was called: the connection is open then.
+// onSocket calls do with the descriptor of conn. It returns false if conn is closed.
 func onSocket(conn net.Conn, do func(fd int)) (open bool) {
-	socket, ok := bottom(conn).(syscall.Conn)
+	socket, ok := innermost(conn).(syscall.Conn)
 	if !ok {
 		return true
 	}

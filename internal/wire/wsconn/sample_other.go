@@ -6,6 +6,6 @@ import "net"
 
 func tuneSocket(net.Conn) {}
 
-func take(c *Conn) sample { return ownSample(c) }
+func takeSample(c *Conn) sample { return ownSample(c) }
 
 func hungUp(net.Conn) bool { return false }

@@ -5,44 +5,46 @@ import (
 	"sync/atomic"
 )
 
-// Sessions are TLS sessions with endpoints, so that the next tunnel to the same
-// endpoint, host and port, is opened with a shorter handshake. What they prove is
-// what was verified when they began: whoever changes the roots or the policy calls
-// Forget.
+// Sessions caches TLS sessions by endpoint (host and port), so that the next tunnel to
+// an endpoint needs a shorter handshake. A resumed session relies on the verification of
+// the first handshake: a caller that changes the roots or the policy calls Forget. It is
+// safe for concurrent use.
 type Sessions struct {
 	cache atomic.Pointer[tls.ClientSessionCache]
 }
 
-// maxSessions is of how many endpoints a session is kept.
+// maxSessions is the number of endpoints whose session is kept.
 const maxSessions = 64
 
-// NewSessions is without any.
+// NewSessions returns an empty cache.
 func NewSessions() *Sessions {
 	s := &Sessions{}
 	s.Forget()
 	return s
 }
 
-// Forget drops all of them.
+// Forget drops all sessions, also those of handshakes that have started.
 func (s *Sessions) Forget() {
 	cache := tls.NewLRUClientSessionCache(maxSessions)
 	s.cache.Store(&cache)
 }
 
-// of is an endpoint's cache, nil without Sessions. A handshake that has begun before
-// Forget leaves its session with what was forgotten.
-func (s *Sessions) of(address string) tls.ClientSessionCache {
+// cacheFor returns the cache for a handshake with address, nil without Sessions. The
+// handshake uses it to its end, even if Forget replaces it in the meantime.
+func (s *Sessions) cacheFor(address string) tls.ClientSessionCache {
 	if s == nil {
 		return nil
 	}
 	return endpointSession{cache: *s.cache.Load(), address: address}
 }
 
-// endpointSession keys sessions by host and port: crypto/tls does by host alone.
+// endpointSession keys sessions by host and port: crypto/tls uses the host only.
 type endpointSession struct {
 	cache   tls.ClientSessionCache
 	address string
 }
+
+var _ tls.ClientSessionCache = endpointSession{}
 
 func (e endpointSession) Get(string) (*tls.ClientSessionState, bool) { return e.cache.Get(e.address) }
 

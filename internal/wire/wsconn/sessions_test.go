@@ -10,7 +10,8 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// sessionServer tells of each of its tunnels whether the TLS session was resumed.
+// sessionServer starts a server that reports for each tunnel whether its TLS session was
+// resumed.
 func sessionServer(t *testing.T) (srv *httptest.Server, resumed <-chan bool) {
 	t.Helper()
 	all := make(chan bool, 16)
@@ -21,18 +22,18 @@ func sessionServer(t *testing.T) (srv *httptest.Server, resumed <-chan bool) {
 			return
 		}
 		all <- r.TLS.DidResume
-		_, _ = c.Write([]byte("x")) // the session's ticket comes before it
+		_, _ = c.Write([]byte("x")) // the session's ticket is sent before it
 		_, _ = io.Copy(io.Discard, c)
 		c.Close()
 	}))
 	srv.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	srv.TLS.SetSessionTicketKeys([][32]byte{{1}}) // each could resume the other's
+	srv.TLS.SetSessionTicketKeys([][32]byte{{1}}) // either server could resume the other's sessions
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	return srv, all
 }
 
-// A session is resumed at the endpoint that it was made with, until it is forgotten.
+// A session is resumed only with its own endpoint, until Forget.
 func TestSessions(t *testing.T) {
 	one, resumedAtOne := sessionServer(t)
 	other, resumedAtOther := sessionServer(t) // the same host and key, another port

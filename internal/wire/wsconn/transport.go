@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// transport is the connection under a WebSocket, as gorilla sees it: once the
-// handshake is over gorilla only reads. What it would write by itself, such as a
-// Close after bytes that are no WebSocket's, and the deadlines that it would set for
-// that on a connection that others write to, go nowhere: Conn says all that itself.
+// transport is the connection that gorilla sees under a WebSocket. After the handshake
+// gorilla only reads: transport discards what gorilla writes, such as a Close after a
+// protocol error, and its write deadlines, which would hit other writers. Conn sends
+// these frames itself.
 type transport struct {
 	net.Conn
-	cork *cork       // under TLS; nil if there is none
-	open atomic.Bool // the handshake is over
+	cork *cork       // under TLS; nil without
+	open atomic.Bool // the handshake is complete
 
 	received atomic.Int64
-	reading  atomic.Bool // a Read waits
-	broke    atomic.Bool // a Read has failed, so that what gorilla says is the connection's error
+	reading  atomic.Bool // a Read is running
+	broke    atomic.Bool // a Read has failed: gorilla's error is the connection's
 }
 
 func (t *transport) Read(p []byte) (int, error) {
@@ -38,7 +38,7 @@ func (t *transport) Write(p []byte) (int, error) {
 	return t.Conn.Write(p)
 }
 
-// SetWriteDeadline is gorilla's way to bound what it writes by itself.
+// SetWriteDeadline ignores gorilla's deadlines after the handshake.
 func (t *transport) SetWriteDeadline(at time.Time) error {
 	if t.open.Load() {
 		return nil
@@ -46,5 +46,5 @@ func (t *transport) SetWriteDeadline(at time.Time) error {
 	return t.Conn.SetWriteDeadline(at)
 }
 
-// NetConn is the connection underneath.
+// NetConn returns the wrapped connection.
 func (t *transport) NetConn() net.Conn { return t.Conn }

@@ -13,47 +13,47 @@ var (
 	errBusy   = errors.New("not sent: another frame is being written")
 )
 
-// writer sends all frames of a WebSocket, those of control too: each by one Write,
-// one at a time. There is no deadline while the tunnel lives: one that passes would
-// end a TLS connection for good (crypto/tls, Conn.SetWriteDeadline).
+// writer sends all frames of a WebSocket, control frames included: one frame at a time,
+// each with one Write. Writes have no deadline until Close, because an expired write
+// deadline ends a TLS connection permanently (crypto/tls, Conn.SetWriteDeadline).
 //
-// Data blocks while the peer does not read. A control frame never waits for data:
-// a ping is not sent then, and a pong is owed until the next frame is due.
+// Data frames block while the peer does not read. Control frames do not wait for them: a
+// ping is skipped, and a pong stays pending until the next frame is written.
 type writer struct {
 	conn   net.Conn
-	cork   *cork // under conn; nil if there is no TLS, or not ours
-	masked bool  // frames of a client are (RFC 6455, 5.3)
+	cork   *cork // under conn; nil without TLS, or if TLS is not ours
+	masked bool  // a client masks its frames (RFC 6455, 5.3)
 
-	owed atomic.Pointer[string] // the newest ping's data, until its pong is out
+	pendingPong atomic.Pointer[string] // the data of the newest ping without a pong
 
-	// What liveness wants to know.
+	// For liveness.
 	writing atomic.Bool  // a frame is being written
-	wrote   atomic.Bool  // data was written since it has looked
-	sent    atomic.Int64 // bytes that conn took
+	wrote   atomic.Bool  // data was written since the last check
+	sent    atomic.Int64 // bytes that conn accepted
 
-	mu      sync.Mutex     // held while a frame is written
-	err     error          // with mu: why nothing can be sent any more
-	helpers sync.WaitGroup // with mu while err is nil: who sends a pong that came while nobody wrote
+	mu    sync.Mutex     // held while a frame is written
+	err   error          // guarded by mu: why nothing can be sent any more
+	pongs sync.WaitGroup // Go only with mu held and err nil: goroutines that send a pong
 }
 
-// data sends buf[headroom:], of at most maxPayload bytes, and returns how many of
-// them the connection took. All of buf is overwritten.
+// data sends buf[headroom:], at most maxPayload bytes, and returns how many of them the
+// connection accepted. All of buf is overwritten.
 func (w *writer) data(buf []byte) (int, error) {
 	w.mu.Lock()
-	defer w.settle()
+	defer w.flushPong()
 	defer w.mu.Unlock()
-	w.pay()
+	w.sendPong()
 	return w.frame(binaryFrame, buf)
 }
 
-// frame writes one frame and returns how many bytes of payload the connection took.
-// The caller holds mu.
+// frame writes one frame and returns how many bytes of its payload the connection
+// accepted. The caller holds mu.
 func (w *writer) frame(opcode byte, buf []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
 	payload := len(buf) - headroom
-	frame := seal(opcode, buf, w.masked)
+	frame := encodeFrame(opcode, buf, w.masked)
 	w.writing.Store(true)
 	n, err := w.write(frame)
 	w.sent.Add(int64(n))
@@ -65,8 +65,8 @@ func (w *writer) frame(opcode byte, buf []byte) (int, error) {
 	return max(0, n-(len(frame)-payload)), err
 }
 
-// write writes a frame by one system call. If that fails, how many of its bytes went out
-// is as good a guess as TLS allows.
+// write writes a frame with one system call. After an error the number of bytes is an
+// estimate: TLS does not tell how many were sent.
 func (w *writer) write(frame []byte) (int, error) {
 	if w.cork == nil || len(frame) <= recordSize {
 		return w.conn.Write(frame)
@@ -88,21 +88,21 @@ func (w *writer) control(opcode byte, payload string) error {
 	return err
 }
 
-// ping sends a ping, unless another frame is being written.
+// ping sends a ping. It returns errBusy if another frame is being written.
 func (w *writer) ping() error {
 	if !w.mu.TryLock() {
 		return errBusy
 	}
-	defer w.settle()
+	defer w.flushPong()
 	defer w.mu.Unlock()
 	return w.control(pingFrame, "")
 }
 
-// owe answers a ping. It is called by the reader and waits for nobody: whoever is
-// writing sends the pong, the newest alone, after its frame or before its next one;
-// if nobody is, a goroutine does, since the send buffer may be full.
-func (w *writer) owe(data string) {
-	w.owed.Store(&data)
+// queuePong answers a ping without blocking the reader, which calls it. If a frame is
+// being written, its writer sends the pong of the newest ping, after that frame or before
+// its next one. Otherwise a goroutine sends it, since the send buffer may be full.
+func (w *writer) queuePong(data string) {
+	w.pendingPong.Store(&data)
 	if !w.mu.TryLock() {
 		return
 	}
@@ -110,53 +110,54 @@ func (w *writer) owe(data string) {
 		w.mu.Unlock()
 		return
 	}
-	w.helpers.Go(func() {
-		w.pay()
+	w.pongs.Go(func() {
+		w.sendPong()
 		w.mu.Unlock()
-		w.settle()
+		w.flushPong()
 	})
 }
 
-// pay sends the pong that is owed. The caller holds mu.
-func (w *writer) pay() {
-	if data := w.owed.Swap(nil); data != nil {
-		_ = w.control(pongFrame, *data) // a connection that is broken says so to Read and Write
+// sendPong sends the pending pong, if there is one. The caller holds mu.
+func (w *writer) sendPong() {
+	if data := w.pendingPong.Swap(nil); data != nil {
+		_ = w.control(pongFrame, *data) // Read and Write return the error of a broken connection
 	}
 }
 
-// settle pays what was owed while mu was held; who held it calls it afterwards.
-func (w *writer) settle() {
-	for w.owed.Load() != nil {
+// flushPong sends a pong that became pending while mu was held. Every holder of mu calls
+// it after unlocking.
+func (w *writer) flushPong() {
+	for w.pendingPong.Load() != nil {
 		if !w.mu.TryLock() {
 			return
 		}
-		w.pay()
+		w.sendPong()
 		w.mu.Unlock()
 	}
 }
 
-// close sends Close, and nothing can be sent after it. The tunnel is at its end, so
-// that there is a deadline, also for a frame that is being written.
+// close sends Close; later frames are refused. It sets a write deadline, which also
+// bounds a frame that is being written: the tunnel ends here.
 func (w *writer) close(code int, text string, within time.Duration) error {
 	_ = w.conn.SetWriteDeadline(time.Now().Add(within))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lastWord(code, text)
+	return w.closeLocked(code, text)
 }
 
-// tryClose is close for a connection that is to be reset: it does not wait for a
-// frame that is being written.
+// tryClose is close for a connection that is about to be reset: it sends nothing if
+// another frame is being written.
 func (w *writer) tryClose(code int, text string, within time.Duration) {
 	if !w.mu.TryLock() {
 		return
 	}
 	defer w.mu.Unlock()
 	_ = w.conn.SetWriteDeadline(time.Now().Add(within))
-	_ = w.lastWord(code, text)
+	_ = w.closeLocked(code, text)
 }
 
-// lastWord sends Close. The caller holds mu.
-func (w *writer) lastWord(code int, text string) error {
+// closeLocked sends Close. The caller holds mu.
+func (w *writer) closeLocked(code int, text string) error {
 	err := w.control(closeFrame, string([]byte{byte(code >> 8), byte(code)})+text) //nolint:gosec // codes have 16 bits
 	if w.err == nil {
 		w.err = errClosed
@@ -164,12 +165,12 @@ func (w *writer) lastWord(code int, text string) error {
 	return err
 }
 
-// stop waits until nobody writes any more. The connection is closed.
+// stop returns when no goroutine writes any more. The caller has closed the connection.
 func (w *writer) stop() {
 	w.mu.Lock()
 	if w.err == nil {
 		w.err = errClosed
 	}
 	w.mu.Unlock()
-	w.helpers.Wait()
+	w.pongs.Wait()
 }

@@ -1,15 +1,14 @@
-// Package wsconn makes a net.Conn of a WebSocket, at both of its ends: [Dial] for
-// the edge, [Accept] for the cloud.
+// Package wsconn turns a WebSocket into a net.Conn, at both ends: [Dial] for the
+// edge, [Accept] for the cloud.
 //
 // The byte stream of a tunnel ignores message boundaries ("Forward the websocket
-// bytes to the camera's RTSP server TCP connection"): what is written goes out as
-// binary messages of at most 64 KiB, what arrives is read from binary and text
-// messages alike. No subprotocol and no compression is offered or accepted, and a
-// redirect is never followed.
+// bytes to the camera's RTSP server TCP connection"). Write sends binary messages of
+// at most 64 KiB. Read accepts binary and text messages. No subprotocol and no
+// compression is offered or accepted, and redirects are not followed.
 //
-// A line belongs here when it concerns the WebSocket or the way to it (TLS, HTTP
-// proxy). The package does not know what a token means, what a camera is, nor
-// whether somebody will try again.
+// Code belongs here if it concerns the WebSocket or the connection under it (TLS, HTTP
+// proxy). The package does not know what a token means, what a camera is, or whether
+// the caller retries.
 package wsconn
 
 import (
@@ -27,45 +26,46 @@ import (
 )
 
 const (
-	readBuffer = 1536            // bytes, for what fits into one packet; a read of more goes past it
-	closeTime  = 5 * time.Second // to get a Close frame out to a peer that reads slowly
+	readBuffer = 1536            // bytes: the content of one packet; larger reads bypass the buffer
+	closeTime  = 5 * time.Second // to send a Close frame to a peer that reads slowly
 )
 
-// noBuffers keeps gorilla from having a buffer for writing: it writes nothing.
+// noBuffers keeps gorilla from allocating a write buffer: gorilla writes no frames.
 var noBuffers = &sync.Pool{}
 
-// frames are buffers for Write, each of a *[maxFrame]byte.
-var frames = sync.Pool{New: func() any { return new([maxFrame]byte) }}
+// framePool holds the buffers of Write, each a *[maxFrame]byte.
+var framePool = sync.Pool{New: func() any { return new([maxFrame]byte) }}
 
 // Conn is a WebSocket as a net.Conn. One goroutine may read and any number may
-// write at a time; the Close methods may be called at any time. A Read is needed for
-// pings to be answered and for the peer's Close to be noticed.
+// write at a time. The Close methods and Reset may be called at any time. Pings are
+// answered, and the peer's Close is noticed, only while a Read or an Await runs. The
+// owner closes the Conn, also after an error.
 //
-// A peer that closes with 1000 or 1001, or without a code, ends in order: Read then
-// returns io.EOF and Write io.ErrClosedPipe. Every other end of the WebSocket is an
-// error with reason.RemoteLost; so is one that Liveness brings about.
+// A peer that closes with 1000, with 1001 or without a code ends in order: Read then
+// returns io.EOF and Write io.ErrClosedPipe. Every other end is an error with
+// reason.RemoteLost, also the end of a peer that Liveness finds dead.
 type Conn struct {
-	ws    *websocket.Conn // for reading alone
-	under *transport
-	out   writer
-	alive *liveness
+	ws        *websocket.Conn // for reading only
+	transport *transport
+	out       writer
+	liveness  *liveness
 
 	// Owned by Read.
-	message io.Reader // what is left of the current message
-	readErr error     // for good
+	message io.Reader // the rest of the current message
+	readErr error     // permanent
 
-	// wordless: the text of the peer's Close is in no error. The peer was sent a
-	// header that is secret, and could write it there.
-	wordless bool
+	// redact leaves the text of the peer's Close out of errors: the peer received a
+	// secret header and could repeat it there.
+	redact bool
 
 	peerClosed atomic.Bool
-	closeOnce  sync.Once // the Close frame goes out once
+	closeOnce  sync.Once // guards the only Close frame
 	closeErr   error
 }
 
 var _ net.Conn = (*Conn)(nil)
 
-// role is which end of a WebSocket a Conn is.
+// role is one of the two ends of a WebSocket.
 type role bool
 
 const (
@@ -75,21 +75,21 @@ const (
 
 func newConn(ws *websocket.Conn, under *transport, end role, limits Liveness) *Conn {
 	under.open.Store(true)
-	c := &Conn{ws: ws, under: under, out: writer{conn: under.Conn, cork: under.cork, masked: end == client}}
-	ws.SetReadLimit(0) // messages are streamed and never collected, so their size is no matter
-	ws.SetPingHandler(func(data string) error { c.out.owe(data); return nil })
+	c := &Conn{ws: ws, transport: under, out: writer{conn: under.Conn, cork: under.cork, masked: end == client}}
+	ws.SetReadLimit(0) // messages are streamed, so their size needs no limit
+	ws.SetPingHandler(func(data string) error { c.out.queuePong(data); return nil })
 	ws.SetPongHandler(func(string) error { return nil })
 	ws.SetCloseHandler(func(code int, _ string) error {
 		if inOrder(code) {
 			c.peerClosed.Store(true)
 		}
-		return nil // the owner answers, by closing
+		return nil // the owner answers with its own Close
 	})
-	c.alive = watch(c, limits)
+	c.liveness = watch(c, limits)
 	return c
 }
 
-// Read reads bytes from the peer's messages, whatever their boundaries.
+// Read reads bytes from the peer's messages and ignores message boundaries.
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -99,7 +99,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.message.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		c.readErr = c.ended(err)
+		c.readErr = c.readError(err)
 		if n == 0 {
 			return 0, c.readErr
 		}
@@ -107,35 +107,35 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Await waits until a Read has bytes, or an error. It is for who wants to wait
-// without a buffer.
+// Await blocks until Read has bytes or an error to return. A caller that uses it needs
+// no buffer while it waits.
 func (c *Conn) Await() error {
 	for c.readErr == nil {
 		if c.message == nil {
 			_, r, err := c.ws.NextReader()
 			if err != nil {
-				c.readErr = c.ended(err)
+				c.readErr = c.readError(err)
 				break
 			}
 			c.message = r
 		}
-		_, err := c.message.Read(nil) // waits for a frame that is not empty
+		_, err := c.message.Read(nil) // blocks until a frame has payload
 		if err == nil {
 			return nil
 		}
 		c.message = nil
 		if !errors.Is(err, io.EOF) {
-			c.readErr = c.ended(err)
+			c.readErr = c.readError(err)
 		}
 	}
 	return c.readErr
 }
 
 // Write sends p as binary messages of less than 64 KiB each. It blocks while the
-// peer does not read: that is the tunnel's back-pressure.
+// peer does not read: this is the tunnel's backpressure.
 func (c *Conn) Write(p []byte) (int, error) {
-	buf := frames.Get().(*[maxFrame]byte) //nolint:forcetypeassert // nothing else is put in
-	defer frames.Put(buf)
+	buf := framePool.Get().(*[maxFrame]byte) //nolint:forcetypeassert // nothing else is put in
+	defer framePool.Put(buf)
 	written := 0
 	for len(p) > 0 {
 		n := copy(buf[headroom:], p)
@@ -149,11 +149,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// Headroom is how many bytes WriteInPlace needs before those that it sends.
+// Headroom is the number of bytes that WriteInPlace needs before the payload.
 func (*Conn) Headroom() int { return headroom }
 
-// WriteInPlace is Write(buf[Headroom():]) without a copy, for a buf of at most
-// 64 KiB: all of it is overwritten.
+// WriteInPlace is Write(buf[Headroom():]) without a copy. buf holds at most 64 KiB, and
+// all of it is overwritten.
 func (c *Conn) WriteInPlace(buf []byte) (int, error) {
 	if c.peerClosed.Load() {
 		return 0, io.ErrClosedPipe
@@ -165,39 +165,40 @@ func (c *Conn) WriteInPlace(buf []byte) (int, error) {
 	if c.peerClosed.Load() {
 		return n, io.ErrClosedPipe
 	}
-	return n, reason.New(reason.RemoteLost, c.alive.because(err))
+	return n, reason.New(reason.RemoteLost, c.liveness.withCause(err))
 }
 
-// CloseWrite sends Close with code 1000: all bytes of this side have been sent. The
-// peer's bytes can still be read. A WebSocket has no half-close; the peer may
-// answer at once.
+// CloseWrite sends Close with code 1000: this side has sent all its bytes. The peer's
+// bytes can still be read. A WebSocket has no half-close, so the peer may close
+// immediately.
 func (c *Conn) CloseWrite() error { return c.sendClose(websocket.CloseNormalClosure, "") }
 
 // Close is CloseCause(nil).
 func (c *Conn) Close() error { return c.CloseCause(nil) }
 
 // CloseCause sends Close, unless one was sent, and closes the connection without
-// waiting for the peer. The code tells the peer whether what it has is the whole:
-// 1000 for a nil error, 1001 when the module shuts down, 1002 after bytes that are no
-// WebSocket's, 1008 when its operator does not want the tunnel any more, else 1011.
+// waiting for the peer's Close. The code tells the peer whether its bytes are complete:
+// 1002 if the peer sent bytes that RFC 6455 does not allow, else the code of the class of
+// err's reason: 1000 for a nil error, 1001 for reason.GoingAway, 1008 for
+// reason.PolicyEnd, 1011 for reason.Failure.
 func (c *Conn) CloseCause(err error) error {
-	c.alive.stop()
+	c.liveness.stop()
 	code, text := closeCode(err)
-	_ = c.sendClose(code, text) // an end that cannot be said is still an end
-	err = c.under.Close()
+	_ = c.sendClose(code, text) // the connection is closed in any case
+	err = c.transport.Close()
 	c.out.stop()
-	c.alive.wait()
+	c.liveness.wait()
 	return err
 }
 
-// sendClose waits for a frame that is being written, but not longer than closeTime.
+// sendClose waits at most closeTime for a frame that is being written.
 func (c *Conn) sendClose(code int, text string) error {
 	c.closeOnce.Do(func() { c.closeErr = c.out.close(code, text, closeTime) })
 	return c.closeErr
 }
 
-// closeCode maps the cause of an end to RFC 6455, 7.4.1. The text is a reason code,
-// which says no more to the peer than that.
+// closeCode returns the close code for the cause of an end. The text is the reason code
+// alone: the error's own text may hold addresses.
 func closeCode(err error) (code int, text string) {
 	if errors.Is(err, errProtocol) {
 		return websocket.CloseProtocolError, ""
@@ -206,7 +207,7 @@ func closeCode(err error) (code int, text string) {
 	return closeCodes[why.Class()], string(why)
 }
 
-// closeCodes are the classes' close codes (RFC 6455, 7.4.1).
+// closeCodes has the close code of each class (RFC 6455, 7.4.1).
 var closeCodes = map[reason.Class]int{
 	reason.InOrder:   websocket.CloseNormalClosure,
 	reason.GoingAway: websocket.CloseGoingAway,
@@ -219,43 +220,43 @@ func inOrder(code int) bool {
 		code == websocket.CloseNoStatusReceived
 }
 
-// errProtocol marks what the peer sent and RFC 6455 does not allow.
+// errProtocol marks bytes from the peer that RFC 6455 does not allow.
 var errProtocol = errors.New("not a WebSocket's bytes")
 
-// ended turns the peer's Close in order into io.EOF and names every other end. What
-// gorilla says of a connection that has not failed is about the bytes on it.
-func (c *Conn) ended(err error) error {
-	e, told := errors.AsType[*websocket.CloseError](err)
+// readError turns a Close in order into io.EOF and gives every other error of gorilla's
+// its reason. If the connection itself has not failed, gorilla's error is about the bytes.
+func (c *Conn) readError(err error) error {
+	e, closed := errors.AsType[*websocket.CloseError](err)
 	switch {
-	case told && inOrder(e.Code):
+	case closed && inOrder(e.Code):
 		return io.EOF
-	case told && c.wordless && e.Code != websocket.CloseAbnormalClosure: // that one is gorilla's own
+	case closed && c.redact && e.Code != websocket.CloseAbnormalClosure: // gorilla's own code: its text is safe
 		err = &websocket.CloseError{Code: e.Code}
-	case !told && !c.under.broke.Load():
+	case !closed && !c.transport.broke.Load():
 		err = fmt.Errorf("%w: %w", errProtocol, err)
 	default:
-		err = c.alive.because(err)
+		err = c.liveness.withCause(err)
 	}
 	return reason.New(reason.RemoteLost, err)
 }
 
-// errBroken is of a connection that nobody was reading.
+// errBroken is the error of a connection that failed while it was not read.
 var errBroken = errors.New("reset or lost, while it was not read")
 
-// Broken tells why nothing more can come from the peer but what has arrived, as far as
-// is known without a Read; nil if it is not. A peer's Close is none, nor is its FIN.
+// Broken returns the error of a connection that was reset or lost, without a Read; nil
+// if none is known. Bytes that have arrived can still be read. A Close or a FIN of the
+// peer is no such error.
 func (c *Conn) Broken() error {
-	if !hungUp(c.under) {
+	if !hungUp(c.transport) {
 		return nil
 	}
-	return reason.New(reason.RemoteLost, c.alive.because(errBroken))
+	return reason.New(reason.RemoteLost, c.liveness.withCause(errBroken))
 }
 
-// LocalAddr is the address of the TCP connection's near end.
+// LocalAddr is the local address of the TCP connection.
 func (c *Conn) LocalAddr() net.Addr { return c.ws.LocalAddr() }
 
-// RemoteAddr is the address of the TCP connection's far end: the proxy's, if there
-// is one between.
+// RemoteAddr is the remote address of the TCP connection: the proxy's, if there is one.
 func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
 
 // SetDeadline sets both deadlines.
@@ -263,8 +264,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline bounds Read. A deadline that passes ends reading for good.
+// SetReadDeadline bounds Read. Reading ends permanently when the deadline expires.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.ws.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds Write. A deadline that passes ends writing for good.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.under.Conn.SetWriteDeadline(t) }
+// SetWriteDeadline bounds Write. Writing ends permanently when the deadline expires.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.transport.Conn.SetWriteDeadline(t) }

@@ -24,13 +24,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// far is the server's end of a WebSocket under test, as a raw gorilla connection.
+// far is the server's end of a WebSocket under test: a gorilla connection.
 type far struct {
 	*websocket.Conn
 	header http.Header
 }
 
-// dial opens a WebSocket to a TLS server of its own.
+// dial starts a TLS server and opens a WebSocket to it.
 func dial(t *testing.T) (*wsconn.Conn, far) {
 	t.Helper()
 	ends := make(chan far, 1)
@@ -60,7 +60,7 @@ func roots(srv *httptest.Server) *x509.CertPool {
 
 func wss(srv *httptest.Server) string { return "wss" + strings.TrimPrefix(srv.URL, "https") }
 
-// Both ends are ours here, over TLS, with more bytes than any buffer holds.
+// Both ends are Conns over TLS. Each sends more bytes than the buffers hold.
 func TestConn_isByteExactBothWays(t *testing.T) {
 	accepted := make(chan net.Conn, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +109,7 @@ func TestConn_isByteExactBothWays(t *testing.T) {
 	far.Close()
 }
 
-// Message boundaries and types carry no meaning; empty messages carry nothing.
+// Message boundaries and types are ignored, and so are empty messages.
 func TestRead_ignoresBoundariesAndTypes(t *testing.T) {
 	c, f := dial(t)
 	for _, m := range []struct {
@@ -164,11 +164,11 @@ func TestRead_answersPings(t *testing.T) {
 	readers.Wait()
 }
 
-// A ping that arrives while a write is blocked must not block the reader: what the
-// peer sends after it still arrives. The pong goes out once the peer reads on.
+// A ping that arrives while a write is blocked does not block the reader: later data of the
+// peer is delivered. The pong is sent when the peer reads again.
 func TestRead_goesOnWhileAWriteIsBlocked(t *testing.T) {
 	c, f := dial(t)
-	const volume = 64 << 20 // more than any socket buffers
+	const volume = 64 << 20 // more than sockets buffer
 	written := make(chan error, 1)
 	progress := make(chan struct{}, volume>>16)
 	go func() {
@@ -181,13 +181,7 @@ func TestRead_goesOnWhileAWriteIsBlocked(t *testing.T) {
 		}
 		written <- nil
 	}()
-	for blocked := false; !blocked; {
-		select {
-		case <-progress:
-		case <-time.After(300 * time.Millisecond):
-			blocked = true
-		}
-	}
+	untilBlocked(t, progress)
 	if err := f.WriteControl(websocket.PingMessage, []byte("p"), time.Time{}); err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,8 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// nameServer is a DNS server that answers every query for an address with what answer
-// says for its how-many-eth it is, from 0 on, and counts them.
+// nameServer is a DNS server that counts its queries. It answers the n-th query of a type,
+// from 0, with the addresses that answer returns for n.
 type nameServer struct {
 	answer func(n int) []netip.Addr
 
@@ -27,7 +27,7 @@ type nameServer struct {
 	queries map[dnsmessage.Type]int
 }
 
-// newNameServer makes a name server of loopback this process's, for one test.
+// newNameServer makes a DNS server on loopback the resolver of this process, for one test.
 func newNameServer(t *testing.T, answer func(n int) []netip.Addr) *nameServer {
 	t.Helper()
 	s := &nameServer{answer: answer, queries: map[dnsmessage.Type]int{}}
@@ -96,15 +96,15 @@ func (s *nameServer) asked() (a, aaaa int) {
 	return s.queries[dnsmessage.TypeA], s.queries[dnsmessage.TypeAAAA]
 }
 
-// The address that is allowed in these tests, and two that are not; there is a server
-// on the same port of each.
+// The address that these tests allow, and two that they forbid. All three have a listener
+// on the same port.
 var (
 	allowed    = netip.MustParseAddr("127.0.0.2")
 	forbidden  = netip.MustParseAddr("127.0.0.1")
 	forbidden6 = netip.MustParseAddr("::1")
 )
 
-// judge allows one address, and records which it was asked for.
+// judge allows one address, and records the addresses that it is asked about.
 type judge struct {
 	mu    sync.Mutex
 	asked []netip.Addr
@@ -126,8 +126,8 @@ func (j *judge) seen() []netip.Addr {
 	return slices.Clone(j.asked)
 }
 
-// threeServers are a WebSocket server on the allowed address, and listeners on the same
-// port of the others, where a connection fails the test.
+// threeServers starts a WebSocket server on the allowed address, and listeners on the
+// same port of the others, which fail the test when they are dialled.
 func threeServers(t *testing.T) (srv *httptest.Server, endpoint string) {
 	t.Helper()
 	srv = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,19 +150,19 @@ func threeServers(t *testing.T) (srv *httptest.Server, endpoint string) {
 	return srv, "wss://example.com:" + port + "/" // the name in httptest's certificate
 }
 
-// trap is a listener that nobody may connect to. An address that this machine has not
-// cannot be connected to anyway.
+// trap listens on address and fails the test when it is dialled. It does nothing if this
+// machine does not have the address.
 func trap(t *testing.T, address string) {
 	t.Helper()
 	if ln, err := net.Listen("tcp", address); err == nil {
-		springs(t, ln)
+		failOnConnect(t, ln)
 	}
 }
 
 func ofType(list ...netip.Addr) func(int) []netip.Addr { return func(int) []netip.Addr { return list } }
 
-// A name that leads elsewhere the second time it is looked up: there is one look-up for
-// a dial, and the address that it gave is judged and connected to.
+// A dial resolves a name once, and connects to the address that was judged, also if the
+// name resolves differently afterwards (DNS rebinding).
 func TestDial_namesThatChange(t *testing.T) {
 	srv, endpoint := threeServers(t)
 	names := newNameServer(t, func(n int) []netip.Addr {
@@ -192,8 +192,8 @@ func TestDial_namesThatChange(t *testing.T) {
 	}
 }
 
-// Every address that is tried is judged, of either family, one after the other or at
-// the same time.
+// Every address that is tried is judged, of both families, one after the other or
+// concurrently.
 func TestDial_judgesEachAddress(t *testing.T) {
 	srv, endpoint := threeServers(t)
 	unused := netip.MustParseAddr("127.0.0.3")
@@ -203,7 +203,7 @@ func TestDial_judgesEachAddress(t *testing.T) {
 	}{
 		"the allowed one":          {[]netip.Addr{allowed}, true},
 		"a forbidden one besides":  {[]netip.Addr{forbidden, allowed}, true},
-		"in the other order":       {[]netip.Addr{allowed, forbidden}, true},
+		"in reverse order":         {[]netip.Addr{allowed, forbidden}, true},
 		"IPv6 is forbidden":        {[]netip.Addr{forbidden6, allowed}, true},
 		"forbidden in both":        {[]netip.Addr{forbidden6, forbidden}, false},
 		"several, none is allowed": {[]netip.Addr{unused, forbidden}, false},
@@ -226,8 +226,8 @@ func TestDial_judgesEachAddress(t *testing.T) {
 	}
 }
 
-// Through a proxy no name is looked up here, the proxy's own address is nobody's
-// business, and an address in the endpoint is judged before the proxy hears of it.
+// Behind a proxy no name is resolved here, the proxy's own address is not judged, and an
+// address in the endpoint is judged before the proxy is dialled.
 func TestDial_judgesWhatAProxyDials(t *testing.T) {
 	names := newNameServer(t, ofType(allowed))
 	requests := make(chan string, 16)
