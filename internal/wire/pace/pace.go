@@ -1,17 +1,17 @@
-// Package pace holds what is read to a bit rate: a [Limit] is shared by all whom it
-// binds, a [Pace] is the limits of one of them.
+// Package pace limits reading to a bit rate. A [Limit] is one rate, shared by several
+// readers. A [Pace] is the set of limits of one reader.
 //
 // The rules are:
-//   - nothing is dropped and nothing is queued: who has read waits before it reads
-//     again, so that TCP pushes back;
-//   - what was read is paid for afterwards, by whoever read it and in the order of
-//     reading: who reads seldom finds its turn there, and nobody is passed over;
-//   - a piece is so small that all who wait have their turn in about 50 ms, so that
-//     bytes come evenly at any rate;
-//   - a limit that changes lets go all whom it made wait.
+//   - nothing is dropped and nothing is queued: a reader waits before its next read, so
+//     that TCP applies backpressure;
+//   - bytes are reserved after they were read, in the order of the reads: a reader that
+//     reads rarely does not wait, and no reader starves;
+//   - one read is so small that all waiting readers proceed within about 50 ms, so that
+//     bytes flow evenly at any rate;
+//   - a changed limit releases all readers that wait for the old one.
 //
-// The buckets are golang.org/x/time/rate's. A line belongs here when it says how fast
-// bytes may go. The package does not know whose bytes they are, and where they go.
+// The token buckets are golang.org/x/time/rate's. Code belongs here if it decides how fast
+// bytes may flow. The package does not know whose bytes they are or where they go.
 package pace
 
 import (
@@ -22,16 +22,16 @@ import (
 )
 
 const (
-	round = 50 * time.Millisecond // in which all who wait for a limit have their turn
-	least = 512                   // bytes of a piece, however low the rate: fewer would be headers above all
+	round   = 50 * time.Millisecond // within which all readers of a limit proceed
+	minRead = 512                   // bytes of one read, however low the rate: fewer would be mostly headers
 )
 
-// Limit is a bit rate that several share. Its zero value is none. It may be used by
-// several goroutines.
+// Limit is a bit rate that several readers share. The zero value is no limit. It is safe
+// for concurrent use.
 type Limit struct{ inForce atomic.Pointer[bucket] }
 
-// Set puts another rate in force, or none if it is 0. Who waits for the one before
-// reads again at once.
+// Set changes the rate; 0 removes it. Readers that wait for the old rate read again
+// immediately.
 func (l *Limit) Set(bitsPerSecond int64) {
 	var next *bucket
 	switch now := l.inForce.Load(); {
@@ -41,38 +41,38 @@ func (l *Limit) Set(bitsPerSecond int64) {
 		next = newBucket(bitsPerSecond)
 	}
 	if before := l.inForce.Swap(next); before != nil {
-		close(before.over)
+		close(before.replaced)
 	}
 }
 
-// bucket is one rate while it is in force. It holds what the rate brings in a round.
+// bucket is one rate while it is in force. It holds the bytes of one round.
 type bucket struct {
-	bits   int64
-	size   int // bytes
-	tokens *rate.Limiter
-	over   chan struct{} // closed when another rate is in force
+	bits     int64 // per second
+	size     int   // bytes
+	tokens   *rate.Limiter
+	replaced chan struct{} // closed when another rate is in force
 }
 
 func newBucket(bits int64) *bucket {
 	bytes := float64(bits) / 8
-	size := max(least, int(bytes*round.Seconds()))
-	return &bucket{bits: bits, size: size, tokens: rate.NewLimiter(rate.Limit(bytes), size), over: make(chan struct{})}
+	size := max(minRead, int(bytes*round.Seconds()))
+	return &bucket{bits: bits, size: size, tokens: rate.NewLimiter(rate.Limit(bytes), size), replaced: make(chan struct{})}
 }
 
-// piece is how many bytes may be read at once: half of what is left of the next round's.
-// So all who read find that their pieces grow or shrink to the same, and that together
-// they owe less than a round.
-func (b *bucket) piece() int { return max(least, (b.size+int(b.tokens.Tokens()))/2) }
+// maxRead is the number of bytes that may be read at once: half of what is left of the next
+// round. So the reads of all readers converge to one size, and together they owe less than
+// one round.
+func (b *bucket) maxRead() int { return max(minRead, (b.size+int(b.tokens.Tokens()))/2) }
 
-// take counts n bytes and says when the next may be read. What was read when the rate
-// was not yet in force counts as a piece of it: it may be a minute's worth.
+// take counts n bytes and returns when the next may be read. At most one round is counted:
+// bytes that were read before the rate was in force may be a minute's worth.
 func (b *bucket) take(now time.Time, n int) time.Time {
 	return now.Add(b.tokens.ReserveN(now, min(n, b.size)).DelayFrom(now))
 }
 
-// wait returns at that time, or when the rate is not in force any more. It is false if
-// over was closed before.
-func (b *bucket) wait(over <-chan struct{}, until time.Time) bool {
+// wait returns true at that time, or when the rate is replaced. It returns false if done
+// is closed before.
+func (b *bucket) wait(done <-chan struct{}, until time.Time) bool {
 	left := time.Until(until)
 	if left <= 0 {
 		return true
@@ -81,61 +81,61 @@ func (b *bucket) wait(over <-chan struct{}, until time.Time) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-b.over:
-	case <-over:
+	case <-b.replaced:
+	case <-done:
 		return false
 	}
 	return true
 }
 
-// Pace is the limits that bind one reader, or several that belong together. A nil Pace
-// is none, and costs nothing; one whose limits are off costs a look at each.
+// Pace is the set of limits of one reader, or of several that belong together. A nil Pace
+// has no limit. It is safe for concurrent use.
 type Pace struct {
 	limits  []*Limit
 	waiting atomic.Int32
 }
 
-// New is a Pace of these limits, all of which bind.
+// New returns a Pace with these limits. The lowest of them is effective.
 func New(limits ...*Limit) *Pace { return &Pace{limits: limits} }
 
-// Piece is how many bytes may be read now, at most most.
-func (p *Pace) Piece(most int) int {
+// MaxRead returns the number of bytes that may be read now, at most most.
+func (p *Pace) MaxRead(most int) int {
 	if p == nil {
 		return most
 	}
 	for _, l := range p.limits {
 		if b := l.inForce.Load(); b != nil {
-			most = min(most, b.piece())
+			most = min(most, b.maxRead())
 		}
 	}
 	return most
 }
 
-// Spend counts n bytes that were read. The turn is to be awaited before the next Piece;
-// nil if there is nothing to wait for.
-func (p *Pace) Spend(n int) *Turn {
+// Reserve counts n bytes that were read. The reader waits for the Reservation before its
+// next MaxRead. It is nil if there is nothing to wait for.
+func (p *Pace) Reserve(n int) *Reservation {
 	if p == nil {
 		return nil
 	}
-	var turn *Turn
+	var r *Reservation
 	for _, l := range p.limits {
 		b := l.inForce.Load()
 		if b == nil {
 			continue
 		}
-		if turn == nil {
-			turn = &Turn{pace: p}
+		if r == nil {
+			r = &Reservation{pace: p}
 		}
-		turn.waits = append(turn.waits, wait{b, b.take(time.Now(), n)})
+		r.waits = append(r.waits, wait{b, b.take(time.Now(), n)})
 	}
-	return turn
+	return r
 }
 
-// Waiting tells whether somebody waits for a turn.
+// Waiting tells whether a reader waits for a Reservation.
 func (p *Pace) Waiting() bool { return p.waiting.Load() > 0 }
 
-// Turn is when a reader may read again.
-type Turn struct {
+// Reservation holds when a reader may read again.
+type Reservation struct {
 	pace  *Pace
 	waits []wait
 }
@@ -145,16 +145,16 @@ type wait struct {
 	until time.Time
 }
 
-// Await returns true when the turn has come, or false when over is closed before. That
-// of a nil Turn has come.
-func (t *Turn) Await(over <-chan struct{}) bool {
-	if t == nil {
+// Wait returns true when the reader may read, or false if done is closed before. On a nil
+// Reservation it returns true immediately.
+func (r *Reservation) Wait(done <-chan struct{}) bool {
+	if r == nil {
 		return true
 	}
-	t.pace.waiting.Add(1)
-	defer t.pace.waiting.Add(-1)
-	for _, w := range t.waits {
-		if !w.of.wait(over, w.until) {
+	r.pace.waiting.Add(1)
+	defer r.pace.waiting.Add(-1)
+	for _, w := range r.waits {
+		if !w.of.wait(done, w.until) {
 			return false
 		}
 	}

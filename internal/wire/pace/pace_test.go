@@ -19,24 +19,24 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const buffer = 64 << 10
 
-// reader reads from where there is always more.
+// reader reads from an endless source.
 type reader struct {
 	pace    *pace.Pace
 	bytes   atomic.Int64
-	largest int           // piece
-	longest time.Duration // wait for a turn, once the others are known to be there
+	largest int           // read, in bytes
+	longest time.Duration // wait, after the first second
 }
 
 func (r *reader) run(ctx context.Context) {
-	known := time.Now().Add(time.Second)
+	settled := time.Now().Add(time.Second)
 	for {
-		n := r.pace.Piece(buffer)
-		turn := r.pace.Spend(n)
+		n := r.pace.MaxRead(buffer)
+		reservation := r.pace.Reserve(n)
 		r.bytes.Add(int64(n))
 		r.largest = max(r.largest, n)
 		begin := time.Now()
-		turn.Await(ctx.Done())
-		if begin.After(known) {
+		reservation.Wait(ctx.Done())
+		if begin.After(settled) {
 			r.longest = max(r.longest, time.Since(begin))
 		}
 		if ctx.Err() != nil {
@@ -45,7 +45,7 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// run lets readers read for so long, all at once, and returns when all have ended.
+// run runs all readers concurrently for d, and returns when all have ended.
 func run(t *testing.T, d time.Duration, readers ...*reader) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -78,7 +78,7 @@ func sum(readers []*reader) (bytes int) {
 	return bytes
 }
 
-// near fails the test unless got is want, within so many parts in a hundred.
+// near fails the test if got differs from want by more than percent.
 func near(t *testing.T, what string, got, want, percent int) {
 	t.Helper()
 	if off := got - want; max(off, -off) > want*percent/100 {
@@ -86,14 +86,14 @@ func near(t *testing.T, what string, got, want, percent int) {
 	}
 }
 
-// Whatever the rate and however many share it, it is the rate that they get, in pieces
-// that come evenly, and each its part.
+// At any rate, and with any number of readers, the readers together get the rate, each an
+// equal share, in small and even reads.
 func TestLimit_isSharedEvenly(t *testing.T) {
 	const lasts = 20 * time.Second
 	for _, c := range []struct {
 		bits    int64
 		readers int
-		piece   int           // bytes at most, and of the first
+		read    int           // largest, in bytes, also the first
 		wait    time.Duration // at most
 	}{
 		{8_000, 1, 512, 512 * time.Millisecond},
@@ -109,17 +109,17 @@ func TestLimit_isSharedEvenly(t *testing.T) {
 				readers := many(c.readers, limit(c.bits))
 				run(t, lasts, readers...)
 				got, want := sum(readers), int(c.bits/8*int64(lasts/time.Second))
-				// more by what the bucket holds, and by a piece that each has read before it waits
-				if most := want + max(512, int(c.bits/8/20)) + c.readers*c.piece; got < want || got > most {
+				// more by the bucket's size, and by one read of each reader before it waits
+				if most := want + max(512, int(c.bits/8/20)) + c.readers*c.read; got < want || got > most {
 					t.Errorf("%d bytes, want %d to %d", got, want, most)
 				}
 				for i, r := range readers {
-					if r.largest > c.piece || r.longest > c.wait {
-						t.Errorf("reader %d: a piece of %d, a wait of %s", i, r.largest, r.longest)
+					if r.largest > c.read || r.longest > c.wait {
+						t.Errorf("reader %d: a read of %d, a wait of %s", i, r.largest, r.longest)
 					}
-					part, mean := int(r.bytes.Load()), got/c.readers // the first begins with a full bucket
-					if off := max(part-mean, mean-part); off > mean/10+2*c.piece {
-						t.Errorf("reader %d: %d bytes, they have %d in the mean", i, part, mean)
+					part, mean := int(r.bytes.Load()), got/c.readers // the first starts with a full bucket
+					if off := max(part-mean, mean-part); off > mean/10+2*c.read {
+						t.Errorf("reader %d: %d bytes, the mean is %d", i, part, mean)
 					}
 				}
 			})
@@ -127,8 +127,9 @@ func TestLimit_isSharedEvenly(t *testing.T) {
 	}
 }
 
-// Each is bound by the lowest of its limits, and what one leaves is another's.
-func TestPace_allItsLimitsBind(t *testing.T) {
+// The lowest limit of a reader is effective. What one reader leaves of a shared limit is
+// available to the others.
+func TestPace_lowestLimitIsEffective(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := limit(8_000_000)
 		slow, fast, none := many(2, limit(400_000), all), many(1, limit(2_400_000), all), many(1, limit(0), all)
@@ -140,8 +141,8 @@ func TestPace_allItsLimitsBind(t *testing.T) {
 	})
 }
 
-// Who has little to read finds its turn there, however much others have.
-func TestLimit_aSmallOneIsNotPassedOver(t *testing.T) {
+// A reader with few bytes does not wait, although others use the whole rate.
+func TestLimit_smallReaderDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limit(8_000_000)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -150,25 +151,25 @@ func TestLimit_aSmallOneIsNotPassedOver(t *testing.T) {
 			bulk.Go(func() { r.run(ctx) })
 		}
 		small := pace.New(l)
-		var turn *pace.Turn
+		var reservation *pace.Reservation
 		for range 100 {
 			<-time.After(200 * time.Millisecond)
 			begin := time.Now()
-			turn.Await(ctx.Done())
-			if took := time.Since(begin); took > 0 { // it was paid for long since
+			reservation.Wait(ctx.Done())
+			if took := time.Since(begin); took > 0 {
 				t.Fatalf("100 bytes waited for %s", took)
 			}
-			if n := small.Piece(100); n != 100 {
+			if n := small.MaxRead(100); n != 100 {
 				t.Fatalf("%d of 100 bytes may be read", n)
 			}
-			turn = small.Spend(100)
+			reservation = small.Reserve(100)
 		}
 		cancel()
 		bulk.Wait()
 	})
 }
 
-// Another rate holds at once, and lets go those who waited for the one before.
+// A new rate is effective immediately, and releases readers that wait for the old one.
 func TestLimit_changes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limit(8) // a byte a second
@@ -194,10 +195,10 @@ func TestLimit_changes(t *testing.T) {
 			}
 		}
 		before := sum(readers)
-		l.Set(8) // nothing new
+		l.Set(8) // unchanged
 		synctest.Wait()
 		if got := sum(readers) - before; got > 0 {
-			t.Errorf("the rate that is in force let go %d bytes", got)
+			t.Errorf("setting the same rate released %d bytes", got)
 		}
 		l.Set(8_000_000)
 		carried("raised", 10*time.Second, 10_000_000)
@@ -206,27 +207,27 @@ func TestLimit_changes(t *testing.T) {
 		cancel()
 		all.Wait()
 		l.Set(0)
-		if n, turn := readers[0].pace.Piece(buffer), readers[0].pace.Spend(buffer); n != buffer || turn != nil {
-			t.Errorf("switched off: a piece of %d, a turn to wait for: %t", n, turn != nil)
+		if n, r := readers[0].pace.MaxRead(buffer), readers[0].pace.Reserve(buffer); n != buffer || r != nil {
+			t.Errorf("switched off: a read of %d, a reservation: %t", n, r != nil)
 		}
 	})
 }
 
-// What was read at a high rate, or none, is not waited for at a low one.
-func TestSpend_moreThanTheRateAllows(t *testing.T) {
+// Bytes that were read without a limit count as one round of a new low rate.
+func TestReserve_moreThanTheRateAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := many(1, limit(8_000))[0].pace
-		r.Spend(512).Await(t.Context().Done())
+		r.Reserve(512).Wait(t.Context().Done())
 		begin := time.Now()
-		r.Spend(buffer).Await(t.Context().Done())
+		r.Reserve(buffer).Wait(t.Context().Done())
 		if took := time.Since(begin); took > time.Second {
 			t.Errorf("waited for %s", took)
 		}
 	})
 }
 
-// A wait ends with a change of any limit that it is for, and with its context.
-func TestAwait_ends(t *testing.T) {
+// Wait ends when all of its limits have changed, and when done is closed.
+func TestWait_ends(t *testing.T) {
 	for name, end := range map[string]func(all, own *pace.Limit, cancel func()){
 		"switched off": func(all, own *pace.Limit, _ func()) { all.Set(0); own.Set(0) },
 		"raised":       func(all, own *pace.Limit, _ func()) { own.Set(1e9); all.Set(1e9) },
@@ -238,13 +239,13 @@ func TestAwait_ends(t *testing.T) {
 				p := pace.New(own, all)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				p.Spend(512)
-				turn := p.Spend(512)
+				p.Reserve(512)
+				reservation := p.Reserve(512)
 				begin, done := time.Now(), make(chan struct{})
-				go func() { defer close(done); turn.Await(ctx.Done()) }()
+				go func() { defer close(done); reservation.Wait(ctx.Done()) }()
 				synctest.Wait()
 				if !p.Waiting() {
-					t.Error("nobody waits")
+					t.Error("Waiting is false during Wait")
 				}
 				end(all, own, cancel)
 				<-done
@@ -252,21 +253,21 @@ func TestAwait_ends(t *testing.T) {
 					t.Errorf("it took %s", took)
 				}
 				if p.Waiting() {
-					t.Error("somebody waits")
+					t.Error("Waiting is true after Wait")
 				}
 			})
 		})
 	}
 }
 
-// Limits that are off cost nothing but a look.
+// Limits that are off allocate nothing.
 func TestPace_offAllocatesNothing(t *testing.T) {
 	for name, p := range map[string]*pace.Pace{"none": nil, "off": pace.New(limit(0), new(pace.Limit))} {
 		if n := testing.AllocsPerRun(100, func() {
-			if p.Piece(buffer) != buffer {
-				t.Error("a limit that is off binds")
+			if p.MaxRead(buffer) != buffer {
+				t.Error("a limit that is off is effective")
 			}
-			p.Spend(buffer).Await(t.Context().Done())
+			p.Reserve(buffer).Wait(t.Context().Done())
 		}); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
@@ -276,12 +277,12 @@ func TestPace_offAllocatesNothing(t *testing.T) {
 func BenchmarkOff(b *testing.B) {
 	p := pace.New(new(pace.Limit), new(pace.Limit))
 	for b.Loop() {
-		p.Piece(buffer)
-		p.Spend(buffer).Await(b.Context().Done())
+		p.MaxRead(buffer)
+		p.Reserve(buffer).Wait(b.Context().Done())
 	}
 }
 
-// Limits change while many read: for the race detector.
+// Limits change while many readers read: for the race detector.
 func TestLimit_changesWhileManyRead(t *testing.T) {
 	l, own := limit(1_000_000), limit(0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -289,7 +290,7 @@ func TestLimit_changesWhileManyRead(t *testing.T) {
 	for _, r := range many(16, own, l) {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				r.pace.Spend(r.pace.Piece(buffer)).Await(ctx.Done())
+				r.pace.Reserve(r.pace.MaxRead(buffer)).Wait(ctx.Done())
 			}
 		})
 	}
@@ -299,7 +300,7 @@ func TestLimit_changesWhileManyRead(t *testing.T) {
 			for n := range int64(500) {
 				which.Set(n % 7 * 1_000_000)
 			}
-			which.Set(1_000) // all wait, until they are cancelled
+			which.Set(1_000) // all wait until they are canceled
 		})
 	}
 	setters.Wait()

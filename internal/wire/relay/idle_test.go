@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A relay that has nothing to copy holds no buffer, also after it had.
+// An idle relay holds no buffer, also after it has copied bytes.
 func TestRun_idleHoldsNoBuffer(t *testing.T) {
 	const many = 200
 	before := liveHeap()
@@ -31,7 +31,7 @@ func TestRun_idleHoldsNoBuffer(t *testing.T) {
 	runtime.KeepAlive(ends)
 }
 
-// liveHeap is what is left after what pools keep has gone, too.
+// liveHeap returns the live heap in bytes; two collections empty the pools.
 func liveHeap() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -13,7 +13,7 @@ import (
 	"rtsptunnel/internal/wire/relay"
 )
 
-// startPaced is start at so many bits a second.
+// startPaced is start with a limit in bits per second.
 func startPaced(t *testing.T, ctx context.Context, bits int64) (a, b *net.TCPConn, limit *pace.Limit, result <-chan relay.Result) {
 	t.Helper()
 	nearA, farA := tcpPair(t)
@@ -25,10 +25,10 @@ func startPaced(t *testing.T, ctx context.Context, bits int64) (a, b *net.TCPCon
 	return farA, farB, limit, ch
 }
 
-// Both directions together have the rate, and an end in order comes after the last byte,
-// however long that takes.
+// Both directions share the rate. An end in order is passed on after the last byte,
+// also if that takes longer than Linger.
 func TestRunCounted_isHeldToItsPace(t *testing.T) {
-	const rate = 100_000 // bytes a second
+	const rate = 100_000 // bytes per second
 	a, b, _, result := startPaced(t, t.Context(), rate*8)
 	up, down := random(t, rate*3/2), random(t, rate/2)
 	begin := time.Now()
@@ -50,7 +50,7 @@ func TestRunCounted_isHeldToItsPace(t *testing.T) {
 	}
 }
 
-// A relay that waits for its turn holds no buffer, and ends at once.
+// A relay that waits for its rate holds no buffer, and ends immediately.
 func TestRunCounted_waitsWithoutABuffer(t *testing.T) {
 	const many = 100
 	ctx, cancel := context.WithCancel(t.Context())
@@ -79,12 +79,12 @@ func TestRunCounted_waitsWithoutABuffer(t *testing.T) {
 		}
 	}
 	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("they ended after %s", took)
+		t.Errorf("the relays ended after %s", took)
 	}
 }
 
-// A side that breaks ends a relay whose other direction waits for its turn.
-func TestRunCounted_noticesACutWhileItWaits(t *testing.T) {
+// A reset ends a relay whose other direction waits for its rate.
+func TestRunCounted_noticesAResetWhileItWaits(t *testing.T) {
 	a, b, _, result := startPaced(t, t.Context(), 1)
 	if _, err := a.Write(make([]byte, 100_000)); err != nil {
 		t.Fatal(err)
@@ -105,8 +105,8 @@ func TestRunCounted_noticesACutWhileItWaits(t *testing.T) {
 	}
 }
 
-// A limit that is switched off lets go of what waits.
-func TestRunCounted_letsGo(t *testing.T) {
+// Removing the limit releases a relay that waits for it.
+func TestRunCounted_limitIsRemoved(t *testing.T) {
 	a, b, limit, result := startPaced(t, t.Context(), 1)
 	sent := random(t, 1<<20)
 	go func() { _, _ = a.Write(sent); _ = a.CloseWrite() }()

@@ -1,22 +1,21 @@
-// Package relay copies bytes between two connections until the tunnel they form
-// ends. It is the heart of the data path and knows nothing else: neither who the
-// two connections are, nor where a message begins.
+// Package relay copies bytes between two connections until the tunnel that they form
+// ends. It is the core of the data path. It does not know what the two connections are
+// or where a message begins.
 //
-// The rules are (no byte is lost that can still be delivered):
-//   - a side that ends in order (EOF) has everything it sent delivered before the
-//     end is passed on, by CloseWrite;
-//   - the other direction goes on for [Linger], since that peer may still want to
-//     say something; once its bytes cannot be delivered any more they are read and
-//     dropped for [Drain], since closing a TCP socket with unread bytes would reset
-//     it and could cost the peer bytes that it has not read yet;
-//   - any other end that comes first is passed on as what it is, with its cause, so
-//     that nobody takes a cut for the whole.
+// The rules are (no byte that can still be delivered is lost):
+//   - if a side ends in order (EOF), all its bytes are delivered before the end is passed
+//     on with CloseWrite;
+//   - the other direction continues for [Linger], since that peer may still send; if its
+//     bytes cannot be delivered, they are read and discarded for [Drain], since closing a
+//     TCP socket with unread bytes resets it, and a reset can discard bytes that the peer
+//     has not read yet;
+//   - any other first end is passed on with its cause, so that neither peer takes a
+//     truncated stream for a complete one.
 //
-// What is read is written before more is read, so that a side that takes no bytes
-// holds up the other, and nothing queues; a relay that is held to a rate reads later,
-// which is the same to both. Buffers are shared by all relays; a direction holds one
-// only while it has bytes, so that an idle relay costs little more than its two
-// goroutines.
+// Bytes are written before more are read, so a side that does not read causes
+// backpressure on the other, and nothing queues. A relay with a bit rate reads later,
+// with the same effect. All relays share a pool of buffers. A direction holds a buffer
+// only while it has bytes, so an idle relay needs little more than two goroutines.
 package relay
 
 import (
@@ -31,16 +30,17 @@ import (
 	"rtsptunnel/internal/wire/pace"
 )
 
-// How long a relay outlives the end of one of its sides.
+// How long a relay continues after the end of one of its sides.
 const (
 	Linger = 5 * time.Second // while the other side's bytes can be delivered
-	Drain  = 2 * time.Second // when they can only be read and dropped
+	Drain  = 2 * time.Second // while they can only be read and discarded
 )
 
 // Side names one of the two connections of a relay.
 type Side int
 
-// The sides, in the order of Run's arguments. Neither: the context ended it.
+// The sides, in the order of Run's arguments. Neither means that the context ended the
+// relay.
 const (
 	Neither Side = iota
 	A
@@ -50,27 +50,29 @@ const (
 // Result is how a relay ended.
 type Result struct {
 	AtoB, BtoA int64 // bytes delivered to the receiving connection
-	First      Side  // whose end came first
+	First      Side  // the side that ended first
 	Err        error // nil if First ended in order, else the cause
 }
 
-// Counts are the bytes that were delivered so far, readable at any time.
+// Counts holds the bytes that were delivered so far. It can be read at any time.
 type Counts struct{ AtoB, BtoA atomic.Int64 }
 
-// Run is RunCounted for who wants to know the counts at the end alone, at any rate.
+// Run is RunCounted without live counters and without a bit rate.
 func Run(ctx context.Context, a, b net.Conn) Result {
 	return RunCounted(ctx, a, b, &Counts{}, nil)
 }
 
-// RunCounted copies in both directions until one side ends or ctx is done, then closes
-// both connections, a first, and returns when both copies have stopped. Both directions
-// together are held to p; nil for as fast as they can. A connection may have the methods
-// of [InPlace], [Awaiter], [HalfCloser], [CauseCloser], [ReadErrorer] and [Breakable]:
-// they are called. One that is a syscall.Conn, and no Awaiter, is read by its descriptor.
+// RunCounted copies in both directions until one side ends or ctx is done. It then closes
+// both connections, a first, and returns when both copies have stopped. p limits both
+// directions together; nil means no limit.
 //
-// A side that is not read, since the other takes no bytes, is looked after all the same:
-// its reset ends the relay within a second (on Linux, if it is a syscall.Conn; anywhere
-// if it is Breakable). Its end in order does not: that comes after its bytes.
+// The optional interfaces of a connection are [InPlace], [Awaiter], [HalfCloser],
+// [CauseCloser], [ReadErrorer] and [Breakable]. A connection that is a syscall.Conn, and
+// no Awaiter, is read through its descriptor.
+//
+// While a side does not read, the other side is not read either. A reset of that other
+// side still ends the relay within a second: on Linux if it is a syscall.Conn, anywhere
+// if it is Breakable. Its end in order does not, since that comes after its bytes.
 func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts, p *pace.Pace) Result {
 	r := &run{a: a, b: b, pace: p}
 	stop := context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
@@ -86,39 +88,39 @@ func RunCounted(ctx context.Context, a, b net.Conn, counts *Counts, p *pace.Pace
 	return Result{AtoB: counts.AtoB.Load(), BtoA: counts.BtoA.Load(), First: r.first, Err: r.err}
 }
 
-// run is one relay's state of ending.
+// run is the state of one relay.
 type run struct {
 	a, b    net.Conn
 	pace    *pace.Pace
-	waits   [2]blocked // of the copies from a and from b
-	once    sync.Once  // closing is begun
+	stalls  [2]stallWatch // of the copies from a and from b
+	once    sync.Once     // guards the start of closing
 	closing sync.WaitGroup
 
-	mu     sync.Mutex
-	over   bool        // the connections are being closed: what the copies say now is our own doing
-	first  Side        // whose end came first
-	err    error       // how it ended; nil in order
-	expiry *time.Timer // ends the relay; set once a side has ended or takes no bytes
-	until  time.Time   // when expiry does
-	dead   Side        // which side takes no bytes any more
-	lost   error       // why dead takes none; nil if it had ended in order
+	mu       sync.Mutex
+	closed   bool        // the connections are being closed: errors of the copies are our own
+	first    Side        // the side that ended first
+	err      error       // its cause; nil in order
+	expiry   *time.Timer // ends the relay; set once a side has ended or refused bytes
+	until    time.Time   // when expiry fires
+	refusing Side        // the side that refused bytes
+	refusal  error       // its error; nil if it had ended in order
 
-	done chan struct{} // closed once over; nil until somebody waits for its turn
+	done chan struct{} // closed with closed; nil until a rate-limited copy waits
 }
 
-// copy delivers from's bytes to to until from ends, and then passes the end on.
+// copy delivers the bytes of from to to until from ends, and then passes the end on.
 func (r *run) copy(to, from net.Conn, side Side, count *atomic.Int64) {
-	wait := &r.waits[side-A]
-	wait.r, wait.sender = r, side
-	err, refused := deliver(to, from, count, wait)
+	stall := &r.stalls[side-A]
+	stall.r, stall.sender = r, side
+	err, refused := deliver(to, from, count, stall)
 	if refused {
-		r.undeliverable(A+B-side, err)
+		r.receiverFailed(A+B-side, err)
 	}
-	if refused || errors.Is(err, errOver) { // why it is over says who has ended it
+	if refused || errors.Is(err, errOver) { // the relay has recorded another end, or will
 		_, _ = io.Copy(io.Discard, from)
 		return
 	}
-	first, err := r.ended(side, err)
+	first, err := r.recordEnd(side, err)
 	if !first {
 		return
 	}
@@ -131,20 +133,19 @@ func (r *run) copy(to, from net.Conn, side Side, count *atomic.Int64) {
 	}
 }
 
-// deliver copies until from ends, with nil if that is in order, or until to refuses
-// bytes.
-func deliver(to, from net.Conn, count *atomic.Int64, wait *blocked) (err error, refused bool) {
+// deliver copies until from ends, with a nil error if in order, or until to refuses bytes.
+func deliver(to, from net.Conn, count *atomic.Int64, stall *stallWatch) (err error, refused bool) {
 	write, room := to.Write, 0
 	if in, ok := to.(InPlace); ok {
 		write, room = in.WriteInPlace, in.Headroom()
 	}
-	src := newSource(from, room, wait.r)
+	src := newSource(from, room, stall.r)
 	for {
 		buf, n, err := src.next()
 		if n > 0 {
-			wait.begin()
+			stall.begin()
 			took, failed := write(buf[:room+n])
-			wait.end()
+			stall.end()
 			buffers.Put(buf)
 			count.Add(int64(took))
 			if failed != nil {
@@ -160,57 +161,55 @@ func deliver(to, from net.Conn, count *atomic.Int64, wait *blocked) (err error, 
 	}
 }
 
-// undeliverable says that side does not take bytes any more, and why. Its own copy
-// ends soon too and gets Drain to say so. If that says EOF, it depends whose word
-// that is: a connection with CloseCause has it from its peer; from TCP it proves
-// nothing, since a failed write takes the reset away from the read that follows.
-// io.ErrClosedPipe is the one refusal that is an end in order.
-func (r *run) undeliverable(side Side, err error) {
+// receiverFailed records that side refused bytes with err. The copy from that side ends
+// soon as well, and has Drain to report why. An EOF there counts only if side is a
+// CauseCloser, which has it from its peer. On TCP an EOF proves nothing, since a failed
+// write consumes the error of a reset. io.ErrClosedPipe is an end in order.
+func (r *run) receiverFailed(side Side, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
+	if r.closed {
 		return
 	}
-	r.dead = side
-	if _, told := r.conn(side).(CauseCloser); !told && !errors.Is(err, io.ErrClosedPipe) {
-		r.lost = err
+	r.refusing = side
+	if _, ok := r.conn(side).(CauseCloser); !ok && !errors.Is(err, io.ErrClosedPipe) {
+		r.refusal = err
 	}
-	r.expire(Drain, func() { r.broke(side, err) })
+	r.setExpiry(Drain, func() { r.fail(side, err) })
 }
 
-// broke ends the relay for a side that takes no bytes, or gives none, and has not said
-// why.
-func (r *run) broke(side Side, err error) {
+// fail ends the relay for a side that accepts or sends no bytes and whose copy has not
+// reported an end.
+func (r *run) fail(side Side, err error) {
 	if errors.Is(err, io.ErrClosedPipe) {
 		err = nil
 	}
-	_, _ = r.ended(side, err)
+	_, _ = r.recordEnd(side, err)
 	r.cancel(err)
 }
 
-// ended records that side came to its end, tells whether it is the first to, and
-// how it ended. The other direction has a limited time from then on.
-func (r *run) ended(side Side, err error) (first bool, how error) {
+// recordEnd records the end of side. It returns whether side ended first, and the cause,
+// nil in order. The other direction has Linger from then on, or Drain.
+func (r *run) recordEnd(side Side, err error) (first bool, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over || r.first != Neither {
+	if r.closed || r.first != Neither {
 		return false, err
 	}
 	left := Linger
-	if r.dead != Neither {
+	if r.refusing != Neither {
 		left = Drain
 	}
-	if r.dead == side && err == nil {
-		err = r.lost
+	if r.refusing == side && err == nil {
+		err = r.refusal
 	}
 	r.first, r.err = side, err
-	r.expire(left, func() { r.cancel(nil) })
+	r.setExpiry(left, func() { r.cancel(nil) })
 	return true, err
 }
 
-// expire sets the time after which the relay is ended by end, unless it ends
-// earlier already.
-func (r *run) expire(d time.Duration, end func()) {
+// setExpiry calls end after d, unless an earlier expiry is set. The caller holds mu.
+func (r *run) setExpiry(d time.Duration, end func()) {
 	until := time.Now().Add(d)
 	if r.expiry != nil {
 		if !until.Before(r.until) {
@@ -228,30 +227,29 @@ func (r *run) conn(side Side) net.Conn {
 	return r.b
 }
 
-// cancel closes both connections, unless that was begun, and does not wait for it.
+// cancel starts to close both connections, once, and does not wait for it.
 func (r *run) cancel(cause error) {
 	r.once.Do(func() { r.closing.Go(func() { r.close(cause) }) })
 }
 
-// ending is closed when the connections are being closed. Only relays that are held to a
-// bit rate have one: an idle one would be larger by it.
+// ending returns a channel that is closed when the connections are being closed. It is
+// made on demand: an idle relay without a bit rate stays smaller.
 func (r *run) ending() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.done == nil {
 		r.done = make(chan struct{})
-		if r.over {
+		if r.closed {
 			close(r.done)
 		}
 	}
 	return r.done
 }
 
-// close closes both connections. An end that a side has brought about itself
-// outweighs cause.
+// close closes both connections. The recorded end of a side takes precedence over cause.
 func (r *run) close(cause error) {
 	r.mu.Lock()
-	r.over = true
+	r.closed = true
 	if r.done != nil {
 		close(r.done)
 	}

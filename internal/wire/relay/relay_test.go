@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tcpPair is the two ends of one TCP connection.
+// tcpPair returns the two ends of one TCP connection.
 func tcpPair(t *testing.T) (near, far *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -58,13 +58,15 @@ func random(t *testing.T, n int) []byte {
 	return b
 }
 
-// wait gives a relay over real sockets ample time; it is a net for a hang, not a bar.
+// wait returns the relay's result. Its timeout only detects a relay that hangs.
 func wait(t *testing.T, ch <-chan relay.Result) relay.Result {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute) // also called by Cleanup
+	defer cancel()
 	select {
 	case r := <-ch:
 		return r
-	case <-time.After(60 * time.Second):
+	case <-ctx.Done():
 		t.Fatal("the relay does not end")
 		return relay.Result{}
 	}
@@ -91,8 +93,8 @@ func TestRun_isByteExactBothWays(t *testing.T) {
 	}
 }
 
-// A side that has said its last word can still be spoken to.
-func TestRun_halfCloseLetsTheOtherSideSpeak(t *testing.T) {
+// A side that has ended in order still receives the other side's bytes.
+func TestRun_halfCloseLetsTheOtherSideSend(t *testing.T) {
 	a, b, result := start(t, t.Context())
 	if _, err := a.Write([]byte("question")); err != nil {
 		t.Fatal(err)
@@ -115,8 +117,7 @@ func TestRun_halfCloseLetsTheOtherSideSpeak(t *testing.T) {
 	}
 }
 
-// A reset is not an end in order: its cause is reported, and the other side is
-// closed too.
+// A reset is reported with its cause, and the other side is closed.
 func TestRun_resetIsReported(t *testing.T) {
 	a, b, result := start(t, t.Context())
 	if err := a.SetLinger(0); err != nil {
@@ -128,14 +129,14 @@ func TestRun_resetIsReported(t *testing.T) {
 		t.Errorf("result %+v, want a's reset", r)
 	}
 	if took := time.Since(begin); took >= relay.Linger {
-		t.Errorf("took %s: a reset leaves nothing to wait for", took)
+		t.Errorf("took %s, want no Linger after a reset", took)
 	}
 	if _, err := io.ReadAll(b); err != nil {
 		t.Errorf("b read %v", err)
 	}
 }
 
-// A side that vanishes while it is being written to is noticed by the write.
+// A reset that a write detects is reported as the end of that side.
 func TestRun_resetWhileWriting(t *testing.T) {
 	a, b, result := start(t, t.Context())
 	if err := b.SetLinger(0); err != nil {
@@ -163,8 +164,7 @@ func TestRun_contextEndsIt(t *testing.T) {
 	}
 }
 
-// half gives one end of a net.Pipe what a WebSocket and a TCP connection have: a
-// way to say "no more from me", and a way to hear why it is closed.
+// half is one end of a net.Pipe with CloseWrite and CloseCause.
 type half struct {
 	net.Conn
 	closedWrite chan struct{}
@@ -179,7 +179,8 @@ func (h *half) CloseWrite() error { close(h.closedWrite); return nil }
 
 func (h *half) CloseCause(err error) error { h.cause <- err; return h.Close() }
 
-// eof is a connection that has ended in order and takes bytes or refuses them.
+// eof is a connection that has ended in order. It discards bytes, or refuses them with an
+// error.
 type eof struct {
 	net.Conn
 	refuse error
@@ -195,7 +196,7 @@ func (e *eof) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The peer of a side that ended gets Linger to finish, and not longer.
+// After one side has ended in order, the other has Linger to finish.
 func TestRun_lingersAndThenCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
@@ -208,13 +209,13 @@ func TestRun_lingersAndThenCloses(t *testing.T) {
 		}
 		<-b.closedWrite
 		if cause := <-b.cause; cause != nil || r.Err != nil || r.First != relay.A {
-			t.Errorf("cause %v, result %+v: an end in order became another", cause, r)
+			t.Errorf("cause %v, result %+v, want an end in order", cause, r)
 		}
 	})
 }
 
-// Bytes for a side that ended and takes no more are read and dropped for Drain.
-func TestRun_drainsWhatNobodyTakes(t *testing.T) {
+// Bytes for a side that has ended and refuses them are read and discarded for Drain.
+func TestRun_drainsUndeliverableBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		b := newHalf(near)
@@ -226,7 +227,7 @@ func TestRun_drainsWhatNobodyTakes(t *testing.T) {
 				if _, err := far.Write([]byte("late")); err != nil {
 					return
 				}
-				select { // a talkative peer that never stops by itself
+				select { // the peer sends until it is closed
 				case <-time.After(100 * time.Millisecond):
 				case <-t.Context().Done():
 					return
@@ -244,7 +245,7 @@ func TestRun_drainsWhatNobodyTakes(t *testing.T) {
 	})
 }
 
-// A side that refuses bytes without ever ending is broken, not finished.
+// A side that refuses bytes and never ends is an error, not an end in order.
 func TestRun_refusedBytesAreNotAnEndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nearA, farA := net.Pipe()
@@ -263,33 +264,37 @@ func TestRun_refusedBytesAreNotAnEndInOrder(t *testing.T) {
 			t.Errorf("result %+v, want b's refusal", r)
 		}
 		if cause := <-a.cause; !errors.Is(cause, refused) {
-			t.Errorf("a was told %v", cause)
+			t.Errorf("the cause for a is %v", cause)
 		}
 	})
 }
 
-// A connection that has its peer's word for an end is believed, also when a write
-// has failed before that word was read; for TCP a failed write is what counts.
+// After a failed write, the EOF of a CauseCloser is an end in order: it comes from the
+// peer. On TCP the error of the write counts.
 func TestRun_refusalAndThenEOF(t *testing.T) {
-	for name, told := range map[string]bool{"the peer's word": true, "TCP": false} {
-		t.Run(name, func(t *testing.T) {
+	for name, closesWithCause := range map[string]bool{"CauseCloser": true, "TCP": false} {
+		t.Run(name, inBubble(func(t *testing.T) {
 			nearA, farA := net.Pipe()
 			refused := errors.New("connection reset")
 			b := &lateEOF{refuse: refused, refused: make(chan struct{}), closed: make(chan struct{})}
 			var conn net.Conn = b
-			if told {
-				conn = &tells{b}
+			if closesWithCause {
+				conn = &causeCloser{b}
 			}
 			go func() { _, _ = farA.Write([]byte("x")); <-b.refused; farA.Close() }()
 			r := relay.Run(t.Context(), nearA, conn)
-			if r.First != relay.B || (r.Err == nil) != told {
+			if r.First != relay.B || (r.Err == nil) != closesWithCause {
 				t.Errorf("result %+v", r)
 			}
-		})
+		}))
 	}
 }
 
-// lateEOF refuses the first write and then ends.
+func inBubble(test func(t *testing.T)) func(t *testing.T) {
+	return func(t *testing.T) { synctest.Test(t, test) }
+}
+
+// lateEOF refuses the first write and then returns io.EOF.
 type lateEOF struct {
 	net.Conn
 	refuse  error
@@ -305,7 +310,7 @@ func (l *lateEOF) Close() error { close(l.closed); return nil }
 
 func (l *lateEOF) Read([]byte) (int, error) {
 	<-l.refused
-	// The relay must hear of the refusal first; its copy is in another goroutine.
+	// The relay must record the refusal first, in another goroutine.
 	select {
 	case <-l.closed:
 	case <-time.After(50 * time.Millisecond):
@@ -313,11 +318,12 @@ func (l *lateEOF) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// tells is a lateEOF with its peer's word.
-type tells struct{ *lateEOF }
+// causeCloser is a lateEOF with CloseCause.
+type causeCloser struct{ *lateEOF }
 
-func (t *tells) CloseCause(error) error { return t.Close() }
+func (c *causeCloser) CloseCause(error) error { return c.Close() }
 
+// refuser refuses all bytes.
 type refuser struct {
 	net.Conn
 	err error

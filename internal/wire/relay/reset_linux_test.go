@@ -11,15 +11,15 @@ import (
 	"rtsptunnel/internal/wire/relay"
 )
 
-// resetting is a connection whose peer resets it when the first bytes are written to it.
-// It is read when that write has failed, which takes the error away from the reading,
-// and the write returns when the relay has told the other side of an end.
+// resetting is a connection whose peer resets it on the first write. Reads wait until a
+// write has failed and so consumed the socket's error. The failed write returns when
+// the relay has passed an end on to the other side.
 type resetting struct {
 	*net.TCPConn
 	peer   *net.TCPConn
 	once   sync.Once
 	failed chan struct{}
-	told   <-chan struct{}
+	passed <-chan struct{} // closed when the other side has seen an end
 }
 
 func (c *resetting) Write(p []byte) (int, error) {
@@ -30,7 +30,7 @@ func (c *resetting) Write(p []byte) (int, error) {
 	n, err := c.TCPConn.Write(p)
 	if err != nil {
 		close(c.failed)
-		<-c.told
+		<-c.passed
 	}
 	return n, err
 }
@@ -50,24 +50,24 @@ func (r afterFailure) Read(f func(fd uintptr) bool) error {
 	return r.RawConn.Read(f)
 }
 
-// A reset is a reset, though the write that it hit has taken its error and has not
-// returned yet when the reading finds no more bytes.
+// A read reports a reset, even if a write has consumed the socket's error and has not
+// returned yet.
 func TestRun_resetTakenByAWrite(t *testing.T) {
 	near, camera := tcpPair(t)
 	remote, cloud := tcpPair(t)
-	told := make(chan struct{})
+	passed := make(chan struct{})
 	over := make(chan relay.Result, 1)
 	go func() {
-		a := &resetting{TCPConn: near, peer: camera, failed: make(chan struct{}), told: told}
+		a := &resetting{TCPConn: near, peer: camera, failed: make(chan struct{}), passed: passed}
 		over <- relay.Run(t.Context(), a, remote)
 	}()
 	if _, err := cloud.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = io.Copy(io.Discard, cloud)
-	close(told)
+	close(passed)
 	cloud.Close()
 	if r := <-over; r.First != relay.A || !errors.Is(r.Err, syscall.ECONNRESET) {
-		t.Errorf("the reset of a is an end of %v: %v", r.First, r.Err)
+		t.Errorf("first end of side %v: %v, want the reset of a", r.First, r.Err)
 	}
 }

@@ -2,10 +2,10 @@ package relay
 
 import "golang.org/x/sys/unix"
 
-// failed tells whether a socket has an error to tell, and leaves it there.
+// failed tells whether a socket has a pending error, without consuming it.
 func failed(fd uintptr) bool { return events(fd)&unix.POLLERR != 0 }
 
-// hungUp tells whether a connection has ended both ways.
+// hungUp tells whether a connection has ended in both directions.
 func hungUp(fd uintptr) bool { return events(fd)&unix.POLLHUP != 0 }
 
 func events(fd uintptr) int16 {

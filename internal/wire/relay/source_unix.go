@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// canTry: a socket can be read without waiting.
+// canTry tells that a socket can be read without blocking.
 const canTry = true
 
 func readNow(fd uintptr, p []byte) (int, error) {
