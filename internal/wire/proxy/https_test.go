@@ -18,7 +18,7 @@ import (
 	"rtsptunnel/internal/wire/proxy"
 )
 
-// secured is site behind TLS, as cfg has it, with a certificate for name.
+// secured is site with TLS, with this configuration and a certificate for name.
 func secured(t *testing.T, name string, cfg *tls.Config, talk func(*http.Request, net.Conn)) (*url.URL, *x509.CertPool) {
 	t.Helper()
 	ca, err := localca.New("test proxy CA")
@@ -35,7 +35,7 @@ func secured(t *testing.T, name string, cfg *tls.Config, talk func(*http.Request
 	return u, ca.Pool()
 }
 
-// The talk with the proxy, login and all, is inside TLS, and so is what follows.
+// The request, its credentials and the later bytes are all sent within TLS.
 func TestDial_httpsProxy(t *testing.T) {
 	talk, asked := answer(t, "HTTP/1.1 200 OK\r\n\r\nearly")
 	u, roots := secured(t, "127.0.0.1", &tls.Config{MinVersion: tls.VersionTLS12}, talk)
@@ -45,12 +45,12 @@ func TestDial_httpsProxy(t *testing.T) {
 	}
 	defer conn.Close()
 	if user, password, _ := basic((<-asked).Header.Get("Proxy-Authorization")); user != "site" || password != "pass:word" {
-		t.Errorf("the proxy got the login %s, %s", user, password)
+		t.Errorf("the proxy got the credentials %s, %s", user, password)
 	}
-	isHandedOver(t, conn)
+	checkEcho(t, conn)
 }
 
-// A proxy whose certificate is not right gets no login and no request.
+// A proxy with an invalid certificate receives neither credentials nor a request.
 func TestDial_httpsProxyThatIsNotTrusted(t *testing.T) {
 	talk := func(r *http.Request, _ net.Conn) { t.Errorf("the proxy was asked: %s %v", r.Method, r.Header) }
 	for name, c := range map[string]struct {
@@ -80,7 +80,7 @@ func TestDial_httpsProxyThatIsNotTrusted(t *testing.T) {
 	}
 }
 
-// Either of the two schemes at a proxy of the other kind is a proxy that is down.
+// A URL with the wrong scheme of the two is ProxyDown.
 func TestDial_otherScheme(t *testing.T) {
 	plain := site(t, func(*http.Request, net.Conn) {})
 	plain.Scheme = "https"
@@ -94,8 +94,8 @@ func TestDial_otherScheme(t *testing.T) {
 	}
 }
 
-// A kind of proxy that is not spoken is not even connected to.
-func TestDial_otherKind(t *testing.T) {
+// A proxy with an unsupported scheme is not dialled.
+func TestDial_unsupportedScheme(t *testing.T) {
 	u := site(t, func(*http.Request, net.Conn) { t.Error("the proxy was asked") })
 	u.Scheme = "socks5"
 	if _, err := proxy.Dial(t.Context(), u, "192.0.2.1:443", nil); reason.Of(err) != reason.ProxyDown || !strings.Contains(err.Error(), `scheme "socks5"`) {
@@ -104,7 +104,7 @@ func TestDial_otherKind(t *testing.T) {
 }
 
 // A connection on which TLS fails is closed.
-func TestDial_httpsProxyLeavesNothing(t *testing.T) {
+func TestDial_httpsProxyClosesAfterAnError(t *testing.T) {
 	ln := listen(t, "127.0.0.1:0")
 	defer ln.Close()
 	closed := make(chan struct{})
@@ -122,14 +122,16 @@ func TestDial_httpsProxyLeavesNothing(t *testing.T) {
 	if _, err := proxy.Dial(t.Context(), u, "192.0.2.1:443", nil); reason.Of(err) != reason.ProxyDown {
 		t.Errorf("%v", err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	select {
 	case <-closed:
-	case <-time.After(30 * time.Second):
+	case <-ctx.Done():
 		t.Error("the connection is still open")
 	}
 }
 
-func TestDial_httpsProxySaysNo(t *testing.T) {
+func TestDial_httpsProxyAnswers407(t *testing.T) {
 	u, roots := secured(t, "127.0.0.1", &tls.Config{MinVersion: tls.VersionTLS12}, func(_ *http.Request, conn net.Conn) {
 		say(t, conn, "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n")
 	})
@@ -156,7 +158,7 @@ func TestDial_ipv6Proxy(t *testing.T) {
 	}
 }
 
-// A proxy that takes the connection and never shakes hands costs ctx's time.
+// A proxy that accepts the connection and never starts TLS is left when ctx ends.
 func TestDial_httpsProxyIsSilent(t *testing.T) {
 	ln := listen(t, "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -169,7 +171,7 @@ func TestDial_httpsProxyIsSilent(t *testing.T) {
 		}
 		defer conn.Close()
 		cancel()
-		_, _ = io.Copy(io.Discard, conn) // until the dial is over
+		_, _ = io.Copy(io.Discard, conn) // until the dial ends
 	}()
 	defer func() { ln.Close(); <-ended }()
 	_, err := proxy.Dial(ctx, &url.URL{Scheme: "https", Host: ln.Addr().String()}, "192.0.2.1:443", nil)

@@ -1,10 +1,9 @@
-// Package proxy opens TCP connections through a site's HTTP proxy, by CONNECT
-// (RFC 9110, 9.3.6). Which connections go through which proxy is decided elsewhere.
+// Package proxy opens TCP connections through a site's HTTP proxy, with CONNECT
+// (RFC 9110, 9.3.6). The caller decides which proxy a connection uses.
 //
-// A line belongs here when it is about the talk with the proxy itself. What goes
-// through the connection afterwards, TLS most of all, is end to end and none of its
-// business, whether the proxy itself is reached by TLS or not: a proxy that meddles
-// with it is found out there.
+// Code belongs here if it concerns the exchange with the proxy itself. The bytes after it
+// are end to end: TLS with the endpoint detects a proxy that changes them, whether the
+// proxy itself is dialled with TLS or not.
 package proxy
 
 import (
@@ -23,38 +22,41 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// maxAnswer is how many bytes a proxy may take for its answer's head.
+// maxAnswer bounds the head of the proxy's answer, in bytes.
 const maxAnswer = 64 << 10
 
-// StatusError is a proxy's answer that is not a success.
+// StatusError is the error of a proxy that answered with a status other than 2xx.
 type StatusError struct {
 	Proxy  string // host:port
 	Status int
 }
 
-// Error names the proxy and the status; what else the proxy said is its own.
+// Error names the proxy and the status, and repeats no other text of the proxy.
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("proxy %s answered CONNECT with status %d %s", e.Proxy, e.Status, http.StatusText(e.Status))
 }
 
-// Dial returns a connection to address (host:port), which the proxy opens and, if
-// it is a name, resolves. proxy is an http URL, or an https URL for a proxy that is
-// itself reached by TLS 1.2 or newer; roots may sign its certificate, the system's if
-// nil. A login in it goes to the proxy alone, as Basic (RFC 7617). ctx bounds the whole
-// of it. The error has a reason code: reason.ProxyLogin for a 407 or 401,
-// reason.ProxyHTTP for another answer than 2xx (both a *StatusError), reason.ProxyDown
-// if there was no answer; it names the proxy and the step that failed, and never holds
-// the login. There is no way around a proxy that fails. The caller closes the
+// Dial returns a connection to address (host:port) through the proxy, which resolves names
+// itself. ctx bounds the whole dial, and not the connection. The caller closes the
 // connection.
+//
+// proxy is an http URL, or an https URL for a proxy that is dialled with TLS 1.2 or newer
+// and verified with roots; the system's roots if nil. Credentials in the URL are sent to
+// the proxy only, as Basic authentication (RFC 7617).
+//
+// The error has a reason code: reason.ProxyLogin for a 407 or 401, reason.ProxyHTTP for
+// any other status than 2xx (both a *StatusError), reason.ProxyDown if there was no
+// answer. It names the proxy and the step that failed, and never holds the credentials.
+// There is no direct fallback.
 func Dial(ctx context.Context, proxy *url.URL, address string, roots *x509.CertPool) (net.Conn, error) {
-	conn, err := reach(ctx, proxy, roots)
+	conn, err := dialProxy(ctx, proxy, roots)
 	if err != nil {
-		return nil, down(proxy, err)
+		return nil, proxyDown(proxy, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	opened, err := connect(conn, proxy, address)
 	if late := !stop(); late {
-		err = down(proxy, fmt.Errorf("no answer to CONNECT: %w", context.Cause(ctx)))
+		err = proxyDown(proxy, fmt.Errorf("no answer to CONNECT: %w", context.Cause(ctx)))
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -63,12 +65,12 @@ func Dial(ctx context.Context, proxy *url.URL, address string, roots *x509.CertP
 	return opened, nil
 }
 
-func down(proxy *url.URL, err error) error {
+func proxyDown(proxy *url.URL, err error) error {
 	return reason.New(reason.ProxyDown, fmt.Errorf("proxy %s: %w", proxy.Host, err))
 }
 
-// reach connects to the proxy itself.
-func reach(ctx context.Context, proxy *url.URL, roots *x509.CertPool) (net.Conn, error) {
+// dialProxy connects to the proxy itself.
+func dialProxy(ctx context.Context, proxy *url.URL, roots *x509.CertPool) (net.Conn, error) {
 	port := proxy.Port()
 	switch {
 	case proxy.Scheme != "http" && proxy.Scheme != "https":
@@ -90,33 +92,34 @@ func reach(ctx context.Context, proxy *url.URL, roots *x509.CertPool) (net.Conn,
 	return secured, nil
 }
 
-// connect asks for the connection and reads the answer's head, not a byte more.
+// connect sends CONNECT and reads the head of the answer. Later bytes stay readable in the
+// connection that it returns.
 func connect(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 	request := &http.Request{
 		Method: http.MethodConnect,
 		URL:    &url.URL{Opaque: address},
 		Host:   address,
-		Header: http.Header{"User-Agent": {""}}, // the proxy need not know who we are
+		Header: http.Header{"User-Agent": {""}}, // empty: the proxy need not learn the module's version
 	}
-	if login := proxy.User; login != nil {
-		password, _ := login.Password()
-		basic := base64.StdEncoding.EncodeToString([]byte(login.Username() + ":" + password))
+	if credentials := proxy.User; credentials != nil {
+		password, _ := credentials.Password()
+		basic := base64.StdEncoding.EncodeToString([]byte(credentials.Username() + ":" + password))
 		request.Header.Set("Proxy-Authorization", "Basic "+basic)
 	}
 	if err := request.Write(conn); err != nil {
-		return nil, down(proxy, fmt.Errorf("asking to CONNECT: %w", err))
+		return nil, proxyDown(proxy, fmt.Errorf("send CONNECT: %w", err))
 	}
 	r := bufio.NewReader(&io.LimitedReader{R: conn, N: maxAnswer})
-	answer, err := http.ReadResponse(r, request) //nolint:bodyclose // closing it would read it, and it is the connection
+	answer, err := http.ReadResponse(r, request) //nolint:bodyclose // the body is the connection, and closing it would read from it
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, down(proxy, errors.New("no whole answer to CONNECT"))
+		return nil, proxyDown(proxy, errors.New("incomplete answer to CONNECT"))
 	}
 	if err != nil {
-		// What net/http cannot read it quotes, so its words stay here.
-		return nil, down(proxy, errors.New("its answer to CONNECT is not HTTP"))
+		// net/http's error quotes the answer.
+		return nil, proxyDown(proxy, errors.New("its answer to CONNECT is not HTTP"))
 	}
 	switch {
-	// tinyproxy answers 401 to a wrong login; nothing but the proxy can say so here.
+	// tinyproxy answers 401 to wrong credentials; an answer to CONNECT is always the proxy's.
 	case answer.StatusCode == http.StatusProxyAuthRequired, answer.StatusCode == http.StatusUnauthorized:
 		return nil, reason.New(reason.ProxyLogin, &StatusError{proxy.Host, answer.StatusCode})
 	case answer.StatusCode/100 != 2:
@@ -126,16 +129,18 @@ func connect(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, reason.New(reason.ProxyDown, err)
 	}
-	return &conversation{Conn: conn, early: early}, nil
+	return &bufferedConn{Conn: conn, early: early}, nil
 }
 
-// conversation is a connection of which some bytes have been read already.
-type conversation struct {
+// bufferedConn is a connection that returns bytes from a buffer first.
+type bufferedConn struct {
 	net.Conn
 	early []byte
 }
 
-func (c *conversation) Read(p []byte) (int, error) {
+var _ net.Conn = (*bufferedConn)(nil)
+
+func (c *bufferedConn) Read(p []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(p, c.early)
 		c.early = c.early[n:]
@@ -144,5 +149,5 @@ func (c *conversation) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// NetConn is the connection to the proxy.
-func (c *conversation) NetConn() net.Conn { return c.Conn }
+// NetConn returns the connection to the proxy.
+func (c *bufferedConn) NetConn() net.Conn { return c.Conn }

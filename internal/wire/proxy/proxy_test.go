@@ -20,8 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// site is a listener in a proxy's place; talk has the connection after the request
-// was read.
+// site starts a proxy for one connection: it reads the request and calls talk.
 func site(t *testing.T, talk func(*http.Request, net.Conn)) *url.URL {
 	t.Helper()
 	return siteOn(t, listen(t, "127.0.0.1:0"), talk)
@@ -63,8 +62,8 @@ func say(t *testing.T, conn net.Conn, words string) {
 	}
 }
 
-// answer is a talk in which a proxy says this and hands over to who sends back what it
-// gets; what it was asked is told.
+// answer returns a talk for site that writes head and then echoes. The requests are sent
+// to asked.
 func answer(t *testing.T, head string) (talk func(*http.Request, net.Conn), asked <-chan *http.Request) {
 	t.Helper()
 	requests := make(chan *http.Request, 1)
@@ -75,9 +74,8 @@ func answer(t *testing.T, head string) (talk func(*http.Request, net.Conn), aske
 	}, requests
 }
 
-// isHandedOver proves that conn goes to who sends back what it gets, and who said
-// "early" before it got anything.
-func isHandedOver(t *testing.T, conn net.Conn) {
+// checkEcho checks that conn reads "early" and then echoes.
+func checkEcho(t *testing.T, conn net.Conn) {
 	t.Helper()
 	say(t, conn, " and late")
 	got := make([]byte, len("early and late"))
@@ -86,8 +84,8 @@ func isHandedOver(t *testing.T, conn net.Conn) {
 	}
 }
 
-// What comes right behind the answer's head belongs to the connection.
-func TestDial_asksAndHandsOver(t *testing.T) {
+// Bytes that follow the head of the answer belong to the connection.
+func TestDial_bytesBehindTheAnswer(t *testing.T) {
 	talk, asked := answer(t, "HTTP/1.1 200 \r\nX: y\r\n\r\nearly")
 	u := site(t, talk)
 	conn, err := proxy.Dial(t.Context(), u, "camera.invalid:443", nil)
@@ -101,14 +99,14 @@ func TestDial_asksAndHandsOver(t *testing.T) {
 		user != "site" || password != "pass:word" || len(r.Header) != 1 {
 		t.Errorf("the proxy got %s %s for host %s with %v", r.Method, r.RequestURI, r.Host, r.Header)
 	}
-	isHandedOver(t, conn)
+	checkEcho(t, conn)
 }
 
 func basic(header string) (user, password string, ok bool) {
 	return (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
 }
 
-func TestDial_withoutALogin(t *testing.T) {
+func TestDial_withoutCredentials(t *testing.T) {
 	talk, asked := answer(t, "HTTP/1.1 200\r\n\r\n") // no reason phrase, no blank before it
 	u := site(t, talk)
 	u.User = nil
@@ -129,13 +127,13 @@ func TestDial_refused(t *testing.T) {
 		status       int
 	}{
 		{"login", "HTTP/1.1 407 site:pass:word\r\nProxy-Authenticate: Basic\r\nContent-Length: 3\r\n\r\nbad", reason.ProxyLogin, 407},
-		{"login, as tinyproxy has it", "HTTP/1.1 401 Unauthorized\r\n\r\n", reason.ProxyLogin, 401},
+		{"login, of tinyproxy", "HTTP/1.1 401 Unauthorized\r\n\r\n", reason.ProxyLogin, 401},
 		{"forbidden", "HTTP/1.1 403 Forbidden\r\n\r\n", reason.ProxyHTTP, 403},
 		{"redirect", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", reason.ProxyHTTP, 302},
-		{"no way to the target", "HTTP/1.1 502\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n", reason.ProxyHTTP, 502},
+		{"no route to the target", "HTTP/1.1 502\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n", reason.ProxyHTTP, 502},
 		{"an interim answer", "HTTP/1.1 100 Continue\r\n\r\n", reason.ProxyHTTP, 100},
 		{"not HTTP", "SSH-2.0-site:pass:word\r\n\r\n", reason.ProxyDown, 0},
-		{"broken off", "HTTP/1.1 200 OK\r\nX: ", reason.ProxyDown, 0},
+		{"truncated", "HTTP/1.1 200 OK\r\nX: ", reason.ProxyDown, 0},
 		{"nothing", "", reason.ProxyDown, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -147,17 +145,17 @@ func TestDial_refused(t *testing.T) {
 			if e, ok := errors.AsType[*proxy.StatusError](err); ok != (c.status != 0) || ok && e.Status != c.status {
 				t.Errorf("status of %v, want %d", err, c.status)
 			}
-			if says := map[string]string{"not HTTP": "not HTTP", "broken off": "no whole answer", "nothing": "no whole answer"}[c.name]; !strings.Contains(err.Error(), says) {
+			if says := map[string]string{"not HTTP": "not HTTP", "truncated": "incomplete answer", "nothing": "incomplete answer"}[c.name]; !strings.Contains(err.Error(), says) {
 				t.Errorf("%q does not say %q", err, says)
 			}
 			if strings.Contains(err.Error(), "pass") {
-				t.Errorf("the login is in %q", err)
+				t.Errorf("the credentials are in %q", err)
 			}
 		})
 	}
 }
 
-// A head that never ends costs 64 KiB, whatever ctx says.
+// A head without an end is cut at 64 KiB, also if ctx has no deadline.
 func TestDial_endlessAnswer(t *testing.T) {
 	u := site(t, func(_ *http.Request, conn net.Conn) {
 		say(t, conn, "HTTP/1.1 200 OK\r\n")
@@ -173,7 +171,7 @@ func TestDial_endlessAnswer(t *testing.T) {
 	}
 }
 
-// A proxy that takes the connection and is silent costs ctx's time.
+// A proxy that accepts the connection and stays silent is left when ctx ends.
 func TestDial_silence(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	u := site(t, func(_ *http.Request, conn net.Conn) {
@@ -186,12 +184,18 @@ func TestDial_silence(t *testing.T) {
 	}
 }
 
-func TestDial_notThere(t *testing.T) {
+func TestDial_noConnection(t *testing.T) {
 	ln := listen(t, "127.0.0.1:0")
-	ln.Close()
+	defer ln.Close()
+	open, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	refusing := open.LocalAddr().String() // no other process can listen on the address of an open connection
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for _, u := range []string{"http://" + ln.Addr().String(), "https://" + ln.Addr().String(), "HTTPS://user@127.0.0.1:1", "socks5://127.0.0.1:1"} {
+	for _, u := range []string{"http://" + refusing, "https://" + refusing, "HTTPS://user@127.0.0.1:1", "socks5://127.0.0.1:1"} {
 		parsed, err := url.Parse(u)
 		if err != nil {
 			t.Fatal(err)
