@@ -107,7 +107,7 @@ func (g *Gateway) Open(ctx context.Context, c Camera) (net.Conn, error) {
 	}
 	if status != http.StatusOK {
 		g.abandon(id, p)
-		return nil, moduleError(c, tunnelopen.Refused(status, answer))
+		return nil, moduleError(c, tunnelopen.DecodeFailure(status, answer))
 	}
 	conn := g.collect(id, p)
 	if conn == nil {

@@ -1,15 +1,14 @@
 package reason
 
-// Class groups the codes by what the end of a tunnel means to its peer. Code.Class
-// returns it.
+// Class groups the codes by what the end of a tunnel means for its peer.
 type Class int
 
 // The classes. The zero value is Failure, so that a new code never reads as an orderly
 // end.
 const (
-	// Failure: the tunnel broke, and the bytes that arrived may be incomplete. It is the
-	// class of all codes that no other class lists, of those that only a log line has
-	// (CameraClosed, RemoteClosed), and of unknown codes.
+	// Failure: the tunnel broke, so its bytes may be incomplete. It is also the class of
+	// unknown codes and of CameraClosed and RemoteClosed, which only log lines have: an end
+	// in order has the empty code.
 	Failure Class = iota
 	// InOrder: the tunnel ended without an error. It is the class of the empty code.
 	InOrder

@@ -1,19 +1,18 @@
-// Package reason is the closed list of reason codes: why a tunnel could not be
-// opened, why one ended, why there is no hub connection, and why the module is not
-// what it was told to be. The codes appear in log lines and reported properties, and
-// later in metrics; a code, once released, is never renamed nor used for something
-// else.
+// Package reason is the closed list of reason codes: why a tunnel did not open, why one
+// ended, why there is no hub connection, and why the module is degraded or not ready. The
+// codes appear in log lines, in reported properties and in health answers. A released code
+// is never renamed, and never gets another meaning.
 //
-// A line of code belongs here when it adds a code or changes a code's text. The
-// package is pure and imports nothing of ours.
+// Code belongs here if it adds a reason code, or changes the text or the class of one. The
+// package is pure: it has no I/O and imports no other package of this module.
 package reason
 
 import "errors"
 
-// Code is one reason, stable over versions. The empty Code is not a reason.
+// Code is one reason, stable across versions. The empty Code is no reason.
 type Code string
 
-// Why a tunnel could not be opened.
+// Why a tunnel did not open.
 const (
 	RequestJSON     Code = "REQ_JSON"
 	RequestField    Code = "REQ_FIELD"
@@ -40,8 +39,8 @@ const (
 	Internal        Code = "INTERNAL"
 )
 
-// Why a request is refused before anything is dialled. PolicyRemote and Disabled end
-// tunnels too, as ShuttingDown does.
+// Why a request is refused before anything is dialled. PolicyRemote, Disabled and
+// ShuttingDown also end open tunnels.
 const (
 	RequestSize  Code = "REQ_SIZE"
 	PolicyRemote Code = "POLICY_REMOTE"
@@ -50,20 +49,20 @@ const (
 	Disabled     Code = "DISABLED"
 )
 
-// Why the module ended a tunnel whose camera is not what it was.
+// Why the module ended a tunnel after its camera's configuration changed.
 const (
 	CameraRemoved  Code = "CAM_REMOVED"
 	CameraChanged  Code = "CAM_CHANGED"
 	CameraDisabled Code = "CAM_DISABLED"
 )
 
-// Why the module ended a tunnel that nothing forbids.
+// Why the module ended a tunnel that the configuration allows.
 const (
 	LimitIdle Code = "LIMIT_IDLE"
 	LimitAge  Code = "LIMIT_AGE"
 )
 
-// Why a tunnel ended by itself.
+// Why a tunnel ended that the module did not end.
 const (
 	CameraClosed Code = "CAM_CLOSED"
 	CameraLost   Code = "CAM_LOST"
@@ -71,7 +70,7 @@ const (
 	RemoteLost   Code = "WS_LOST"
 )
 
-// Why there is no hub connection. The proxy's codes are the tunnels' own.
+// Why there is no hub connection. Proxy failures have the same codes as for tunnels.
 const (
 	HubDNS          Code = "HUB_DNS"
 	HubRefused      Code = "HUB_REFUSED"
@@ -101,14 +100,14 @@ const (
 	LoopStuck         Code = "LOOP_STUCK"
 )
 
-// Why the module is not ready. ShuttingDown is such a reason, too.
+// Why the module is not ready. ShuttingDown is another such reason.
 const (
 	HubNotConnected  Code = "HUB_NOT_CONNECTED"
 	HubNotSubscribed Code = "HUB_NOT_SUBSCRIBED"
 	TwinNotApplied   Code = "TWIN_NOT_APPLIED"
 )
 
-// What is wrong with a value of the configuration.
+// Why a value of the configuration is invalid.
 const (
 	ConfigType      Code = "CFG_TYPE"
 	ConfigRange     Code = "CFG_RANGE"
@@ -119,7 +118,7 @@ const (
 	ConfigProxy     Code = "CFG_PROXY"
 )
 
-// Why the module is degraded: what a lab may do, and a site may not.
+// Why the module is degraded: a setting that is for labs only.
 const (
 	LabLoopback  Code = "LAB_LOOPBACK"
 	LabPlaintext Code = "LAB_PLAINTEXT"
@@ -129,86 +128,86 @@ var texts = map[Code]string{
 	RequestJSON:     "the payload is not a JSON object",
 	RequestField:    "a member of the request is missing or empty",
 	RequestType:     "a member of the request has the wrong type",
-	RequestEndpoint: "the remote endpoint is not a wss URL that can be dialled",
+	RequestEndpoint: "the remote endpoint is not a valid wss URL",
 	RequestToken:    "the authorization token cannot be sent in a header",
 	PortNotAllowed:  "no camera has this local port",
-	CameraRefused:   "the camera refused the connection or cannot be reached",
+	CameraRefused:   "the camera refused the connection or is unreachable",
 	CameraTimeout:   "the camera did not answer in time",
 	CameraDNS:       "the camera's name does not resolve",
 	RemoteHTTP:      "the remote endpoint answered with an error status",
 	RemoteDNS:       "the remote endpoint's name does not resolve",
-	RemoteRefused:   "the remote endpoint refused the connection or cannot be reached",
+	RemoteRefused:   "the remote endpoint refused the connection or is unreachable",
 	RemoteTLSExpiry: "the remote endpoint's certificate is expired or not yet valid: check the device's clock",
 	RemoteTLSName:   "the remote endpoint's certificate is for another name",
 	RemoteTLSCA:     "the remote endpoint's certificate is signed by an unknown authority",
-	RemoteUpgrade:   "the remote endpoint did not answer with a WebSocket",
+	RemoteUpgrade:   "the remote endpoint did not accept the WebSocket handshake",
 	RemoteTimeout:   "the remote endpoint did not answer in time",
-	ProxyLogin:      "the proxy wants a login, or another one",
+	ProxyLogin:      "the proxy requires credentials, or refused those it got",
 	ProxyHTTP:       "the proxy answered with an error status",
-	ProxyDown:       "the proxy cannot be reached or does not speak HTTP",
-	UnknownMethod:   "the module has no direct method of this name",
+	ProxyDown:       "the proxy is unreachable or does not speak HTTP",
+	UnknownMethod:   "the module has no direct method with this name",
 	ShuttingDown:    "shutting down",
 	Internal:        "internal error",
-	CameraClosed:    "the camera ended the connection in order",
+	CameraClosed:    "the camera closed the connection in order",
 	CameraLost:      "the connection to the camera broke",
-	RemoteClosed:    "the remote endpoint ended the tunnel in order",
+	RemoteClosed:    "the remote endpoint closed the tunnel in order",
 	RemoteLost:      "the connection to the remote endpoint broke",
 
-	RequestSize:  "the payload or a member of it is too long, or too deep",
-	PolicyRemote: "the remote endpoint is not one that this device may reach",
-	CameraBusy:   "the camera has as many tunnels as it may have",
-	LimitTunnels: "there are as many tunnels as there may be",
+	RequestSize:  "the payload or one of its members is too long or nested too deeply",
+	PolicyRemote: "the policy does not allow this remote endpoint",
+	CameraBusy:   "the camera has reached its maximum number of tunnels",
+	LimitTunnels: "the maximum number of tunnels is reached",
 	Disabled:     "tunnels are switched off",
 
 	CameraRemoved:  "the camera was removed from the configuration",
 	CameraChanged:  "the camera's address or local port was changed",
 	CameraDisabled: "the camera was switched off",
 
-	LimitIdle: "no byte went either way for as long as the configuration allows",
-	LimitAge:  "the tunnel was open for as long as the configuration allows",
+	LimitIdle: "the tunnel was idle for the configured maximum",
+	LimitAge:  "the tunnel was open for the configured maximum",
 
 	HubDNS:          "the hub's name does not resolve: check the name and the site's DNS",
-	HubRefused:      "the hub refused the connection or cannot be reached: check that it runs and that the firewall lets its port through",
-	HubTimeout:      "the hub did not answer in time: check that the firewall lets its port through",
-	HubTLSExpired:   "the hub's certificate is expired: renew it there, or set this device's clock",
+	HubRefused:      "the hub refused the connection or is unreachable: check that it runs and that the firewall allows its port",
+	HubTimeout:      "the hub did not answer in time: check that the firewall allows its port",
+	HubTLSExpired:   "the hub's certificate is expired: renew it, or set this device's clock",
 	HubTLSNotYet:    "the hub's certificate is not yet valid: set this device's clock",
 	HubTLSName:      "the hub's certificate is for another name: check the host name in the connection string, or in IoT Edge's config.toml",
-	HubTLSCA:        "the hub's certificate is signed by an unknown authority: check the trust bundle, or the roots as docs/RUNNING.md has them",
-	HubTLS:          "no TLS 1.2 or newer with the hub: check who answers at its address",
-	HubUpgrade:      "the hub did not answer with a WebSocket for MQTT: check who answers at its address",
-	HubLogin:        "the hub refused the login: check key or certificate, that the identity exists and is enabled, and this device's clock",
-	HubUnavailable:  "the hub says that it is not available now",
-	HubProtocol:     "the hub does not speak MQTT 3.1.1 as it should: check who answers at its address",
+	HubTLSCA:        "the hub's certificate is signed by an unknown authority: check the trust bundle, or the roots (docs/RUNNING.md)",
+	HubTLS:          "no TLS 1.2 or newer with the hub: check which program answers at its address",
+	HubUpgrade:      "the hub did not accept MQTT over WebSocket: check which program answers at its address",
+	HubLogin:        "the hub refused the credentials: check the key or certificate, that the identity exists and is enabled, and this device's clock",
+	HubUnavailable:  "the hub reports that it is unavailable",
+	HubProtocol:     "the hub violates MQTT 3.1.1: check which program answers at its address",
 	HubSubscription: "the hub refused a subscription or did not acknowledge it",
-	HubTwin:         "the hub did not give the twin",
-	HubTwinOld:      "the hub gave an empty or older twin, which is not believed",
-	HubReport:       "the hub did not take the reported properties",
+	HubTwin:         "the hub did not send the twin",
+	HubTwinOld:      "the hub sent an empty or older twin, which is ignored",
+	HubReport:       "the hub did not accept the reported properties",
 	HubLost:         "the connection to the hub broke",
-	HubCredentials:  "key, certificate or roots cannot be had: check the file that the error names",
+	HubCredentials:  "the key, certificate or roots cannot be read: check the file that the error names",
 	HubWorkload:     "IoT Edge's workload API fails: check that aziot-edged runs and that its socket is mounted",
 
-	ConfigEnvironment: "a variable of the environment is unknown or cannot be used",
-	HealthListen:      "health cannot be served on its address: another program has it, most likely",
-	LoopStuck:         "an event loop does not turn any more: the module must be restarted",
+	ConfigEnvironment: "an environment variable is unknown or invalid",
+	HealthListen:      "listening on the health address failed: another program probably uses it",
+	LoopStuck:         "an event loop is stuck: restart the module",
 
-	HubNotConnected:  "there is no hub connection: the log says why, and when the next attempt is",
-	HubNotSubscribed: "the hub connection is there, direct methods are not yet subscribed",
-	TwinNotApplied:   "no configuration was applied: the hub gave no twin that can be read",
+	HubNotConnected:  "no hub connection: the log has the reason and the time of the next attempt",
+	HubNotSubscribed: "connected to the hub, but not yet subscribed to direct methods",
+	TwinNotApplied:   "no configuration is applied: the hub has sent no valid twin",
 
 	ConfigType:      "a value of the configuration has the wrong type",
-	ConfigRange:     "a value of the configuration is not one of those allowed",
-	ConfigFormat:    "a name or a text of the configuration is not written as it must be",
+	ConfigRange:     "a value of the configuration is not allowed",
+	ConfigFormat:    "a name or a text of the configuration has the wrong format",
 	ConfigMissing:   "a value of the configuration is missing",
-	ConfigDuplicate: "the configuration has something twice that there may be once",
+	ConfigDuplicate: "the configuration has a duplicate that is not allowed",
 	ConfigSize:      "the configuration is too large, too deep or has too many entries",
-	ConfigProxy:     "the configuration's proxy is not an http or https URL without a login",
+	ConfigProxy:     "the configuration's proxy is not an http or https URL without credentials",
 
-	LabLoopback:  "RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE is set: endpoints may lead back to this device",
-	LabPlaintext: "RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE is set: tokens and video may go out without TLS",
+	LabLoopback:  "RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE is set: endpoints may be on this device",
+	LabPlaintext: "RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE is set: tokens and video may be sent without TLS",
 }
 
-// Text is the one-line text of the code for people, without a full stop. An
-// unknown code is its own text.
+// Text returns one line about the code for people, without a full stop. The text of an
+// unknown code is the code.
 func (c Code) Text() string {
 	if t, ok := texts[c]; ok {
 		return t
@@ -216,7 +215,7 @@ func (c Code) Text() string {
 	return string(c)
 }
 
-// Codes is every code there is, in no particular order.
+// Codes returns all codes, in no particular order.
 func Codes() []Code {
 	codes := make([]Code, 0, len(texts))
 	for c := range texts {
@@ -225,14 +224,13 @@ func Codes() []Code {
 	return codes
 }
 
-// Error is an error whose cause has a reason code. Err is for the log only: it
-// may hold addresses.
+// Error is an error with a reason code. Err is for the log only: it may hold addresses.
 type Error struct {
 	Code Code
 	Err  error // may be nil
 }
 
-// Error is the code, followed by the cause if there is one.
+// Error returns the code, followed by the cause, or by the code's text if there is none.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return string(e.Code) + ": " + e.Code.Text()
@@ -246,8 +244,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // New returns err with a reason code. err may be nil.
 func New(c Code, err error) error { return &Error{Code: c, Err: err} }
 
-// Of is the reason code that err carries, or Internal if it carries none; it is
-// empty for a nil error.
+// Of returns the code of the first Error in err's chain, Internal if there is none, and the
+// empty Code for a nil error.
 func Of(err error) Code {
 	if err == nil {
 		return ""

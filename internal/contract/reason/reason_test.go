@@ -25,7 +25,7 @@ func TestCodes_haveShapeAndText(t *testing.T) {
 	}
 }
 
-// Each constant must have a text: the list is closed in both directions.
+// Every constant has a text, and every text has a constant.
 func TestCodes_areAllListed(t *testing.T) {
 	f, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
 	if err != nil {
@@ -69,10 +69,10 @@ func TestOf(t *testing.T) {
 		t.Errorf("Of = %q, want %q", got, reason.CameraRefused)
 	}
 	if !errors.Is(err, cause) {
-		t.Error("the cause is lost")
+		t.Error("errors.Is does not find the cause")
 	}
 	if got := reason.Of(cause); got != reason.Internal {
-		t.Errorf("Of of a foreign error = %q, want %q", got, reason.Internal)
+		t.Errorf("Of(error without a code) = %q, want %q", got, reason.Internal)
 	}
 	if got := reason.Of(nil); got != "" {
 		t.Errorf("Of(nil) = %q, want none", got)

@@ -13,28 +13,28 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// The members of a request's payload (the model's command tunnelOpen).
+// The members of the payload of a request (the model's command tunnelOpen).
 const (
 	memberEndpoint = "remoteEndpoint"
 	memberToken    = "remoteAuthorizationToken"
 	memberPort     = "localPort"
 )
 
-// What a payload may be at most.
+// The limits of a payload.
 const (
-	maxPayload = 128 << 10 // bytes; a hub passes on no more
-	maxDepth   = 8         // objects and arrays within each other, the payload's own object included
-	maxToken   = 16 << 10  // bytes; header fields beyond that are refused by many servers
+	maxPayload = 128 << 10 // bytes; a hub forwards no more
+	maxDepth   = 8         // nested objects and arrays, including the payload's object
+	maxToken   = 16 << 10  // bytes; many servers refuse longer header fields
 )
 
-// Decoder reads requests. Its zero value is the contract's.
+// Decoder decodes requests. The zero value follows the contract. It is safe for concurrent
+// use.
 type Decoder struct {
-	Plaintext bool // take ws endpoints as well as wss: for a lab alone
+	Plaintext bool // also accept ws endpoints: for labs only
 }
 
-// Decode reads a request from a direct method's payload and checks all three
-// members. Members it does not know are ignored. The error is always an *Error
-// that Response can answer; it never holds the token.
+// Decode decodes and checks the payload of a direct method. Unknown members are ignored.
+// The error is an *Error for Response, and never holds the token.
 func (d Decoder) Decode(payload []byte) (Request, error) {
 	members, err := split(payload)
 	if err != nil {
@@ -61,8 +61,7 @@ func (d Decoder) Decode(payload []byte) (Request, error) {
 	return Request{RemoteEndpoint: endpoint, Token: Token(token), LocalPort: port}, nil
 }
 
-// Encode writes r as a direct method's payload: the one place where the token
-// leaves its type to travel to the edge.
+// Encode returns r as the payload of a direct method, token included.
 func Encode(r Request) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		memberEndpoint: r.RemoteEndpoint,
@@ -71,8 +70,8 @@ func Encode(r Request) ([]byte, error) {
 	})
 }
 
-// members are the values of a payload's object by name, as raw JSON. Those of one
-// name stand in their order.
+// members holds the values of the payload's object by name, as raw JSON. Duplicates keep
+// their order.
 type members map[string][]json.RawMessage
 
 func split(payload []byte) (members, error) {
@@ -82,7 +81,7 @@ func split(payload []byte) (members, error) {
 	if !utf8.Valid(payload) {
 		return nil, badPayload(reason.RequestJSON, errors.New("not UTF-8"))
 	}
-	if deeper(payload, maxDepth) {
+	if exceedsDepth(payload, maxDepth) {
 		return nil, badPayload(reason.RequestSize, fmt.Errorf("deeper than %d", maxDepth))
 	}
 	m, err := object(payload)
@@ -96,8 +95,8 @@ func badPayload(code reason.Code, err error) error {
 	return invalid(reason.New(code, err), MethodName, "payload")
 }
 
-// deeper tells whether objects and arrays stand more than limit deep in JSON.
-func deeper(payload []byte, limit int) bool {
+// exceedsDepth tells whether objects and arrays are nested more than limit deep.
+func exceedsDepth(payload []byte, limit int) bool {
 	depth, quoted, escaped := 0, false, false
 	for _, c := range payload {
 		switch {
@@ -120,7 +119,7 @@ func deeper(payload []byte, limit int) bool {
 	return false
 }
 
-// object takes the payload apart. Only the contract's members are kept.
+// object parses the payload and keeps the contract's members.
 func object(payload []byte) (members, error) {
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
@@ -150,13 +149,13 @@ func object(payload []byte) (members, error) {
 	return m, nil
 }
 
-// notJSON says where reading stopped; the decoder's own words quote the payload.
+// notJSON returns an error with the position only: the decoder's error quotes the payload.
 func notJSON(dec *json.Decoder) error {
 	return fmt.Errorf("not JSON, near byte %d", dec.InputOffset())
 }
 
-// one is the member's only value. A member that stands there twice is refused: two
-// readers could see two requests.
+// one returns the only value of a member. A duplicate is an error: two parsers could
+// otherwise see different requests.
 func (m members) one(target, name string) (json.RawMessage, error) {
 	switch values := m[name]; len(values) {
 	case 0:
@@ -168,7 +167,7 @@ func (m members) one(target, name string) (json.RawMessage, error) {
 	}
 }
 
-// text is a member that must be a string.
+// text returns the value of a member that must be a string.
 func (m members) text(target, name string) (string, error) {
 	raw, err := m.one(target, name)
 	if err != nil {
@@ -183,9 +182,9 @@ func (m members) text(target, name string) (string, error) {
 
 var integer = regexp.MustCompile(`^-?[0-9]+$`)
 
-// port is the local port: an integer literal (554.0, 5e2 and "554" are not). Every
-// integer is a good request, also one that no port can have; of one that is too
-// large for an int the nearest stands.
+// port returns the local port, which must be an integer literal (554.0, 5e2 and "554" are
+// errors). Every integer is valid here, also one that is no port. An integer beyond the
+// range of int becomes the nearest int.
 func (m members) port() (int, error) {
 	raw, err := m.one(MethodName, memberPort)
 	if err != nil {
@@ -195,14 +194,14 @@ func (m members) port() (int, error) {
 		return 0, invalid(reason.New(reason.RequestType, errors.New("not an integer")), MethodName, memberPort)
 	}
 	n, err := strconv.Atoi(string(raw))
-	if err != nil && !errors.Is(err, strconv.ErrRange) { // the pattern leaves nothing else
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // cannot happen after the match
 		return 0, invalid(reason.New(reason.RequestType, errors.New("not an integer")), MethodName, memberPort)
 	}
 	return n, nil
 }
 
-// checkToken accepts what may stand in a header field, so that nobody can smuggle
-// another field in through the token.
+// checkToken accepts visible ASCII only, so that a token cannot inject another header
+// field.
 func checkToken(token string) error {
 	unfit := func(text string) error { return reason.New(reason.RequestToken, errors.New(text)) }
 	if token == "" {

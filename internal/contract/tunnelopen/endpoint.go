@@ -12,11 +12,11 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-const maxEndpoint = 8 << 10 // bytes; many servers take no longer request line
+const maxEndpoint = 8 << 10 // bytes; many servers accept no longer request line
 
-// checkEndpoint accepts URLs that every reader takes for the same one: the policy,
-// which looks at the host, and the dialler, which connects to it, must not disagree.
-// Names outside ASCII are allowed. No error repeats the URL.
+// checkEndpoint accepts URLs that every parser interprets the same: the policy, which
+// checks the host, and the dialler must not disagree. Names outside ASCII are allowed. No
+// error repeats the URL.
 func (d Decoder) checkEndpoint(endpoint string) error {
 	if endpoint == "" {
 		return reason.New(reason.RequestField, errors.New("empty"))
@@ -32,7 +32,7 @@ func (d Decoder) checkEndpoint(endpoint string) error {
 
 func (d Decoder) checkURL(endpoint string) error {
 	if !visible(endpoint) {
-		return errors.New("holds a character that cannot be seen, or half of one")
+		return errors.New("has an invisible or invalid character")
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -49,14 +49,14 @@ func (d Decoder) checkURL(endpoint string) error {
 	return checkHost(u)
 }
 
-// checkHost looks at the host as it will be dialled: url.Parse has undone escapes.
+// checkHost checks the host as it is dialled: url.Parse has decoded its escapes.
 func checkHost(u *url.URL) error {
 	switch host := u.Hostname(); {
 	case host == "":
 		return errors.New("no host")
 	case !visible(host):
-		return errors.New("the host holds a character that cannot be seen, or half of one")
-	case strings.Contains(host, "%"): // of an IPv6 address: an interface of this device
+		return errors.New("the host has an invisible or invalid character")
+	case strings.Contains(host, "%"): // names an interface of this device (IPv6)
 		return errors.New("a zone is not allowed")
 	case strings.Contains(host, ":") && !strings.HasPrefix(u.Host, "["):
 		return errors.New("an IPv6 address without brackets, or two ports")
@@ -71,9 +71,9 @@ func checkHost(u *url.URL) error {
 	return nil
 }
 
-// visible tells whether s holds nothing but characters that can be seen: no blank,
-// control, line separator or mark of direction, nor the character that stands for
-// what was no character, like half of a surrogate pair.
+// visible tells whether all characters of s are printable: no space, control, line
+// separator or bidirectional mark, and no U+FFFD, which replaces invalid characters such
+// as half of a surrogate pair.
 func visible(s string) bool {
 	for _, c := range s {
 		if c == ' ' || c == utf8.RuneError || !unicode.IsPrint(c) {

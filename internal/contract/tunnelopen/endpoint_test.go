@@ -10,8 +10,8 @@ import (
 	"rtsptunnel/internal/contract/tunnelopen"
 )
 
-// decodeEndpoint decodes a request that is good but for its endpoint, which stands
-// in the payload as a JSON string's inside.
+// decodeEndpoint decodes a valid request with this endpoint, which is the content of a JSON
+// string.
 func decodeEndpoint(d tunnelopen.Decoder, inside string) (tunnelopen.Request, error) {
 	return d.Decode([]byte(`{"remoteEndpoint":"` + inside + `","remoteAuthorizationToken":"t","localPort":554}`))
 }
@@ -44,7 +44,7 @@ func TestDecode_endpoints(t *testing.T) {
 	}
 }
 
-// The lab's switch opens one scheme and nothing else.
+// Plaintext allows one more scheme and nothing else.
 func TestDecode_plaintextIsASwitch(t *testing.T) {
 	lab := tunnelopen.Decoder{Plaintext: true}
 	for endpoint, good := range map[string]bool{
@@ -56,7 +56,7 @@ func TestDecode_plaintextIsASwitch(t *testing.T) {
 	}
 }
 
-// The caller's words come back to it, but not to the terminal of who looks on.
+// The target decodes to the caller's text, but the raw body is printable ASCII.
 func TestResponse_isASCII(t *testing.T) {
 	const target = "ws://bücher.例え.jp/😀\u202e\u2028\x7f"
 	_, body := tunnelopen.Response(tunnelopen.RemoteForbidden(target, nil))

@@ -15,8 +15,8 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// The messages of the contract ("Error responses") and, below the first two, of
-// ours where the contract is silent. None holds user data.
+// The messages of the contract ("Error responses"): the first two. The others are ours,
+// where the contract has none. No message holds user data.
 const (
 	messagePort          = "Local port is not available"
 	messageCamera        = "Could not connect to RTSP endpoint"
@@ -33,21 +33,21 @@ const (
 )
 
 const (
-	maxTarget  = 2 << 10 // bytes of the caller's endpoint that are echoed
-	maxMessage = 120     // characters of the remote end's own words
+	maxTarget  = 2 << 10 // bytes of the caller's endpoint that are returned
+	maxMessage = 120     // characters of the remote end's reason phrase
 )
 
-// Error is a request that was not fulfilled: the contract's error body, with a
-// reason and a cause for the log beside it.
+// Error is the error of a request: the contract's error body, and a reason and a cause for
+// the log.
 type Error struct {
-	Status  int         // the method's status; the body's code is the same number
+	Status  int         // status of the direct method; code in the body is the same number
 	Target  string      // "{camera host}:{localPort}", the remote endpoint, or MethodName
-	Message string      // short, without anything that identifies a person
+	Message string      // short, without personal data
 	Reason  reason.Code // for the log only
 	Err     error       // for the log only; may be nil
 }
 
-// Error is for the log: the message, and the cause if there is one.
+// Error returns the message, and the cause if there is one. It is for the log only.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return e.Message
@@ -58,14 +58,14 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// body has exactly the members of "Error responses"; code is a string there.
+// body has exactly the members of "Error responses", where code is a string.
 type body struct {
 	Code    string `json:"code"`
 	Target  string `json:"target"`
 	Message string `json:"message"`
 }
 
-// PortUnavailable says that no camera has this local port, whatever the number.
+// PortUnavailable is the error if no camera has this local port.
 func PortUnavailable(localPort int) error {
 	return &Error{
 		Status: http.StatusBadRequest, Target: "localhost:" + strconv.Itoa(localPort), Message: messagePort,
@@ -73,7 +73,7 @@ func PortUnavailable(localPort int) error {
 	}
 }
 
-// RemoteForbidden says that the device's policy does not allow the endpoint.
+// RemoteForbidden is the error if the device's policy does not allow the endpoint.
 func RemoteForbidden(endpoint string, err error) error {
 	return &Error{
 		Status: http.StatusForbidden, Target: endpointTarget(endpoint), Message: messageForbidden,
@@ -81,14 +81,14 @@ func RemoteForbidden(endpoint string, err error) error {
 	}
 }
 
-// TooManyTunnels says that a cap is reached: reason.CameraBusy for the camera's own,
-// reason.LimitTunnels for that of all cameras. The target is the camera's for both,
-// since the camera is known by then and the caller can ask for it again.
+// TooManyTunnels is the error if a maximum is reached: reason.CameraBusy for one camera,
+// reason.LimitTunnels for all cameras together. The target is the camera in both cases,
+// so that the caller can retry it.
 func TooManyTunnels(target string, which reason.Code) error {
 	return &Error{Status: http.StatusTooManyRequests, Target: target, Message: messageTooMany, Reason: which}
 }
 
-// CameraUnreachable says that the camera at target did not take a TCP connection.
+// CameraUnreachable is the error if the camera at target did not accept a TCP connection.
 func CameraUnreachable(target string, err error) error {
 	return &Error{
 		Status: http.StatusBadRequest, Target: target, Message: messageCamera,
@@ -96,9 +96,9 @@ func CameraUnreachable(target string, err error) error {
 	}
 }
 
-// RemoteUnreachable says that no answer came from the endpoint that could be passed on.
-// 502, or 504 when err's reason is a timeout. A proxy that stands in the way says so
-// in the message, never by its own status: its 407 is not the endpoint's 401.
+// RemoteUnreachable is the error if the endpoint gave no answer that can be passed on: 502,
+// or 504 if err's reason is a timeout. A failed proxy is named in the message; its status
+// is not passed on, since its 407 is not the endpoint's 401.
 func RemoteUnreachable(endpoint string, err error) error {
 	e := &Error{
 		Status: http.StatusBadGateway, Target: endpointTarget(endpoint), Message: messageRemote,
@@ -113,13 +113,13 @@ func RemoteUnreachable(endpoint string, err error) error {
 	return e
 }
 
-// RemoteAnswered says that the endpoint answered status (300 to 599) with the reason
-// phrase of its status line instead of a WebSocket; both are passed on. The
-// phrase is the remote end's to choose, so it is cleaned, and replaced by the
-// status's own text if it repeats a part of the token.
+// RemoteAnswered is the error if the endpoint answered with an HTTP status (300 to 599)
+// instead of a WebSocket. The status and the reason phrase of its status line are passed
+// on. The phrase is untrusted: only printable ASCII is kept, and the standard text of the
+// status replaces it if it repeats a part of the token.
 func RemoteAnswered(r Request, status int, phrase string, err error) error {
 	message := printable(phrase)
-	if message == "" || repeats(message, string(r.Token)) {
+	if message == "" || holdsTokenPart(message, string(r.Token)) {
 		message = http.StatusText(status)
 	}
 	if message == "" {
@@ -131,7 +131,7 @@ func RemoteAnswered(r Request, status int, phrase string, err error) error {
 	}
 }
 
-// ShuttingDown says that the module is ending and opens nothing any more.
+// ShuttingDown is the error while the module shuts down.
 func ShuttingDown() error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Target: MethodName, Message: messageShuttingDown,
@@ -139,7 +139,7 @@ func ShuttingDown() error {
 	}
 }
 
-// Disabled says that the operator has switched tunnels off.
+// Disabled is the error if the operator has switched tunnels off.
 func Disabled() error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Target: MethodName, Message: messageDisabled,
@@ -147,7 +147,7 @@ func Disabled() error {
 	}
 }
 
-// UnknownMethod says that a direct method was called that the module does not have.
+// UnknownMethod is the error for a direct method that the module does not have.
 func UnknownMethod(name string) error {
 	return &Error{
 		Status: http.StatusNotFound, Target: printable(name), Message: messageUnknown,
@@ -155,9 +155,8 @@ func UnknownMethod(name string) error {
 	}
 }
 
-// invalid says that a member of the request, or its payload as a whole, is not what
-// it must be. target is the remote endpoint where that was readable and is what the
-// member is about, else MethodName.
+// invalid is the error for an invalid member of the request, or an invalid payload. target
+// is the remote endpoint if it was decoded and the member concerns it, else MethodName.
 func invalid(err error, target, member string) error {
 	if target != MethodName {
 		target = endpointTarget(target)
@@ -168,9 +167,9 @@ func invalid(err error, target, member string) error {
 	}
 }
 
-// Response is the direct method's answer for the outcome err: 200 and an empty
-// object for nil, else the contract's error body with its status. This is the one
-// place where a foreign error becomes an internal one.
+// Response returns the answer of the direct method: 200 and an empty object for a nil err,
+// else the status and body of the *Error in err's chain. Any other error is answered with
+// 500 and no detail.
 func Response(err error) (status int, payload []byte) {
 	if err == nil {
 		return http.StatusOK, []byte("{}")
@@ -181,15 +180,15 @@ func Response(err error) (status int, payload []byte) {
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // an endpoint's & stays as it was sent
+	enc.SetEscapeHTML(false) // & in an endpoint stays unchanged
 	if err := enc.Encode(body{Code: strconv.Itoa(e.Status), Target: e.Target, Message: e.Message}); err != nil {
 		return http.StatusInternalServerError, nil // three strings always encode
 	}
 	return e.Status, escape(bytes.TrimSpace(b.Bytes()))
 }
 
-// escape writes all but ASCII as \u escapes: the caller's own words come back to it
-// unchanged, and cannot steer the terminal of somebody who looks at the raw body.
+// escape writes everything but ASCII as \u escapes. The caller decodes its own text
+// unchanged, and control sequences cannot reach a terminal that shows the raw body.
 func escape(payload []byte) []byte {
 	var out []byte
 	for _, c := range string(payload) {
@@ -204,10 +203,10 @@ func escape(payload []byte) []byte {
 	return out
 }
 
-// Refused reads an answer other than 200 at the caller's end, as Response wrote
-// it. An answer of another shape keeps its status and has neither target nor
-// message.
-func Refused(status int, payload []byte) *Error {
+// DecodeFailure decodes an answer of Response with a status other than 200, for the
+// caller. A body of another shape results in an Error with the status only. Target and
+// Message are untrusted, and reduced to printable ASCII.
+func DecodeFailure(status int, payload []byte) *Error {
 	var b body
 	if err := json.Unmarshal(payload, &b); err != nil {
 		return &Error{Status: status}
@@ -215,13 +214,13 @@ func Refused(status int, payload []byte) *Error {
 	return &Error{Status: status, Target: printable(b.Target), Message: printable(b.Message)}
 }
 
-// endpointTarget is the endpoint as the caller sent it, without userinfo and not
-// endlessly long.
+// endpointTarget returns the endpoint as the caller sent it, without userinfo and at most
+// maxTarget bytes of it.
 func endpointTarget(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	switch {
 	case endpoint == "", (err != nil || u.Host == "") && strings.Contains(endpoint, "@"):
-		return MethodName // nothing to echo, or no URL with a host, and it may hold a login
+		return MethodName // empty, or no URL with a host that may hold credentials
 	case err == nil && u.User != nil:
 		u.User = nil
 		endpoint = u.String()
@@ -229,7 +228,7 @@ func endpointTarget(endpoint string) string {
 	return strings.ToValidUTF8(endpoint[:min(len(endpoint), maxTarget)], "")
 }
 
-// printable keeps printable ASCII and cuts at maxMessage characters.
+// printable returns the printable ASCII of s, at most maxMessage characters.
 func printable(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(strings.TrimSpace(s)) {
@@ -243,9 +242,9 @@ func printable(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// repeats tells whether s holds a part of the token longer than 8 characters, or
-// the whole of a shorter token.
-func repeats(s, token string) bool {
+// holdsTokenPart tells whether s holds more than 8 successive characters of the token, or
+// all of a shorter token.
+func holdsTokenPart(s, token string) bool {
 	const part = 9
 	if len(token) < part {
 		return token != "" && strings.Contains(s, token)

@@ -10,7 +10,7 @@ import (
 	"rtsptunnel/internal/contract/tunnelopen"
 )
 
-// Whatever the payload is: a request that survives the way back and forth, or the
+// Any payload decodes to a request that survives a round trip, or to an error with the
 // contract's answer.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(good))
@@ -33,8 +33,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// An endpoint that is taken has one meaning: a host to look at and to dial, nothing
-// that could hide in a log or in a request line.
+// An accepted endpoint has one meaning: one host to check and to dial, and nothing that
+// could inject into a log or a request line.
 func FuzzEndpoint(f *testing.F) {
 	f.Add("wss://gw.example.com:8443/t/1?a=b")
 	f.Fuzz(func(t *testing.T, endpoint string) {
@@ -49,10 +49,10 @@ func FuzzEndpoint(f *testing.F) {
 		}
 		u, err := url.Parse(r.RemoteEndpoint)
 		if err != nil || u.Scheme != "wss" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-			t.Fatalf("%q was taken: %v, %v", endpoint, u, err)
+			t.Fatalf("%q was accepted: %v, %v", endpoint, u, err)
 		}
 		if strings.ContainsAny(u.Host, "\r\n\x00 /\\@?#\u2028\u2029\ufffd") || strings.ContainsAny(u.RequestURI(), "\r\n\x00 ") || !utf8.ValidString(u.Host) {
-			t.Fatalf("%q was taken: host %q, request %q", endpoint, u.Host, u.RequestURI())
+			t.Fatalf("%q was accepted: host %q, request %q", endpoint, u.Host, u.RequestURI())
 		}
 		if again, err := url.Parse(u.String()); err != nil || again.Host != u.Host {
 			t.Fatalf("%q means host %q, then %v", endpoint, u.Host, again)

@@ -11,7 +11,7 @@ import (
 	"rtsptunnel/internal/contract/tunnelopen"
 )
 
-// outcomes is every error that a caller can get, by reason code.
+// outcomes returns every error that a caller can get, by reason code.
 func outcomes(t *testing.T) map[reason.Code]error {
 	t.Helper()
 	const endpoint, camera = "wss://gw.example.com/t?a=b&c=d", "10.0.0.21:8554"
@@ -50,8 +50,8 @@ func outcomes(t *testing.T) map[reason.Code]error {
 	return all
 }
 
-// Every row of the table of errors has its body, letter for letter: testdata/golden
-// has a reason code, a status and a body on each line.
+// Every error has its body verbatim: each line of the golden file has a reason code, a
+// status and a body.
 func TestResponse_golden(t *testing.T) {
 	golden, err := os.ReadFile("testdata/golden/errors.txt")
 	if err != nil {
@@ -74,7 +74,7 @@ func TestResponse_golden(t *testing.T) {
 	}
 	for code := range want {
 		if _, ok := got[code]; !ok {
-			t.Errorf("%s has a golden body, and nothing gives it", code)
+			t.Errorf("%s has a golden body, and no error has it", code)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"rtsptunnel/internal/contract/tunnelopen"
 )
 
-// model is what the DTDL interface says of us.
+// model is the DTDL interface.
 type model struct {
 	ID       string `json:"@id"`
 	Type     string `json:"@type"`
@@ -41,7 +41,7 @@ func readModel(t *testing.T) model {
 	return m
 }
 
-// Code and model say the same: the id, the one command, its members and their types.
+// The code matches the model: the id, the only command, its members and their types.
 func TestModel_isTheCode(t *testing.T) {
 	m := readModel(t)
 	if m.ID != tunnelopen.ModelID || m.Type != "Interface" {
@@ -70,8 +70,8 @@ func TestModel_isTheCode(t *testing.T) {
 	}
 }
 
-// wantType fails the test unless a member is taken with values of the model's type
-// alone, and is required.
+// wantType fails the test unless the member is required and only accepts values of the
+// model's type.
 func wantType(t *testing.T, request map[string]json.RawMessage, member, schema string) {
 	t.Helper()
 	other := map[string]string{"string": `5`, "integer": `"5"`}[schema]

@@ -1,19 +1,20 @@
-// Package tunnelopen is the contract: the direct method by which the cloud asks
-// for a tunnel, as "Connect devices to Azure Video Analyzer" writes it down.
+// Package tunnelopen is the contract: the direct method with which the cloud requests a
+// tunnel, as specified in "Connect devices to Azure Video Analyzer".
 //
-// The flow it describes:
-//   - the cloud invokes MethodName on a device or module that announced ModelID,
-//     with a [Request] as its JSON payload;
-//   - the edge answers the status and body of [Response]: 200 and {} when the
-//     tunnel is open, else an [Error], a body of exactly three members;
-//   - the WebSocket that carries the tunnel has the header fields of [Header].
+// The flow:
+//   - the cloud invokes MethodName on a device or module that announced ModelID, with a
+//     [Request] as the JSON payload;
+//   - the edge answers with the status and body of [Response]: 200 and {} when the tunnel
+//     is open, else an [Error], whose body has exactly three members;
+//   - the WebSocket of the tunnel has the header fields of [Header].
 //
-// The package is pure: bytes in, values out. It knows no network, no MQTT and no
-// logging, so that the edge and the cloud end can share it. A line belongs here
-// when the contract's text asks for it and both ends must agree on it.
+// The package is pure: it has no network, no MQTT and no logging, so that the edge and the
+// cloud end can share it. Code belongs here if the contract requires it and both ends must
+// agree on it.
 package tunnelopen
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -33,18 +34,18 @@ const (
 	AuthorizationField = "Authorization"
 	SourceField        = "TunnelConnectionSource"
 	SourcePnPDevice    = "PnpDevice" // the value of SourceField
-	BearerPrefix       = "Bearer "   // stands before the token in AuthorizationField
+	BearerPrefix       = "Bearer "   // precedes the token in AuthorizationField
 )
 
 // Request asks for one tunnel.
 type Request struct {
 	RemoteEndpoint string // wss URL of at most 8 KiB, checked by Decode; its query may be secret
 	Token          Token  // 1 to 16384 visible ASCII characters, checked by Decode
-	LocalPort      int    // names the camera; any integer: one that is no port names none
+	LocalPort      int    // names the camera; any integer: a number that is no port names no camera
 }
 
-// Header is the header of the WebSocket's opening request: the bearer token, the
-// source and the User-Agent. No other field may carry the token.
+// Header returns the header of the WebSocket's opening request: the bearer token, the
+// source and the User-Agent. No other field may hold the token.
 func Header(token Token, userAgent string) http.Header {
 	return http.Header{
 		AuthorizationField: {BearerPrefix + string(token)},
@@ -53,9 +54,14 @@ func Header(token Token, userAgent string) http.Header {
 	}
 }
 
-// Token is the bearer token of a request. It prints as *** in every format, also
-// as JSON; convert it to string where it goes onto the wire.
+// Token is the bearer token of a request. It prints as *** in every format, also as JSON.
+// Convert it to string only where it is sent.
 type Token string
+
+var (
+	_ fmt.Formatter  = Token("")
+	_ json.Marshaler = Token("")
+)
 
 // Format implements fmt.Formatter for all verbs.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
