@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	askWithin = 5 * time.Second
-	maxBody   = 4 << 10 // bytes
+	askTimeout = 5 * time.Second
+	maxBody    = 4 << 10 // bytes
 )
 
-// Ask asks /livez at address, as a program's Server has it, for 5 s at most. The
-// error says in one line why there is no good answer. An address that means all
-// interfaces is asked on this machine.
+// Ask queries /livez of the Server at address, host:port, with a timeout of 5 s. It
+// returns nil if the program is alive, else one line that says why not. If address means
+// all interfaces, it queries the loopback address.
 func Ask(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	err := ask(ctx, address)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s: no answer within %s", address, askWithin)
+		return fmt.Errorf("%s: no answer within %s", address, askTimeout)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", address, err)
@@ -39,13 +39,13 @@ func ask(ctx context.Context, address string) error {
 		return err
 	}
 	if port == "0" {
-		return errors.New("port 0 is any free one, which only the program's log tells")
+		return errors.New("port 0 means any free port: the program's log has the one in use")
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(here(host), port)+"/livez", http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(dialHost(host), port)+"/livez", nil)
 	if err != nil {
 		return err
 	}
-	// Neither proxy nor redirect: who is asked is this machine.
+	// No proxy and no redirects: the server is on this machine.
 	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
 	if err != nil {
 		return err
@@ -55,11 +55,11 @@ func ask(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	return judge(response.StatusCode, b)
+	return checkAnswer(response.StatusCode, b)
 }
 
-// here is the host to dial for what is listened on.
-func here(host string) string {
+// dialHost returns the host to dial for a host that is listened on.
+func dialHost(host string) string {
 	ip := net.ParseIP(host)
 	switch {
 	case host == "":
@@ -73,14 +73,14 @@ func here(host string) string {
 	}
 }
 
-// judge takes an answer apart. Another program may have the port.
-func judge(status int, b []byte) error {
+// checkAnswer checks the answer. Another program may have sent it.
+func checkAnswer(status int, b []byte) error {
 	var body struct {
 		Live  *bool
 		Stuck []stuckLoop
 	}
 	if err := json.Unmarshal(b, &body); err != nil || body.Live == nil {
-		return fmt.Errorf("status %d and no answer of this program: another one has the address", status)
+		return fmt.Errorf("status %d and an unknown answer: another program uses the address", status)
 	}
 	if *body.Live && status == http.StatusOK {
 		return nil
@@ -89,5 +89,5 @@ func judge(status int, b []byte) error {
 	for i, l := range body.Stuck {
 		loops[i] = l.Loop + " since " + l.Last.Format(time.RFC3339)
 	}
-	return fmt.Errorf("status %d, event loops stand still: %s", status, strings.Join(loops, ", "))
+	return fmt.Errorf("status %d, event loops are stuck: %s", status, strings.Join(loops, ", "))
 }

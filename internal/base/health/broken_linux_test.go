@@ -11,7 +11,7 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// shut breaks the listener at address under its owner.
+// shut shuts down the listener at address without its owner.
 func shut(t *testing.T, address string) {
 	t.Helper()
 	_, port, err := net.SplitHostPort(address)
@@ -39,14 +39,14 @@ func shut(t *testing.T, address string) {
 	t.Fatal("no such socket")
 }
 
-// A listener that breaks is told and replaced.
+// A broken listener is logged and replaced.
 func TestServer_listenerBreaks(t *testing.T) {
 	log := logtest.New()
 	srv, stop := serve(t, "127.0.0.1:0", log)
 	shut(t, served(t, log, 1))
 	served(t, log, 2)
 	if !srv.Listening() {
-		t.Error("served, and not listening")
+		t.Error("served, but not listening")
 	}
 	if !strings.Contains(log.String(), `"err":"the listener broke"`) && !strings.Contains(log.String(), `"error":"the listener broke"`) {
 		t.Errorf("the log does not say why:\n%s", log)

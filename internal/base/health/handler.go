@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Handler answers GET and HEAD of /livez and /readyz: 200 or 503, and a small JSON
-// object that says why. No answer has a secret or an address in it.
+// Handler answers GET and HEAD of /livez and /readyz with 200 or 503 and a small JSON object
+// that says why. No answer holds a secret or an address.
 func Handler(p Program) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {

@@ -1,12 +1,12 @@
-// Package health is how a program is seen from outside: /livez and /readyz, the
-// listener that serves them whatever happens to its port, and the command that asks.
+// Package health serves a program's health endpoints, /livez and /readyz, and queries
+// them. Its listener retries while its address is in use.
 //
-// /livez asks whether the program's event loops turn. What the world does to it is
-// no part of that: a program without its hub is alive. /readyz asks whether it does
-// what it is there for, and if not, what is missing since when.
+// /livez tells whether the program's event loops run. External failures do not change it:
+// a program without its hub is alive. /readyz tells whether the program does its work,
+// and if not, what is missing and since when.
 //
-// The package does not know what a loop does nor what may be missing. A line belongs
-// here when it is about asking, answering, or the port.
+// The package does not know what a loop does or what may be missing. Code belongs here if
+// it concerns the endpoints, the query or the listener.
 package health
 
 import "time"
@@ -14,26 +14,26 @@ import "time"
 // Loop is an event loop of the program.
 type Loop struct {
 	Name   string
-	Last   time.Time     // when it turned last
-	Within time.Duration // it turns at least as often if it is well
+	Last   time.Time     // start of its last iteration
+	Within time.Duration // the maximum time between two iterations
 }
 
-// Missing is something without which the program does not do what it is there for.
+// Missing is something that the program needs to do its work, and does not have.
 type Missing struct {
 	Part   string    `json:"part"`
 	Reason string    `json:"reason"` // a reason code
-	Text   string    `json:"text"`   // what the code means
+	Text   string    `json:"text"`   // the text of the code
 	Since  time.Time `json:"since"`
 }
 
-// Program is who is asked. Both may be called at any time, by anybody, and must not
-// wait for what they tell about.
+// Program is the program whose health is served. Its methods are called concurrently and
+// must not block on the parts that they report about.
 type Program interface {
 	Loops() []Loop
 	Missing() []Missing // none if the program is ready
 }
 
-// Stuck are the loops that do not turn any more.
+// Stuck returns the loops whose last iteration is longer ago than Within.
 func Stuck(p Program) []Loop {
 	var stuck []Loop
 	for _, l := range p.Loops() {

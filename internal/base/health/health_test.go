@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = time.Minute // for what takes seconds
 
-// program is a program that is as told.
+// program is a program with these answers.
 type program struct {
 	loops   []health.Loop
 	missing []health.Missing
@@ -62,7 +62,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/livez/", good, 404, "404 page not found\n"},
 	} {
 		server := httptest.NewServer(health.Handler(c.program))
-		r, err := http.NewRequestWithContext(t.Context(), c.method, server.URL+c.path, http.NoBody)
+		r, err := http.NewRequestWithContext(t.Context(), c.method, server.URL+c.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// A loop is stuck when its time is over, and not before.
+// A loop is stuck after Within, not before.
 func TestStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := program{loops: []health.Loop{{Name: "slow", Last: time.Now(), Within: 2 * time.Minute}, {Name: "fast", Last: time.Now(), Within: time.Minute}}}
@@ -92,7 +92,7 @@ func TestStuck(t *testing.T) {
 	})
 }
 
-// serve runs a server on address until stop.
+// serve runs a server on address until stop, or the end of the test.
 func serve(t *testing.T, address string, log io.Writer) (s *health.Server, stop func()) {
 	t.Helper()
 	p := program{loops: []health.Loop{{Name: "l", Last: time.Now(), Within: time.Hour}}}
@@ -105,7 +105,7 @@ func serve(t *testing.T, address string, log io.Writer) (s *health.Server, stop 
 	return s, stop
 }
 
-// served is the address that is served for the n-th time.
+// served waits until an address is served for the n-th time, and returns the first.
 func served(t *testing.T, log *logtest.Record, n int) string {
 	t.Helper()
 	log.Await(t, "health is served", n)
@@ -122,16 +122,16 @@ func listen(t *testing.T, address string) net.Listener {
 	return ln
 }
 
-// A port that is taken is told, waited for, served when it is free, and free again
-// in the end.
-func TestServer_portIsTaken(t *testing.T) {
+// A port in use is logged and retried. It is served when it is free, and closed at the
+// end.
+func TestServer_portInUse(t *testing.T) {
 	t.Parallel()
 	log := logtest.New()
 	taken := listen(t, "127.0.0.1:0")
 	address := taken.Addr().String()
 	s, stop := serve(t, address, log)
 	if s.Listening() {
-		t.Error("listening on a port that another has")
+		t.Error("listening on a port in use")
 	}
 	log.Await(t, `"reason":"HEALTH_LISTEN"`, 2) // a second attempt, which failed
 	taken.Close()
@@ -143,16 +143,16 @@ func TestServer_portIsTaken(t *testing.T) {
 	}
 	stop()
 	if s.Listening() {
-		t.Error("listening in the end")
+		t.Error("listening after Run")
 	}
 	listen(t, address)
 	if err := health.Ask(t.Context(), address); err == nil {
-		t.Error("still served")
+		t.Error("served after Run")
 	}
 }
 
-// A port that stays taken costs an attempt a minute, and a line now and then.
-func TestServer_identicalFailuresAreFolded(t *testing.T) {
+// A port that stays in use is tried once a minute and logged at growing intervals.
+func TestServer_repeatedFailures(t *testing.T) {
 	address := listen(t, "127.0.0.1:0").Addr().String()
 	var log bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
@@ -170,8 +170,8 @@ func TestServer_identicalFailuresAreFolded(t *testing.T) {
 	}
 }
 
-// Who holds connections and says nothing holds up nobody for long.
-func TestServer_silentStrangers(t *testing.T) {
+// Clients that hold connections without a request block others only for the timeout.
+func TestServer_silentClients(t *testing.T) {
 	t.Parallel()
 	log := logtest.New()
 	_, stop := serve(t, "127.0.0.1:0", log)
@@ -199,7 +199,7 @@ func TestServer_silentStrangers(t *testing.T) {
 	stop()
 }
 
-// Ask takes nothing for an answer but the program's own.
+// Ask accepts only the program's own answer.
 func TestAsk(t *testing.T) {
 	body := func(status int, text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); _, _ = io.WriteString(w, text) }
@@ -210,11 +210,11 @@ func TestAsk(t *testing.T) {
 	}{
 		"live":    {body(200, `{"live":true}`), ""},
 		"stuck":   {body(503, `{"live":false,"stuck":[{"loop":"hub","lastTurn":"2026-11-22T03:42:20Z"}]}`), "hub since 2026-11-22T03:42:20Z"},
-		"another": {body(404, "404 page not found"), "another one has the address"},
-		"metrics": {body(200, "up 1\n"), "another one has the address"},
-		"JSON":    {body(200, `{"status":"ok"}`), "another one has the address"},
+		"another": {body(404, "404 page not found"), "another program uses the address"},
+		"metrics": {body(200, "up 1\n"), "another program uses the address"},
+		"JSON":    {body(200, `{"status":"ok"}`), "another program uses the address"},
 		"liar":    {body(500, `{"live":true}`), "status 500"},
-		"endless": {body(200, strings.Repeat(" ", 1<<20)+`{"live":true}`), "another one has the address"},
+		"endless": {body(200, strings.Repeat(" ", 1<<20)+`{"live":true}`), "another program uses the address"},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
 		}, "status 302"},

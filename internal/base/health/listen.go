@@ -13,50 +13,47 @@ import (
 	"rtsptunnel/internal/base/httpd"
 )
 
-// How long a port that cannot be had is left alone: the time doubles with each
-// attempt.
+// The backoff between two attempts to listen. It doubles with each attempt.
 const (
 	firstWait = time.Second
 	lastWait  = time.Minute
 )
 
-// limits of strangers: who is on the machine may ask, and must not take the module's
-// memory, descriptors or patience.
+// limits bounds the memory, descriptors and time that local clients can use.
 var limits = httpd.Limits{Connections: 16, Within: 2 * time.Second}
 
-// Config is what a Server serves, and where.
+// Config configures a Server. All fields but Advice are required.
 type Config struct {
 	Address string // host:port
 	Handler http.Handler
 	Log     zerolog.Logger
-	Reason  string // the field "reason" of a log line that says that Address cannot be listened on
-	Advice  string // the end of that line: what the operator can do about it
+	Reason  string // the log field "reason" if the listener on Address fails
+	Advice  string // appended to that log message: what the operator can do
 }
 
-// Server serves one address from New on, as soon and as long as it can be had.
+// Server serves one address. It retries while the address is in use, and listens again if
+// the listener fails.
 type Server struct {
-	Config
+	config Config
 
 	up       atomic.Bool   // the address is served
 	server   *httpd.Server // nil if not
-	failure  string        // why it is not, as told last; empty if it is
+	failure  string        // the last logged error; empty while the address is served
 	failures int           // in a row
 }
 
-// New tries to listen at once. A port that is taken is no error: Run tries again. Who
-// calls New calls Run.
+// New tries to listen once. If that fails, Run retries. The caller calls Run.
 func New(ctx context.Context, c Config) *Server {
-	s := &Server{Config: c}
+	s := &Server{config: c}
 	s.listen(ctx)
 	return s
 }
 
-// Listening tells whether the address is served. It may be called at any time, by
-// anybody.
+// Listening tells whether the address is served. It is safe for concurrent use.
 func (s *Server) Listening() bool { return s.up.Load() }
 
-// Run serves until ctx is done. When it returns, the listener and all connections
-// are closed.
+// Run serves until ctx is done. It closes the listener and all connections before it
+// returns.
 func (s *Server) Run(ctx context.Context) {
 	wait := firstWait
 	for {
@@ -84,33 +81,32 @@ func (s *Server) Run(ctx context.Context) {
 var errLost = errors.New("the listener broke")
 
 func (s *Server) listen(ctx context.Context) {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address)
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Address)
 	if err != nil {
 		s.fail(err)
 		return
 	}
-	s.server = httpd.ServeLimited(ln, s.Handler, s.Log, limits) //nolint:contextcheck // it outlives ctx, which is for listening; Close ends it
+	s.server = httpd.ServeLimited(ln, s.config.Handler, s.config.Log, limits) //nolint:contextcheck // it outlives ctx, which is for listening; Close ends it
 	s.up.Store(true)
-	s.Log.Info().Str("address", ln.Addr().String()).Int("failedAttempts", s.failures).Msg("health is served")
+	s.config.Log.Info().Str("address", ln.Addr().String()).Int("failedAttempts", s.failures).Msg("health is served")
 	s.failure, s.failures = "", 0
 }
 
-// fail tells a failure once, and again when it is another, or for the 2nd, 4th, 8th
-// ... time.
+// fail logs an error. A repeated error is logged for the 2nd, 4th, 8th ... attempt only.
 func (s *Server) fail(err error) {
 	s.failures++
 	if err.Error() == s.failure && s.failures&(s.failures-1) != 0 {
 		return
 	}
 	s.failure = err.Error()
-	s.Log.Error().Err(err).Str("reason", s.Reason).Str("address", s.Address).Int("attempt", s.failures).
-		Msg("health is not served: retrying until the address is free; " + s.Advice)
+	s.config.Log.Error().Err(err).Str("reason", s.config.Reason).Str("address", s.config.Address).Int("attempt", s.failures).
+		Msg("health is not served: retrying until the address is free; " + s.config.Advice)
 }
 
 func (s *Server) close() {
 	s.up.Store(false)
 	if err := s.server.Close(); err != nil {
-		s.Log.Debug().Err(err).Msg("health's listener")
+		s.config.Log.Debug().Err(err).Msg("health listener closed with an error")
 	}
 	s.server = nil
 }

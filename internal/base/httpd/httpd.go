@@ -1,12 +1,13 @@
-// Package httpd runs an HTTP server that can be closed completely: no
-// connection and no handler outlives Server.Close.
+// Package httpd runs HTTP servers that close completely: no connection and no handler
+// outlives Server.Close.
 package httpd
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log" //nolint:depguard // net/http takes no other logger for its own complaints
+	"io"
+	"log" //nolint:depguard // net/http accepts no other logger
 	"net"
 	"net/http"
 	"sync"
@@ -20,12 +21,12 @@ const (
 	// headerWithin bounds the TLS handshake and the request headers.
 	headerWithin = 10 * time.Second
 	idleWithin   = 2 * time.Minute
-	// maxHeader bounds the request line and the headers, in bytes, and so what a
-	// stranger can have written to a log. Real ones have a few KB.
+	// maxHeader bounds the request line and the headers, in bytes, and so what a client can
+	// write into a log. Usual requests have a few KB.
 	maxHeader = 64 << 10
 )
 
-// Server serves one listener, from Serve to Close.
+// Server serves one listener, from Serve to Close. Its methods are safe for concurrent use.
 type Server struct {
 	server http.Server
 	cancel context.CancelFunc
@@ -33,25 +34,25 @@ type Server struct {
 	conns  sync.WaitGroup
 }
 
-// Serve starts to serve ln with handler and returns at once. Requests'
-// contexts are cancelled by Close; there is no limit on how long a handler
-// may take. TLS, if any, is ln's business, and only HTTP/1.1 is spoken. What
-// net/http has to complain about goes to log.
+// Serve starts to serve ln with handler and returns immediately. Close cancels the
+// contexts of the requests; handlers have no timeout. For TLS pass a TLS listener; only
+// HTTP/1.1 is served. Errors of net/http are logged to log at debug level. The caller
+// calls Close, which also closes ln.
 func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
 	s := newServer(handler, log)
 	s.serve(ln, log)
 	return s
 }
 
-// Limits bound what clients may hold of a server whose answers are small and fast.
+// Limits bound the resources of clients, for a server with small and fast answers.
 type Limits struct {
-	Connections int           // at a time; others wait to be accepted
-	Within      time.Duration // for a whole request and its answer, and there is one a connection
+	Connections int           // concurrent; others wait to be accepted
+	Within      time.Duration // for a request and its answer; a connection serves one request
 }
 
 const smallHeader = 4 << 10 // bytes; net/http adds as much
 
-// ServeLimited is Serve within limits.
+// ServeLimited is Serve with limits.
 func ServeLimited(ln net.Listener, handler http.Handler, log zerolog.Logger, limits Limits) *Server {
 	s := newServer(handler, log)
 	s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout = limits.Within, limits.Within, limits.Within
@@ -85,12 +86,11 @@ func (s *Server) serve(ln net.Listener, log zerolog.Logger) {
 	}()
 }
 
-// Done is closed when no connection is accepted any more, by Close or because the
-// listener failed. Close is due all the same.
+// Done returns a channel that is closed when the server stops to accept connections: after
+// Close, or because the listener failed. The caller still calls Close.
 func (s *Server) Done() <-chan struct{} { return s.served }
 
-// count follows connections from accept to their end. A hijacked connection
-// is its new owner's to wait for.
+// count counts open connections. The new owner of a hijacked connection waits for it.
 func (s *Server) count(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -101,14 +101,13 @@ func (s *Server) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// Close stops accepting, cuts all connections, cancels the requests being
-// handled, and returns when all handlers have returned. It closes the
-// listener.
+// Close closes the listener and all connections, cancels the contexts of running requests,
+// and returns when all handlers have returned.
 func (s *Server) Close() error {
 	s.cancel()
 	err := s.server.Close()
 	<-s.served
-	// Once more, for a connection accepted while the first Close was at work.
+	// Again, for a connection that was accepted during the first Close.
 	err = errors.Join(err, s.server.Close())
 	s.conns.Wait()
 	if err != nil {
@@ -117,8 +116,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// newErrorLog passes net/http's lines on as debug lines: each is about one
-// client that broke off.
+// newErrorLog logs net/http's lines at debug level: each concerns one client that failed.
 func newErrorLog(logger zerolog.Logger) *log.Logger {
 	return log.New(debugWriter{log: logger}, "", 0)
 }
@@ -126,6 +124,8 @@ func newErrorLog(logger zerolog.Logger) *log.Logger {
 type debugWriter struct {
 	log zerolog.Logger
 }
+
+var _ io.Writer = debugWriter{}
 
 func (w debugWriter) Write(line []byte) (int, error) {
 	w.log.Debug().Bytes("line", line).Msg("HTTP server")

@@ -1,16 +1,17 @@
-// Package jsontree reads a JSON document as a tree that keeps what encoding/json
-// loses: the order of members, members that are given twice, how numbers are written,
-// and on which line a value stands. It is for files that people wrote and get back.
+// Package jsontree parses a JSON document into a tree that keeps what encoding/json
+// loses: the order of members, duplicate members, the notation of numbers, and the line
+// of each value. It is for files that people write and that are written back.
 //
-// A line belongs here when it would hold for any JSON document. What a document
-// means does not.
+// Code belongs here if it applies to any JSON document. The meaning of a document does
+// not.
 package jsontree
 
 import (
+	"encoding/json"
 	"slices"
 )
 
-// Kind is what a value is.
+// Kind is the type of a value.
 type Kind int
 
 // The kinds of JSON.
@@ -23,37 +24,40 @@ const (
 	Object
 )
 
-// String is the kind's name as people say it.
+// String returns the name of the kind with its article, for error messages.
 func (k Kind) String() string {
 	return [...]string{"null", "a boolean", "a number", "a string", "an array", "an object"}[k]
 }
 
-// Value is one JSON value. The zero Value is null.
+// Value is one JSON value. The zero Value is null. It is not safe for concurrent use while
+// it is changed.
 type Value struct {
 	Kind    Kind
-	Text    string   // of a string what it says, of a number how it is written, of a boolean true or false
+	Text    string   // of a string its content, of a number its notation, of a boolean true or false
 	Items   []*Value // of an array
 	Members []Member // of an object, in the order of the document
-	Line    int      // where the value begins, from 1; 0 if it was not read
+	Line    int      // where the value begins, from 1; 0 if it was not parsed
 }
 
-// Member is a name and its value in an object.
+// Member is a member of an object.
 type Member struct {
 	Name  string
 	Value *Value
 }
 
-// NewString is a string that was not read.
+var _ json.Marshaler = (*Value)(nil)
+
+// NewString returns a string value.
 func NewString(text string) *Value { return &Value{Kind: String, Text: text} }
 
-// NewObject is an object that was not read, and is empty.
+// NewObject returns an empty object.
 func NewObject() *Value { return &Value{Kind: Object} }
 
-// Is tells whether there is a value and it is of that kind.
+// Is tells whether v is not nil and of this kind.
 func (v *Value) Is(kind Kind) bool { return v != nil && v.Kind == kind }
 
-// Get is the member with this name, the first if there are more; nil if there is
-// none, or v is no object, or nil.
+// Get returns the first member with this name. It returns nil if there is none, if v is no
+// object, and if v is nil.
 func (v *Value) Get(name string) *Value {
 	if v == nil {
 		return nil
@@ -66,7 +70,7 @@ func (v *Value) Get(name string) *Value {
 	return nil
 }
 
-// At goes down by these names; nil where there is nothing.
+// At follows a path of member names. It returns nil if there is no such member.
 func (v *Value) At(names ...string) *Value {
 	for _, name := range names {
 		v = v.Get(name)
@@ -74,8 +78,8 @@ func (v *Value) At(names ...string) *Value {
 	return v
 }
 
-// Set gives an object's member this value: in its place if there is one, at the end
-// otherwise.
+// Set sets a member of an object: it replaces the value of the first member with this name,
+// or appends a member.
 func (v *Value) Set(name string, value *Value) {
 	for i := range v.Members {
 		if v.Members[i].Name == name {
@@ -86,12 +90,12 @@ func (v *Value) Set(name string, value *Value) {
 	v.Members = append(v.Members, Member{name, value})
 }
 
-// Delete takes a member out of an object, if it is there.
+// Delete removes all members with this name from an object.
 func (v *Value) Delete(name string) {
 	v.Members = slices.DeleteFunc(v.Members, func(m Member) bool { return m.Name == name })
 }
 
-// Clone is a copy of the whole tree; nil of nil.
+// Clone returns a deep copy; nil for nil.
 func (v *Value) Clone() *Value {
 	if v == nil {
 		return nil
@@ -107,7 +111,7 @@ func (v *Value) Clone() *Value {
 	return &c
 }
 
-// All are an object's members; none of anything else, or of nil.
+// All returns the members of an object, and none for any other value or nil.
 func (v *Value) All() []Member {
 	if v == nil {
 		return nil

@@ -89,11 +89,11 @@ func TestMembers(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if v.At("b", "c", "d") != nil || !copied.At("b", "c").Is(jsontree.Null) || (*jsontree.Value)(nil).Is(jsontree.Null) {
-		t.Error("At or Is tells of what is not there")
+		t.Error("At or Is finds a missing value")
 	}
 }
 
-// What is JSON for the one is JSON for the other, and means the same.
+// Documents that Parse accepts are valid for encoding/json, and have the same meaning.
 func FuzzParse(f *testing.F) {
 	for _, doc := range []string{`{"a":[1,true,null,"x"]}`, `{"a":1,"a":2}`, `[`, `"\ud800"`, "{}x", `{"\u2028":"<"}`} {
 		f.Add([]byte(doc))

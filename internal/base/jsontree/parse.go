@@ -14,29 +14,28 @@ import (
 // maxDepth bounds how deeply arrays and objects may be nested.
 const maxDepth = 100
 
-// Duplicate is a member whose name its object has already. The first one is in the
-// tree, too.
+// Duplicate is a member with the same name as an earlier member of its object. The tree
+// holds both.
 type Duplicate struct {
-	Path  []string // down to the member; an item of an array is its index
-	First int      // line
-	Line  int
+	Path  []string // to the member; array items by index
+	First int      // line of the first member with this name
+	Line  int      // line of this member
 }
 
-// SyntaxError is why a document is no JSON.
+// SyntaxError is the error of a document that is not valid JSON.
 type SyntaxError struct {
 	Line int // from 1
 	Err  error
 }
 
-// Error says where and why. It may repeat one character of the document.
+// Error returns the line and the cause. It may repeat one character of the document.
 func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 
-// Unwrap is the reason without the place.
+// Unwrap returns the cause without the line.
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// Parse reads one document, in UTF-8, which may begin with a byte order mark. It
-// reads on over members that are given twice, and tells of them. An error is a
-// *SyntaxError.
+// Parse parses one document in UTF-8, with or without a byte order mark. It accepts
+// duplicate members and returns them. The error is a *SyntaxError.
 func Parse(doc []byte) (*Value, []Duplicate, error) {
 	doc = bytes.TrimPrefix(doc, []byte("\ufeff"))
 	p := &parser{doc: doc, json: json.NewDecoder(bytes.NewReader(doc)), line: 1}
@@ -60,7 +59,7 @@ type parser struct {
 	path       []string
 	duplicates []Duplicate
 
-	line, counted int // the line at that offset of doc
+	line, counted int // line is the line of the offset counted in doc
 }
 
 func (p *parser) checkEncoding() error {
@@ -77,7 +76,7 @@ func (p *parser) checkEncoding() error {
 	return nil
 }
 
-// lineAt is the line of an offset, which does not go back.
+// lineAt returns the line of an offset. Offsets must not decrease.
 func (p *parser) lineAt(offset int) int {
 	offset = min(offset, len(p.doc))
 	if offset > p.counted {
@@ -91,7 +90,7 @@ func (p *parser) fail(offset int, err error) error {
 	return &SyntaxError{Line: p.lineAt(offset), Err: err}
 }
 
-// token is the next one, and the line it ends on, where a token has no line breaks.
+// token returns the next token and its line; tokens hold no line breaks.
 func (p *parser) token() (json.Token, int, error) {
 	t, err := p.json.Token()
 	at := int(p.json.InputOffset())
@@ -173,7 +172,7 @@ func (p *parser) members(v *Value, depth int) error {
 	return err
 }
 
-// end checks that nothing follows.
+// end checks that only white space follows.
 func (p *parser) end() error {
 	at := int(p.json.InputOffset())
 	if rest := strings.TrimLeft(string(p.doc[at:]), " \t\r\n"); rest != "" {

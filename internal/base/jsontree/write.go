@@ -5,19 +5,18 @@ import (
 	"encoding/json"
 )
 
-// Compact is the value as JSON without blanks, and without the escapes that make it
-// fit for HTML: <, > and & stay as they are. Members keep their order.
+// Compact returns the value as JSON without white space. Members keep their order. <, >
+// and & are not escaped, unlike in encoding/json.
 func (v *Value) Compact() []byte {
 	var text bytes.Buffer
 	v.write(&text)
 	return text.Bytes()
 }
 
-// Indent is the value as JSON for people, two blanks for each level, with a line
-// break at its end.
+// Indent returns the value as JSON with two spaces per level and a final line break.
 func (v *Value) Indent() []byte {
 	var text bytes.Buffer
-	_ = json.Indent(&text, v.Compact(), "", "  ") // Compact is JSON, unless a caller made a number that is none
+	_ = json.Indent(&text, v.Compact(), "", "  ") // fails only if a caller has made an invalid number
 	text.WriteByte('\n')
 	return text.Bytes()
 }
@@ -64,5 +63,5 @@ func quote(text *bytes.Buffer, s string) {
 	text.Truncate(text.Len() - 1) // its line break
 }
 
-// MarshalJSON is Compact, so that trees can stand in other values.
+// MarshalJSON is Compact. It implements json.Marshaler.
 func (v *Value) MarshalJSON() ([]byte, error) { return v.Compact(), nil }

@@ -14,13 +14,11 @@ import (
 	"rtsptunnel/internal/base/wholefile"
 )
 
-// This file keeps an authority in a directory. The rules are:
-//   - a file is whole or not there, and the key is written before the
-//     certificate, so a certificate on disk implies that its key is there too,
-//     wherever the process was killed;
-//   - only the absence of the certificate makes a new authority: whoever
-//     trusts ca.pem must not find another authority behind it because a key
-//     went missing.
+// This file stores an authority in a directory. The rules are:
+//   - files are written atomically, and the key before the certificate, so that a
+//     certificate implies its key, wherever the process was killed;
+//   - a new authority is created only if the certificate is absent: clients that trust
+//     ca.pem must not meet another authority because a key was lost.
 
 const (
 	certFile = "ca.pem"
@@ -30,10 +28,10 @@ const (
 	keyType  = "PRIVATE KEY"
 )
 
-// LoadOrCreate takes up the authority kept in dir, or makes one and keeps it
-// there: the certificate in ca.pem, the private key in ca-key.pem (mode
-// 0600). The directory must exist. commonName is used for a new authority
-// only. A certificate without its key, or with another's, is an error.
+// LoadOrCreate loads the authority in dir, or creates and stores one: the certificate in
+// ca.pem, the private key in ca-key.pem (mode 0600). The directory must exist. commonName
+// is for a new authority only. A certificate without its key, or with another key, is an
+// error.
 func LoadOrCreate(dir, commonName string) (*CA, error) {
 	certPEM, err := os.ReadFile(filepath.Join(dir, certFile)) //nolint:gosec // the caller names the directory; the file name is a constant
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,10 +62,10 @@ func create(dir, commonName string) (*CA, error) {
 	}
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der})
 	if err := wholefile.Write(filepath.Join(dir, keyFile), wholefile.Private, bytes.NewReader(keyPEM)); err != nil {
-		return nil, fmt.Errorf("keep authority key: %w", err)
+		return nil, fmt.Errorf("store authority key: %w", err)
 	}
 	if err := wholefile.Write(filepath.Join(dir, certFile), wholefile.Public, bytes.NewReader(ca.pem)); err != nil {
-		return nil, fmt.Errorf("keep authority certificate: %w", err)
+		return nil, fmt.Errorf("store authority certificate: %w", err)
 	}
 	return ca, nil
 }
@@ -98,7 +96,7 @@ func fromDER(der []byte, key *ecdsa.PrivateKey) (*CA, error) {
 		return nil, fmt.Errorf("parse authority certificate: %w", err)
 	}
 	if !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, errors.New("authority certificate and key do not belong together")
+		return nil, errors.New("authority certificate and key do not match")
 	}
 	return &CA{cert: cert, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: certType, Bytes: der})}, nil
 }

@@ -1,9 +1,8 @@
 // Package localca is a small certificate authority for servers that listen on
 // this machine: emulators, test servers, demonstrations.
 //
-// It issues ECDSA P-256 server certificates. It keeps no list of what it
-// issued, revokes nothing and is not meant for anything reachable from a
-// network that is not trusted.
+// It issues ECDSA P-256 server certificates. It keeps no list of issued certificates and
+// revokes none. It is not for servers that an untrusted network can reach.
 package localca
 
 import (
@@ -23,11 +22,11 @@ import (
 const (
 	caLife     = 10 * 365 * 24 * time.Hour
 	serverLife = 365 * 24 * time.Hour
-	// backdate is how far NotBefore lies in the past, so that a client whose
-	// clock is a little behind still accepts a fresh certificate.
+	// backdate moves NotBefore into the past, so that a client whose clock is slow accepts
+	// a new certificate.
 	backdate = time.Hour
-	// serialBits is the size of the random serial numbers (RFC 5280, 4.1.2.2
-	// allows 20 octets).
+	// serialBits is the size of random serial numbers (RFC 5280, 4.1.2.2: at most 20
+	// octets).
 	serialBits = 127
 )
 
@@ -38,8 +37,8 @@ type CA struct {
 	pem  []byte
 }
 
-// New makes an authority with a fresh key. It is valid for ten years and may
-// sign server certificates only, no further authorities.
+// New creates an authority with a new key. It is valid for ten years and cannot sign other
+// authorities.
 func New(commonName string) (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -73,16 +72,16 @@ func (ca *CA) CertPEM() []byte {
 	return append([]byte(nil), ca.pem...)
 }
 
-// Pool returns a new pool that holds just this authority.
+// Pool returns a new pool with this authority only.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	return pool
 }
 
-// Issue makes a server certificate with a fresh key, valid for a year, for
-// the given names. IP literals become IP names, everything else DNS names; at
-// least one is needed. The chain holds the authority's certificate too.
+// Issue creates a server certificate for these hosts, with a new key, valid for a year. IP
+// literals become IP names, all others DNS names. At least one host is required. The
+// chain includes the authority's certificate.
 func (ca *CA) Issue(hosts ...string) (tls.Certificate, error) {
 	if len(hosts) == 0 {
 		return tls.Certificate{}, errors.New("issue certificate: no host name given")

@@ -56,7 +56,7 @@ func TestIssue_noHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ca.Issue(); err == nil {
-		t.Error("got a certificate for nobody")
+		t.Error("got a certificate without a host")
 	}
 }
 
@@ -128,14 +128,14 @@ func TestLoadOrCreate_refusesHalfAnAuthority(t *testing.T) {
 			}
 			damage(t, dir)
 			if _, err := localca.LoadOrCreate(dir, "test authority"); err == nil {
-				t.Error("took up a damaged authority")
+				t.Error("loaded a damaged authority")
 			}
 		})
 	}
 }
 
-// A process that was killed at its first start has left files that are whole, or
-// the next start makes new ones. What it left is removed.
+// If the process was killed during its first start, the next start loads its complete
+// files or creates new ones, and removes temporary files.
 func TestLoadOrCreate_afterAKill(t *testing.T) {
 	left := map[string][]string{
 		"in the key":             {"ca-key.pem.tmp"},
@@ -175,8 +175,7 @@ func TestLoadOrCreate_afterAKill(t *testing.T) {
 	}
 }
 
-// Files of an authority are never seen half written: what is in their place is
-// left as it is until they are whole.
+// The files are replaced atomically: an existing file is not written to.
 func TestLoadOrCreate_writesWholeFiles(t *testing.T) {
 	dir := t.TempDir()
 	elsewhere := filepath.Join(t.TempDir(), "key")

@@ -10,8 +10,7 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// A line for which there is never room is told of at once, though nothing else is
-// written.
+// A line larger than the queue is reported as dropped, also if no other line follows.
 func TestQueue_lineIsTooLarge(t *testing.T) {
 	out := logtest.New()
 	q := logqueue.New(out)

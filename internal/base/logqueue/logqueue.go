@@ -1,8 +1,8 @@
-// Package logqueue keeps who logs from waiting for who reads the log: a container's
-// standard output is a pipe, and its reader may stand still for as long as it likes.
+// Package logqueue is a log writer that drops lines instead of blocking. A container's
+// standard output is a pipe, and its reader may stop at any time.
 //
-// zerolog's own diode is not it: once it is full it throws away all that it holds,
-// and its Close waits for the reader.
+// zerolog's diode does not fit: when it is full it drops all lines that it holds, and its
+// Close waits for the reader.
 package logqueue
 
 import (
@@ -12,46 +12,49 @@ import (
 	"time"
 )
 
-// maxBytes is what a queue holds at most; a line has some hundred bytes.
+// maxBytes bounds the queue; a line has a few hundred bytes.
 const maxBytes = 256 << 10
 
-// Queue is an io.Writer that never waits. A line for which it has no room is dropped
-// and counted.
+// Queue is an io.Writer that never blocks. It drops and counts lines that do not fit. It is
+// safe for concurrent use.
 type Queue struct {
 	out  io.Writer
-	wake chan struct{} // of capacity 1: there is something to write, or Close
+	wake chan struct{} // capacity 1: there are lines, drops or a Close
 	idle chan struct{} // closed when the writing goroutine has ended
 
 	mu      sync.Mutex
 	lines   bytes.Buffer
-	dropped int // after lines
+	dropped int // since the end of lines
 	total   int
 	closed  bool
 	note    func(dropped int) []byte
 }
 
-// New returns a queue that writes to out, in a goroutine that Close ends.
+var _ io.Writer = (*Queue)(nil)
+
+// New returns a queue that writes to out in a goroutine. The caller calls Close, which ends
+// it.
 func New(out io.Writer) *Queue {
 	q := &Queue{out: out, wake: make(chan struct{}, 1), idle: make(chan struct{})}
 	go q.run()
 	return q
 }
 
-// OnDrop sets what is written where lines are missing.
+// OnDrop sets the line that is written in place of dropped lines. Without it there is none.
 func (q *Queue) OnDrop(note func(dropped int) (line []byte)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.note = note
 }
 
-// Dropped is how many lines were dropped so far.
+// Dropped returns the number of lines that were dropped so far.
 func (q *Queue) Dropped() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.total
 }
 
-// Write takes one line, or drops it. It never fails.
+// Write queues one line, or drops it. It never fails.
 func (q *Queue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -69,12 +72,12 @@ func (q *Queue) Write(line []byte) (int, error) {
 func (q *Queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it wakes already
+	default: // a signal is pending
 	}
 }
 
-// Close writes what the queue holds, for no longer than within; lines that come later
-// are dropped. The goroutine of a reader that stands still is left behind.
+// Close waits until the queued lines are written, at most for within. Later lines are
+// dropped. If out blocks, its goroutine continues after Close.
 func (q *Queue) Close(within time.Duration) {
 	q.mu.Lock()
 	q.closed = true
@@ -101,15 +104,14 @@ func (q *Queue) run() {
 			}
 			for _, text := range [][]byte{batch, note} {
 				if len(text) > 0 {
-					_, _ = q.out.Write(text) // nobody could be told of an error
+					_, _ = q.out.Write(text) // an error cannot be logged here
 				}
 			}
 		}
 	}
 }
 
-// take moves what is queued into batch; note tells how many lines are missing after
-// it.
+// take moves the queued lines to batch. note is the line about lines dropped after them.
 func (q *Queue) take(batch []byte) (lines, note []byte, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

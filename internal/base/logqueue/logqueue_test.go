@@ -19,8 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
-// All lines arrive whole, each writer's in its order.
-func TestQueue_losesNothingOfAReaderThatReads(t *testing.T) {
+// With a reader that keeps up, all lines are written, in the order of each writer.
+func TestQueue_keepsAllLines(t *testing.T) {
 	out := logtest.New()
 	q := logqueue.New(out)
 	var writers sync.WaitGroup
@@ -46,9 +46,9 @@ func TestQueue_losesNothingOfAReaderThatReads(t *testing.T) {
 	}
 }
 
-// A reader that stands still holds up neither who writes nor Close; what there is no
-// room for is counted, told when the reader is back, and the oldest lines are kept.
-func TestQueue_readerStandsStill(t *testing.T) {
+// A stopped reader blocks neither Write nor Close. The oldest lines are kept; the number of
+// dropped ones is written when the reader continues.
+func TestQueue_readerStops(t *testing.T) {
 	reader, pipe := io.Pipe()
 	q := logqueue.New(pipe)
 	q.OnDrop(func(dropped int) []byte { return fmt.Appendf(nil, "%d dropped\n", dropped) })
@@ -58,14 +58,14 @@ func TestQueue_readerStandsStill(t *testing.T) {
 		_, _ = io.WriteString(q, line)
 	}
 	dropped := q.Dropped()
-	if dropped < written-2*256 || dropped > written-256 { // some are on their way to the reader
+	if dropped < written-2*256 || dropped > written-256 { // the goroutine holds some lines
 		t.Fatalf("%d of %d lines dropped", dropped, written)
 	}
 	_, _ = io.WriteString(q, "one more, dropped\n"+line)
 	lines := bufio.NewScanner(reader)
 	for kept, told := 0, 0; kept+told < written+1; {
 		if !lines.Scan() {
-			t.Fatalf("%d lines arrived, %d are told to be dropped", kept, told)
+			t.Fatalf("%d lines arrived, %d are reported as dropped", kept, told)
 		}
 		var n int
 		if _, err := fmt.Sscanf(lines.Text(), "%d dropped", &n); err == nil {
@@ -90,8 +90,8 @@ func TestQueue_readerStandsStill(t *testing.T) {
 	reader.Close() // lets the goroutine end
 }
 
-// A reader that is gone is no reason to stop.
-func TestQueue_readerIsGone(t *testing.T) {
+// A closed reader is not an error.
+func TestQueue_readerIsClosed(t *testing.T) {
 	reader, pipe := io.Pipe()
 	reader.Close()
 	q := logqueue.New(pipe)

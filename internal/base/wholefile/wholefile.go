@@ -1,6 +1,6 @@
-// Package wholefile writes files that are whole or not there, whenever the
-// process or the machine ends: a document goes to a temporary file beside the
-// one it is for, is synced and renamed, and the directory is synced.
+// Package wholefile replaces files atomically, also if the process is killed or the
+// machine loses power: it writes a temporary file in the same directory, syncs it, renames
+// it, and syncs the directory.
 package wholefile
 
 import (
@@ -15,17 +15,17 @@ import (
 const (
 	// Private is the mode of files that hold keys.
 	Private = 0o600
-	// Public is the mode of files that everybody may read.
+	// Public is the mode of files that all users may read.
 	Public = 0o644
 
-	// temporary is what the name of a file that is being written ends in.
+	// temporary is the suffix of a file that is being written.
 	temporary = ".tmp"
 
 	bufferSize = 256 * 1024 // bytes
 )
 
-// Read returns the document in path, or an error that is fs.ErrNotExist. What
-// a process that was killed has left beside it is removed.
+// Read returns the content of path. The error is fs.ErrNotExist if there is no file. Read
+// removes a temporary file that a killed process has left.
 func Read(path string) ([]byte, error) {
 	if err := remove(path + temporary); err != nil {
 		return nil, err
@@ -33,11 +33,10 @@ func Read(path string) ([]byte, error) {
 	return os.ReadFile(path) //nolint:gosec // the caller names the file
 }
 
-// Write makes document all there is in path, so that it outlives the machine. The
-// file has that mode from the beginning, whatever one that was there had. After an
-// error path is as it was, or holds the document all the same (if only the
-// directory could not be synced). No other file stays behind. Two must not write
-// one file at the same time.
+// Write replaces path with document, durably. The file has mode from its creation; the
+// mode of an existing file does not matter. After an error path is unchanged, except if
+// only the sync of the directory failed: then it holds document. No temporary file is
+// left. Callers must not write the same path concurrently.
 func Write(path string, mode fs.FileMode, document io.WriterTo) error {
 	if err := replace(path, mode, document); err != nil {
 		return errors.Join(err, remove(path+temporary))
@@ -46,7 +45,7 @@ func Write(path string, mode fs.FileMode, document io.WriterTo) error {
 }
 
 func replace(path string, mode fs.FileMode, document io.WriterTo) error {
-	// Left behind only if removing it failed before.
+	// It exists only if its removal failed before.
 	if err := remove(path + temporary); err != nil {
 		return err
 	}
@@ -56,7 +55,7 @@ func replace(path string, mode fs.FileMode, document io.WriterTo) error {
 	return os.Rename(path+temporary, path)
 }
 
-// create writes a file that must not exist yet, to the disk.
+// create writes and syncs a file that must not exist.
 func create(path string, mode fs.FileMode, document io.WriterTo) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // the caller names the file
 	if err != nil {
@@ -73,7 +72,7 @@ func create(path string, mode fs.FileMode, document io.WriterTo) (err error) {
 	return file.Sync()
 }
 
-// syncDirectory makes a rename in the directory outlive the machine.
+// syncDirectory makes a rename in the directory durable.
 func syncDirectory(path string) error {
 	directory, err := os.Open(path) //nolint:gosec // the caller names the file
 	if err != nil {
@@ -82,7 +81,7 @@ func syncDirectory(path string) error {
 	return errors.Join(directory.Sync(), directory.Close())
 }
 
-// remove removes a file, if it is there.
+// remove removes a file if it exists.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -15,11 +15,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	syscall.Umask(0) // files must be private all the same
+	syscall.Umask(0) // the modes must not depend on it
 	m.Run()
 }
 
-// document is a text whose writing ends with err, which may be nil.
+// document is a text whose WriteTo returns err.
 type document struct {
 	text string
 	err  error
@@ -39,7 +39,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// checkAlone fails if anything but names is in the directory.
+// checkAlone fails the test unless the directory holds exactly names.
 func checkAlone(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -55,8 +55,8 @@ func checkAlone(t *testing.T, dir string, names ...string) {
 	}
 }
 
-// Whatever goes wrong, the document before it is there and nothing else.
-func TestWrite_leavesWhatWasThere(t *testing.T) {
+// After an error the previous file is unchanged and no other file is left.
+func TestWrite_errorsKeepTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state")
 	if err := wholefile.Write(path, wholefile.Private, strings.NewReader("before")); err != nil {
@@ -91,7 +91,7 @@ func TestWrite_isPrivate(t *testing.T) {
 	checkPrivate(t, path)
 }
 
-// modes looks at the mode of the file it is being written to.
+// modes is a document that checks the mode of its file while it is written.
 type modes struct {
 	t    *testing.T
 	path string
@@ -113,7 +113,7 @@ func checkPrivate(t *testing.T, path string) {
 	}
 }
 
-func TestRead_cleansUp(t *testing.T) {
+func TestRead_removesTemporaryFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state")
 	if err := os.WriteFile(path+".tmp", []byte("hal"), 0o600); err != nil {
