@@ -1,21 +1,20 @@
-// Package gateway is the cloud end of tunnels: it asks a module for one, accepts
-// the WebSocket that the module opens in answer, and hands the two together to
-// whoever wanted the camera.
+// Package gateway is the cloud end of tunnels: it requests a tunnel from a module, accepts
+// the WebSocket that the module opens, and returns it as a connection to the camera.
 //
-// One tunnel goes like this:
-//   - [Gateway.Open] makes a pending tunnel: a random id, which becomes the path of
-//     the remote endpoint, and a random token, good for one use;
-//   - it invokes tunnelOpen on the module by the hub's REST API;
-//   - the module dials the endpoint; [Gateway.ServeHTTP] compares the token and
-//     takes the WebSocket for the pending tunnel;
+// A tunnel opens in these steps:
+//   - [Gateway.Open] creates a pending tunnel: a random id, which is the path of the
+//     remote endpoint, and a random token for one use;
+//   - it invokes tunnelOpen on the module with the hub's REST API;
+//   - the module dials the endpoint; [Gateway.ServeHTTP] checks the token and accepts the
+//     WebSocket for the pending tunnel;
 //   - the module answers 200, and Open returns the connection.
 //
-// [Gateway.Publish] does that for each client of a TCP listener, so that any RTSP
-// player sees the camera. Pending tunnels live in memory: a tunnel comes back to the
-// instance that asked for it, because its own address is in the endpoint.
+// [Gateway.Publish] opens a tunnel for each client of a TCP listener, so that any RTSP
+// player can play the camera. Pending tunnels are kept in memory: a module dials the
+// instance that requested the tunnel, since the endpoint has the instance's address.
 //
-// A line belongs here when it opens, accepts or publishes tunnels. The package does
-// not know RTSP; what understands the media goes into packages below it.
+// Code belongs here if it opens, accepts or publishes tunnels. The package does not know
+// RTSP or media.
 package gateway
 
 import (
@@ -40,57 +39,59 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// pathPrefix of a remote endpoint; the id follows.
+// pathPrefix is the path of a remote endpoint before its id.
 const pathPrefix = "/tunnel/"
 
-// How long a module may take: to come back to the hub, which a restart needs, and
-// to answer. Its own limit for opening is 20 s.
+// The hub's timeouts for a direct method: for the module to connect, which covers a
+// restart, and to answer. The module's own timeout for opening is 20 s.
 const (
 	connectTimeout  = 10 * time.Second
 	responseTimeout = 30 * time.Second
 )
 
-// Options are what a Gateway is made of.
+// Options configure a Gateway.
 type Options struct {
 	Hub     *hubclient.Client // required
 	BaseURL string            // wss://host:port at which modules reach ServeHTTP; required
 	Log     zerolog.Logger
-	// Observe is told what happens to the tunnels of Publish; may be nil. It is
-	// called by several goroutines and must not block.
+	// Observe receives the events of the tunnels of Publish; may be nil. It is called
+	// concurrently and must not block.
 	Observe func(Event)
 }
 
-// Gateway opens tunnels. Its methods may be called by several goroutines.
+// Gateway opens tunnels. It is safe for concurrent use.
 type Gateway struct {
 	o Options
 
 	mu      sync.Mutex
-	pending map[string]*pending // by id
+	pending map[string]*pendingTunnel // by id
 }
 
 // New returns a gateway without tunnels.
 func New(o Options) *Gateway {
-	return &Gateway{o: o, pending: make(map[string]*pending)}
+	return &Gateway{o: o, pending: make(map[string]*pendingTunnel)}
 }
 
-// pending is a tunnel that was asked for and has not come yet.
-type pending struct {
-	token [sha256.Size]byte // of the token: what is compared has a fixed length
-	conn  chan net.Conn     // gets one value once the pending tunnel is taken; nil if it broke
+// pendingTunnel is a requested tunnel whose WebSocket has not been accepted.
+type pendingTunnel struct {
+	token [sha256.Size]byte // the token's hash, which has a constant length for the comparison
+	conn  chan net.Conn     // receives one value after claim; nil if accepting failed
 }
 
-// Camera is a camera as the gateway addresses it.
+var _ http.Handler = (*Gateway)(nil)
+
+// Camera is a camera and its module.
 type Camera struct {
 	Name      string             // for people and logs
 	Identity  hubclient.Identity // the module in front of it
 	LocalPort int
 }
 
-// Open opens a tunnel to the camera; ctx bounds the opening alone. The error is an
-// *OpenError that names the hop. The caller closes the connection.
+// Open opens a tunnel to the camera. ctx bounds the opening, not the tunnel. The error is
+// an *OpenError that names the hop. The caller closes the connection.
 func (g *Gateway) Open(ctx context.Context, c Camera) (net.Conn, error) {
 	id, token := newID(), newToken()
-	p := g.expect(id, token)
+	p := g.addPending(id, token)
 	payload, err := tunnelopen.Encode(tunnelopen.Request{
 		RemoteEndpoint: strings.TrimSuffix(g.o.BaseURL, "/") + pathPrefix + id, Token: token, LocalPort: c.LocalPort,
 	})
@@ -109,9 +110,9 @@ func (g *Gateway) Open(ctx context.Context, c Camera) (net.Conn, error) {
 		g.abandon(id, p)
 		return nil, moduleError(c, tunnelopen.DecodeFailure(status, answer))
 	}
-	conn := g.collect(id, p)
+	conn := g.takeConn(id, p)
 	if conn == nil {
-		return nil, &OpenError{Hop: HopGateway, Err: errors.New("the module says that the tunnel is open, but none came to this gateway")}
+		return nil, &OpenError{Hop: HopGateway, Err: errors.New("the module reports an open tunnel, but this gateway has accepted none")}
 	}
 	return conn, nil
 }
@@ -122,25 +123,25 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// newToken has 256 random bits.
+// newToken returns a token of 256 random bits.
 func newToken() tunnelopen.Token {
 	var b [32]byte
 	_, _ = rand.Read(b[:])
 	return tunnelopen.Token(base64.RawURLEncoding.EncodeToString(b[:]))
 }
 
-func (g *Gateway) expect(id string, token tunnelopen.Token) *pending {
-	p := &pending{token: sha256.Sum256([]byte(token)), conn: make(chan net.Conn, 1)}
+func (g *Gateway) addPending(id string, token tunnelopen.Token) *pendingTunnel {
+	p := &pendingTunnel{token: sha256.Sum256([]byte(token)), conn: make(chan net.Conn, 1)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending[id] = p
 	return p
 }
 
-// collect ends a pending tunnel and returns its connection, if one was taken for
-// it. ServeHTTP may still be busy with it: the module can have read the upgrade's
-// answer before ServeHTTP has returned from writing it.
-func (g *Gateway) collect(id string, p *pending) net.Conn {
+// takeConn removes a pending tunnel and returns its connection, nil if none was accepted.
+// It waits for a running ServeHTTP: the module may have read the answer to its handshake
+// before ServeHTTP has returned from writing it.
+func (g *Gateway) takeConn(id string, p *pendingTunnel) net.Conn {
 	g.mu.Lock()
 	_, waiting := g.pending[id]
 	delete(g.pending, id)
@@ -151,35 +152,35 @@ func (g *Gateway) collect(id string, p *pending) net.Conn {
 	return <-p.conn
 }
 
-// abandon gives up a pending tunnel.
-func (g *Gateway) abandon(id string, p *pending) {
-	if conn := g.collect(id, p); conn != nil {
+// abandon removes a pending tunnel and closes its connection, if there is one.
+func (g *Gateway) abandon(id string, p *pendingTunnel) {
+	if conn := g.takeConn(id, p); conn != nil {
 		_ = conn.Close()
 	}
 }
 
-// ServeHTTP takes the WebSocket of a pending tunnel. Everything else gets 404, or
-// 401 if the path is right and the token is not, and a log line.
+// ServeHTTP accepts the WebSocket of a pending tunnel. It answers every other request with
+// 404, or with 401 if only the token is wrong, and logs it.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p, status, why := g.take(r)
+	p, status, why := g.claim(r)
 	if status != 0 {
 		g.o.Log.Warn().Str("remoteAddr", r.RemoteAddr).Int("code", status).Str("why", why).Msg("request refused")
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
-	var taken net.Conn // stays nil if it is not accepted: collect waits for a value
-	defer func() { p.conn <- taken }()
+	var accepted net.Conn // nil after an error: takeConn waits for a value
+	defer func() { p.conn <- accepted }()
 	conn, err := wsconn.Accept(w, r)
 	if err != nil {
 		g.o.Log.Warn().Err(err).Str("remoteAddr", r.RemoteAddr).Msg("tunnel's websocket not accepted")
 		return
 	}
-	taken = conn
+	accepted = conn
 }
 
-// take finds the pending tunnel that a request may have, and removes it: its token
-// has been used now.
-func (g *Gateway) take(r *http.Request) (p *pending, status int, why string) {
+// claim returns and removes the pending tunnel of a request: a token is valid once. If
+// there is none, it returns the status of the answer and why.
+func (g *Gateway) claim(r *http.Request) (p *pendingTunnel, status int, why string) {
 	id, ok := strings.CutPrefix(r.URL.Path, pathPrefix)
 	if !ok {
 		return nil, http.StatusNotFound, "no such path"
@@ -191,7 +192,7 @@ func (g *Gateway) take(r *http.Request) (p *pending, status int, why string) {
 	p, ok = g.pending[id]
 	switch {
 	case !ok:
-		return nil, http.StatusNotFound, "no pending tunnel of this id"
+		return nil, http.StatusNotFound, "no pending tunnel with this id"
 	case subtle.ConstantTimeCompare(sum[:], p.token[:]) != 1 || !bearer:
 		return nil, http.StatusUnauthorized, "wrong token"
 	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
@@ -201,30 +202,30 @@ func (g *Gateway) take(r *http.Request) (p *pending, status int, why string) {
 	return p, 0, ""
 }
 
-// Hop is a part of the way to a camera, as an operator would name it.
+// Hop is one step of the path to a camera, for operators.
 type Hop string
 
 // The hops, from the cloud to the camera.
 const (
-	HopHub     Hop = "hub"     // the hub did not do what was asked of it
+	HopHub     Hop = "hub"     // the hub failed
 	HopModule  Hop = "module"  // the module is not connected, or does not answer
 	HopCamera  Hop = "camera"  // the module cannot reach the camera
 	HopGateway Hop = "gateway" // the module cannot reach this gateway
 )
 
-// OpenError is a tunnel that did not open.
+// OpenError is the error of a tunnel that did not open.
 type OpenError struct {
 	Hop Hop
 	Err error
 }
 
-// Error names the hop first.
+// Error returns the hop and the cause.
 func (e *OpenError) Error() string { return fmt.Sprintf("%s: %v", e.Hop, e.Err) }
 
 // Unwrap returns the cause.
 func (e *OpenError) Unwrap() error { return e.Err }
 
-// hubError tells a hub that could not reach the module from one that failed itself.
+// hubError distinguishes a module that the hub cannot reach from a hub that failed.
 func hubError(err error) error {
 	e, ok := errors.AsType[*hubclient.Error](err)
 	if ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGatewayTimeout) {
@@ -233,8 +234,8 @@ func hubError(err error) error {
 	return &OpenError{Hop: HopHub, Err: err}
 }
 
-// moduleError finds the hop in the contract's error: its target is the endpoint,
-// or the camera.
+// moduleError derives the hop from the target of the contract's error: the endpoint, the
+// camera, or neither.
 func moduleError(c Camera, refused *tunnelopen.Error) error {
 	err := fmt.Errorf("tunnelOpen answered %d: %s (%s)", refused.Status, refused.Message, refused.Target)
 	switch {

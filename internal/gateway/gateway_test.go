@@ -22,11 +22,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// cloud is a gateway, and a hub whose module is a function of the test: it gets the
-// request as the module would and gives the method's status and body.
+// cloud is a gateway and a hub. The module behind the hub is a function of the test, which
+// returns the status and body of tunnelOpen.
 type cloud struct {
 	*gateway.Gateway
-	public *httptest.Server // where modules find the gateway
+	public *httptest.Server // where modules dial the gateway
 	hub    *httptest.Server
 	module func(r tunnelopen.Request) (status int, body string)
 	events chan gateway.Event
@@ -45,10 +45,10 @@ func newCloud(t *testing.T) *cloud {
 		}
 		request, err := tunnelopen.Decoder{}.Decode(call.Payload)
 		if err != nil {
-			t.Errorf("the gateway's request is not the contract's: %v", err)
+			t.Errorf("the gateway's request violates the contract: %v", err)
 		}
 		status, body := c.module(request)
-		if status == 0 { // the hub does not reach the module
+		if status == 0 { // the hub cannot reach the module
 			w.Header().Set("iothub-errorcode", "DeviceNotOnline")
 			w.WriteHeader(http.StatusNotFound)
 			return
@@ -71,14 +71,14 @@ func newCloud(t *testing.T) *cloud {
 	return c
 }
 
-// dial opens the WebSocket that a request asks for, as the module would.
+// dial opens the WebSocket of a request, as the module does.
 func (c *cloud) dial(t *testing.T, r tunnelopen.Request) (*wsconn.Conn, error) {
 	t.Helper()
 	dialer := wsconn.Dialer{Roots: c.public.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	return dialer.Dial(t.Context(), r.RemoteEndpoint, tunnelopen.Header(r.Token, "test"))
 }
 
-// status is what the gateway answers to a dial.
+// status returns the status of the gateway's answer to dial.
 func (c *cloud) status(t *testing.T, r tunnelopen.Request) int {
 	t.Helper()
 	conn, err := c.dial(t, r)
@@ -96,7 +96,7 @@ func (c *cloud) status(t *testing.T, r tunnelopen.Request) int {
 
 var front = gateway.Camera{Name: "front", Identity: hubclient.Identity{Device: "d", Module: "m"}, LocalPort: 554}
 
-func TestOpen_handsOverTheModulesWebSocket(t *testing.T) {
+func TestOpen_returnsTheModulesWebSocket(t *testing.T) {
 	c := newCloud(t)
 	var requests []tunnelopen.Request
 	far := make(chan net.Conn, 2)
@@ -129,8 +129,8 @@ func TestOpen_handsOverTheModulesWebSocket(t *testing.T) {
 	}
 }
 
-// Only the right token on the right path gets in, and only once.
-func TestServeHTTP_refusesEverythingElse(t *testing.T) {
+// Only the correct token on the correct path is accepted, and only once.
+func TestServeHTTP_acceptsATokenOnce(t *testing.T) {
 	c := newCloud(t)
 	c.module = func(r tunnelopen.Request) (int, string) {
 		wrong := r
@@ -167,7 +167,7 @@ func TestServeHTTP_refusesEverythingElse(t *testing.T) {
 		} else {
 			resp.Body.Close()
 		}
-		conn, err := c.dial(t, r) // none of this has used the token up
+		conn, err := c.dial(t, r) // the token is still valid
 		if err != nil {
 			t.Errorf("the right token is refused: %v", err)
 			return 502, `{}`
@@ -203,7 +203,7 @@ func TestOpen_namesTheHop(t *testing.T) {
 		{"gateway unreachable", `{"code":"502","target":"wss://gw/tunnel/1","message":"Could not connect to remote endpoint"}`, 502, gateway.HopGateway},
 		{"shutting down", `{"code":"503","target":"tunnelOpen","message":"Shutting down"}`, 503, gateway.HopModule},
 		{"another implementation's error", `"no"`, 500, gateway.HopModule},
-		{"says yes and does not come", `{}`, 200, gateway.HopGateway},
+		{"200 without a WebSocket", `{}`, 200, gateway.HopGateway},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			c := newCloud(t)
@@ -214,7 +214,7 @@ func TestOpen_namesTheHop(t *testing.T) {
 				t.Errorf("got %v, want hop %s", err, try.want)
 			}
 			if got := c.status(t, late); got != 404 {
-				t.Errorf("the token of a tunnel that was given up is answered %d", got)
+				t.Errorf("the token of an abandoned tunnel is answered %d", got)
 			}
 		})
 	}
@@ -228,8 +228,8 @@ func TestOpen_namesTheHop(t *testing.T) {
 	})
 }
 
-// A module that opened its WebSocket and then reports a failure leaves nothing open.
-func TestOpen_closesWhatCameForNothing(t *testing.T) {
+// If a module opens its WebSocket and then reports a failure, the WebSocket is closed.
+func TestOpen_closesTheWebSocketAfterAnError(t *testing.T) {
 	c := newCloud(t)
 	far := make(chan net.Conn, 1)
 	c.module = func(r tunnelopen.Request) (int, string) {

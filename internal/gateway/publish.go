@@ -14,18 +14,18 @@ import (
 	"rtsptunnel/internal/wire/relay"
 )
 
-// Event is what happened to one client of Publish.
+// Event is a state change of one client's tunnel.
 type Event struct {
 	Camera string
-	Client string // its address
+	Client string // its network address
 	Phase  Phase
-	Took   time.Duration // to open or to fail; how long it was open, once closed
-	Up     int64         // bytes from the camera; once closed
-	Down   int64         // bytes to the camera; once closed
-	Err    error         // why it failed, or why it did not end in order
+	Took   time.Duration // until it opened or failed; if Closed, how long it was open
+	Up     int64         // bytes from the camera; if Closed
+	Down   int64         // bytes to the camera; if Closed
+	Err    error         // why it failed; if Closed, nil for an end in order
 }
 
-// Phase is where in its life a tunnel is.
+// Phase is the state of a tunnel.
 type Phase int
 
 // The phases: Opened and then Closed, or Failed.
@@ -35,11 +35,11 @@ const (
 	Failed
 )
 
-// Publish gives each client of ln its own tunnel to the camera: what the client
-// sends goes to the camera and the other way round. When ctx is done it closes ln
-// and all tunnels, and returns nil once they are closed. A client whose tunnel does
-// not open is hung up on. What keeps ln from accepting, such as a lack of
-// descriptors, is logged and waited out; an error is returned if ln is closed.
+// Publish opens a tunnel to the camera for each client of ln, and relays its bytes in both
+// directions. If the tunnel does not open, it closes the client's connection. When ctx is
+// done, Publish closes ln and all tunnels, waits for them, and returns nil. It logs and
+// retries temporary errors of ln, such as a lack of descriptors. It returns an error if ln
+// is closed by another caller.
 func (g *Gateway) Publish(ctx context.Context, ln net.Listener, c Camera) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
@@ -67,7 +67,7 @@ func (g *Gateway) Publish(ctx context.Context, ln net.Listener, c Camera) error 
 	}
 }
 
-// pause keeps a listener that cannot accept from turning in circles.
+// pause waits before the next accept after an error.
 func pause(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -77,7 +77,7 @@ func pause(ctx context.Context) {
 
 const acceptPause = 100 * time.Millisecond
 
-// serve is one client's whole stay.
+// serve serves one client until its tunnel has closed.
 func (g *Gateway) serve(ctx context.Context, conn net.Conn, c Camera) {
 	event := Event{Camera: c.Name, Client: conn.RemoteAddr().String()}
 	log := g.o.Log.With().Str("camera", c.Name).Str("client", event.Client).Logger()
@@ -87,7 +87,7 @@ func (g *Gateway) serve(ctx context.Context, conn net.Conn, c Camera) {
 	if err != nil {
 		log.Warn().Err(err).Msg("tunnel not opened")
 		event.Phase, event.Err = Failed, err
-		g.observe(event) // before the client notices: who sees it hung up can look up why
+		g.observe(event) // before the client sees the end, so that the reason is available then
 		_ = conn.Close()
 		return
 	}
@@ -108,9 +108,8 @@ func (g *Gateway) observe(e Event) {
 	}
 }
 
-// client is a player's connection. A player that leaves closes its socket with
-// video unread, which TCP turns into a reset: for a player that is an end in order,
-// and the camera's side is to hear nothing worse.
+// client is a player's connection, on which a reset is an end in order: a player that
+// leaves closes its socket with unread video, and TCP then sends a reset.
 type client struct{ net.Conn }
 
 var _ relay.HalfCloser = client{}
@@ -131,7 +130,7 @@ func (c client) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite passes the camera's end on to the player.
+// CloseWrite passes the end of the camera's stream on to the player.
 func (c client) CloseWrite() error {
 	if half, ok := c.Conn.(relay.HalfCloser); ok {
 		return half.CloseWrite()

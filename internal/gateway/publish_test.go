@@ -15,7 +15,7 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// publish serves players of one camera; end ends that and waits.
+// publish publishes one camera; end stops it and waits.
 func publish(t *testing.T, c *cloud) (address string, end func()) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,8 +66,8 @@ func TestPublish_eachPlayerHasATunnel(t *testing.T) {
 	if _, err := io.ReadFull(player, make([]byte, 6)); err != nil {
 		t.Fatal(err)
 	}
-	// A player that leaves with video unread resets its connection: the module is to
-	// hear an end in order.
+	// A player that leaves with unread video resets its connection: the module sees an end
+	// in order.
 	_ = player.(*net.TCPConn).SetLinger(0)
 	player.Close()
 	if _, err := edge.Read(got); !errors.Is(err, io.EOF) {
@@ -83,7 +83,7 @@ func TestPublish_eachPlayerHasATunnel(t *testing.T) {
 	end()
 }
 
-func TestPublish_hangsUpWhenNoTunnelOpens(t *testing.T) {
+func TestPublish_closesAClientWithoutATunnel(t *testing.T) {
 	c := newCloud(t)
 	c.module = func(tunnelopen.Request) (int, string) { return 0, "" }
 	address, _ := publish(t, c)
@@ -100,13 +100,13 @@ func TestPublish_hangsUpWhenNoTunnelOpens(t *testing.T) {
 	}
 }
 
-// stumbling is a listener that fails once for a reason that passes.
-type stumbling struct {
+// failingOnce is a listener whose first Accept fails with a temporary error.
+type failingOnce struct {
 	net.Listener
 	once sync.Once
 }
 
-func (s *stumbling) Accept() (net.Conn, error) {
+func (s *failingOnce) Accept() (net.Conn, error) {
 	var err error
 	s.once.Do(func() { err = syscall.EMFILE })
 	if err != nil {
@@ -124,7 +124,7 @@ func TestPublish_survivesALackOfDescriptors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- c.Publish(ctx, &stumbling{Listener: ln}, front) }()
+	go func() { done <- c.Publish(ctx, &failingOnce{Listener: ln}, front) }()
 	player, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
