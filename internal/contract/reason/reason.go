@@ -183,7 +183,7 @@ var texts = map[Code]string{
 	HubTwinOld:      "the hub sent an empty or older twin, which is ignored",
 	HubReport:       "the hub did not accept the reported properties",
 	HubLost:         "the connection to the hub broke",
-	HubCredentials:  "the key, certificate or roots cannot be read: check the file that the error names",
+	HubCredentials:  "key, certificate or roots cannot be read: check the file that the error names",
 	HubWorkload:     "IoT Edge's workload API fails: check that aziot-edged runs and that its socket is mounted",
 
 	ConfigEnvironment: "an environment variable is unknown or invalid",

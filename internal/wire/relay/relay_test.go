@@ -273,25 +273,22 @@ func TestRun_refusedBytesAreNotAnEndInOrder(t *testing.T) {
 // peer. On TCP the error of the write counts.
 func TestRun_refusalAndThenEOF(t *testing.T) {
 	for name, closesWithCause := range map[string]bool{"CauseCloser": true, "TCP": false} {
-		t.Run(name, inBubble(func(t *testing.T) {
-			nearA, farA := net.Pipe()
-			refused := errors.New("connection reset")
-			b := &lateEOF{refuse: refused, refused: make(chan struct{}), closed: make(chan struct{})}
-			var conn net.Conn = b
-			if closesWithCause {
-				conn = &causeCloser{b}
-			}
-			go func() { _, _ = farA.Write([]byte("x")); <-b.refused; farA.Close() }()
-			r := relay.Run(t.Context(), nearA, conn)
-			if r.First != relay.B || (r.Err == nil) != closesWithCause {
-				t.Errorf("result %+v", r)
-			}
-		}))
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				nearA, farA := net.Pipe()
+				b := &lateEOF{refuse: errors.New("connection reset"), refused: make(chan struct{}), closed: make(chan struct{})}
+				var conn net.Conn = b
+				if closesWithCause {
+					conn = &causeCloser{b}
+				}
+				go func() { _, _ = farA.Write([]byte("x")); <-b.refused; farA.Close() }()
+				r := relay.Run(t.Context(), nearA, conn)
+				if r.First != relay.B || (r.Err == nil) != closesWithCause {
+					t.Errorf("result %+v", r)
+				}
+			})
+		})
 	}
-}
-
-func inBubble(test func(t *testing.T)) func(t *testing.T) {
-	return func(t *testing.T) { synctest.Test(t, test) }
 }
 
 // lateEOF refuses the first write and then returns io.EOF.
