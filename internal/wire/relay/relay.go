@@ -5,10 +5,9 @@
 // The rules are (no byte that can still be delivered is lost):
 //   - if a side ends in order (EOF), all its bytes are delivered before the end is passed
 //     on with CloseWrite;
-//   - the other direction continues for [Linger], since that peer may still send; if its
-//     bytes cannot be delivered, they are read and discarded for [Drain], since closing a
-//     TCP socket with unread bytes resets it, and a reset can discard bytes that the peer
-//     has not read yet;
+//   - the other direction continues for [Linger], since that peer may still send. If its
+//     bytes cannot be delivered, they are read and discarded for [Drain]: closing a TCP
+//     socket with unread bytes resets it, and the peer can lose bytes by a reset;
 //   - any other first end is passed on with its cause, so that neither peer takes a
 //     truncated stream for a complete one.
 //

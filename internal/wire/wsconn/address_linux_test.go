@@ -226,7 +226,7 @@ func TestDial_judgesEachAddress(t *testing.T) {
 	}
 }
 
-// Behind a proxy no name is resolved here, the proxy's own address is not judged, and an
+// With a proxy no name is resolved here, and the proxy's own address is not judged. An
 // address in the endpoint is judged before the proxy is dialled.
 func TestDial_judgesWhatAProxyDials(t *testing.T) {
 	names := newNameServer(t, ofType(allowed))
