@@ -13,7 +13,7 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-func TestParse_keepsWhatIsWritten(t *testing.T) {
+func TestParse_roundTrip(t *testing.T) {
 	const doc = `{"z":1.50,"a":[true,null,1e3,12345678901234567890],"text":"<&>é\n","z2":{}}`
 	v, duplicates, err := jsontree.Parse([]byte("\ufeff" + doc))
 	if err != nil || duplicates != nil {

@@ -13,7 +13,7 @@ import (
 	"rtsptunnel/internal/base/localca"
 )
 
-func TestIssue_namesAndLife(t *testing.T) {
+func TestIssue_namesAndValidity(t *testing.T) {
 	ca, err := localca.New("test authority")
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestLoadOrCreate_keepsAuthority(t *testing.T) {
 	}
 }
 
-func TestLoadOrCreate_refusesHalfAnAuthority(t *testing.T) {
+func TestLoadOrCreate_damagedAuthority(t *testing.T) {
 	tests := map[string]func(t *testing.T, dir string){
 		"key missing": func(t *testing.T, dir string) {
 			t.Helper()

@@ -45,7 +45,7 @@ func TestDecode_endpoints(t *testing.T) {
 }
 
 // Plaintext allows one more scheme and nothing else.
-func TestDecode_plaintextIsASwitch(t *testing.T) {
+func TestDecode_plaintext(t *testing.T) {
 	lab := tunnelopen.Decoder{Plaintext: true}
 	for endpoint, good := range map[string]bool{
 		"ws://h:8080/x": true, "wss://h/x": true, "http://h/": false, "ws://u@h/": false, "ws:///": false, "ws://h/#": false,
