@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -75,7 +76,11 @@ func newCloud(t *testing.T) *cloud {
 func (c *cloud) dial(t *testing.T, r tunnelopen.Request) (*wsconn.Conn, error) {
 	t.Helper()
 	dialer := wsconn.Dialer{Roots: c.public.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-	return dialer.Dial(t.Context(), r.RemoteEndpoint, tunnelopen.Header(r.Token, "test"))
+	u, err := url.Parse(r.RemoteEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	return dialer.Dial(t.Context(), u, tunnelopen.Header(r.Token, "test"))
 }
 
 // status returns the status of the gateway's answer to dial.

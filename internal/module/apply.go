@@ -37,7 +37,8 @@ func (m *module) apply(next twin.Settings) {
 		m.tunnels.End(func(t tunnel.Info) bool { return changes[t.Camera] == why }, why)
 	}
 	if !reflect.DeepEqual(last.Remotes, next.Remotes) {
-		m.tunnels.End(func(t tunnel.Info) bool { return m.policy.allows(t.RemoteEndpoint) != nil }, reason.PolicyRemote)
+		forbidden := func(t tunnel.Info) bool { _, err := m.policy.allow(t.URL); return err != nil }
+		m.tunnels.End(forbidden, reason.PolicyRemote)
 	}
 }
 

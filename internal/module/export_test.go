@@ -105,7 +105,13 @@ func (p RemotePolicy) SetProxy(address, noProxy string) (config.RemoteProxy, err
 }
 
 // Endpoint is the policy by name.
-func (p RemotePolicy) Endpoint(text string) error { _, err := p.p.endpoint(text); return err }
+func (p RemotePolicy) Endpoint(text string) error {
+	u, err := url.Parse(text)
+	if err == nil {
+		_, err = p.p.allow(u)
+	}
+	return err
+}
 
 // Judge is the policy by address.
 func (p RemotePolicy) Judge(addr netip.Addr) error { return p.p.judge(addr) }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"runtime"
@@ -205,18 +206,14 @@ func (m *module) refuse(err error) error {
 	return err
 }
 
-func (m *module) allow(r tunnelopen.Request) error { return m.policy.allows(r.RemoteEndpoint) }
+func (m *module) allow(r tunnelopen.Request) (*url.URL, error) { return m.policy.allow(r.URL) }
 
 func (m *module) dialRemote(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
-	endpoint, err := m.policy.endpoint(r.RemoteEndpoint)
-	if err != nil {
-		return nil, err
-	}
 	remote := m.remote
 	if l := m.liveness.Load(); l != nil {
 		remote.Liveness = *l
 	}
-	conn, err := remote.Dial(ctx, endpoint.URL, tunnelopen.Header(r.Token, m.userAgent))
+	conn, err := remote.Dial(ctx, r.URL, tunnelopen.Header(r.Token, m.userAgent))
 	if err != nil {
 		return nil, err
 	}

@@ -60,15 +60,11 @@ func (p *remotePolicy) setProxy(address, noProxy string) (config.RemoteProxy, er
 	return next, nil
 }
 
-// endpoint is the endpoint as it is to be dialled, if it is allowed by name.
-func (p *remotePolicy) endpoint(text string) (policy.Endpoint, error) {
-	return policy.Rules{Remotes: *p.remotes.Load(), Addresses: p.addresses, Plaintext: p.plaintext}.Endpoint(text)
-}
-
-// allows is the policy by name: an error tells what is wrong with the endpoint.
-func (p *remotePolicy) allows(text string) error {
-	_, err := p.endpoint(text)
-	return err
+// allow is the policy by name: it returns the URL to dial for an endpoint, or why the
+// endpoint is not allowed.
+func (p *remotePolicy) allow(endpoint *url.URL) (*url.URL, error) {
+	e, err := policy.Rules{Remotes: *p.remotes.Load(), Addresses: p.addresses, Plaintext: p.plaintext}.Endpoint(endpoint)
+	return e.URL, err
 }
 
 // judge is the policy by address, for wsconn.Dialer. The device's own addresses are read

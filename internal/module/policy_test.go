@@ -142,7 +142,11 @@ func TestRemotePolicy_forgetsSessions(t *testing.T) {
 	})
 	resumed := func() bool {
 		t.Helper()
-		c, err := p.Dialer(roots).Dial(t.Context(), r.endpoint(), nil)
+		u, err := url.Parse(r.endpoint())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := p.Dialer(roots).Dial(t.Context(), u, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

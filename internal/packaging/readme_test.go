@@ -116,7 +116,7 @@ func TestReadme_call(t *testing.T) {
 			t.Errorf("%s: %v", p[1], err)
 			continue
 		}
-		if _, err := (policy.Rules{Remotes: remotes}).Endpoint(r.RemoteEndpoint); err != nil {
+		if _, err := (policy.Rules{Remotes: remotes}).Endpoint(r.URL); err != nil {
 			t.Errorf("%s: %v", r.RemoteEndpoint, err)
 		}
 		if _, known := camerasByPort(sample)[r.LocalPort]; !known {

@@ -44,7 +44,8 @@ func (d Decoder) Decode(payload []byte) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	if err := d.checkEndpoint(endpoint); err != nil {
+	u, err := d.parseEndpoint(endpoint)
+	if err != nil {
 		return Request{}, invalid(err, endpoint, memberEndpoint)
 	}
 	token, err := members.text(endpoint, memberToken)
@@ -58,7 +59,7 @@ func (d Decoder) Decode(payload []byte) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	return Request{RemoteEndpoint: endpoint, Token: Token(token), LocalPort: port}, nil
+	return Request{RemoteEndpoint: endpoint, URL: u, Token: Token(token), LocalPort: port}, nil
 }
 
 // Encode returns r as the payload of a direct method, token included.

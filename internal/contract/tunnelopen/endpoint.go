@@ -14,39 +14,40 @@ import (
 
 const maxEndpoint = 8 << 10 // bytes; many servers accept no longer request line
 
-// checkEndpoint accepts URLs that every parser interprets the same: the policy, which
+// parseEndpoint accepts URLs that every parser interprets the same: the policy, which
 // checks the host, and the dialler must not disagree. Names outside ASCII are allowed. No
 // error repeats the URL.
-func (d Decoder) checkEndpoint(endpoint string) error {
+func (d Decoder) parseEndpoint(endpoint string) (*url.URL, error) {
 	if endpoint == "" {
-		return reason.New(reason.RequestField, errors.New("empty"))
+		return nil, reason.New(reason.RequestField, errors.New("empty"))
 	}
 	if len(endpoint) > maxEndpoint {
-		return reason.New(reason.RequestSize, fmt.Errorf("longer than %d bytes", maxEndpoint))
+		return nil, reason.New(reason.RequestSize, fmt.Errorf("longer than %d bytes", maxEndpoint))
 	}
-	if err := d.checkURL(endpoint); err != nil {
-		return reason.New(reason.RequestEndpoint, err)
+	u, err := d.parseURL(endpoint)
+	if err != nil {
+		return nil, reason.New(reason.RequestEndpoint, err)
 	}
-	return nil
+	return u, nil
 }
 
-func (d Decoder) checkURL(endpoint string) error {
+func (d Decoder) parseURL(endpoint string) (*url.URL, error) {
 	if !visible(endpoint) {
-		return errors.New("has an invisible or invalid character")
+		return nil, errors.New("has an invisible or invalid character")
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return errors.New("not a URL") // url.Error repeats the URL, userinfo included
+		return nil, errors.New("not a URL") // url.Error repeats the URL, userinfo included
 	}
 	switch {
 	case u.Scheme != "wss" && (u.Scheme != "ws" || !d.Plaintext):
-		return errors.New("scheme is not wss")
+		return nil, errors.New("scheme is not wss")
 	case u.User != nil:
-		return errors.New("userinfo is not allowed")
+		return nil, errors.New("userinfo is not allowed")
 	case strings.Contains(endpoint, "#"):
-		return errors.New("a fragment is not allowed")
+		return nil, errors.New("a fragment is not allowed")
 	}
-	return checkHost(u)
+	return u, checkHost(u)
 }
 
 // checkHost checks the host as it is dialled: url.Parse has decoded its escapes.

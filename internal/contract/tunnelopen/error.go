@@ -217,13 +217,18 @@ func DecodeFailure(status int, payload []byte) *Error {
 // endpointTarget returns the endpoint as the caller sent it, without userinfo and at most
 // maxTarget bytes of it.
 func endpointTarget(endpoint string) string {
-	u, err := url.Parse(endpoint)
-	switch {
-	case endpoint == "", (err != nil || u.Host == "") && strings.Contains(endpoint, "@"):
-		return MethodName // empty, or no URL with a host that may hold credentials
-	case err == nil && u.User != nil:
-		u.User = nil
-		endpoint = u.String()
+	if endpoint == "" {
+		return MethodName
+	}
+	if strings.Contains(endpoint, "@") { // otherwise there is no userinfo
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Host == "" {
+			return MethodName // no URL with a host, and it may hold credentials
+		}
+		if u.User != nil {
+			u.User = nil
+			endpoint = u.String()
+		}
 	}
 	return strings.ToValidUTF8(endpoint[:min(len(endpoint), maxTarget)], "")
 }

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 )
 
@@ -40,8 +41,12 @@ const (
 // Request asks for one tunnel.
 type Request struct {
 	RemoteEndpoint string // wss URL of at most 8 KiB, checked by Decode; its query may be secret
-	Token          Token  // 1 to 16384 visible ASCII characters, checked by Decode
-	LocalPort      int    // names the camera; any integer: a number that is no port names no camera
+	// URL is RemoteEndpoint, parsed by Decode. It is read only, and nil in a request that
+	// Decode did not return.
+	URL *url.URL
+
+	Token     Token // 1 to 16384 visible ASCII characters, checked by Decode
+	LocalPort int   // names the camera; any integer: a number that is no port names no camera
 }
 
 // Header returns the header of the WebSocket's opening request: the bearer token, the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ const good = `{"remoteEndpoint":"wss://gw.example.com/t/1?a=b","remoteAuthorizat
 var decode = tunnelopen.Decoder{}.Decode
 
 func TestDecode_good(t *testing.T) {
-	want := tunnelopen.Request{RemoteEndpoint: "wss://gw.example.com/t/1?a=b", Token: "not-a-real-token", LocalPort: 554}
+	want := tunnelopen.Request{RemoteEndpoint: "wss://gw.example.com/t/1?a=b", URL: &url.URL{Scheme: "wss", Host: "gw.example.com", Path: "/t/1", RawQuery: "a=b"}, Token: "not-a-real-token", LocalPort: 554}
 	for name, payload := range map[string]string{
 		"as documented":           good,
 		"unknown members ignored": strings.Replace(good, "{", `{"x":{"y":[1]},"RemoteEndpoint":1,`, 1),
@@ -184,7 +185,7 @@ func TestToken_neverPrints(t *testing.T) {
 }
 
 func TestEncode_isDecoded(t *testing.T) {
-	want := tunnelopen.Request{RemoteEndpoint: "wss://127.0.0.1:1/x", Token: "t", LocalPort: 65535}
+	want := tunnelopen.Request{RemoteEndpoint: "wss://127.0.0.1:1/x", URL: &url.URL{Scheme: "wss", Host: "127.0.0.1:1", Path: "/x"}, Token: "t", LocalPort: 65535}
 	payload, err := tunnelopen.Encode(want)
 	if err != nil {
 		t.Fatal(err)

@@ -10,22 +10,18 @@ import (
 
 // Endpoint is a remote endpoint, taken apart.
 type Endpoint struct {
-	URL    string     // to be dialled: host in ASCII, lower case; path and query as they were
+	URL    *url.URL   // to be dialled: host in ASCII, lower case; path and query as they were
 	Host   string     // canonical: a name without its trailing dot, or an IP address without brackets
 	Addr   netip.Addr // valid if Host is an IP address
 	Port   int        // 1 to 65535
 	Secure bool       // wss, not ws
 }
 
-// ParseEndpoint takes a ws or wss URL apart. What is judged is what is dialled: the
-// URL of the result has the judged host and port in it. An error has
-// reason.PolicyRemote.
-func ParseEndpoint(text string) (Endpoint, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return Endpoint{}, refuse("not a URL") // err repeats it
-	}
-	e := Endpoint{Secure: u.Scheme == "wss", Port: 443}
+// NewEndpoint takes a ws or wss URL apart, and leaves it as it is. What is judged is
+// what is dialled: the URL of the result has the judged host and port in it. An error
+// has reason.PolicyRemote.
+func NewEndpoint(u *url.URL) (e Endpoint, err error) {
+	e = Endpoint{Secure: u.Scheme == "wss", Port: 443}
 	if !e.Secure {
 		e.Port = 80
 	}
@@ -46,8 +42,9 @@ func ParseEndpoint(text string) (Endpoint, error) {
 			return Endpoint{}, refuse("the endpoint %w", err)
 		}
 	}
-	u.Host = e.authority(host, port != "")
-	e.URL = u.String()
+	dialled := *u
+	dialled.Host = e.authority(host, port != "")
+	e.URL = &dialled
 	return e, nil
 }
 

@@ -3,7 +3,7 @@
 //
 // The rules are:
 //   - wss only; ws with the lab switch [Rules.Plaintext];
-//   - a host and port that [Remotes] allows, compared as [ParseEndpoint] writes them;
+//   - a host and port that [Remotes] allows, compared as [NewEndpoint] writes them;
 //   - no address that leads back to the device or to what only its neighbours may
 //     reach ([Addresses]), in whatever notation it comes.
 //
@@ -17,6 +17,7 @@ package policy
 
 import (
 	"fmt"
+	"net/url"
 
 	"rtsptunnel/internal/contract/reason"
 )
@@ -32,8 +33,8 @@ type Rules struct {
 // returns it as it is to be dialled. An IP literal is judged as an address, too, but
 // for the device's own. An error has reason.PolicyRemote and holds neither path nor
 // query.
-func (r Rules) Endpoint(text string) (Endpoint, error) {
-	e, err := ParseEndpoint(text)
+func (r Rules) Endpoint(u *url.URL) (Endpoint, error) {
+	e, err := NewEndpoint(u)
 	switch {
 	case err != nil:
 		return Endpoint{}, err

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -31,7 +30,7 @@ func BenchmarkUp(b *testing.B) {
 	defer srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	remote, err := wsconn.Dialer{Roots: roots}.Dial(b.Context(), "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
+	remote, err := wsconn.Dialer{Roots: roots}.Dial(b.Context(), endpoint(srv), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

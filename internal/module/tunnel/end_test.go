@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -45,13 +46,18 @@ func accepted[C any](t *testing.T, limits wsconn.Liveness, accept func(http.Resp
 	d := wsconn.Dialer{Roots: trusting(srv), Sessions: wsconn.NewSessions(), Liveness: limits}
 	return ends, func(o *tunnel.Options) {
 		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
-			c, err := d.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
+			c, err := d.Dial(ctx, endpoint(srv), nil)
 			if err != nil {
 				return nil, err
 			}
 			return c, nil
 		}
 	}
+}
+
+// endpoint is a server's as a remote endpoint.
+func endpoint(srv *httptest.Server) *url.URL {
+	return &url.URL{Scheme: "wss", Host: srv.Listener.Addr().String()}
 }
 
 // trusting is the roots that a test's server needs.
@@ -266,13 +272,13 @@ func TestLimit_switchesOffManyAtOnce(t *testing.T) {
 func TestEnd_leavesNoneOfBefore(t *testing.T) {
 	asked, ended := make(chan struct{}), make(chan struct{})
 	s := newSite(t, func(o *tunnel.Options) {
-		o.Allow = func(tunnelopen.Request) error {
+		o.Allow = func(r tunnelopen.Request) (*url.URL, error) {
 			close(asked)
 			select {
 			case <-ended: // End was quicker than the slot
 			case <-time.After(300 * time.Millisecond):
 			}
-			return nil
+			return r.URL, nil
 		}
 	})
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,11 +58,11 @@ func TestOpen_checksInOrder(t *testing.T) {
 			c.MaxTunnels = 1
 			return c, known
 		}
-		o.Allow = func(r tunnelopen.Request) error {
+		o.Allow = func(r tunnelopen.Request) (*url.URL, error) {
 			if r != request() || !allowed {
-				return errors.New("not in the map")
+				return nil, errors.New("not in the map")
 			}
-			return nil
+			return r.URL, nil
 		}
 		o.Limits = tunnel.Limits{Max: 1} // not enabled
 	})
@@ -126,7 +127,7 @@ func TestOpen_caps(t *testing.T) {
 	}
 	infos := s.Tunnels()
 	if len(infos) != 4 || infos[3].Camera != "cam3" || infos[3].LocalPort != 3 || !infos[3].Open ||
-		infos[3].RemoteEndpoint != request().RemoteEndpoint || infos[0].Since.After(infos[3].Since) {
+		infos[3].URL.String() != request().RemoteEndpoint || infos[0].Since.After(infos[3].Since) {
 		t.Errorf("%+v", infos)
 	}
 	s.Limit(tunnel.Limits{Enabled: true, Max: 2}) // ends none

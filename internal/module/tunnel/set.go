@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -62,12 +63,12 @@ type slot struct {
 
 // Info is one tunnel of a Set.
 type Info struct {
-	ID             string
-	Camera         string // its name
-	LocalPort      int
-	RemoteEndpoint string    // as it was asked for: its query may be secret
-	Since          time.Time // when it was asked for
-	Open           bool      // false while it is being opened
+	ID        string
+	Camera    string // its name
+	LocalPort int
+	URL       *url.URL  // the remote endpoint as it was asked for: its query may be secret
+	Since     time.Time // when it was asked for
+	Open      bool      // false while it is being opened
 	// Delivered so far: to the remote end, to the camera.
 	BytesUp, BytesDown int64
 }
@@ -90,39 +91,40 @@ func New(o Options) *Set {
 }
 
 // admit decides about a request and takes a slot for it; leave gives it back, and
-// tunnels.Done says that all is over. end ends the tunnel. Nothing was dialled if
-// there is an error, which is the contract's.
-func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (*slot, error) {
+// tunnels.Done says that all is over. end ends the tunnel, and remote is the URL to
+// dial. Nothing was dialled if there is an error, which is the contract's.
+func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (t *slot, remote *url.URL, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return nil, tunnelopen.ShuttingDown()
+		return nil, nil, tunnelopen.ShuttingDown()
 	}
 	if !s.limits.Enabled {
-		return nil, tunnelopen.Disabled()
+		return nil, nil, tunnelopen.Disabled()
 	}
 	camera, ok := s.o.Camera(r.LocalPort)
 	if !ok {
-		return nil, tunnelopen.PortUnavailable(r.LocalPort)
+		return nil, nil, tunnelopen.PortUnavailable(r.LocalPort)
 	}
+	remote = r.URL
 	if s.o.Allow != nil {
-		if err := s.o.Allow(r); err != nil {
-			return nil, tunnelopen.RemoteForbidden(r.RemoteEndpoint, err)
+		if remote, err = s.o.Allow(r); err != nil {
+			return nil, nil, tunnelopen.RemoteForbidden(r.RemoteEndpoint, err)
 		}
 	}
 	if camera.MaxTunnels > 0 && s.count(camera.Name) >= camera.MaxTunnels {
-		return nil, tunnelopen.TooManyTunnels(camera.Target, reason.CameraBusy)
+		return nil, nil, tunnelopen.TooManyTunnels(camera.Target, reason.CameraBusy)
 	}
 	if len(s.slots) >= s.limits.Max {
-		return nil, tunnelopen.TooManyTunnels(camera.Target, reason.LimitTunnels)
+		return nil, nil, tunnelopen.TooManyTunnels(camera.Target, reason.LimitTunnels)
 	}
-	t := &slot{camera: camera, limits: s.limits, pace: s.join(camera.Name), end: end, info: Info{
+	t = &slot{camera: camera, limits: s.limits, pace: s.join(camera.Name), end: end, info: Info{
 		ID: rand.Text()[:8], Camera: camera.Name, LocalPort: r.LocalPort,
-		RemoteEndpoint: r.RemoteEndpoint, Since: time.Now(),
+		URL: r.URL, Since: time.Now(),
 	}}
 	s.slots[t] = struct{}{}
 	s.tunnels.Add(1)
-	return t, nil
+	return t, remote, nil
 }
 
 // opened says that both ends of a tunnel are connected.

@@ -45,10 +45,10 @@ type Camera struct {
 type Options struct {
 	// Camera finds the camera with a local port. Required.
 	Camera func(localPort int) (Camera, bool)
-	// Allow is the policy for remote endpoints: an error refuses this one. All are
-	// allowed if nil.
-	Allow func(r tunnelopen.Request) error
-	// Remote dials a request's endpoint with its token. Errors have a reason code;
+	// Allow is the policy for remote endpoints: it returns the URL to dial for this one,
+	// or an error that refuses it. If nil, all are allowed and dialled as they are.
+	Allow func(r tunnelopen.Request) (*url.URL, error)
+	// Remote dials a request's URL, which is what Allow returned, with its token. Errors have a reason code;
 	// one whose chain offers HTTPStatus() (status int, phrase string) is the remote
 	// end's own answer and is passed on. A connection that has a method Reset() error
 	// is reset by it when it cannot be closed in time. Required.
@@ -65,11 +65,12 @@ type Options struct {
 // tunnel ends.
 func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	t, err := s.admit(r, end)
+	t, remoteURL, err := s.admit(r, end)
 	if err != nil {
 		end(nil)
-		return s.refused(s.asked(r.LocalPort, r.RemoteEndpoint).Logger(), err)
+		return s.refused(s.asked(r.LocalPort, r.URL).Logger(), err)
 	}
+	r.URL = remoteURL
 	opened := false
 	defer func() {
 		if !opened { // also after a panic in a dial
@@ -100,15 +101,16 @@ func (s *Set) closed(t *slot, result relay.Result) {
 	logEnd(s.logger(t), result, s.leave(t), time.Since(t.opened))
 }
 
-// asked is the log's fields of a request.
-func (s *Set) asked(localPort int, endpoint string) zerolog.Context {
-	return s.o.Log.With().Int("localPort", localPort).Str("remote", host(endpoint))
+// asked is the log's fields of a request: of its endpoint neither path nor query, which
+// may hold secrets.
+func (s *Set) asked(localPort int, endpoint *url.URL) zerolog.Context {
+	return s.o.Log.With().Int("localPort", localPort).Str("remote", endpoint.Host)
 }
 
 // logger is a tunnel's. It is made where it is needed: it has half a KiB, which an idle
 // tunnel would hold.
 func (s *Set) logger(t *slot) zerolog.Logger {
-	return s.asked(t.info.LocalPort, t.info.RemoteEndpoint).Str("tunnel", t.info.ID).Str("camera", t.info.Camera).Logger()
+	return s.asked(t.info.LocalPort, t.info.URL).Str("tunnel", t.info.ID).Str("camera", t.info.Camera).Logger()
 }
 
 // refused counts and logs why a request was not fulfilled, once, and returns the
@@ -199,14 +201,4 @@ func logEnd(log zerolog.Logger, r relay.Result, reset bool, lasted time.Duration
 	}
 	log.Info().Str("closedBy", closedBy).Str("reason", string(why)).AnErr("cause", r.Err).
 		Int64("bytesUp", r.AtoB).Int64("bytesDown", r.BtoA).Dur("durMs", lasted).Msg("tunnel closed")
-}
-
-// host is the part of an endpoint that may be logged: no path and no query, which
-// may hold secrets.
-func host(endpoint string) string {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }

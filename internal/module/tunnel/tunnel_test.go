@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -80,8 +81,11 @@ func accept(t *testing.T, ln net.Listener) net.Conn {
 	return c
 }
 
+// remote is the endpoint of request.
+var remote = &url.URL{Scheme: "wss", Host: "gw.example.com", Path: "/t", RawQuery: "sig=canary-query"}
+
 func request() tunnelopen.Request {
-	return tunnelopen.Request{RemoteEndpoint: "wss://gw.example.com/t?sig=canary-query", Token: "canary-token", LocalPort: 554}
+	return tunnelopen.Request{RemoteEndpoint: remote.String(), URL: remote, Token: "canary-token", LocalPort: 554}
 }
 
 func TestOpen_relays(t *testing.T) {

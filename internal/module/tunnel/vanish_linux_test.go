@@ -236,7 +236,7 @@ func newVanishing(t *testing.T) (s *site, near, far map[int]net.Conn) {
 			case busyRemote:
 				limits.Stall = stallOfBusy
 			}
-			c, err := wsconn.Dialer{Roots: trusting(srv), Liveness: limits}.Dial(ctx, "wss"+strings.TrimPrefix(srv.URL, "https"), nil)
+			c, err := wsconn.Dialer{Roots: trusting(srv), Liveness: limits}.Dial(ctx, endpoint(srv), nil)
 			if err != nil {
 				return nil, err
 			}

@@ -173,7 +173,7 @@ func TestDial_namesThatChange(t *testing.T) {
 	})
 	var j judge
 	d := wsconn.Dialer{Roots: roots(srv), Judge: j.allow}
-	c, err := d.Dial(t.Context(), endpoint, nil)
+	c, err := d.Dial(t.Context(), parsed(endpoint), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestDial_namesThatChange(t *testing.T) {
 	if seen := j.seen(); len(seen) != 1 {
 		t.Errorf("judged: %v", seen)
 	}
-	if _, err := d.Dial(t.Context(), endpoint, nil); reason.Of(err) != reason.PolicyRemote {
+	if _, err := d.Dial(t.Context(), parsed(endpoint), nil); reason.Of(err) != reason.PolicyRemote {
 		t.Errorf("the second time: %v", err)
 	}
 	if a, aaaa := names.asked(); a != 2 || aaaa != 2 {
@@ -212,7 +212,7 @@ func TestDial_judgesEachAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			newNameServer(t, ofType(c.addresses...))
 			var j judge
-			conn, err := wsconn.Dialer{Roots: roots(srv), Judge: j.allow}.Dial(t.Context(), endpoint, nil)
+			conn, err := wsconn.Dialer{Roots: roots(srv), Judge: j.allow}.Dial(t.Context(), parsed(endpoint), nil)
 			if c.opens && err != nil || !c.opens && reason.Of(err) != reason.PolicyRemote {
 				t.Errorf("%v; judged: %v", err, j.seen())
 			}
@@ -243,12 +243,12 @@ func TestDial_judgesWhatAProxyDials(t *testing.T) {
 	var j judge
 	d := wsconn.Dialer{Proxy: always(u), Judge: j.allow}
 	for _, endpoint := range []string{"wss://127.0.0.1/", "wss://[::1]:443/", "wss://[::ffff:127.0.0.1]"} {
-		if _, err := d.Dial(t.Context(), endpoint, nil); reason.Of(err) != reason.PolicyRemote {
+		if _, err := d.Dial(t.Context(), parsed(endpoint), nil); reason.Of(err) != reason.PolicyRemote {
 			t.Errorf("%s: %v", endpoint, err)
 		}
 	}
 	for _, endpoint := range []string{"wss://gw.example:8443/", "wss://127.0.0.2:8443/"} {
-		if _, err := d.Dial(t.Context(), endpoint, nil); reason.Of(err) != reason.ProxyHTTP {
+		if _, err := d.Dial(t.Context(), parsed(endpoint), nil); reason.Of(err) != reason.ProxyHTTP {
 			t.Errorf("%s: %v", endpoint, err)
 		}
 	}

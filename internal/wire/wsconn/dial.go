@@ -56,8 +56,8 @@ func (e *HandshakeError) HTTPStatus() (status int, phrase string) { return e.sta
 // Dial opens a WebSocket to a ws or wss URL with these header fields. ctx bounds the
 // whole dial, and not the connection. The error has a reason code; it is a
 // *HandshakeError if the server answered with a status from 300 to 599. No error holds a
-// header's value. The caller closes the connection.
-func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (*Conn, error) {
+// header's value. Dial does not change endpoint. The caller closes the connection.
+func (d Dialer) Dial(ctx context.Context, endpoint *url.URL, header http.Header) (*Conn, error) {
 	raw := handshake{roots: d.Roots, judge: d.Judge, sessions: d.Sessions}
 	var err error
 	if raw.proxy, err = d.proxyFor(endpoint); err != nil {
@@ -69,7 +69,7 @@ func (d Dialer) Dial(ctx context.Context, endpoint string, header http.Header) (
 		ReadBufferSize:    readBuffer,
 		WriteBufferPool:   noBuffers,
 	}
-	ws, answer, err := dialer.DialContext(raw.traced(ctx), endpoint, header)
+	ws, answer, err := dialer.DialContext(raw.traced(ctx), endpoint.String(), header)
 	if late := raw.finish(); err == nil && late {
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteTimeout, ctx.Err())
@@ -99,16 +99,13 @@ func chosen(h http.Header, field string) bool { return strings.Join(h.Values(fie
 // proxyFor returns the proxy for endpoint, nil for none. Proxy rules know http and https
 // only. The error repeats no text of Proxy's error, which may hold secrets of the rules
 // or of the endpoint.
-func (d Dialer) proxyFor(endpoint string) (*url.URL, error) {
+func (d Dialer) proxyFor(endpoint *url.URL) (*url.URL, error) {
 	if d.Proxy == nil {
 		return nil, nil
 	}
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return nil, nil //nolint:nilerr // the dial says so
-	}
+	u := *endpoint
 	u.Scheme = strings.Replace(u.Scheme, "ws", "http", 1)
-	p, err := d.Proxy(u)
+	p, err := d.Proxy(&u)
 	if err != nil {
 		return nil, errors.New("the proxy's setting is not a URL")
 	}

@@ -108,12 +108,12 @@ func TestDial_noConnection(t *testing.T) {
 		want           reason.Code
 	}{
 		{"refused", "wss://" + refusing(t), roots(srv), reason.RemoteRefused},
-		{"unknown CA", wss(srv), x509.NewCertPool(), reason.RemoteTLSCA},
-		{"wrong name", strings.Replace(wss(srv), "127.0.0.1", "localhost", 1), roots(srv), reason.RemoteTLSName},
-		{"expired", wss(expired), roots(expired), reason.RemoteTLSExpiry},
+		{"unknown CA", wss(srv).String(), x509.NewCertPool(), reason.RemoteTLSCA},
+		{"wrong name", strings.Replace(wss(srv).String(), "127.0.0.1", "localhost", 1), roots(srv), reason.RemoteTLSName},
+		{"expired", wss(expired).String(), roots(expired), reason.RemoteTLSExpiry},
 		{"no such name", "wss://no-such-host.invalid/", roots(srv), reason.RemoteDNS},
 	} {
-		_, err := wsconn.Dialer{Roots: c.roots}.Dial(t.Context(), c.endpoint, nil)
+		_, err := wsconn.Dialer{Roots: c.roots}.Dial(t.Context(), parsed(c.endpoint), nil)
 		if got := reason.Of(err); got != c.want {
 			t.Errorf("%s: reason %s, want %s (%v)", c.name, got, c.want, err)
 		}
@@ -129,7 +129,7 @@ func TestDial_silence(t *testing.T) {
 	defer ln.Close() // the kernel completes the connection; it is never accepted
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = wsconn.Dialer{}.Dial(ctx, "wss://"+ln.Addr().String(), nil)
+	_, err = wsconn.Dialer{}.Dial(ctx, parsed("wss://"+ln.Addr().String()), nil)
 	if got := reason.Of(err); got != reason.RemoteTimeout {
 		t.Errorf("reason %s, %v", got, err)
 	}
@@ -256,7 +256,7 @@ func TestDial_proxyRequiresCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = wsconn.Dialer{Proxy: always(u)}.Dial(t.Context(), "wss://gw.example.com/", nil)
+	_, err = wsconn.Dialer{Proxy: always(u)}.Dial(t.Context(), parsed("wss://gw.example.com/"), nil)
 	_, passedOn := errors.AsType[*wsconn.HandshakeError](err)
 	if reason.Of(err) != reason.ProxyLogin || passedOn {
 		t.Errorf("reason %s, %v", reason.Of(err), err)

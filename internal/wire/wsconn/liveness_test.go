@@ -294,7 +294,7 @@ func TestLiveness_acceptedEnd(t *testing.T) {
 	}))
 	defer srv.Close()
 	d := websocket.Dialer{TLSClientConfig: srv.Client().Transport.(*http.Transport).TLSClientConfig}
-	ws, _, err := d.Dial(wss(srv), nil)
+	ws, _, err := d.Dial(wss(srv).String(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

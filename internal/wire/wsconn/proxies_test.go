@@ -59,7 +59,7 @@ func TestDial_noDirectFallback(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
 					defer cancel()
 				}
-				_, err := wsconn.Dialer{Roots: roots, Proxy: always(u)}.Dial(ctx, "wss://"+undialled(t)+"/", nil)
+				_, err := wsconn.Dialer{Roots: roots, Proxy: always(u)}.Dial(ctx, parsed("wss://"+undialled(t)+"/"), nil)
 				if reason.Of(err) != c.want {
 					t.Errorf("reason %s, want %s (%v)", reason.Of(err), c.want, err)
 				}
@@ -68,7 +68,7 @@ func TestDial_noDirectFallback(t *testing.T) {
 	}
 	t.Run("untrusted certificate", func(t *testing.T) {
 		u, _ := faultyProxy(t, status(200), true)
-		_, err := wsconn.Dialer{Roots: x509.NewCertPool(), Proxy: always(u)}.Dial(t.Context(), "wss://"+undialled(t)+"/", nil)
+		_, err := wsconn.Dialer{Roots: x509.NewCertPool(), Proxy: always(u)}.Dial(t.Context(), parsed("wss://"+undialled(t)+"/"), nil)
 		if reason.Of(err) != reason.ProxyDown {
 			t.Errorf("%v", err)
 		}

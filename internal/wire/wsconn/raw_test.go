@@ -373,7 +373,7 @@ func TestAccept_withGorilla(t *testing.T) {
 	}))
 	defer srv.Close()
 	d := websocket.Dialer{TLSClientConfig: srv.Client().Transport.(*http.Transport).TLSClientConfig}
-	ws, _, err := d.Dial(wss(srv), nil)
+	ws, _, err := d.Dial(wss(srv).String(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

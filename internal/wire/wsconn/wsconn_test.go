@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +59,16 @@ func roots(srv *httptest.Server) *x509.CertPool {
 	return pool
 }
 
-func wss(srv *httptest.Server) string { return "wss" + strings.TrimPrefix(srv.URL, "https") }
+func wss(srv *httptest.Server) *url.URL { return parsed("wss" + strings.TrimPrefix(srv.URL, "https")) }
+
+// parsed is a URL that a test has written.
+func parsed(text string) *url.URL {
+	u, err := url.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
 
 // Both ends are Conns over TLS. Each sends more bytes than the buffers hold.
 func TestConn_isByteExactBothWays(t *testing.T) {
