@@ -10,7 +10,6 @@ package module
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -171,39 +170,6 @@ func (m *module) run(ctx context.Context, hub *edge.Client, metricsListen string
 	}
 	disconnect()
 	running.Wait()
-}
-
-// Method answers a direct method. A panic costs the one call.
-func (m *module) Method(ctx context.Context, name string, payload []byte) (status int, body []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			status, body = tunnelopen.Response(errors.New("panic"))
-			m.log.Error().Interface("panic", p).Str("method", name).Str("reason", string(reason.Internal)).Int("code", status).Msg("internal error")
-		}
-	}()
-	m.log.Debug().Str("method", name).Int("bytes", len(payload)).Msg("direct method received")
-	return tunnelopen.Response(m.call(ctx, name, payload))
-}
-
-func (m *module) call(ctx context.Context, name string, payload []byte) error {
-	if name != tunnelopen.MethodName {
-		return m.refuse(tunnelopen.UnknownMethod(name))
-	}
-	r, err := m.decoder.Decode(payload)
-	if err != nil {
-		return m.refuse(err)
-	}
-	return m.tunnels.Open(ctx, r)
-}
-
-// refuse logs a call that never became a tunnel's.
-func (m *module) refuse(err error) error {
-	event := m.log.Warn().Err(err)
-	if e, ok := errors.AsType[*tunnelopen.Error](err); ok {
-		event = event.Str("reason", string(e.Reason)).Int("code", e.Status)
-	}
-	event.Msg("direct method refused")
-	return err
 }
 
 func (m *module) allow(r tunnelopen.Request) (*url.URL, error) { return m.policy.allow(r.URL) }

@@ -1,0 +1,55 @@
+package module
+
+import (
+	"context"
+	"errors"
+
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/contract/tunnelopen"
+)
+
+// methods are the direct methods of this module by name. A new method is one line
+// here and its handler.
+var methods = map[string]method{
+	tunnelopen.MethodName: (*module).tunnelOpen,
+}
+
+// method handles one direct method: it gets the payload and returns the response's
+// status and body. ctx ends when the caller stops waiting.
+type method func(m *module, ctx context.Context, payload []byte) (status int, body []byte)
+
+// Method responds to a direct method. A method that the module does not have gets 404,
+// and a panic in a handler gets 500; the module goes on.
+func (m *module) Method(ctx context.Context, name string, payload []byte) (status int, body []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			status, body = tunnelopen.Response(errors.New("panic"))
+			m.log.Error().Interface("panic", p).Str("method", name).Str("reason", string(reason.Internal)).Int("code", status).Msg("internal error")
+		}
+	}()
+	m.log.Debug().Str("method", name).Int("bytes", len(payload)).Msg("direct method received")
+	handle, known := methods[name]
+	if !known {
+		return tunnelopen.Response(m.refused(tunnelopen.UnknownMethod(name)))
+	}
+	return handle(m, ctx, payload)
+}
+
+// tunnelOpen opens a tunnel and responds when it is open, or why it is not.
+func (m *module) tunnelOpen(ctx context.Context, payload []byte) (status int, body []byte) {
+	r, err := m.decoder.Decode(payload)
+	if err != nil {
+		return tunnelopen.Response(m.refused(err))
+	}
+	return tunnelopen.Response(m.tunnels.Open(ctx, r))
+}
+
+// refused logs and returns why a call was refused before it reached the tunnels.
+func (m *module) refused(err error) error {
+	event := m.log.Warn().Err(err)
+	if e, ok := errors.AsType[*tunnelopen.Error](err); ok {
+		event = event.Str("reason", string(e.Reason)).Int("code", e.Status)
+	}
+	event.Msg("direct method refused")
+	return err
+}
