@@ -38,10 +38,13 @@ var mayImport = map[string]rule{
 	"module/config": {nil, "the environment, read once"},
 	"module/edge":   {[]string{"contract/reason", "wire/proxy"}, "the hub connection; proxy: a hub may be behind the site's"},
 	"module/policy": {[]string{"contract/reason"}, "judges remote endpoints without resolving or dialing"},
-	"module/report": {[]string{"contract/reason", "module/twin"}, "reported properties; twin: the configuration in force is one of them"},
-	"module/tunnel": {[]string{"contract/reason", "contract/tunnelopen", "wire/pace", "wire/relay"}, "the life of tunnels; pace: which of them share a bit rate"},
+	"module/report": {[]string{"contract/reason", "module/camera", "module/twin"}, "reported properties; twin: the configuration in force is one of them"},
+	"module/tunnel": {
+		[]string{"contract/reason", "contract/tunnelopen", "module/camera", "wire/pace", "wire/relay"},
+		"the life of tunnels; camera: whose tunnels they are; pace: which of them share a bit rate",
+	},
 	"module/twin": {
-		[]string{"contract/reason", "module/policy", "modules/rtsptunnel"},
+		[]string{"contract/reason", "module/camera", "module/policy", "modules/rtsptunnel"},
 		"desired properties as types; policy: an endpoint that it cannot compare is a fault of the twin",
 	},
 	"modules/rtsptunnel": {nil, "the twin's schema as a file that operators' tools read, too"},

@@ -25,8 +25,8 @@ func (m *module) apply(next twin.Settings) {
 	if _, err := m.policy.setProxy(next.Proxy.URL, next.Proxy.NoProxy); err != nil { // twin admits no such proxy
 		m.log.Error().Err(err).Str("reason", string(reason.ConfigProxy)).Msg("proxy not changed")
 	}
-	m.cameras.Replace(enabled(next.Cameras))
-	m.looks.forget(next.Cameras)
+	m.cameras.Replace(next.Cameras)
+	m.health.retain(next.Cameras)
 	live := liveness(next.Tunnels)
 	m.liveness.Store(&live)
 	m.tunnels.Pace(rates(next))
@@ -77,21 +77,10 @@ func remotes(r twin.Remotes) policy.Remotes {
 	return parsed
 }
 
-// enabled are the cameras to which tunnels may be opened.
-func enabled(cameras []twin.Camera) []camera.Camera {
-	var list []camera.Camera
-	for _, c := range cameras {
-		if c.Enabled {
-			list = append(list, camera.Camera{Name: c.Name, Host: c.Host, Port: c.Port, LocalPort: c.LocalPort, MaxTunnels: c.MaxTunnels})
-		}
-	}
-	return list
-}
-
 // changed tells by name why tunnels to a camera cannot stay: it is reached in another
 // way than before, or not at all. What holds for new tunnels alone changes nothing.
-func changed(last, next []twin.Camera) map[string]reason.Code {
-	now := make(map[string]twin.Camera, len(next))
+func changed(last, next []camera.Camera) map[string]reason.Code {
+	now := make(map[string]camera.Camera, len(next))
 	for _, c := range next {
 		now[c.Name] = c
 	}

@@ -68,9 +68,8 @@ func Due(told, now time.Time, tunnels int, looks, opened, failed, bytesUp int64)
 }
 
 // Told tells whether the hub is told this at now, if it was told of counters at told.
-func Told(told, now time.Time, patch []byte) bool {
-	m := &module{totalsAt: told}
-	return m.withoutFreshTotals(patch, now) != nil
+func Told(told, now time.Time, patch map[string]any) bool {
+	return !(&module{totalsAt: told}).isTooEarly(patch, now)
 }
 
 // MethodOf is tunnelOpen of a module that has this twin and no hub.

@@ -123,7 +123,7 @@ type module struct {
 	remote    wsconn.Dialer
 	userAgent string // to remote endpoints
 	cameras   camera.List
-	looks     looks
+	health    cameraHealth
 	tunnels   *tunnel.Set
 	liveness  atomic.Pointer[wsconn.Liveness] // of remote ends; nil before the first twin
 	seen      *observer
@@ -144,7 +144,7 @@ func newModule(log zerolog.Logger, level *liveLevel, cfg config.Module, roots *x
 	m.remote = m.policy.dialer(roots)
 	m.userAgent = strings.TrimSpace(product() + " " + cfg.UserAgentSuffix)
 	m.tunnels = tunnel.New(tunnel.Options{
-		Camera: m.camera, Allow: m.allow, Remote: m.dialRemote, Log: log,
+		Camera: m.cameras.Find, DialCamera: m.dialCamera, Allow: m.allow, Remote: m.dialRemote, Log: log,
 		Limits: tunnel.Limits{Enabled: false, Max: 1}, // no limits at all would be the defaults
 	})
 	seen.signs = m.signs

@@ -255,12 +255,16 @@ func TestNotices_areFew(t *testing.T) {
 			t.Errorf("%s: %t", c.name, got)
 		}
 	}
-	for patch, want := range map[string]bool{`{"totals":{"opened":1}}`: false, `{"totals":{"opened":1},"state":"healthy"}`: true, `{"config":{}}`: true} {
-		if got := module.Told(at, at.Add(14*time.Minute), []byte(patch)); got != want {
-			t.Errorf("%s: told %t", patch, got)
+	totals := map[string]any{"opened": 1.}
+	for _, c := range []struct {
+		patch map[string]any
+		want  bool
+	}{{map[string]any{"totals": totals}, false}, {map[string]any{"totals": totals, "state": "healthy"}, true}, {map[string]any{"config": map[string]any{}}, true}} {
+		if got := module.Told(at, at.Add(14*time.Minute), c.patch); got != c.want {
+			t.Errorf("%v: told %t", c.patch, got)
 		}
 	}
-	if !module.Told(at, at.Add(15*time.Minute), []byte(`{"totals":{"opened":1}}`)) {
+	if !module.Told(at, at.Add(15*time.Minute), map[string]any{"totals": totals}) {
 		t.Error("counters are not told after a quarter of an hour")
 	}
 }

@@ -1,7 +1,6 @@
 package module
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -43,34 +42,33 @@ func effective(p config.RemoteProxy) *report.Proxy {
 	return &report.Proxy{Origin: p.Origin, Host: p.Host, Auth: p.Auth}
 }
 
-func (m *module) cameraStates(inForce twin.Settings) map[string]report.Camera {
+func (m *module) cameraStates(inForce twin.Settings) map[string]report.CameraStatus {
 	open := make(map[string]int)
 	for _, t := range m.tunnels.Tunnels() {
 		if t.Open {
 			open[t.Camera]++
 		}
 	}
-	states := make(map[string]report.Camera, len(inForce.Cameras))
+	states := make(map[string]report.CameraStatus, len(inForce.Cameras))
 	for _, c := range inForce.Cameras {
-		s := m.looks.at(c)
+		s := m.health.of(c)
 		s.Open = open[c.Name]
 		states[c.Name] = s
 	}
 	return states
 }
 
-// withoutFreshTotals is the patch, but nothing if it tells of counters alone too soon
-// after they were told. The caller holds mu.
-func (m *module) withoutFreshTotals(patch []byte, now time.Time) []byte {
-	var sections map[string]json.RawMessage
-	if json.Unmarshal(patch, &sections) != nil || sections["totals"] == nil {
-		return patch
+// isTooEarly tells whether a patch of the reported properties holds nothing but
+// counters, less than totalsTime after the last report of counters. The caller holds mu.
+func (m *module) isTooEarly(patch map[string]any, now time.Time) bool {
+	if patch["totals"] == nil {
+		return false
 	}
-	if len(sections) == 1 && now.Sub(m.totalsAt) < totalsTime {
-		return nil
+	if len(patch) == 1 && now.Sub(m.totalsAt) < totalsTime {
+		return true
 	}
 	m.totalsAt = now
-	return patch
+	return false
 }
 
 // signs differ when what the hub is told of tunnels and cameras does.
@@ -81,7 +79,7 @@ type signs struct {
 }
 
 func (m *module) signs() signs {
-	return signs{m.tunnels.Len(), m.looks.count(), m.tunnels.Totals()}
+	return signs{m.tunnels.Len(), m.health.count(), m.tunnels.Totals()}
 }
 
 // notices is what the hub was told of signs, and when; nothing yet if both are zero.

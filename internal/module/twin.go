@@ -1,6 +1,7 @@
 package module
 
 import (
+	"encoding/json"
 	"reflect"
 	"time"
 
@@ -38,7 +39,16 @@ func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	m.inForce, m.outcome = &inForce, outcome
 	m.seen.applied.Store(true)
 	want := report.Build(m.state(c, inForce, outcome), inForce, outcome)
-	return m.withoutFreshTotals(report.Diff(t.Reported, want), time.Now())
+	patch := report.Diff(t.Reported, want)
+	if patch == nil || m.isTooEarly(patch, time.Now()) {
+		return nil
+	}
+	reported, err = json.Marshal(patch)
+	if err != nil { // a decoded section always encodes
+		m.log.Error().Err(err).Msg("internal error: reported properties not encoded")
+		return nil
+	}
+	return reported
 }
 
 // tell logs what became of a twin.

@@ -18,14 +18,17 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// Camera is one RTSP server that may be dialled.
+// Camera is one configured camera: an RTSP server, and what holds for tunnels to it.
 type Camera struct {
 	Name      string // as in the twin
 	Host      string // name or address
-	Port      int    // of its RTSP server
-	LocalPort int    // by which callers name it; unique in a List
+	Port      int    // of its RTSP server, 1 to 65535
+	LocalPort int    // by which callers name it, 1 to 65535; unique in a List
 
-	MaxTunnels int // at once; for who opens them
+	Enabled          bool  // false: no tunnel is opened
+	MaxTunnels       int   // at once; no limit of its own if 0
+	MaxBitsPerSecond int64 // of its tunnels together; no limit of its own if 0
+	ExpectedOffline  bool
 }
 
 // Target is how the contract names the camera in an error: its host, and the local
@@ -104,19 +107,21 @@ type List struct {
 	byPort map[int]Camera
 }
 
-// Replace puts these cameras in force. Each local port stands there once; that is
-// the caller's to see to, since only it can report the error.
+// Replace puts the enabled ones of these cameras in force. Each local port stands there
+// once; that is the caller's to see to, since only it can report the error.
 func (l *List) Replace(cameras []Camera) {
 	byPort := make(map[int]Camera, len(cameras))
 	for _, c := range cameras {
-		byPort[c.LocalPort] = c
+		if c.Enabled {
+			byPort[c.LocalPort] = c
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.byPort = byPort
 }
 
-// Find is the camera with that local port, if there is one.
+// Find is the enabled camera with that local port, if there is one.
 func (l *List) Find(localPort int) (Camera, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -118,11 +118,11 @@ func TestList_findsByLocalPort(t *testing.T) {
 	if _, ok := l.Find(554); ok {
 		t.Error("an empty list found a camera")
 	}
-	l.Replace([]camera.Camera{{Name: "a", LocalPort: 554}, {Name: "b", LocalPort: 8554, Port: 554}})
+	l.Replace([]camera.Camera{{Name: "a", LocalPort: 554, Enabled: true}, {Name: "b", LocalPort: 8554, Port: 554, Enabled: true}, {Name: "off", LocalPort: 1}})
 	if c, ok := l.Find(8554); !ok || c.Name != "b" {
 		t.Errorf("found %v, %v", c, ok)
 	}
-	l.Replace([]camera.Camera{{Name: "b", LocalPort: 8554}})
+	l.Replace([]camera.Camera{{Name: "b", LocalPort: 8554, Enabled: true}})
 	if _, ok := l.Find(554); ok {
 		t.Error("a removed camera is still found")
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/twin"
 )
 
@@ -56,24 +57,25 @@ func (d detail) config(inForce twin.Settings, o twin.Outcome) config {
 
 // cameraStatus is told of all cameras, or if they are too many of those with the most
 // to tell.
-func (d detail) cameraStatus(state State, inForce twin.Settings) map[string]cameraStatus {
+func (d detail) cameraStatus(state State, inForce twin.Settings) map[string]CameraStatus {
 	cameras := slices.Clone(inForce.Cameras)
 	if len(cameras) > d.entries {
-		slices.SortStableFunc(cameras, func(a, b twin.Camera) int {
+		slices.SortStableFunc(cameras, func(a, b camera.Camera) int {
 			return cmp.Compare(state.Cameras[b.Name].weight(), state.Cameras[a.Name].weight())
 		})
 		cameras = cameras[:d.entries]
 	}
-	status := make(map[string]cameraStatus, len(cameras))
+	status := make(map[string]CameraStatus, len(cameras))
 	for _, c := range cameras {
 		s := state.Cameras[c.Name]
-		status[c.Name] = cameraStatus{LocalPort: c.LocalPort, State: s.State, Since: second(s.Since), Open: s.Open, LastReason: s.LastReason}
+		s.LocalPort, s.Since = c.LocalPort, second(s.Since)
+		status[c.Name] = s
 	}
 	return status
 }
 
 // weight is how much a camera's state matters to who cannot see all of them.
-func (c Camera) weight() int {
+func (c CameraStatus) weight() int {
 	switch {
 	case c.Open > 0:
 		return 2

@@ -10,21 +10,14 @@ import (
 // a null for what the hub has and nobody wants any more. It is nil if the hub has it
 // all. hub is the section as it came with the twin; the hub's own $-keys in it do not
 // count. One that cannot be read has nothing in it.
-func Diff(hub json.RawMessage, want []byte) []byte {
-	var has, wanted map[string]any
+func Diff(hub json.RawMessage, want map[string]any) map[string]any {
+	var has map[string]any
 	_ = json.Unmarshal(hub, &has)
-	if json.Unmarshal(want, &wanted) != nil {
-		return nil
-	}
-	patch := difference(has, wanted)
+	patch := difference(has, want)
 	if len(patch) == 0 {
 		return nil
 	}
-	b, err := json.Marshal(patch)
-	if err != nil { // what was JSON marshals
-		return nil
-	}
-	return b
+	return patch
 }
 
 // difference goes no deeper than want does.

@@ -40,10 +40,9 @@ type State struct {
 	Since   time.Time     // when Reasons became what they are
 	Stopped bool          // it shuts down
 	Hub     Hub
-	Clock   *Clock
-	Proxy   *Proxy            // on the way to remote endpoints; nil for none
-	Cameras map[string]Camera // by name; those without configuration are not told
-	Totals  *Totals           // from the start on
+	Proxy   *Proxy                  // on the way to remote endpoints; nil for none
+	Cameras map[string]CameraStatus // by name; those without configuration are not told
+	Totals  *Totals                 // from the start on
 }
 
 // Hub is the hub connection.
@@ -54,12 +53,6 @@ type Hub struct {
 	TokenExpires   time.Time `json:"tokenExpires,omitzero"` // zero with a certificate
 }
 
-// Clock is this device's, compared with others'.
-type Clock struct {
-	SkewMs  int64 `json:"skewMs"` // milliseconds that it is fast
-	Suspect bool  `json:"suspect"`
-}
-
 // Proxy is the proxy in use. Its host has a port and no login.
 type Proxy struct {
 	Origin string `json:"origin"` // twin or environment
@@ -67,12 +60,13 @@ type Proxy struct {
 	Auth   bool   `json:"auth"` // a login is sent
 }
 
-// Camera is one camera's state.
-type Camera struct {
-	State      string      // ok, unreachable, ...; empty while nobody has looked
-	Since      time.Time   // when State became what it is
-	Open       int         // tunnels
-	LastReason reason.Code // why the last tunnel ended or could not be opened
+// CameraStatus is one camera's state.
+type CameraStatus struct {
+	LocalPort  int         `json:"localPort"`            // of the configuration in force: Build sets it
+	State      string      `json:"state,omitempty"`      // ok, unreachable, ...; empty before the first dial
+	Since      time.Time   `json:"since,omitzero"`       // when State became what it is
+	Open       int         `json:"open"`                 // tunnels
+	LastReason reason.Code `json:"lastReason,omitempty"` // why the last tunnel ended or could not be opened
 }
 
 // Totals are counts and bytes.
@@ -92,10 +86,9 @@ type section struct {
 	Reasons      []reason.Code           `json:"reasons"`
 	Config       config                  `json:"config"`
 	Hub          Hub                     `json:"hub"`
-	Clock        *Clock                  `json:"clock,omitempty"`
 	Proxy        *Proxy                  `json:"effectiveProxy,omitempty"`
 	Policy       string                  `json:"policy"`
-	CameraStatus map[string]cameraStatus `json:"cameraStatus,omitempty"`
+	CameraStatus map[string]CameraStatus `json:"cameraStatus,omitempty"`
 	Totals       *Totals                 `json:"totals,omitempty"`
 	Capabilities []string                `json:"capabilities"`
 	Truncated    bool                    `json:"truncated,omitempty"`
@@ -114,16 +107,9 @@ type fault struct {
 	Code reason.Code `json:"code"`
 }
 
-type cameraStatus struct {
-	LocalPort  int         `json:"localPort"`
-	State      string      `json:"state,omitempty"`
-	Since      time.Time   `json:"since,omitzero"`
-	Open       int         `json:"open"`
-	LastReason reason.Code `json:"lastReason,omitempty"`
-}
-
-// Build is the whole reported section as it should be, as JSON.
-func Build(state State, inForce twin.Settings, outcome twin.Outcome) []byte {
+// Build is the whole reported section as it should be: as encoding/json decodes it,
+// which is how Diff compares it with what the hub has.
+func Build(state State, inForce twin.Settings, outcome twin.Outcome) map[string]any {
 	var doc []byte
 	for _, d := range details {
 		doc = d.build(state, inForce, outcome)
@@ -131,13 +117,15 @@ func Build(state State, inForce twin.Settings, outcome twin.Outcome) []byte {
 			break
 		}
 	}
-	return doc
+	var section map[string]any
+	_ = json.Unmarshal(doc, &section) // it is an object
+	return section
 }
 
 func (d detail) build(state State, inForce twin.Settings, outcome twin.Outcome) []byte {
 	s := section{
 		Schema: schemaVersion, Version: state.Version, State: state.name(), Since: second(state.Since),
-		Reasons: append([]reason.Code{}, state.Reasons...), Hub: state.Hub, Clock: state.Clock, Proxy: state.Proxy,
+		Reasons: append([]reason.Code{}, state.Reasons...), Hub: state.Hub, Proxy: state.Proxy,
 		Policy: policy(inForce.Remotes), Totals: state.Totals, Capabilities: capabilities,
 		Config: d.config(inForce, outcome), CameraStatus: d.cameraStatus(state, inForce),
 	}

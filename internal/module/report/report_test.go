@@ -34,14 +34,23 @@ func object(t *testing.T, doc []byte) map[string]any {
 	return v
 }
 
+func encoded(t *testing.T, section map[string]any) []byte {
+	t.Helper()
+	doc, err := json.Marshal(section)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 123456789, time.FixedZone("CET", 3600))
 
 func fullState() report.State {
 	return report.State{
 		Version: "1.4.0", Since: noon, Reasons: []reason.Code{"CFG_RANGE"},
 		Hub:   report.Hub{Protocol: "mqttws", ConnectedSince: noon, Reconnects: 3, TokenExpires: noon.Add(time.Hour)},
-		Clock: &report.Clock{SkewMs: 120}, Proxy: &report.Proxy{Origin: "twin", Host: "user:canary@proxy.site:3128", Auth: true},
-		Cameras: map[string]report.Camera{
+		Proxy: &report.Proxy{Origin: "twin", Host: "user:canary@proxy.site:3128", Auth: true},
+		Cameras: map[string]report.CameraStatus{
 			"dock": {State: "unreachable", Since: noon, Open: 1, LastReason: "CAM_REFUSED"},
 			"gone": {State: "ok"},
 		},
@@ -68,7 +77,7 @@ func TestBuild(t *testing.T) {
 			`{"schema":1,"version":"1.4.0","state":"degraded","since":"2026-11-22T11:00:00Z","reasons":["CFG_RANGE"],
 			"config":{"applied":9,"rejected":9,"errors":[{"path":"cameras/x/port","code":"CFG_RANGE"}],"unknownKeys":["foo"],"notYet":["telemetry/intervalSeconds"]},
 			"hub":{"protocol":"mqttws","connectedSince":"2026-11-22T11:00:00Z","reconnects":3,"tokenExpires":"2026-11-22T12:00:00Z"},
-			"clock":{"skewMs":120,"suspect":false},"effectiveProxy":{"origin":"twin","host":"proxy.site:3128","auth":true},"policy":"list",
+			"effectiveProxy":{"origin":"twin","host":"proxy.site:3128","auth":true},"policy":"list",
 			"cameraStatus":{"dock":{"localPort":554,"state":"unreachable","since":"2026-11-22T11:00:00Z","open":1,"lastReason":"CAM_REFUSED"}},
 			"totals":{"opened":812,"failed":9,"bytesUp":1234,"bytesDown":567},"capabilities":["tunnelOpen/1"],
 			"cameras":{"value":{"dock":{"host":"10.0.0.21","port":554,"localPort":554,"maxTunnels":4,"enabled":true,"maxBitsPerSecond":0,"expectedOffline":false}},
@@ -89,7 +98,7 @@ func TestBuild(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inForce, outcome := apply(t, c.desired, nil)
-			if d := cmp.Diff(object(t, []byte(c.want)), object(t, report.Build(c.state, inForce, outcome))); d != "" {
+			if d := cmp.Diff(object(t, []byte(c.want)), report.Build(c.state, inForce, outcome)); d != "" {
 				t.Error(d)
 			}
 		})
@@ -101,7 +110,7 @@ func TestBuild_allRejected(t *testing.T) {
 	last, _ := apply(t, `"log":{"level":"error"}`, nil)
 	last.Version = 5
 	inForce, outcome := apply(t, `"health":null,"x":"`+strings.Repeat("x", 33000)+`","log":{"level":"info"}`, &last)
-	got := object(t, report.Build(report.State{}, inForce, outcome))
+	got := report.Build(report.State{}, inForce, outcome)
 	const ad = "desired: the desired properties must have at most 32768 bytes, as the hub counts them"
 	want := map[string]any{
 		"config": map[string]any{"applied": 5., "rejected": 9., "errors": []any{map[string]any{"path": "desired", "code": "CFG_SIZE"}}},
@@ -119,11 +128,11 @@ func TestBuild_allRejected(t *testing.T) {
 func many(n int) (members string, state report.State) {
 	entries := make([]string, n)
 	state = fullState()
-	state.Cameras = map[string]report.Camera{}
+	state.Cameras = map[string]report.CameraStatus{}
 	for i := range n {
 		name := fmt.Sprintf("gate-%03d-north", i)
 		entries[i] = fmt.Sprintf(`%q:{"host":"192.168.100.%d","port":554,"localPort":%d}`, name, i%256, 8000+i)
-		state.Cameras[name] = report.Camera{State: "ok", Since: noon, LastReason: "CAM_CLOSED"}
+		state.Cameras[name] = report.CameraStatus{State: "ok", Since: noon, LastReason: "CAM_CLOSED"}
 	}
 	return `"cameras":{` + strings.Join(entries, ",") + `}`, state
 }
@@ -139,10 +148,9 @@ func TestBuild_sizes(t *testing.T) {
 	}{{0, 8 << 10, false}, {8, 8 << 10, false}, {32, 8 << 10, false}, {100, 24 << 10, false}, {512, 24 << 10, true}} {
 		members, state := many(c.cameras)
 		inForce, outcome := apply(t, members+all, nil)
-		doc := report.Build(state, inForce, outcome)
-		got := object(t, doc)
-		if len(doc) > c.most || got["truncated"] == true != c.truncated {
-			t.Errorf("%d cameras: %d bytes, truncated %v", c.cameras, len(doc), got["truncated"])
+		got := report.Build(state, inForce, outcome)
+		if n := len(encoded(t, got)); n > c.most || got["truncated"] == true != c.truncated {
+			t.Errorf("%d cameras: %d bytes, truncated %v", c.cameras, n, got["truncated"])
 		}
 		if c.cameras > 0 && !c.truncated && len(got["cameraStatus"].(map[string]any)) != c.cameras {
 			t.Errorf("%d cameras: not all states are told", c.cameras)
@@ -160,9 +168,9 @@ func TestBuild_truncatedTellsMuch(t *testing.T) {
 		inForce, outcome := apply(t, `"cameras":{`+strings.Join(entries, ",")+`}`+all, nil)
 		state := fullState()
 		for _, c := range inForce.Cameras {
-			state.Cameras[c.Name] = report.Camera{State: "unreachable", Since: noon, LastReason: "CAM_UNREACHABLE"}
+			state.Cameras[c.Name] = report.CameraStatus{State: "unreachable", Since: noon, LastReason: "CAM_UNREACHABLE"}
 		}
-		if doc := report.Build(state, inForce, outcome); len(doc) < 12<<10 || len(doc) > 24<<10 {
+		if doc := encoded(t, report.Build(state, inForce, outcome)); len(doc) < 12<<10 || len(doc) > 24<<10 {
 			t.Errorf("%d cameras: %d bytes", n, len(doc))
 		}
 	}
@@ -171,10 +179,10 @@ func TestBuild_truncatedTellsMuch(t *testing.T) {
 // Of too many cameras those are told with tunnels or trouble.
 func TestBuild_truncatedTellsWhatMatters(t *testing.T) {
 	members, state := many(512)
-	state.Cameras["gate-500-north"] = report.Camera{State: "unreachable"}
-	state.Cameras["gate-501-north"] = report.Camera{State: "ok", Open: 2}
+	state.Cameras["gate-500-north"] = report.CameraStatus{State: "unreachable"}
+	state.Cameras["gate-501-north"] = report.CameraStatus{State: "ok", Open: 2}
 	inForce, outcome := apply(t, members, nil)
-	status := object(t, report.Build(state, inForce, outcome))["cameraStatus"].(map[string]any)
+	status := report.Build(state, inForce, outcome)["cameraStatus"].(map[string]any)
 	if len(status) > 256 || status["gate-500-north"] == nil || status["gate-501-north"] == nil {
 		t.Errorf("%d states", len(status))
 	}
@@ -203,11 +211,11 @@ func TestBuild_neverTooLarge(t *testing.T) {
 		members := `"cameras":{` + strings.Join(entries, ",") + `},"remoteEndpoints":{` + strings.Join(labels, ",") + `},"tunnels":7,"health":7,"log":7,"proxy":{"url":"http://` + strings.Repeat("p", 250) + `","noProxy":"` + strings.Repeat("h,", 510) + `"}`
 		inForce, outcome := apply(t, members, nil)
 		state := fullState()
-		state.Reasons, state.Cameras = reason.Codes(), map[string]report.Camera{}
+		state.Reasons, state.Cameras = reason.Codes(), map[string]report.CameraStatus{}
 		for _, camera := range inForce.Cameras {
-			state.Cameras[camera.Name] = report.Camera{State: "offlineExpected", Since: noon, Open: 10000, LastReason: "WS_TLS_EXPIRED"}
+			state.Cameras[camera.Name] = report.CameraStatus{State: "offlineExpected", Since: noon, Open: 10000, LastReason: "WS_TLS_EXPIRED"}
 		}
-		doc := report.Build(state, inForce, outcome)
+		doc := encoded(t, report.Build(state, inForce, outcome))
 		if object(t, doc); len(doc) > 24<<10 || len(outcome.Faults) < 3 || len(inForce.Remotes.Patterns) != c.n {
 			t.Errorf("%s: %d bytes, %d faults, %d endpoints", name, len(doc), len(outcome.Faults), len(inForce.Remotes.Patterns))
 		}
@@ -225,7 +233,7 @@ func TestBuild_describes(t *testing.T) {
 			entries = append(entries, fmt.Sprintf(`"c%03d":{"host":"h","port":0}`, i))
 		}
 		inForce, outcome := apply(t, `"cameras":{`+strings.Join(entries, ",")+`}`, nil)
-		ad := object(t, report.Build(report.State{}, inForce, outcome))["cameras"].(map[string]any)["ad"].(string)
+		ad := report.Build(report.State{}, inForce, outcome)["cameras"].(map[string]any)["ad"].(string)
 		texts, named := strings.Count(ad, "must be an integer from 1 to 65535"), strings.Count(ad, "/port")
 		if len(ad) > 1100 || texts != c.texts || named != c.named || !strings.HasSuffix(ad, c.more) {
 			t.Errorf("%d cameras: %d texts, %d names: %s", c.cameras, texts, named, ad)
@@ -239,7 +247,7 @@ func TestBuild_noSecrets(t *testing.T) {
 	inForce, outcome := apply(t, strings.ReplaceAll(`"secret":"@@","cameras":{"a":{"host":"admin:@@@10.0.0.1"},"b":{"host":"h","password":"@@","port":"@@"},
 		"c":"rtsp://admin:@@@h","d":{"host":"h","port":9,"url":["@@"]}},"remoteEndpoints":{"a":"user:@@@gw.example.com"},
 		"proxy":{"url":"http://user:@@@proxy:3128","noProxy":"@@@"},"log":{"level":"@@"},"tunnels":"@@","edgeService":{"key":"@@"}`, "@@", canary), nil)
-	doc := string(report.Build(fullState(), inForce, outcome))
+	doc := string(encoded(t, report.Build(fullState(), inForce, outcome)))
 	for _, f := range outcome.Faults {
 		doc += fmt.Sprintf("%+v", f)
 	}
@@ -269,14 +277,14 @@ func TestDiff(t *testing.T) {
 		{"large integers", `{"a":4503599627370495}`, `{"a":4503599627370494}`, `{"a":4503599627370494}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := report.Diff(json.RawMessage(c.hub), []byte(c.want))
+			got := report.Diff(json.RawMessage(c.hub), object(t, []byte(c.want)))
 			if c.patch == "" {
 				if got != nil {
 					t.Errorf("patch %s, want none", got)
 				}
 				return
 			}
-			if d := cmp.Diff(object(t, []byte(c.patch)), object(t, got)); d != "" {
+			if d := cmp.Diff(object(t, []byte(c.patch)), got); d != "" {
 				t.Error(d)
 			}
 		})
@@ -294,11 +302,8 @@ func FuzzDiff(f *testing.F) {
 		if json.Unmarshal(hub, &has) != nil || json.Unmarshal(want, &wanted) != nil || wanted == nil || holdsOurs(wanted) {
 			return
 		}
-		patch := report.Diff(hub, want)
-		if patch == nil {
-			patch = []byte(`{}`)
-		}
-		result, _ := merge(has, object(t, patch)).(map[string]any)
+		patch := report.Diff(hub, wanted)
+		result, _ := merge(has, patch).(map[string]any)
 		if d := cmp.Diff(withoutEmpty(wanted), withoutEmpty(result)); d != "" {
 			t.Fatalf("%s on %s makes: %s", patch, hub, d)
 		}
@@ -306,7 +311,7 @@ func FuzzDiff(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again := report.Diff(merged, want); again != nil {
+		if again := report.Diff(merged, wanted); again != nil {
 			t.Fatalf("%s after %s on %s leaves %s", want, patch, hub, again)
 		}
 	})

@@ -73,7 +73,7 @@ func interrupted(cause error, t *slot, r tunnelopen.Request) error {
 	case reason.CameraRemoved, reason.CameraDisabled:
 		return tunnelopen.PortUnavailable(r.LocalPort)
 	case reason.CameraChanged:
-		return tunnelopen.CameraUnreachable(t.camera.Target, cause)
+		return tunnelopen.CameraUnreachable(t.camera.Target(), cause)
 	default: // the caller is gone
 		return nil
 	}

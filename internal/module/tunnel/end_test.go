@@ -18,6 +18,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/wire/wsconn"
 )
@@ -73,7 +74,7 @@ func TestEnd_endsWhatIsNamed(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
 		change(o)
 		find := o.Camera
-		o.Camera = func(localPort int) (tunnel.Camera, bool) {
+		o.Camera = func(localPort int) (camera.Camera, bool) {
 			c, _ := find(554)
 			c.Name = fmt.Sprint("cam", localPort)
 			return c, true

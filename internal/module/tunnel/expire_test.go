@@ -16,6 +16,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/testkit/logtest"
 )
@@ -37,12 +38,13 @@ func newPiped(t *testing.T) *piped {
 	p := &piped{site: &site{log: logtest.New()}, far: make(chan pipes, 1)}
 	cameras := make(chan net.Conn, 1)
 	p.Set = tunnel.New(tunnel.Options{
-		Camera: func(localPort int) (tunnel.Camera, bool) {
-			return tunnel.Camera{Name: fmt.Sprint("cam", localPort), Dial: func(context.Context) (net.Conn, error) {
-				near, far := net.Pipe()
-				cameras <- far
-				return near, nil
-			}}, true
+		Camera: func(localPort int) (camera.Camera, bool) {
+			return camera.Camera{Name: fmt.Sprint("cam", localPort), LocalPort: localPort}, true
+		},
+		DialCamera: func(context.Context, camera.Camera) (net.Conn, error) {
+			near, far := net.Pipe()
+			cameras <- far
+			return near, nil
 		},
 		Remote: func(context.Context, tunnelopen.Request) (net.Conn, error) {
 			near, far := net.Pipe()
@@ -251,10 +253,10 @@ func TestExpire_lateLooksAreNoProof(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
 		o.Limits = limits(2*time.Second, 0)
 		find := o.Camera
-		o.Camera = func(localPort int) (tunnel.Camera, bool) {
+		o.Camera = func(localPort int) (camera.Camera, bool) {
 			if localPort == 1 { // the Set is locked: so nobody looks
 				<-hold
-				return tunnel.Camera{}, false
+				return camera.Camera{}, false
 			}
 			return find(localPort)
 		}

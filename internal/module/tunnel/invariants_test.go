@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/wire/wsconn"
 )
@@ -256,7 +257,7 @@ func TestTunnels_loseNoByte(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
 		change(o)
 		find := o.Camera
-		o.Camera = func(int) (tunnel.Camera, bool) { return find(554) }
+		o.Camera = func(int) (camera.Camera, bool) { return find(554) }
 	})
 	trials := make([]*trial, many)
 	for i := range trials {

@@ -13,21 +13,20 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/tunnel"
 )
 
 // counted makes a site's dials count.
-func counted(camera, remote *atomic.Int32) func(*tunnel.Options) {
+func counted(cameras, remotes *atomic.Int32) func(*tunnel.Options) {
 	return func(o *tunnel.Options) {
-		find, dialRemote := o.Camera, o.Remote
-		o.Camera = func(localPort int) (tunnel.Camera, bool) {
-			c, ok := find(localPort)
-			dial := c.Dial
-			c.Dial = func(ctx context.Context) (net.Conn, error) { camera.Add(1); return dial(ctx) }
-			return c, ok
+		dialCamera, dialRemote := o.DialCamera, o.Remote
+		o.DialCamera = func(ctx context.Context, c camera.Camera) (net.Conn, error) {
+			cameras.Add(1)
+			return dialCamera(ctx, c)
 		}
 		o.Remote = func(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
-			remote.Add(1)
+			remotes.Add(1)
 			return dialRemote(ctx, r)
 		}
 	}
@@ -53,7 +52,7 @@ func TestOpen_checksInOrder(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
 		counted(&cameras, &remotes)(o)
 		find := o.Camera
-		o.Camera = func(localPort int) (tunnel.Camera, bool) {
+		o.Camera = func(localPort int) (camera.Camera, bool) {
 			c, _ := find(localPort)
 			c.MaxTunnels = 1
 			return c, known
@@ -99,9 +98,9 @@ func TestOpen_checksInOrder(t *testing.T) {
 func TestOpen_caps(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
 		find := o.Camera
-		o.Camera = func(localPort int) (tunnel.Camera, bool) {
+		o.Camera = func(localPort int) (camera.Camera, bool) {
 			c, _ := find(554)
-			c.Name, c.Target = fmt.Sprint("cam", localPort), fmt.Sprint("cam:", localPort)
+			c.Name, c.Host, c.LocalPort = fmt.Sprint("cam", localPort), "cam", localPort
 			c.MaxTunnels = map[int]int{1: 2}[localPort]
 			return c, true
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/wire/wsconn"
 )
@@ -23,7 +24,7 @@ func cameras(change func(*tunnel.Options)) func(*tunnel.Options) {
 	return func(o *tunnel.Options) {
 		change(o)
 		find := o.Camera
-		o.Camera = func(localPort int) (tunnel.Camera, bool) {
+		o.Camera = func(localPort int) (camera.Camera, bool) {
 			c, _ := find(554)
 			c.Name = fmt.Sprint("cam", localPort)
 			return c, true

@@ -12,6 +12,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/wire/pace"
 	"rtsptunnel/internal/wire/relay"
 )
@@ -43,7 +44,7 @@ type share struct {
 // slot is one tunnel's place in its Set, from before the first dial until both
 // connections are closed.
 type slot struct {
-	camera Camera
+	camera camera.Camera
 	limits Limits // when it was admitted
 	pace   *pace.Pace
 	end    context.CancelCauseFunc
@@ -84,6 +85,9 @@ func New(o Options) *Set {
 	if o.Limits == (Limits{}) {
 		o.Limits = DefaultLimits()
 	}
+	if o.DialCamera == nil {
+		o.DialCamera = func(ctx context.Context, c camera.Camera) (net.Conn, error) { return c.Dial(ctx) }
+	}
 	return &Set{
 		o: o, limits: o.Limits.withDefaults(),
 		slots: make(map[*slot]struct{}), byCamera: make(map[string]*share),
@@ -102,7 +106,7 @@ func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (t *slot,
 	if !s.limits.Enabled {
 		return nil, nil, tunnelopen.Disabled()
 	}
-	camera, ok := s.o.Camera(r.LocalPort)
+	c, ok := s.o.Camera(r.LocalPort)
 	if !ok {
 		return nil, nil, tunnelopen.PortUnavailable(r.LocalPort)
 	}
@@ -112,14 +116,14 @@ func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (t *slot,
 			return nil, nil, tunnelopen.RemoteForbidden(r.RemoteEndpoint, err)
 		}
 	}
-	if camera.MaxTunnels > 0 && s.count(camera.Name) >= camera.MaxTunnels {
-		return nil, nil, tunnelopen.TooManyTunnels(camera.Target, reason.CameraBusy)
+	if c.MaxTunnels > 0 && s.count(c.Name) >= c.MaxTunnels {
+		return nil, nil, tunnelopen.TooManyTunnels(c.Target(), reason.CameraBusy)
 	}
 	if len(s.slots) >= s.limits.Max {
-		return nil, nil, tunnelopen.TooManyTunnels(camera.Target, reason.LimitTunnels)
+		return nil, nil, tunnelopen.TooManyTunnels(c.Target(), reason.LimitTunnels)
 	}
-	t = &slot{camera: camera, limits: s.limits, pace: s.join(camera.Name), end: end, info: Info{
-		ID: rand.Text()[:8], Camera: camera.Name, LocalPort: r.LocalPort,
+	t = &slot{camera: c, limits: s.limits, pace: s.join(c.Name), end: end, info: Info{
+		ID: rand.Text()[:8], Camera: c.Name, LocalPort: r.LocalPort,
 		URL: r.URL, Since: time.Now(),
 	}}
 	s.slots[t] = struct{}{}

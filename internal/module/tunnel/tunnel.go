@@ -28,23 +28,19 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/wire/relay"
 )
-
-// Camera is one camera to a tunnel.
-type Camera struct {
-	Name       string                                      // for logs and for counting
-	Target     string                                      // as the contract names it in an error
-	MaxTunnels int                                         // at a time; no limit of its own if zero
-	Dial       func(ctx context.Context) (net.Conn, error) // errors have a reason code
-}
 
 // Options are what a Set is made of. Camera and Allow are asked with the Set locked,
 // so that nothing changes between their answers and the slot: they must be quick and
 // must not call the Set.
 type Options struct {
 	// Camera finds the camera with a local port. Required.
-	Camera func(localPort int) (Camera, bool)
+	Camera func(localPort int) (camera.Camera, bool)
+	// DialCamera dials a camera that Camera has found. Errors have a reason code. The
+	// camera's own Dial if nil.
+	DialCamera func(ctx context.Context, c camera.Camera) (net.Conn, error)
 	// Allow is the policy for remote endpoints: it returns the URL to dial for this one,
 	// or an error that refuses it. If nil, all are allowed and dialled as they are.
 	Allow func(r tunnelopen.Request) (*url.URL, error)
@@ -144,9 +140,9 @@ func (s *Set) dial(life context.Context, t *slot, r tunnelopen.Request) (camera,
 func (s *Set) dialBoth(ctx context.Context, t *slot, r tunnelopen.Request) (camera, remote net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, t.limits.OpenTimeout)
 	defer cancel()
-	camera, err = within(ctx, t.limits.CameraTimeout, t.camera.Dial)
+	camera, err = within(ctx, t.limits.CameraTimeout, func(ctx context.Context) (net.Conn, error) { return s.o.DialCamera(ctx, t.camera) })
 	if err != nil {
-		return nil, nil, tunnelopen.CameraUnreachable(t.camera.Target, err)
+		return nil, nil, tunnelopen.CameraUnreachable(t.camera.Target(), err)
 	}
 	defer func(camera net.Conn) {
 		if remote == nil { // also after a panic

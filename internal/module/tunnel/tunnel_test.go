@@ -15,6 +15,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/testkit/logtest"
 )
@@ -38,11 +39,12 @@ func newSite(t *testing.T, change func(*tunnel.Options)) *site {
 		}
 	}
 	o := tunnel.Options{
-		Camera: func(localPort int) (tunnel.Camera, bool) {
-			return tunnel.Camera{Name: "front", Target: "10.0.0.21:554", Dial: dial(s.camera)}, localPort == 554
+		Camera: func(localPort int) (camera.Camera, bool) {
+			return camera.Camera{Name: "front", Host: "10.0.0.21", Port: 554, LocalPort: 554}, localPort == 554
 		},
-		Remote: func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) { return dial(s.remote)(ctx) },
-		Log:    zerolog.New(s.log),
+		DialCamera: func(ctx context.Context, _ camera.Camera) (net.Conn, error) { return dial(s.camera)(ctx) },
+		Remote:     func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) { return dial(s.remote)(ctx) },
+		Log:        zerolog.New(s.log),
 	}
 	if change != nil {
 		change(&o)
@@ -130,14 +132,10 @@ func (answered) Error() string             { return "handshake answered 403" }
 func (answered) HTTPStatus() (int, string) { return 403, "No entry" }
 
 func TestOpen_errors(t *testing.T) {
-	failing := func(err error) func(context.Context) (net.Conn, error) {
-		return func(context.Context) (net.Conn, error) { return nil, err }
-	}
+	none := func(o *tunnel.Options) { o.Camera = func(int) (camera.Camera, bool) { return camera.Camera{}, false } }
 	camera := func(err error) func(*tunnel.Options) {
 		return func(o *tunnel.Options) {
-			o.Camera = func(int) (tunnel.Camera, bool) {
-				return tunnel.Camera{Name: "front", Target: "10.0.0.21:554", Dial: failing(err)}, true
-			}
+			o.DialCamera = func(context.Context, camera.Camera) (net.Conn, error) { return nil, err }
 		}
 	}
 	remote := func(err error) func(*tunnel.Options) {
@@ -145,7 +143,6 @@ func TestOpen_errors(t *testing.T) {
 			o.Remote = func(context.Context, tunnelopen.Request) (net.Conn, error) { return nil, err }
 		}
 	}
-	none := func(o *tunnel.Options) { o.Camera = func(int) (tunnel.Camera, bool) { return tunnel.Camera{}, false } }
 	const endpoint = "wss://gw.example.com/t?sig=canary-query"
 	for _, c := range []struct {
 		name   string
@@ -265,7 +262,7 @@ func TestOpen_defaultLimits(t *testing.T) {
 		return near, nil
 	}
 	s := newSite(t, func(o *tunnel.Options) {
-		o.Camera = func(int) (tunnel.Camera, bool) { return tunnel.Camera{Dial: dial}, true }
+		o.DialCamera = func(ctx context.Context, _ camera.Camera) (net.Conn, error) { return dial(ctx) }
 		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) { return dial(ctx) }
 	})
 	if err := s.Open(t.Context(), request()); err != nil {
@@ -308,14 +305,14 @@ func TestOpen_isBounded(t *testing.T) {
 	}
 	s := newSite(t, func(o *tunnel.Options) {
 		o.Limits = tunnel.Limits{Enabled: true, CameraTimeout: 50 * time.Millisecond, OpenTimeout: time.Hour}
-		o.Camera = func(int) (tunnel.Camera, bool) { return tunnel.Camera{Dial: hang}, true }
+		o.DialCamera = func(ctx context.Context, _ camera.Camera) (net.Conn, error) { return hang(ctx) }
 	})
 	if err := s.Open(t.Context(), request()); err == nil {
 		t.Fatal("no error")
 	}
 	whole := newSite(t, func(o *tunnel.Options) {
 		o.Limits = tunnel.Limits{Enabled: true, CameraTimeout: time.Hour, OpenTimeout: 50 * time.Millisecond}
-		o.Camera = func(int) (tunnel.Camera, bool) { return tunnel.Camera{Dial: hang}, true }
+		o.DialCamera = func(ctx context.Context, _ camera.Camera) (net.Conn, error) { return hang(ctx) }
 	})
 	if err := whole.Open(t.Context(), request()); err == nil {
 		t.Fatal("no error")

@@ -179,9 +179,10 @@ func TestTunnel_cameraTakesNothing(t *testing.T) {
 	var s *site
 	s = newSite(t, func(o *tunnel.Options) {
 		change(o)
-		o.Camera = func(int) (tunnel.Camera, bool) {
+		o.DialCamera = nil // the camera's own
+		o.Camera = func(int) (camera.Camera, bool) {
 			at := s.camera.Addr().(*net.TCPAddr)
-			return tunnel.Camera{Name: "front", Dial: camera.Camera{Host: at.IP.String(), Port: at.Port}.Dial}, true
+			return camera.Camera{Name: "front", Host: at.IP.String(), Port: at.Port}, true
 		}
 	})
 	if err := s.Open(t.Context(), request()); err != nil {
@@ -219,14 +220,17 @@ func newVanishing(t *testing.T) (s *site, near, far map[int]net.Conn) {
 	t.Cleanup(srv.Close)
 	s = newSite(t, func(o *tunnel.Options) {
 		find := o.Camera
-		o.Camera = func(port int) (tunnel.Camera, bool) {
+		o.Camera = func(port int) (camera.Camera, bool) {
 			c, _ := find(554)
-			c.Dial = stays.dial
-			if port == idleCamera || port == busyCamera {
-				at := s.camera.Addr().(*net.TCPAddr)
-				c.Dial = camera.Camera{Host: at.IP.String(), Port: at.Port}.Dial
-			}
+			c.LocalPort = port
 			return c, true
+		}
+		o.DialCamera = func(ctx context.Context, c camera.Camera) (net.Conn, error) {
+			if c.LocalPort != idleCamera && c.LocalPort != busyCamera {
+				return stays.dial(ctx)
+			}
+			at := s.camera.Addr().(*net.TCPAddr)
+			return camera.Camera{Host: at.IP.String(), Port: at.Port}.Dial(ctx)
 		}
 		o.Remote = func(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
 			limits := wsconn.Liveness{}

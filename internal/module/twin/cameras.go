@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/camera"
 )
 
 // cameras applies the cameras by name, each local port once: the later of two names
@@ -16,7 +17,7 @@ func (a *applying) cameras(value any) {
 		a.faulty(theSchema().check(camerasSection, value, camerasSection), text)
 		return
 	}
-	last := make(map[string]Camera)
+	last := make(map[string]camera.Camera)
 	if a.last != nil {
 		for _, c := range a.last.Cameras {
 			last[c.Name] = c
@@ -44,18 +45,18 @@ func (a *applying) cameras(value any) {
 
 // camera reads one entry. All its faults are returned at once, so that an operator
 // mends them in one go.
-func (a *applying) camera(name string, value any) (Camera, []Fault) {
+func (a *applying) camera(name string, value any) (camera.Camera, []Fault) {
 	path := camerasSection + "/" + printable(name)
 	if faults := theSchema().check("name", name, path); len(faults) > 0 {
-		return Camera{Name: name}, faults
+		return camera.Camera{Name: name}, faults
 	}
 	values, faults := a.object("camera", path, camerasSection+"/*", value)
 	if len(faults) > 0 {
-		return Camera{Name: name}, faults
+		return camera.Camera{Name: name}, faults
 	}
-	c := Camera{Name: name}
-	set(c.fields(), theSchema().defaults["camera"])
-	set(c.fields(), values)
+	c := camera.Camera{Name: name}
+	set(cameraFields(&c), theSchema().defaults["camera"])
+	set(cameraFields(&c), values)
 	if c.LocalPort == 0 {
 		c.LocalPort = c.Port
 	}
@@ -63,7 +64,7 @@ func (a *applying) camera(name string, value any) (Camera, []Fault) {
 }
 
 // room is why a camera cannot be in force beside those before it.
-func (a *applying) room(c Camera, owner map[int]string) []Fault {
+func (a *applying) room(c camera.Camera, owner map[int]string) []Fault {
 	path := camerasSection + "/" + c.Name
 	if len(a.next.Cameras) == maxCameras {
 		return []Fault{{Path: path, Code: reason.ConfigSize, Text: fmt.Sprintf("there may be %d cameras; those before it by name are", maxCameras)}}

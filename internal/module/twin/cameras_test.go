@@ -8,17 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/twin"
 )
 
 // A fault costs the camera that has it, and nothing else: the last good one of its
 // name stays in force, the others are applied.
 func TestApply_cameraFaults(t *testing.T) {
-	last := []twin.Camera{front}
+	last := []camera.Camera{front}
 	for _, c := range []struct {
 		name, cameras, path string
 		code                reason.Code
-		want                []twin.Camera
+		want                []camera.Camera
 	}{
 		{"not an object", `["front"]`, "cameras", reason.ConfigType, last},
 		{"entry not an object", `{"front":5}`, "cameras/front", reason.ConfigType, last},
@@ -52,20 +53,20 @@ func TestApply_cameraFaults(t *testing.T) {
 		{"name in no alphabet", `{"\ud800\u202e\n":{"host":"h"}}`, `cameras/\ufffd\u202e\n`, reason.ConfigFormat, nil},
 		{
 			"the others go on", `{"front":{"host":7},"yard":{"host":"yard.local","port":10554}}`, "cameras/front/host", reason.ConfigType,
-			[]twin.Camera{front, yard},
+			[]camera.Camera{front, yard},
 		},
 		{
 			"local port twice: the later name", `{"a":{"host":"h"},"b":{"host":"h"}}`, "cameras/b/localPort", reason.ConfigDuplicate,
-			[]twin.Camera{camera("a", "h", 554, 554)},
+			[]camera.Camera{newCamera("a", "h", 554, 554)},
 		},
 		{
 			"only local ports collide", `{"a":{"host":"h","port":7,"localPort":1},"b":{"host":"h","port":1,"localPort":7},"c":{"host":"h","localPort":7}}`,
 			"cameras/c/localPort", reason.ConfigDuplicate,
-			[]twin.Camera{camera("a", "h", 7, 1), camera("b", "h", 1, 7)},
+			[]camera.Camera{newCamera("a", "h", 7, 1), newCamera("b", "h", 1, 7)},
 		},
 		{
 			"the last good one's local port is taken now", `{"a":{"host":"h","port":8554},"front":{"host":7}}`, "cameras/front/host", reason.ConfigType,
-			[]twin.Camera{camera("a", "h", 8554, 8554)},
+			[]camera.Camera{newCamera("a", "h", 8554, 8554)},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -159,8 +159,8 @@ func Explain(s Settings, o Outcome) []Row {
 		rows = append(rows, Row{path, value, origin})
 	}
 	for _, c := range s.Cameras {
-		values := get(c.fields())
-		for _, f := range c.fields() {
+		values := get(cameraFields(&c))
+		for _, f := range cameraFields(&c) {
 			add(camerasSection+"/"+c.Name+"/"+f.name, values[f.name])
 		}
 	}

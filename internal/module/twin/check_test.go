@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/twin"
 )
 
@@ -28,7 +29,7 @@ func TestCheck_shapes(t *testing.T) {
 		if err != nil || len(out.Faults)+len(out.Warnings)+len(out.UnknownKeys) > 0 {
 			t.Errorf("%s: %v %+v", name, err, out)
 		}
-		if d := cmp.Diff([]twin.Camera{front}, got.Cameras); d != "" {
+		if d := cmp.Diff([]camera.Camera{front}, got.Cameras); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
 	}

@@ -4,20 +4,9 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"rtsptunnel/internal/module/camera"
 )
-
-// Camera is one entry of the desired property cameras.
-type Camera struct {
-	Name       string
-	Host       string // name or address
-	Port       int    // 1 to 65535
-	LocalPort  int    // 1 to 65535, each once; the camera's port if the twin names none
-	MaxTunnels int    // at once
-	Enabled    bool
-
-	MaxBitsPerSecond int64 // of its tunnels together; 0 for no limit of its own
-	ExpectedOffline  bool
-}
 
 // Remotes are the hosts to which tunnels may lead. The zero value is none.
 type Remotes struct {
@@ -66,7 +55,7 @@ type Log struct {
 type Settings struct {
 	Version int64 // the desired $version it is from; 0 before the first
 
-	Cameras   []Camera // sorted by name
+	Cameras   []camera.Camera // sorted by name, each local port once
 	Remotes   Remotes
 	Tunnels   Tunnels
 	Health    Health
@@ -134,7 +123,8 @@ func (s *Settings) fields(section string) []field {
 	}
 }
 
-func (c *Camera) fields() []field {
+// cameraFields are the properties of one entry of the desired property cameras.
+func cameraFields(c *camera.Camera) []field {
 	return []field{
 		{"host", &c.Host},
 		{"port", &c.Port},
@@ -198,7 +188,7 @@ func (s Settings) Section(name string, compact bool) map[string]any {
 	case camerasSection:
 		cameras := make(map[string]any, len(s.Cameras))
 		for _, c := range s.Cameras {
-			cameras[c.Name] = c.value(compact)
+			cameras[c.Name] = cameraValue(c, compact)
 		}
 		return cameras
 	case remotesSection:
@@ -215,8 +205,8 @@ func (s Settings) Section(name string, compact bool) map[string]any {
 	return values
 }
 
-func (c Camera) value(compact bool) map[string]any {
-	values := get(c.fields())
+func cameraValue(c camera.Camera, compact bool) map[string]any {
+	values := get(cameraFields(&c))
 	if compact {
 		leaveOut(values, theSchema().defaults["camera"])
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/twin"
 )
 
@@ -31,18 +32,18 @@ func desired(members string) string {
 func cameras(members string) string { return desired(`"cameras":` + members) }
 
 var (
-	front = camera("front", "10.0.0.21", 554, 8554)
-	yard  = camera("yard", "yard.local", 10554, 10554)
+	front = newCamera("front", "10.0.0.21", 554, 8554)
+	yard  = newCamera("yard", "yard.local", 10554, 10554)
 )
 
-func camera(name, host string, port, localPort int) twin.Camera {
-	return twin.Camera{Name: name, Host: host, Port: port, LocalPort: localPort, MaxTunnels: 4, Enabled: true}
+func newCamera(name, host string, port, localPort int) camera.Camera {
+	return camera.Camera{Name: name, Host: host, Port: port, LocalPort: localPort, MaxTunnels: 4, Enabled: true}
 }
 
 // lastGood is a configuration in which nothing has its default.
 func lastGood() *twin.Settings {
 	return &twin.Settings{
-		Version: 3, Cameras: []twin.Camera{front},
+		Version: 3, Cameras: []camera.Camera{front},
 		Remotes: twin.Remotes{Patterns: map[string]string{"ours": "gw.example.com"}},
 		Tunnels: twin.Tunnels{
 			Enabled: true, Max: 9, CameraTimeout: time.Second, RemoteTimeout: 2 * time.Second, OpenTimeout: 4 * time.Second,
@@ -87,7 +88,7 @@ func TestApply_all(t *testing.T) {
 	off := front
 	off.MaxTunnels, off.Enabled, off.MaxBitsPerSecond, off.ExpectedOffline = 2, false, 5000000, true
 	want := twin.Settings{
-		Version: 7, Cameras: []twin.Camera{off, yard},
+		Version: 7, Cameras: []camera.Camera{off, yard},
 		Remotes: twin.Remotes{Patterns: map[string]string{"ours": "*.example.com", "lab": "gw.example.com:8443", "six": "[2001:db8::1]:443"}},
 		Tunnels: twin.Tunnels{
 			Max: 1, CameraTimeout: 2 * time.Second, RemoteTimeout: 3 * time.Second, OpenTimeout: 5 * time.Second, Ping: 300 * time.Second,
