@@ -1,7 +1,10 @@
-// Command rtsptunnel is the edge module: it reads its cameras from the module twin
-// and opens tunnels to them from the inside, as the direct method tunnelOpen asks.
-// Its identity is in the environment: what IoT Edge injects, or a connection string;
-// rtsptunnel --help lists all variables, and docs/RUNNING.md explains them.
+// Command rtsptunnel is the edge module: it reads its cameras from the module twin, and
+// opens tunnels to them from the inside when the direct method tunnelOpen asks for one.
+// It takes its identity from the environment: the variables that IoT Edge injects, or a
+// connection string. rtsptunnel --help lists all variables; docs/RUNNING.md explains
+// them.
+//
+// The command line stays without a library, to keep the binary small.
 package main
 
 import (
@@ -18,7 +21,7 @@ import (
 	"rtsptunnel/internal/module/config"
 )
 
-// Exit codes beside the module's own.
+// The exit codes of the commands other than run.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -26,10 +29,10 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, module.Main)) }
 
-// run runs the command that args name; without one, that is the module, by start.
+// run runs the command in args. start runs the module: it is the command without a name.
 func run(args []string, stdout, stderr io.Writer, start func() int) int {
 	if asksForHelp(args) {
-		return say(stdout, stderr, usage())
+		return printText(stdout, stderr, usage())
 	}
 	if len(args) > 0 && args[0] == "validate" {
 		return validate(args[1:], os.Stdin, stdout, stderr)
@@ -41,16 +44,15 @@ func run(args []string, stdout, stderr io.Writer, start func() int) int {
 	case "healthcheck":
 		return healthcheck(stdout, stderr)
 	case "version", "--version":
-		return say(stdout, stderr, module.ThisBuild().String()+"\n")
+		return printText(stdout, stderr, module.ThisBuild().String()+"\n")
 	case "version --json":
-		return sayJSON(stdout, stderr, module.ThisBuild())
+		return printJSON(stdout, stderr, module.ThisBuild())
 	}
-	_, _ = fmt.Fprintf(stderr, "rtsptunnel: unknown command %.100q; rtsptunnel --help lists all\n", command)
+	_, _ = fmt.Fprintf(stderr, "rtsptunnel: unknown command %.100q; rtsptunnel --help lists the commands\n", command)
 	return exitUsage
 }
 
-// asksForHelp tells whether args are the command help, alone, or a known command, or
-// none, with nothing but --help or -h.
+// asksForHelp tells whether args are help, or --help or -h alone or after a command.
 func asksForHelp(args []string) bool {
 	if len(args) == 1 && args[0] == "help" {
 		return true
@@ -61,13 +63,13 @@ func asksForHelp(args []string) bool {
 	return len(args) == 1 && (args[0] == "--help" || args[0] == "-h")
 }
 
-// healthcheck asks the module that runs with the same environment. One that was told
-// to serve no health is taken for healthy: an image's HEALTHCHECK must not make a
-// container unhealthy for what its operator wished.
+// healthcheck asks the module that runs with the same environment whether it is alive. If
+// RTSPTUNNEL_METRICS_LISTEN is off, the result is healthy: an image's HEALTHCHECK must
+// not fail because an operator has turned the endpoints off.
 func healthcheck(stdout, stderr io.Writer) int {
 	address, err := config.MetricsListen()
 	if err == nil && address == "" {
-		return say(stdout, stderr, "not asked: RTSPTUNNEL_METRICS_LISTEN is off\n")
+		return printText(stdout, stderr, "not checked: RTSPTUNNEL_METRICS_LISTEN is off\n")
 	}
 	if err == nil {
 		err = health.Ask(context.Background(), address)
@@ -76,19 +78,19 @@ func healthcheck(stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "rtsptunnel: not healthy: %v\n", err)
 		return exitFailed
 	}
-	return say(stdout, stderr, "healthy\n")
+	return printText(stdout, stderr, "healthy\n")
 }
 
-func sayJSON(stdout, stderr io.Writer, v any) int {
+func printJSON(stdout, stderr io.Writer, v any) int {
 	b, err := json.Marshal(v)
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "rtsptunnel: %v\n", err)
 		return exitFailed
 	}
-	return say(stdout, stderr, string(b)+"\n")
+	return printText(stdout, stderr, string(b)+"\n")
 }
 
-func say(stdout, stderr io.Writer, text string) int {
+func printText(stdout, stderr io.Writer, text string) int {
 	if _, err := io.WriteString(stdout, text); err != nil {
 		_, _ = fmt.Fprintf(stderr, "rtsptunnel: write to standard output: %v\n", err)
 		return exitFailed
@@ -107,20 +109,20 @@ func usage() string {
 	}
 	return `Usage: rtsptunnel [COMMAND]
 
-  run             the edge module, until SIGTERM; so does no command at all
-  healthcheck     ask the module that runs with the same environment whether it is alive
-  validate        judge the twin, desired section or deployment's module section on standard input,
-                  or with --env the environment; --explain tells all that would be in force,
-                  --json is for programs
-  version         what this binary was made of; --json for programs
-  help            this
+  run             run the edge module until SIGTERM; this is the default
+  healthcheck     check whether the module that runs with the same environment is alive
+  validate        check the twin, desired section or deployment's module section on standard input,
+                  or the environment with --env; --explain prints all settings that would be in force,
+                  --json prints JSON
+  version         print version, commit and platform of this binary; --json prints JSON
+  help            print this help
 
 Exit codes:
 
-  0   run: ended in order by SIGTERM or SIGINT; healthcheck: alive, or RTSPTUNNEL_METRICS_LISTEN is off;
+  0   run: shut down by SIGTERM or SIGINT; healthcheck: alive, or RTSPTUNNEL_METRICS_LISTEN is off;
       validate: no faults
-  1   healthcheck: not alive, or no answer within 5 s; validate: faults, or nothing that can be read
-  2   run: no hub can be reached with this environment; or a command or a flag that does not exist
+  1   healthcheck: not alive, or no response within 5 s; validate: faults, or an unreadable document
+  2   run: no hub can be reached with this environment; or an unknown command or flag
 
 Environment of the module (docs/RUNNING.md explains it):
 

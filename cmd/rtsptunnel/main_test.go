@@ -20,8 +20,7 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// The test binary is the program itself when its first argument is the program's
-// name.
+// The test binary is the program if its first argument is the program's name.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "rtsptunnel" {
 		os.Args = os.Args[1:]
@@ -32,7 +31,7 @@ func TestMain(m *testing.M) {
 
 const patience = time.Minute
 
-// program is the program as a process that knows nothing of the test's environment.
+// program returns the program as a process with this environment only, not started yet.
 func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -42,7 +41,7 @@ func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// result is how a process ended.
+// result is the exit code and the output of a process.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -60,7 +59,7 @@ func runs(t *testing.T, env []string, args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// A command that does not exist runs nothing, and costs one line.
+// An unknown command prints one line and runs nothing.
 func TestUnknownCommand(t *testing.T) {
 	for _, args := range [][]string{
 		{"rum"}, {"run", "x"}, {"--listen"}, {"version", "--jsn"}, {"healthcheck", "-v"}, {"help", "me"}, {"a\nb"}, {strings.Repeat("x", 9999)},
@@ -82,7 +81,7 @@ func TestHelp(t *testing.T) {
 		}
 		for _, v := range config.Variables {
 			if !regexp.MustCompile(`(?m)^  ` + v.Name + ` +\S`).MatchString(stdout.String()) {
-				t.Errorf("%s does not tell %s", arg, v.Name)
+				t.Errorf("%s does not list %s", arg, v.Name)
 			}
 		}
 		for line := range strings.Lines(stdout.String()) {
@@ -110,7 +109,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// Both spellings run the module, which here finds no identity.
+// Both spellings run the module, which finds no identity here.
 func TestRun(t *testing.T) {
 	for _, args := range [][]string{nil, {"run"}} {
 		if r := runs(t, nil, args...); r.code != 2 || !strings.Contains(r.stderr, "no identity") || strings.Count(r.stderr, "\n") != 1 {
@@ -119,15 +118,10 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What a HEALTHCHECK sees: the environment of the module and an exit code.
+// A HEALTHCHECK has the environment of the module, and gets an exit code.
 func TestHealthcheck(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free.Close()
 	env := []string{
-		"RTSPTUNNEL_METRICS_LISTEN=" + free.Addr().String(),
+		"RTSPTUNNEL_METRICS_LISTEN=127.0.0.1:0",
 		"RTSPTUNNEL_HUB_ADDRESS=127.0.0.1:1", "RTSPTUNNEL_CONNECTION_STRING=HostName=h;DeviceId=d;SharedAccessKey=Y2FuYXJ5",
 		"https_proxy=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1",
 	}
@@ -137,10 +131,7 @@ func TestHealthcheck(t *testing.T) {
 	if err := module.Start(); err != nil {
 		t.Fatal(err)
 	}
-	log.Await(t, "HEALTH_LISTEN", 1)
-	free.Close()
-	log.Await(t, "health is served", 1)
-	if r := runs(t, env, "healthcheck"); r != (result{0, "healthy\n", ""}) {
+	if r := runs(t, listening(healthAddress(t, log)), "healthcheck"); r != (result{0, "healthy\n", ""}) {
 		t.Errorf("a module without a hub: %+v", r)
 	}
 	if err := module.Process.Signal(syscall.SIGTERM); err != nil {
@@ -149,14 +140,48 @@ func TestHealthcheck(t *testing.T) {
 	if err := module.Wait(); err != nil {
 		t.Errorf("the module ended with %v:\n%s", err, log)
 	}
-	r := runs(t, env, "healthcheck")
+	r := runs(t, listening(refusing(t)), "healthcheck")
 	if r.code != 1 || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "connection refused") {
 		t.Errorf("no module: %+v", r)
 	}
-	if r := runs(t, []string{"RTSPTUNNEL_METRICS_LISTEN=off"}, "healthcheck"); r.code != 0 || !strings.Contains(r.stdout, "off") || r.stderr != "" {
+	if r := runs(t, listening("off"), "healthcheck"); r.code != 0 || !strings.Contains(r.stdout, "off") || r.stderr != "" {
 		t.Errorf("off: %+v", r)
 	}
-	if r := runs(t, []string{"RTSPTUNNEL_METRICS_LISTEN=127.0.0.1:0"}, "healthcheck"); r.code != 1 || !strings.Contains(r.stderr, "port 0") {
+	if r := runs(t, listening("127.0.0.1:0"), "healthcheck"); r.code != 1 || !strings.Contains(r.stderr, "port 0") {
 		t.Errorf("port 0: %+v", r)
 	}
+}
+
+// listening is the environment of a module whose health endpoints have this address.
+func listening(address string) []string { return []string{"RTSPTUNNEL_METRICS_LISTEN=" + address} }
+
+// healthAddress waits until the module serves health, and returns the address.
+func healthAddress(t *testing.T, log *logtest.Record) string {
+	t.Helper()
+	log.Await(t, `"address":`, 1)
+	for line := range strings.Lines(log.String()) {
+		var record struct{ Address string }
+		if json.Unmarshal([]byte(line), &record) == nil && record.Address != "" {
+			return record.Address
+		}
+	}
+	t.Fatalf("no address:\n%s", log)
+	return ""
+}
+
+// refusing returns an address that refuses connections: a client's connection has its
+// port until the test ends, so that no process can listen there.
+func refusing(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client.LocalAddr().String()
 }

@@ -15,10 +15,10 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// maxInput is how much of a document is read; no twin is larger.
+// maxInput limits the bytes read of a document. No twin is larger.
 const maxInput = 8 << 20
 
-// verdict is what validate finds.
+// verdict is the result of validate.
 type verdict struct {
 	Faults      []finding  `json:"faults"`
 	Warnings    []finding  `json:"warnings"`
@@ -34,23 +34,23 @@ type finding struct {
 	InForce string      `json:"inForce,omitempty"`
 }
 
-// validate judges the document on stdin, or with --env the environment, without a
-// hub. Its exit code tells whether there are faults.
+// validate checks the document on stdin, or the environment with --env, without a hub.
+// It returns the exit code.
 func validate(flags []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	for i, f := range flags {
 		if !slices.Contains([]string{"--json", "--explain", "--env"}, f) || slices.Contains(flags[:i], f) {
-			_, _ = fmt.Fprintf(stderr, "rtsptunnel: validate takes --json, --explain and --env, each once, not %.100q; the document is on standard input; rtsptunnel --help lists all\n", f)
+			_, _ = fmt.Fprintf(stderr, "rtsptunnel: validate takes --json, --explain and --env, each once, not %.100q; it reads the document from standard input; see rtsptunnel --help\n", f)
 			return exitUsage
 		}
 	}
 	has := func(flag string) bool { return slices.Contains(flags, flag) }
 	var v verdict
 	if has("--env") {
-		v = judgeEnvironment()
+		v = checkEnvironment()
 	} else {
-		hint(stdin, stderr)
+		printHint(stdin, stderr)
 		var err error
-		if v, err = judgeTwin(stdin); err != nil && !has("--json") {
+		if v, err = checkTwin(stdin); err != nil && !has("--json") {
 			_, _ = fmt.Fprintf(stderr, "rtsptunnel: %v\n", err)
 			return exitFailed
 		}
@@ -60,9 +60,9 @@ func validate(flags []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	code := 0
 	if has("--json") {
-		code = sayJSON(stdout, stderr, v)
+		code = printJSON(stdout, stderr, v)
 	} else {
-		code = say(stdout, stderr, v.String())
+		code = printText(stdout, stderr, v.String())
 	}
 	if code == 0 && len(v.Faults) > 0 {
 		code = exitFailed
@@ -70,15 +70,16 @@ func validate(flags []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return code
 }
 
-// hint tells whoever started validate by hand what it waits for.
-func hint(stdin io.Reader, stderr io.Writer) {
+// printHint says that validate waits for a document, if stdin is a terminal.
+func printHint(stdin io.Reader, stderr io.Writer) {
 	if f, ok := stdin.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		_, _ = fmt.Fprintln(stderr, "rtsptunnel: reads the document from this terminal until Ctrl-D; from a file with: rtsptunnel validate < FILE")
+		_, _ = fmt.Fprintln(stderr, "rtsptunnel: reading the document from this terminal until Ctrl-D; to read a file: rtsptunnel validate < FILE")
 	}
 }
 
-// judgeTwin fails if the document cannot be read, which then is the one fault too.
-func judgeTwin(stdin io.Reader) (verdict, error) {
+// checkTwin checks the document on stdin. If the document cannot be read, it returns the
+// error, and the verdict has the error as its only fault.
+func checkTwin(stdin io.Reader) (verdict, error) {
 	v := newVerdict()
 	doc, err := io.ReadAll(io.LimitReader(stdin, maxInput))
 	if err != nil {
@@ -105,9 +106,9 @@ func judgeTwin(stdin io.Reader) (verdict, error) {
 	return v, nil
 }
 
-// judgeEnvironment judges this process's own. No value of it is told that config
-// hides.
-func judgeEnvironment() verdict {
+// checkEnvironment checks the environment of this process. The verdict holds no value that
+// package config hides.
+func checkEnvironment() verdict {
 	v := newVerdict()
 	fault := func(path, text, inForce string) {
 		v.Faults = append(v.Faults, finding{path, reason.ConfigEnvironment, text, inForce})
@@ -118,7 +119,7 @@ func judgeEnvironment() verdict {
 		return v
 	}
 	for _, f := range cfg.Faults {
-		fault(f.Variable, f.Text, "") // the text says what is in force
+		fault(f.Variable, f.Text, "") // the text says what is in force instead
 	}
 	for _, line := range cfg.Ignored {
 		v.Warnings = append(v.Warnings, finding{Path: "environment", Text: line})
@@ -129,12 +130,12 @@ func judgeEnvironment() verdict {
 	return v
 }
 
-// newVerdict has empty lists, which are not null in JSON.
+// newVerdict returns a verdict with empty lists, which are not null in JSON.
 func newVerdict() verdict {
 	return verdict{Faults: []finding{}, Warnings: []finding{}, UnknownKeys: []string{}, NotYet: []string{}}
 }
 
-// String is a line for each finding, and a last one that counts the faults.
+// String returns a line for each finding, and the number of faults in the last line.
 func (v verdict) String() string {
 	var text strings.Builder
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format+"\n", args...) }
@@ -145,7 +146,7 @@ func (v verdict) String() string {
 		line("warning  %s  %s", w.Path, w.Text)
 	}
 	for _, path := range v.UnknownKeys {
-		line("unknown  %s  is passed over", path)
+		line("unknown  %s  is ignored", path)
 	}
 	for _, path := range v.NotYet {
 		line("not yet  %s  has no effect in this version", path)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whoever starts validate by hand, without a document, is told what it waits for.
+// On a terminal validate says that it waits for a document.
 func TestValidate_terminal(t *testing.T) {
 	operator, terminal := pseudoTerminal(t)
 	var stdout, stderr bytes.Buffer
@@ -30,7 +30,7 @@ func TestValidate_terminal(t *testing.T) {
 	}
 }
 
-// pseudoTerminal is a terminal and who types at it.
+// pseudoTerminal returns a terminal, and the operator's side of it.
 func pseudoTerminal(t *testing.T) (operator, terminal *os.File) {
 	t.Helper()
 	operator, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

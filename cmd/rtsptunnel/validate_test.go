@@ -11,8 +11,8 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// judged is how validate judges a document.
-func judged(doc string, flags ...string) result {
+// validated runs validate on a document.
+func validated(doc string, flags ...string) result {
 	var stdout, stderr bytes.Buffer
 	code := validate(flags, strings.NewReader(doc), &stdout, &stderr)
 	return result{code, stdout.String(), stderr.String()}
@@ -26,24 +26,24 @@ func TestValidate(t *testing.T) {
 		flags     []string
 		want      result
 	}{
-		{"nothing wrong", `{"cameras":{"a":{"host":"h"}}}`, nil, result{0, "faults: 0\n", ""}},
-		{"all there is", faulty, nil, result{1, `fault    cameras/b/port  CFG_RANGE  must be an integer from 1 to 65535; there is no such camera
+		{"no faults", `{"cameras":{"a":{"host":"h"}}}`, nil, result{0, "faults: 0\n", ""}},
+		{"every kind of finding", faulty, nil, result{1, `fault    cameras/b/port  CFG_RANGE  must be an integer from 1 to 65535; there is no such camera
 warning  cameras/a/port  is a string; its meaning was taken
-unknown  foo  is passed over
+unknown  foo  is ignored
 not yet  telemetry/intervalSeconds  has no effect in this version
 faults: 1
 `, ""}},
-		{"for programs", faulty, []string{"--json"}, result{1, `{"faults":[{"path":"cameras/b/port","code":"CFG_RANGE","text":"must be an integer from 1 to 65535","inForce":"there is no such camera"}],` +
+		{"JSON", faulty, []string{"--json"}, result{1, `{"faults":[{"path":"cameras/b/port","code":"CFG_RANGE","text":"must be an integer from 1 to 65535","inForce":"there is no such camera"}],` +
 			`"warnings":[{"path":"cameras/a/port","text":"is a string; its meaning was taken"}],"unknownKeys":["foo"],"notYet":["telemetry/intervalSeconds"]}` + "\n", ""}},
-		{"nothing wrong, for programs", `{}`, []string{"--json"}, result{0, `{"faults":[],"warnings":[],"unknownKeys":[],"notYet":[]}` + "\n", ""}},
-		{"no document", `{"canary":`, nil, result{1, "", "rtsptunnel: the document is not JSON, at byte 10: unexpected end of JSON input\n"}},
-		{"no document, for programs", `{"canary":`, []string{"--json", "--explain"}, result{1, `{"faults":[{"path":"document","code":"CFG_FORMAT",` +
+		{"no faults, JSON", `{}`, []string{"--json"}, result{0, `{"faults":[],"warnings":[],"unknownKeys":[],"notYet":[]}` + "\n", ""}},
+		{"not JSON", `{"canary":`, nil, result{1, "", "rtsptunnel: the document is not JSON, at byte 10: unexpected end of JSON input\n"}},
+		{"not JSON, JSON", `{"canary":`, []string{"--json", "--explain"}, result{1, `{"faults":[{"path":"document","code":"CFG_FORMAT",` +
 			`"text":"the document is not JSON, at byte 10: unexpected end of JSON input","inForce":"nothing of it"}],"warnings":[],"unknownKeys":[],"notYet":[]}` + "\n", ""}},
-		{"nothing", ``, nil, result{1, "", "rtsptunnel: the document is missing\n"}},
+		{"empty", ``, nil, result{1, "", "rtsptunnel: the document is missing\n"}},
 		{"no twin", `["canary"]`, nil, result{1, "", "rtsptunnel: the document is not an object\n"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := judged(c.doc, c.flags...)
+			got := validated(c.doc, c.flags...)
 			if d := cmp.Diff(c.want, got, cmp.AllowUnexported(result{})); d != "" {
 				t.Error(d)
 			}
@@ -52,7 +52,7 @@ faults: 1
 }
 
 func TestValidate_explain(t *testing.T) {
-	r := judged(`{"remoteEndpoints":{"ours":"*.example.com"},"log":{"level":"debug"}}`, "--explain")
+	r := validated(`{"remoteEndpoints":{"ours":"*.example.com"},"log":{"level":"debug"}}`, "--explain")
 	for _, line := range []string{
 		`twin     remoteEndpoints/ours = "*.example.com"`, `default  tunnels/max = 64`, `default  tunnels/enabled = true`, `twin     log/level = "debug"`,
 	} {
@@ -61,20 +61,20 @@ func TestValidate_explain(t *testing.T) {
 		}
 	}
 	var v verdict
-	if err := json.Unmarshal([]byte(judged(`{}`, "--json", "--explain").stdout), &v); err != nil || len(v.Effective) != 19 {
+	if err := json.Unmarshal([]byte(validated(`{}`, "--json", "--explain").stdout), &v); err != nil || len(v.Effective) != 19 {
 		t.Errorf("%v, %d rows", err, len(v.Effective))
 	}
 }
 
 func TestValidate_flags(t *testing.T) {
 	for _, flags := range [][]string{{"twin.json"}, {"--jsn"}, {"--json", "--json"}, {"--explain="}, {"\n"}} {
-		if r := judged(`{}`, flags...); r.code != exitUsage || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "--help") {
+		if r := validated(`{}`, flags...); r.code != exitUsage || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "--help") {
 			t.Errorf("%q: %+v", flags, r)
 		}
 	}
 }
 
-// The command as a process, with its standard input and its environment.
+// The command runs as a process, with its standard input and its environment.
 func TestValidate_process(t *testing.T) {
 	cmd := program(t, nil, "validate")
 	cmd.Stdin = strings.NewReader(`{"log":{"level":"loud"}}`)
@@ -95,7 +95,7 @@ func TestValidate_process(t *testing.T) {
 		}
 	}
 	if strings.Contains(r.stdout, "Y2FuYXJ5") || strings.Contains(r.stdout, "pigeon") {
-		t.Errorf("a value is told: %s", r.stdout)
+		t.Errorf("a value is printed: %s", r.stdout)
 	}
 	r = runs(t, []string{login, "https_proxy=canary:canary"}, "validate", "--env")
 	if d := cmp.Diff(result{1, "fault    https_proxy  CFG_ENV  is not an http or https URL, host:port at least; nothing that it is for can be reached\nfaults: 1\n", ""}, r, cmp.AllowUnexported(result{})); d != "" {
@@ -108,12 +108,12 @@ func TestValidate_process(t *testing.T) {
 	}
 }
 
-// Whatever is in a twin, what is told of it has no secret.
+// No value of a twin is printed, since it may be a secret.
 func TestValidate_noSecrets(t *testing.T) {
 	doc := `{"desired":{"x":"@@","cameras":{"a":{"host":"u:@@@h"},"b":{"host":"h","password":"@@","port":"@@"},"c":["@@"]},
 		"remoteEndpoints":{"a":"wss://u:@@@h/@@"},"proxy":{"url":"http://u:@@@p","noProxy":"@@@"},"tunnels":"@@","log":{"level":"@@"}},"reported":{"x":"@@"}}`
 	for _, flags := range [][]string{nil, {"--explain"}, {"--json", "--explain"}} {
-		r := judged(strings.ReplaceAll(doc, "@@", "canary"), flags...)
+		r := validated(strings.ReplaceAll(doc, "@@", "canary"), flags...)
 		if strings.Contains(r.stdout+r.stderr, "canary") || r.code != 1 {
 			t.Errorf("%v: %+v", flags, r)
 		}

@@ -11,10 +11,12 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// apply puts settings in force and ends the tunnels that they forbid, and no others.
-// What a new tunnel is judged by changes first, so that none of before slips through;
-// and the switch comes after all that, so that at the first twin nothing is opened by
-// half of it.
+// apply puts settings in force, and ends the tunnels that they forbid, no others. The
+// order matters:
+//   - The rules for new tunnels change first: a tunnel that the old rules have admitted is
+//     in the set by then, so that End finds it.
+//   - Limit, which enables tunnels, comes after the other rules: with the first twin no
+//     tunnel opens by a part of them.
 func (m *module) apply(next twin.Settings) {
 	var last twin.Settings
 	if m.inForce != nil {
@@ -22,7 +24,7 @@ func (m *module) apply(next twin.Settings) {
 	}
 	m.level.set(next.Log.Level)
 	m.policy.setRemotes(remotes(next.Remotes))
-	if _, err := m.policy.setProxy(next.Proxy.URL, next.Proxy.NoProxy); err != nil { // twin admits no such proxy
+	if _, err := m.policy.setProxy(next.Proxy.URL, next.Proxy.NoProxy); err != nil { // package twin rejects such a proxy
 		m.log.Error().Err(err).Str("reason", string(reason.ConfigProxy)).Msg("proxy not changed")
 	}
 	m.cameras.Replace(next.Cameras)
@@ -58,8 +60,8 @@ func rates(s twin.Settings) tunnel.Rates {
 	return r
 }
 
-// liveness is how a new tunnel's remote end is found out to be gone. In the twin zero
-// is never to stall.
+// liveness returns how a tunnel detects that its remote end is gone. In the twin 0
+// disables the stall timeout.
 func liveness(t twin.Tunnels) wsconn.Liveness {
 	stall := t.StallTimeout
 	if stall == 0 {
@@ -68,7 +70,8 @@ func liveness(t twin.Tunnels) wsconn.Liveness {
 	return wsconn.Liveness{Ping: t.Ping, Stall: stall}
 }
 
-// remotes are none if a pattern cannot be read, which twin does not admit.
+// remotes returns the allowed hosts. An invalid pattern, which package twin rejects,
+// would allow none.
 func remotes(r twin.Remotes) policy.Remotes {
 	if r.Any {
 		return policy.Any()
@@ -77,8 +80,9 @@ func remotes(r twin.Remotes) policy.Remotes {
 	return parsed
 }
 
-// changed tells by name why tunnels to a camera cannot stay: it is reached in another
-// way than before, or not at all. What holds for new tunnels alone changes nothing.
+// changed returns by name why the tunnels to a camera end: the camera is removed or
+// disabled, or its address or local port has changed. Other properties hold for new
+// tunnels only.
 func changed(last, next []camera.Camera) map[string]reason.Code {
 	now := make(map[string]camera.Camera, len(next))
 	for _, c := range next {

@@ -21,12 +21,12 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// flood is a camera that sends for ever; stalled is closed when nobody takes it any
-// more.
+// flood returns a camera that sends without end. stalled is closed when a write blocks for
+// a second.
 func flood(t *testing.T) (ln net.Listener, stalled <-chan struct{}) {
 	t.Helper()
-	stands := make(chan struct{})
-	told := sync.OnceFunc(func() { close(stands) })
+	blocked := make(chan struct{})
+	once := sync.OnceFunc(func() { close(blocked) })
 	return serve(t, func(c net.Conn) {
 		for {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -34,14 +34,14 @@ func flood(t *testing.T) (ln net.Listener, stalled <-chan struct{}) {
 				if !errors.Is(err, os.ErrDeadlineExceeded) {
 					return
 				}
-				told()
+				once()
 			}
 		}
-	}), stands
+	}), blocked
 }
 
-// The switch ends all tunnels in two seconds, one that takes no bytes among them, and
-// nothing is opened until it is turned back; a restart does not turn it back.
+// tunnels.enabled=false ends all tunnels within 2 s, also one whose remote end takes no
+// bytes, and refuses new ones. A restart does not change that.
 func TestSwitch_endsAllAndSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -53,7 +53,7 @@ func TestSwitch_endsAllAndSurvivesARestart(t *testing.T) {
 	for range 16 {
 		tunnels = append(tunnels, s.open(t, r, 554))
 	}
-	s.open(t, r, 1554) // whose far end reads nothing
+	s.open(t, r, 1554) // its far end reads nothing
 	<-stalled
 
 	off := map[string]any{"tunnels": map[string]any{"enabled": false}}
@@ -62,7 +62,7 @@ func TestSwitch_endsAllAndSurvivesARestart(t *testing.T) {
 	for _, far := range tunnels {
 		far.isForbidden(t, reason.Disabled)
 	}
-	s.log.Await(t, "tunnel closed", 17)
+	s.log.Await(t, closedBy, 17)
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("the tunnels closed %s after the switch", took)
 	}
@@ -76,21 +76,22 @@ func TestSwitch_endsAllAndSurvivesARestart(t *testing.T) {
 	s.refused(t, r.endpoint(), 554, 503, "tunnelOpen", "Tunnels are disabled")
 	stop()
 	s.run(t)
-	s.log.Await(t, "connected to the hub", 2) // until then the hub may take the old connection for a live one
+	s.log.Await(t, "connected to the hub", 2) // before that the hub may still use the old connection
 	s.refused(t, r.endpoint(), 554, 503, "tunnelOpen", "Tunnels are disabled")
 	s.apply(t, map[string]any{"tunnels": nil})
 	s.open(t, r, 554).isOpen(t)
 }
 
-// Nothing is opened before the first twin, which may say that nothing is to be opened.
+// Before the first twin tunnels are disabled, since the twin may disable them.
 func TestSwitch_isOffBeforeTheFirstTwin(t *testing.T) {
 	status, body := module.MethodBeforeTwin(t, []byte(payload("wss://h/", "tok", 554)), zerolog.New(logtest.New()))
 	if status != 503 || !strings.Contains(string(body), "Tunnels are disabled") {
-		t.Errorf("answer %d %s", status, body)
+		t.Errorf("response %d %s", status, body)
 	}
 }
 
-// Only the tunnels end whose camera is not where it was, and their remote ends hear it.
+// A tunnel ends if its camera is removed, disabled, or at another address or local port.
+// Its remote end gets the reason. Other tunnels stay open.
 func TestCameras_endTheirTunnelsAlone(t *testing.T) {
 	t.Parallel()
 	s, r, cam, elsewhere := newSite(t), newRemote(t), echo(t), echo(t)
@@ -115,7 +116,7 @@ func TestCameras_endTheirTunnelsAlone(t *testing.T) {
 		}
 		far.isForbidden(t, why[i])
 	}
-	s.log.Await(t, "tunnel closed", 5)
+	s.log.Await(t, closedBy, 5)
 	for code, n := range map[reason.Code]int{reason.CameraRemoved: 2, reason.CameraChanged: 2, reason.CameraDisabled: 1} {
 		if got := len(regexp.MustCompile(`tunnel closed .*reason=`+string(code)).FindAllString(s.log.String(), -1)); got != n {
 			t.Errorf("%s: %d closing records, want %d:\n%s", code, got, n, s.log)
@@ -130,7 +131,7 @@ func TestCameras_endTheirTunnelsAlone(t *testing.T) {
 	}
 }
 
-// What endpoints are allowed is the twin's at any time, for tunnels that are open too.
+// A change of the allowed endpoints in the twin also holds for open tunnels.
 func TestRemotes_areTheTwins(t *testing.T) {
 	t.Parallel()
 	s, r, other, cam := newSite(t), newRemote(t), newRemote(t), echo(t)
@@ -143,7 +144,7 @@ func TestRemotes_areTheTwins(t *testing.T) {
 	second.isForbidden(t, reason.PolicyRemote)
 	first.isOpen(t)
 	s.refused(t, other.endpoint(), 554, 403, other.endpoint(), "Remote endpoint is not allowed")
-	s.log.Await(t, "closedBy=policy", 1)
+	s.log.Await(t, closedBy+"policy", 1)
 
 	version := s.patch(t, map[string]any{"remoteEndpoints": map[string]any{"b": "ends.in.a.number.1"}})
 	got, _ := s.reported(t, applied(version))
@@ -160,7 +161,7 @@ func TestRemotes_areTheTwins(t *testing.T) {
 	s.open(t, r, 554).isOpen(t)
 }
 
-// Limits hold from the next open on.
+// A change of the limits in the twin holds for new tunnels.
 func TestLimits_areTheTwins(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -179,15 +180,15 @@ func TestLimits_areTheTwins(t *testing.T) {
 	s.apply(t, map[string]any{"cameras": map[string]any{"front": map[string]any{"maxTunnels": 1}}, "tunnels": map[string]any{"max": 9}})
 	s.refused(t, r.endpoint(), 554, 429, "127.0.0.1:554", "Too many tunnels")
 	s.log.Await(t, "reason=CAM_BUSY", 1)
-	first.isOpen(t) // fewer than there are end none
+	first.isOpen(t) // a lower limit ends no tunnel
 	begin := time.Now()
 	s.refused(t, r.endpoint(), 1554, 400, "127.0.0.1:1554", "Could not connect to RTSP endpoint")
 	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("a camera that may take a second took %s", took)
+		t.Errorf("with a camera timeout of 1 s it took %s", took)
 	}
 }
 
-// Of many opens at once as many are fulfilled as may be, and the camera sees no more.
+// Of many calls at once the limit succeeds. The camera gets no more connections.
 func TestLimits_manyAtOnce(t *testing.T) {
 	t.Parallel()
 	const calls, most = 200, 16
@@ -221,31 +222,27 @@ func TestLimits_manyAtOnce(t *testing.T) {
 		far = append(far, <-r.tunnels)
 	}
 	for _, f := range far {
-		f.isOpen(t) // by now the camera's program has accepted it, too
+		f.isOpen(t) // by now the camera has accepted the connection
 	}
 	if answers[200] != most || answers[429] != calls-most || accepted() != most {
-		t.Errorf("answers %v, the camera accepted %d connections", answers, accepted())
+		t.Errorf("responses %v, the camera accepted %d connections", answers, accepted())
 	}
 	for _, f := range far {
 		f.Close()
 	}
-	s.log.Await(t, "tunnel closed", most)
+	s.log.Await(t, closedBy, most)
 	s.open(t, r, 554).isOpen(t)
 }
 
-// counting is an echoing camera that counts whom it accepts.
+// counting returns an echoing camera that counts the connections that it accepts.
 func counting(t *testing.T) (ln net.Listener, accepted func() int) {
 	t.Helper()
-	g := newGate(t, echo(t).Addr().String())
-	g.set(true)
-	return g, func() int {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return len(g.conns) / 2
-	}
+	f := newSwitchable(t, echo(t).Addr().String())
+	f.set(true)
+	return f, f.accepted
 }
 
-// With a lab's switch an endpoint may do without TLS.
+// With the lab switch an endpoint can be without TLS.
 func TestTunnelOpen_plaintextInALab(t *testing.T) {
 	t.Parallel()
 	s, cam := newSite(t), echo(t)
@@ -256,19 +253,19 @@ func TestTunnelOpen_plaintextInALab(t *testing.T) {
 	s.run(t)
 	s.apply(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554)}})
 	if status, body := s.invoke(t, "tunnelOpen", payload("ws"+strings.TrimPrefix(r.URL, "http")+"/", "tok", 554)); status != 200 {
-		t.Fatalf("answer %d %v", status, body)
+		t.Fatalf("response %d %v", status, body)
 	}
 	far := <-r.tunnels
 	defer far.Close()
 	far.isOpen(t)
 }
 
-// A twin that does not come to rest disturbs nobody, and the last one wins.
+// A twin that changes all the time does not disturb tunnels, and the last one wins.
 func TestTwin_flapping(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
-	const read = 100 * time.Millisecond // at most once in it
+	const read = 100 * time.Millisecond // least time between two reads of the twin
 	s.times.ReportPace = 10 * read
 	s.run(t)
 	s.apply(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554)}})

@@ -7,24 +7,24 @@ import (
 	"runtime/debug"
 )
 
-// What the linker sets in an image, by -X: its sources have no repository to ask.
+// The linker sets these in an image, by -X: its sources are in no repository.
 var (
 	Version = "dev"
 	Commit  string
 	Date    string
 )
 
-// Build is what this binary was made of.
+// Build says from which sources and for which platform a binary was built.
 type Build struct {
 	Version string `json:"version"`
-	Commit  string `json:"commit"` // unknown if it was built outside its repository, and not told
-	Date    string `json:"date"`   // of the commit, since the same sources make the same binary; or as told
+	Commit  string `json:"commit"` // "unknown" if neither the linker nor a repository has set it
+	Date    string `json:"date"`   // of the commit, so that builds are reproducible; "unknown" as for Commit
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
 }
 
-// ThisBuild is the running binary's.
+// ThisBuild returns the build of the running binary.
 func ThisBuild() Build {
 	vcs := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -45,7 +45,7 @@ func ThisBuild() Build {
 	return b
 }
 
-// String is one line.
+// String returns one line without a newline.
 func (b Build) String() string {
 	return fmt.Sprintf("rtsptunnel %s, commit %s of %s, %s, %s/%s", b.Version, b.Commit, b.Date, b.Go, b.OS, b.Arch)
 }

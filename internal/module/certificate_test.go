@@ -18,7 +18,7 @@ import (
 	"rtsptunnel/internal/hub/hubclient"
 )
 
-// certificate is a device's, signed by itself, as files have it.
+// certificate is a self-signed certificate of a device.
 type certificate struct {
 	cert, key  []byte // PEM
 	thumbprint string
@@ -47,8 +47,8 @@ func newCertificate(t *testing.T, from, to time.Time) certificate {
 	}
 }
 
-// byCertificate gives the site's device the first of two certificates, which both let it
-// in, and returns the files.
+// byCertificate registers one or two certificates for the site's device, writes the first
+// one to files, and returns the files.
 func (s *site) byCertificate(t *testing.T, first certificate, second ...certificate) (certFile, keyFile string) {
 	t.Helper()
 	thumbprint := &hubclient.Thumbprint{Primary: first.thumbprint, Secondary: first.thumbprint}
@@ -71,15 +71,15 @@ func (s *site) byCertificate(t *testing.T, first certificate, second ...certific
 	return certFile, keyFile
 }
 
-// A certificate that is not valid now is no reason to give up: the log says what is the
-// matter, and a good one in the same files is taken. That the two files are replaced one
-// after the other costs an attempt.
-func TestCertificate_outOfTime(t *testing.T) {
+// The module retries with a certificate that is expired or not yet valid, and logs why. It
+// connects when a valid certificate is in the same files. An attempt fails while only
+// one of the two files is replaced.
+func TestCertificate_notValidNow(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	good := newCertificate(t, now.Add(-time.Hour), now.Add(time.Hour))
+	valid := newCertificate(t, now.Add(-time.Hour), now.Add(time.Hour))
 	for name, c := range map[string]struct {
-		bad            certificate
+		invalid        certificate
 		protocol, want string
 	}{
 		"expired":       {newCertificate(t, now.Add(-2*time.Hour), now.Add(-time.Hour)), "mqtt", "has expired"},
@@ -89,7 +89,7 @@ func TestCertificate_outOfTime(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			s.outside(t, false)
-			certFile, keyFile := s.byCertificate(t, c.bad, good)
+			certFile, keyFile := s.byCertificate(t, c.invalid, valid)
 			s.env["RTSPTUNNEL_PROTOCOL"], s.env["RTSPTUNNEL_HUB_WS_ADDRESS"] = c.protocol, s.HTTPSAddr()
 			s.run(t)
 			s.log.Await(t, `"reason":"HUB_LOGIN"`, 2)
@@ -97,15 +97,15 @@ func TestCertificate_outOfTime(t *testing.T) {
 			if !strings.Contains(log, "this device's own certificate "+c.want+": it is valid from 20") || !strings.Contains(log, "and this device's clock says 20") {
 				t.Errorf("the log:\n%s", log)
 			}
-			replace(t, certFile, good.cert)
+			replace(t, certFile, valid.cert)
 			s.log.Await(t, `"reason":"HUB_CREDENTIALS"`, 1)
-			replace(t, keyFile, good.key)
+			replace(t, keyFile, valid.key)
 			s.serves(t)
 		})
 	}
 }
 
-// replace gives a file its new content at once, as whoever renews it should.
+// replace replaces a file atomically.
 func replace(t *testing.T, name string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(name+".new", content, 0o600); err != nil {

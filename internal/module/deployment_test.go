@@ -13,15 +13,15 @@ import (
 	"rtsptunnel/internal/ops/manifestctl"
 )
 
-// fleet is a site whose module is configured by tunnelctl manifest alone, as a fleet is.
+// fleet is a site whose module is configured by tunnelctl manifest only.
 type fleet struct {
 	*site
 
 	dir string
 }
 
-// deploy runs tunnelctl manifest apply on a manifest of this content, and waits until
-// the module has what came of it, if anything did.
+// deploy runs tunnelctl manifest apply on a manifest with this content, and waits until
+// the module has applied the resulting twin.
 func (f *fleet) deploy(t *testing.T, content string, args ...string) {
 	t.Helper()
 	file := filepath.Join(f.dir, "deployment.json")
@@ -40,7 +40,7 @@ func (f *fleet) deploy(t *testing.T, content string, args ...string) {
 	f.settle(t)
 }
 
-// settle waits until the module has applied what its twin has.
+// settle waits until the module has applied its present twin.
 func (f *fleet) settle(t *testing.T) {
 	t.Helper()
 	twin, err := f.Client.Twin(t.Context(), f.ID)
@@ -56,7 +56,7 @@ func (f *fleet) settle(t *testing.T) {
 	f.log.Await(t, fmt.Sprintf("version=%d\n", desired.Version), 1)
 }
 
-// tag gives the edge device tags.
+// tag sets tags of the edge device.
 func (f *fleet) tag(t *testing.T, tags string) {
 	t.Helper()
 	update := hubclient.TwinUpdate{Tags: json.RawMessage(tags)}
@@ -66,7 +66,7 @@ func (f *fleet) tag(t *testing.T, tags string) {
 	f.settle(t)
 }
 
-// base is a full deployment with one camera.
+// base returns a full deployment with one camera.
 func base(t *testing.T, front camera) string {
 	t.Helper()
 	b, err := json.Marshal(front)
@@ -84,7 +84,7 @@ func base(t *testing.T, front camera) string {
 	"rtsptunnel": {"properties.desired": {"cameras": {"front": ` + string(b) + `}}}}}`
 }
 
-// layerOf is a layer that writes one value at a path of the module's desired properties.
+// layerOf returns a layer that sets one value at a path of the module's desired properties.
 func layerOf(t *testing.T, path string, value any) string {
 	t.Helper()
 	b, err := json.Marshal(map[string]any{"modulesContent": map[string]any{
@@ -96,9 +96,8 @@ func layerOf(t *testing.T, path string, value any) string {
 	return string(b)
 }
 
-// A rollout from end to end: a base gives the module its camera, a layer for sites with
-// a tag adds one, a layer of a higher priority switches all tunnels off, a live one too,
-// and with its removal they are back.
+// A base deployment configures a camera, and a layer for sites with a tag adds one. A
+// layer of a higher priority disables all tunnels, and its removal enables them again.
 func TestDeployments_configureTheModule(t *testing.T) {
 	t.Parallel()
 	f := &fleet{site: newSite(t), dir: t.TempDir()}
@@ -115,7 +114,7 @@ func TestDeployments_configureTheModule(t *testing.T) {
 	f.tag(t, `{"yard":true}`)
 	yard := f.open(t, r, 1554)
 	yard.isOpen(t)
-	front.isOpen(t) // the layer has touched nothing else
+	front.isOpen(t) // the layer has changed nothing else
 
 	f.deploy(t, layerOf(t, "tunnels.enabled", false), "--layered", "--deployment", "off", "--priority", "90", "--target-condition", "*")
 	front.isForbidden(t, reason.Disabled)
@@ -132,7 +131,7 @@ func TestDeployments_configureTheModule(t *testing.T) {
 	f.open(t, r, 554).isOpen(t)
 }
 
-// A manifest for one device does the same to it.
+// A manifest for one device configures its module in the same way.
 func TestDeployment_ofOneDevice(t *testing.T) {
 	t.Parallel()
 	f := &fleet{site: newSite(t), dir: t.TempDir()}

@@ -11,8 +11,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// descriptors is how many sockets this process has open. Pipes are not counted: Go
-// keeps some for the splicing in the test's own camera.
+// descriptors counts the open sockets of this process. It omits pipes: Go keeps some for
+// splice in the test's own camera.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	links, err := filepath.Glob("/proc/self/fd/*")
@@ -28,10 +28,10 @@ func descriptors(t *testing.T) int {
 	return n
 }
 
-// However a tunnel ends, or fails to begin, its descriptors are closed. Goroutines
-// are goleak's to count.
+// Every end of a tunnel, and every failed open, closes the descriptors. goleak checks
+// the goroutines.
 func TestTunnels_leaveNoDescriptor(t *testing.T) {
-	// A collected connection closes its descriptor: that must not pass for our doing.
+	// The garbage collector closes the descriptors of lost connections: it is off here.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
@@ -46,7 +46,7 @@ func TestTunnels_leaveNoDescriptor(t *testing.T) {
 			_ = far.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1011, ""), time.Now().Add(time.Second))
 			_, _, _ = far.ReadMessage()
 		},
-		func(tunnel) {}, // cut without a word
+		func(tunnel) {}, // closed without a Close frame
 	}
 	closed := 0
 	round := func() {
@@ -63,15 +63,15 @@ func TestTunnels_leaveNoDescriptor(t *testing.T) {
 		s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554))
 		s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 555))
 		r.refuse(0)
-		s.log.Await(t, "tunnel closed", closed)
+		s.log.Await(t, closedBy, closed)
 	}
 	round()
 	before := descriptors(t)
 	for range 10 {
 		round()
 	}
-	// The camera's and the remote end's own sockets are in this process, too, and take
-	// a moment to be closed.
+	// The sockets of camera and remote end are in this process too, and close a moment
+	// later.
 	deadline := time.Now().Add(patience)
 	for descriptors(t) > before && time.Now().Before(deadline) {
 		s.invoke(t, "tunnelOpen", `{}`)

@@ -12,7 +12,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// patch writes desired properties and returns their version.
+// patch writes desired properties, and returns their version.
 func (s *site) patch(t *testing.T, desired any) int64 {
 	t.Helper()
 	text, err := json.Marshal(desired)
@@ -32,13 +32,13 @@ func (s *site) patch(t *testing.T, desired any) int64 {
 	return version.Version
 }
 
-// apply writes desired properties and waits until they are in force.
+// apply writes desired properties, and waits until they are in force.
 func (s *site) apply(t *testing.T, desired any) {
 	t.Helper()
 	s.log.Await(t, fmt.Sprintf("version=%d\n", s.patch(t, desired)), 1)
 }
 
-// report is what the tests read of the reported properties.
+// report has the reported properties that the tests read.
 type report struct {
 	Version int64 `json:"$version"`
 	state
@@ -79,25 +79,21 @@ type report struct {
 	RemoteEndpoints struct{ AC int }
 }
 
-// reported waits until the reported properties are as wanted.
+// reported waits until want accepts the reported properties.
 func (s *site) reported(t *testing.T, want func(report) bool) (r report, text string) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(3 * patience)
-	for {
+	for begin := time.Now(); time.Since(begin) < 3*patience; <-tick.C {
 		if r, text = s.report(t); want(r) {
 			return r, text
 		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("reported: %s\nthe log:\n%s", text, s.log)
-		}
 	}
+	t.Fatalf("reported: %s\nthe log:\n%s", text, s.log)
+	return r, text
 }
 
-// report is the reported properties as they are.
+// report returns the reported properties.
 func (s *site) report(t *testing.T) (r report, text string) {
 	t.Helper()
 	tw, err := s.Client.Twin(t.Context(), s.ID)
@@ -110,13 +106,13 @@ func (s *site) report(t *testing.T) (r report, text string) {
 	return r, string(tw.Properties.Reported)
 }
 
-// state is the part of a report that says how the module is.
+// state is the module's state in a report.
 type state struct {
 	State   string
 	Reasons []string
 }
 
-// state is what the reported properties say.
+// state returns the reported state.
 func (s *site) state(t *testing.T) state {
 	t.Helper()
 	r, _ := s.report(t)
@@ -127,28 +123,28 @@ func applied(version int64) func(report) bool {
 	return func(r report) bool { return r.Config.Applied >= version }
 }
 
-// open opens a tunnel and returns its far end.
+// open opens a tunnel, and returns its far end.
 func (s *site) open(t *testing.T, r *remote, localPort int) tunnel {
 	t.Helper()
 	if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", localPort)); status != 200 {
-		t.Fatalf("port %d: answer %d %v; the log:\n%s", localPort, status, body, s.log)
+		t.Fatalf("port %d: response %d %v; the log:\n%s", localPort, status, body, s.log)
 	}
 	far := <-r.tunnels
 	t.Cleanup(func() { far.Close() })
 	return far
 }
 
-// refused expects this answer to an open.
+// refused expects this response to tunnelOpen.
 func (s *site) refused(t *testing.T, endpoint string, localPort, status int, target, message string) {
 	t.Helper()
 	got, body := s.invoke(t, "tunnelOpen", payload(endpoint, "tok", localPort))
 	want := map[string]any{"code": fmt.Sprint(status), "target": target, "message": message}
 	if d := cmp.Diff(want, body); d != "" || got != status {
-		t.Errorf("port %d: answer %d, %s", localPort, got, d)
+		t.Errorf("port %d: response %d, %s", localPort, got, d)
 	}
 }
 
-// isOpen proves that a tunnel to an echoing camera lives.
+// isOpen fails the test unless a tunnel to an echoing camera carries bytes.
 func (far tunnel) isOpen(t *testing.T) {
 	t.Helper()
 	_ = far.SetReadDeadline(time.Now().Add(patience))
@@ -160,7 +156,7 @@ func (far tunnel) isOpen(t *testing.T) {
 	}
 }
 
-// isForbidden waits for the Close of a tunnel that the operator does not want any more.
+// isForbidden waits for the Close 1008 of a tunnel that a new twin forbids.
 func (far tunnel) isForbidden(t *testing.T, why reason.Code) {
 	t.Helper()
 	_ = far.SetReadDeadline(time.Now().Add(patience))

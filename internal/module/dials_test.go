@@ -10,32 +10,23 @@ import (
 	"rtsptunnel/internal/module"
 )
 
-// openedOnce expects one tunnel, to a camera that was dialled once: whoever was let in
-// before has been counted when it answers.
+// openedOnce expects one tunnel, and one dial of the camera. Earlier connections were
+// counted when the camera's response comes.
 func openedOnce(t *testing.T, r *remote, accepted func() int) {
 	t.Helper()
 	far := <-r.tunnels
 	defer far.Close()
 	far.isOpen(t)
 	if n := accepted(); n != 1 || len(r.tunnels) != 0 {
-		t.Errorf("the camera was dialled %d times, %d tunnels too many were opened", n, len(r.tunnels))
+		t.Errorf("the camera was dialled %d times, and %d more tunnels were opened", n, len(r.tunnels))
 	}
 }
 
-// What a hub lets through and nobody who means well sends: no camera and no remote end
-// hears of it, and the log tells nothing of it. Package tunnel tries what no hub lets
-// through, too.
-func TestTunnelOpen_hostilePayloadsDialNothing(t *testing.T) {
-	t.Parallel()
-	s, r := newSite(t), newRemote(t)
-	cam, accepted := counting(t)
-	s.trust(t, r.ca.CertPEM())
-	s.run(t)
-	s.desire(t, map[string]camera{"front": at(cam, 554)})
-	good := payload(r.endpoint(), "canary", 554)
+// hostilePayloads are changes of a valid payload, with the token canary and the port 554.
+func hostilePayloads(good string) map[string]string {
 	with := func(old, replacement string) string { return strings.Replace(good, old, replacement, 1) }
 	long := strings.Repeat("a", 127<<10)
-	for name, payload := range map[string]string{
+	return map[string]string{
 		"128 KB endpoint":             with("/tunnel/1", "/"+long),
 		"128 KB token":                with("canary", long),
 		"128 KB port":                 with(":554}", ":"+strings.Repeat("5", 127<<10)+"}"),
@@ -53,7 +44,20 @@ func TestTunnelOpen_hostilePayloadsDialNothing(t *testing.T) {
 		"1e999":                       with(":554}", ":1e999}"),
 		"5.54e2":                      with(":554}", ":5.54e2}"),
 		"2^64 above the port":         with(":554}", ":18446744073709552170}"),
-	} {
+	}
+}
+
+// Hostile payloads that a hub delivers cause no dial, and the log holds nothing of them.
+// The tests of package tunnel include payloads that no hub delivers.
+func TestTunnelOpen_hostilePayloadsDialNothing(t *testing.T) {
+	t.Parallel()
+	s, r := newSite(t), newRemote(t)
+	cam, accepted := counting(t)
+	s.trust(t, r.ca.CertPEM())
+	s.run(t)
+	s.desire(t, map[string]camera{"front": at(cam, 554)})
+	good := payload(r.endpoint(), "canary", 554)
+	for name, payload := range hostilePayloads(good) {
 		status, body := s.Invoke(t, "tunnelOpen", payload)
 		var members map[string]string
 		if err := json.Unmarshal([]byte(body), &members); err != nil || status != 400 || len(members) != 3 || len(body) > 4<<10 {
@@ -61,17 +65,17 @@ func TestTunnelOpen_hostilePayloadsDialNothing(t *testing.T) {
 		}
 	}
 	if log := s.log.String(); strings.Contains(log, "canary") || len(log) > 64<<10 {
-		t.Errorf("the log tells too much:\n%.4000s", log)
+		t.Errorf("the log holds too much:\n%.4000s", log)
 	}
 	if status, body := s.Invoke(t, "tunnelOpen", good); status != 200 {
-		t.Fatalf("the good one: %d %s", status, body)
+		t.Fatalf("the valid payload: %d %s", status, body)
 	}
 	openedOnce(t, r, accepted)
 }
 
-// Of all ports there are, and of those that cannot be, the one that a camera has is
-// dialled, and the others are answered alike: nobody can look for open ports. The
-// module is called as the hub connection calls it; a hub would take minutes.
+// Of all port numbers, valid or not, only the camera's local port causes a dial. The
+// others get the same response, so that a caller cannot scan for open ports. The test
+// calls the module directly, since a hub would take minutes.
 func TestMethod_dialsNoPortButTheCameras(t *testing.T) {
 	t.Parallel()
 	r := newRemote(t)
@@ -97,7 +101,7 @@ func TestMethod_dialsNoPortButTheCameras(t *testing.T) {
 	openedOnce(t, r, accepted)
 }
 
-// A call that MQTT delivers twice opens one tunnel, and both deliveries get its answer.
+// A call that MQTT delivers twice opens one tunnel, and both deliveries get its response.
 func TestTunnelOpen_deliveredTwice(t *testing.T) {
 	t.Parallel()
 	s, r := newSite(t), newRemote(t)

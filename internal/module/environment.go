@@ -11,16 +11,16 @@ import (
 	"rtsptunnel/internal/module/edge"
 )
 
-// degraded is what is reported of an environment with these faults.
-func degraded(faults []config.Fault) []string {
+// environmentReasons returns the reason code, if the environment has faults.
+func environmentReasons(faults []config.Fault) []string {
 	if len(faults) == 0 {
 		return nil
 	}
 	return []string{string(reason.ConfigEnvironment)}
 }
 
-// tellStart logs what runs here, as whom, and the settings with their origins.
-func tellStart(log zerolog.Logger, cfg config.Module) {
+// logStart logs the build, the identity, and the settings with their origins.
+func logStart(log zerolog.Logger, cfg config.Module) {
 	b := ThisBuild()
 	log.Info().Str("version", b.Version).Str("commit", b.Commit).Str("go", b.Go).Str("os", b.OS).Str("arch", b.Arch).
 		Time("clock", time.Now().UTC()).Str("identity", cfg.Identity.Source).
@@ -32,20 +32,20 @@ func tellStart(log zerolog.Logger, cfg config.Module) {
 	settings.Msg("settings; other variables are unset")
 }
 
-// tellEnvironment logs what of the environment has no effect.
-func tellEnvironment(log zerolog.Logger, cfg config.Module) {
+// logEnvironment logs lab switches, and the variables that are ignored or invalid.
+func logEnvironment(log zerolog.Logger, cfg config.Module) {
 	for _, text := range cfg.Ignored {
 		log.Warn().Msg(text)
 	}
 	for _, code := range labReasons(cfg) {
-		log.Warn().Str("reason", code).Msg(reason.Code(code).Text() + "; this is for a lab")
+		log.Warn().Str("reason", code).Msg(reason.Code(code).Text() + "; use this in a lab only")
 	}
 	for _, f := range cfg.Faults {
 		log.Error().Str("reason", string(reason.ConfigEnvironment)).Str("variable", f.Variable).Msg(f.String())
 	}
 }
 
-// hubIdentity is the environment's identity with what it logs in by.
+// hubIdentity returns the identity in the environment, with its credentials.
 func hubIdentity(cfg config.Module, log zerolog.Logger) edge.Identity {
 	id := cfg.Identity
 	hub := edge.Identity{HubHost: id.HubHost, GatewayHost: id.GatewayHost, DeviceID: id.DeviceID, ModuleID: id.ModuleID}
@@ -60,15 +60,14 @@ func hubIdentity(cfg config.Module, log zerolog.Logger) edge.Identity {
 	return hub
 }
 
-// hubRoots are the roots of a hub that is reached by a connection string: those of
-// the gateway's file alone, or the system's and the site's. They are read again for
-// each connect.
+// hubRoots returns the roots for a hub of a connection string: those in the gateway's
+// file alone, or the system's and the site's. Each connect reads them again.
 func hubRoots(cfg config.Module, log zerolog.Logger) edge.Roots {
 	if file := cfg.Identity.GatewayCAFile; file != "" {
-		return func() (*x509.CertPool, error) { return only("EdgeModuleCACertificateFile", file) }
+		return func() (*x509.CertPool, error) { return rootsIn("EdgeModuleCACertificateFile", file) }
 	}
 	return func() (*x509.CertPool, error) {
-		roots, err := systemAnd(cfg.CAFile)
+		roots, err := systemRootsAnd(cfg.CAFile)
 		if err != nil {
 			log.Debug().Err(err).Msg("RTSPTUNNEL_CA_FILE is not used for the hub")
 		}

@@ -14,8 +14,8 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// The first two lines say what runs, and which settings are in force from where.
-func TestStart_tellsSettings(t *testing.T) {
+// The first two log lines have the build, and the settings with their origins.
+func TestStart_logsSettings(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.outside(t, false)
@@ -54,11 +54,11 @@ func TestStart_tellsSettings(t *testing.T) {
 	logtest.NoSecret(t, log.String())
 }
 
-// environment is the process's: one module at a time reads it.
+// environment serializes the use of the process's environment.
 var environment sync.Mutex
 
-// reads lets the module that start starts read the site's environment. Tests with it
-// may run side by side.
+// reads sets the process's environment to the site's, until the module that start starts
+// has read it. Tests that use it can run in parallel.
 func (s *site) reads(t *testing.T, start func()) {
 	t.Helper()
 	const begun = "rtsptunnel starts"
@@ -66,13 +66,13 @@ func (s *site) reads(t *testing.T, start func()) {
 	s.readsUntil(t, start, func() { s.log.Await(t, begun, times+1) })
 }
 
-// readsUntil is reads, where the module has read it when await returns.
+// readsUntil is reads for a module that has read the environment when await returns.
 func (s *site) readsUntil(t *testing.T, start, await func()) {
 	t.Helper()
 	environment.Lock()
 	defer environment.Unlock()
 	set := func(name, value string) {
-		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv is not for parallel tests
+		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // t.Setenv forbids parallel tests
 			t.Error(err)
 		}
 	}

@@ -21,66 +21,68 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// Times are how long things take, for tests that have no time.
+// Times are durations that tests shorten.
 type Times = times
 
-// FitMemory is the module's.
+// FitMemory is the module's, with a given limit of the container.
 func FitMemory(limit func() (uint64, error)) { fitMemory(limit) }
 
-// UsualTimes are the product's.
+// UsualTimes returns the durations of the product.
 func UsualTimes() Times { return usualTimes() }
 
-// RunAt is Run with other times.
+// RunAt is Run with other durations.
 func RunAt(ctx context.Context, stdout, stderr io.Writer, t Times) error {
 	return run(ctx, stdout, stderr, t)
 }
 
-// TwinOfNobody gives doc to a module that was never wired, which panics with it.
-func TwinOfNobody(doc []byte) (reported []byte) { return new(module).Twin(doc, edge.Connection{}) }
+// TwinOfBrokenModule gives doc to a module without its parts, which panics.
+func TwinOfBrokenModule(doc []byte) (reported []byte) {
+	return new(module).Twin(doc, edge.Connection{})
+}
 
-// Liveness is how a remote end is found out to be gone with these properties.
+// Liveness returns the limits of a tunnel with these properties, in the twin's sense.
 func Liveness(ping, stall time.Duration) wsconn.Liveness {
 	return liveness(twin.Tunnels{Ping: ping, StallTimeout: stall})
 }
 
-// OwnStdout takes standard output away from everybody else.
-func OwnStdout() *os.File { return ownStdout() }
+// TakeStdout returns standard output, which other code cannot write to afterwards.
+func TakeStdout() *os.File { return takeStdout() }
 
-// MethodOfBrokenModule is the answer of a module in which tunnelOpen panics.
+// MethodOfBrokenModule calls tunnelOpen of a module without its parts, which panics.
 func MethodOfBrokenModule(t *testing.T, payload []byte, log zerolog.Logger) (status int, body []byte) {
 	t.Helper()
 	return (&module{log: log}).Method(t.Context(), tunnelopen.MethodName, payload)
 }
 
-// MethodBeforeTwin is the answer of a module that has had no twin yet.
+// MethodBeforeTwin calls tunnelOpen of a module before its first twin.
 func MethodBeforeTwin(t *testing.T, payload []byte, log zerolog.Logger) (status int, body []byte) {
 	t.Helper()
 	noProxy := func(string, string) (config.RemoteProxy, error) { return config.RemoteProxy{}, nil }
-	level, _ := newLiveLevel("")
+	level, _ := newLevelSampler("")
 	m := newModule(log, level, config.Module{RemoteProxy: noProxy}, nil, newObserver(log, nil, usualTimes()))
 	return m.Method(t.Context(), tunnelopen.MethodName, payload)
 }
 
-// Due tells whether the hub hears of these signs at now, if it heard at told of none.
-func Due(told, now time.Time, tunnels int, looks, opened, failed, bytesUp int64) bool {
-	n := notices{pace: usualTimes().ReportPace, at: told}
-	return n.due(signs{tunnels, looks, tunnel.Totals{Opened: opened, Failed: failed, BytesUp: bytesUp}}, now)
+// ReportDue tells whether this activity is reported at now, if at reported there was none.
+func ReportDue(reported, now time.Time, tunnels int, cameraState, opened, failed, bytesUp int64) bool {
+	s := reportSchedule{interval: usualTimes().ReportPace, at: reported}
+	return s.due(activity{tunnels, cameraState, tunnel.Totals{Opened: opened, Failed: failed, BytesUp: bytesUp}}, now)
 }
 
-// Told tells whether the hub is told this at now, if it was told of counters at told.
-func Told(told, now time.Time, patch map[string]any) bool {
-	return !(&module{totalsAt: told}).isTooEarly(patch, now)
+// IsReported tells whether a patch is reported at now, if counters were reported at totals.
+func IsReported(totals, now time.Time, patch map[string]any) bool {
+	return !(&module{totalsAt: totals}).isTooEarly(patch, now)
 }
 
-// MethodOf is tunnelOpen of a module that has this twin and no hub.
+// MethodOf returns tunnelOpen of a module with this twin and without a hub.
 func MethodOf(t *testing.T, roots *x509.CertPool, doc string) func(payload string) (status int, body string) {
 	t.Helper()
 	cfg := config.Module{AllowLoopbackRemote: true, RemoteProxy: func(string, string) (config.RemoteProxy, error) {
 		return config.RemoteProxy{For: func(*url.URL) (*url.URL, error) { return nil, nil }}, nil
 	}}
-	level, _ := newLiveLevel("")
+	level, _ := newLevelSampler("")
 	m := newModule(zerolog.Nop(), level, cfg, roots, newObserver(zerolog.Nop(), nil, usualTimes()))
-	m.seen.hub, m.seen.report = func() edge.State { return edge.State{} }, func() {}
+	m.observer.hub, m.observer.report = func() edge.State { return edge.State{} }, func() {}
 	m.Twin([]byte(doc), edge.Connection{})
 	t.Cleanup(func() { _ = m.tunnels.Shutdown(context.Background()) })
 	return func(payload string) (int, string) {
@@ -89,21 +91,21 @@ func MethodOf(t *testing.T, roots *x509.CertPool, doc string) func(payload strin
 	}
 }
 
-// RemotePolicy is a remotePolicy for tests without a twin.
+// RemotePolicy is the policy for remote endpoints without a module.
 type RemotePolicy struct{ p *remotePolicy }
 
-// NewRemotePolicy is one of this environment.
+// NewRemotePolicy returns the policy of this environment, before the first twin.
 func NewRemotePolicy(cfg config.Module) RemotePolicy { return RemotePolicy{newRemotePolicy(cfg)} }
 
-// SetRemotes is what a twin does.
+// SetRemotes applies the allowed hosts of a twin.
 func (p RemotePolicy) SetRemotes(r policy.Remotes) { p.p.setRemotes(r) }
 
-// SetProxy is what a twin does.
+// SetProxy applies the proxy of a twin.
 func (p RemotePolicy) SetProxy(address, noProxy string) (config.RemoteProxy, error) {
 	return p.p.setProxy(address, noProxy)
 }
 
-// Endpoint is the policy by name.
+// Endpoint judges an endpoint by name.
 func (p RemotePolicy) Endpoint(text string) error {
 	u, err := url.Parse(text)
 	if err == nil {
@@ -112,11 +114,11 @@ func (p RemotePolicy) Endpoint(text string) error {
 	return err
 }
 
-// Judge is the policy by address.
+// Judge judges an address.
 func (p RemotePolicy) Judge(addr netip.Addr) error { return p.p.judge(addr) }
 
-// Proxy is what its dialer asks.
+// Proxy returns the proxy for a URL, as the dialer asks for it.
 func (p RemotePolicy) Proxy(u *url.URL) (*url.URL, error) { return p.p.dialer(nil).Proxy(u) }
 
-// Dialer dials by it.
+// Dialer returns a dialer that obeys the policy.
 func (p RemotePolicy) Dialer(roots *x509.CertPool) wsconn.Dialer { return p.p.dialer(roots) }

@@ -14,27 +14,27 @@ import (
 	"rtsptunnel/internal/module/edge"
 )
 
-// watchTurns is times.HubTurns of the observer's own loop.
-const watchTurns = time.Minute
+const (
+	watchInterval = time.Second // of the observer's loop
+	watchTurns    = time.Minute // time without a turn after which that loop is stuck
+)
 
-// watchTime is from one look at the module's own health to the next, for the log.
-const watchTime = time.Second
-
-// observer is the module as it is seen from outside: a health.Program. It takes no
-// lock that is held while anything happens.
+// observer watches the module and says how it is: as a health.Program to the health
+// endpoints, to the log, and as a trigger for reports to the hub. It never waits for a
+// lock that the module holds while it works.
 type observer struct {
-	log     zerolog.Logger
-	hub     func() edge.State
-	report  func() // makes the hub hear of the state soon
-	signs   func() signs
-	started time.Time
-	times   times
+	log      zerolog.Logger
+	hub      func() edge.State
+	report   func() // requests a write of the reported properties
+	activity func() activity
+	started  time.Time
+	times    times
 
-	applied  atomic.Bool               // a twin came into force
+	applied  atomic.Bool               // a twin was applied
 	draining atomic.Pointer[time.Time] // when shutdown began; nil before
-	turned   atomic.Pointer[time.Time] // when watch turned last
+	turned   atomic.Pointer[time.Time] // last turn of watch
 
-	reasons []string       // why the module is degraded, from the start on
+	reasons []string       // why the module is degraded since its start
 	server  *health.Server // nil for none; set before the hub is dialled
 }
 
@@ -44,8 +44,8 @@ func newObserver(log zerolog.Logger, reasons []string, t times) *observer {
 	return o
 }
 
-// Loops is the hub connection's and the observer's own. Nobody else waits for events
-// for as long as the module lives.
+// Loops returns the event loops that live as long as the module: the hub connection's
+// and the observer's.
 func (o *observer) Loops() []health.Loop {
 	hub := o.hub().LastTurn
 	if hub.IsZero() {
@@ -57,7 +57,7 @@ func (o *observer) Loops() []health.Loop {
 	}
 }
 
-// Missing is what keeps callers from tunnels.
+// Missing returns why the module is not ready: callers cannot open tunnels now.
 func (o *observer) Missing() []health.Missing {
 	var missing []health.Missing
 	add := func(part string, code reason.Code, since time.Time) {
@@ -86,9 +86,9 @@ func (o *observer) drain() {
 	o.draining.Store(&now)
 }
 
-// degraded are the reason codes of the reported state; watch has the hub told of a
-// change. A loop that is stuck is none of them: the twin is written by the one loop, and
-// a change is noticed by the other.
+// degraded returns the reason codes of the reported state, without those of the twin. A
+// stuck loop is not reported: one loop writes the reported properties, and the other
+// one triggers the write.
 func (o *observer) degraded() []string {
 	reasons := slices.Clone(o.reasons)
 	if o.server != nil && !o.server.Listening() {
@@ -97,8 +97,8 @@ func (o *observer) degraded() []string {
 	return reasons
 }
 
-// serve serves health on address, or not if it is empty, and logs changes of it,
-// until end is called, which waits.
+// serve starts the health endpoints, unless address is empty, and the watch loop. end
+// stops both and waits for them.
 func (o *observer) serve(ctx context.Context, address string) (end func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
@@ -113,37 +113,39 @@ func (o *observer) serve(ctx context.Context, address string) (end func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// watch logs when the module becomes ready, when it is not any more, and when a loop
-// stands still or turns again; and it has the hub told of what changes by itself.
+// watch logs changes of readiness and of stuck loops, and triggers a report when a
+// reason, a tunnel, a camera or a counter changes.
 func (o *observer) watch(ctx context.Context) {
-	tick := time.NewTicker(watchTime)
+	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	told := told{reasons: o.degraded()}
-	notices := notices{pace: o.times.ReportPace}
+	last := condition{reasons: o.degraded()}
+	reports := reportSchedule{interval: o.times.ReportPace}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
 			o.turned.Store(&now)
-			told = o.tell(told)
-			if notices.due(o.signs(), now) {
+			last = o.logChanges(last)
+			if reports.due(o.activity(), now) {
 				o.report()
 			}
 		}
 	}
 }
 
-// told is what the log knows.
-type told struct {
-	ready, notReady bool // neither at first
-	stuck           int
-	reasons         []string // known to the hub, or soon
+// condition is what the log and the hub know of the module's health.
+type condition struct {
+	ready, notReady bool     // both false before the first turn
+	stuck           int      // loops
+	reasons         []string // reported, or about to be
 }
 
-func (o *observer) tell(before told) told {
+// logChanges logs the changes since before, requests a report for those of the reasons,
+// and returns the present condition.
+func (o *observer) logChanges(before condition) condition {
 	missing, stuck := o.Missing(), health.Stuck(o)
-	now := told{ready: len(missing) == 0, notReady: len(missing) > 0, stuck: len(stuck), reasons: o.degraded()}
+	now := condition{ready: len(missing) == 0, notReady: len(missing) > 0, stuck: len(stuck), reasons: o.degraded()}
 	if !slices.Equal(now.reasons, before.reasons) {
 		o.report()
 	}
@@ -162,7 +164,7 @@ func (o *observer) tell(before told) told {
 		o.log.Error().Str("reason", string(reason.LoopStuck)).Str("loop", l.Name).Time("lastTurn", l.Last).Msg(reason.LoopStuck.Text())
 	}
 	if now.stuck == 0 && before.stuck > 0 {
-		o.log.Info().Msg("all event loops turn again")
+		o.log.Info().Msg("all event loops run again")
 	}
 	return now
 }

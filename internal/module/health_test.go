@@ -19,15 +19,15 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// healthAddress is where the module says that it serves health.
+// healthAddress waits until the module serves health, and returns the address.
 func healthAddress(t *testing.T, log *logtest.Record) string {
 	t.Helper()
 	log.Await(t, "health is served", 1)
 	return regexp.MustCompile(`health is served address=(\S+)`).FindStringSubmatch(log.String())[1]
 }
 
-// seen is what an endpoint says.
-type seen struct {
+// healthAnswer is the response of a health endpoint.
+type healthAnswer struct {
 	Status  int
 	Live    bool
 	Ready   bool
@@ -38,7 +38,7 @@ type seen struct {
 	Stuck []struct{ Loop string }
 }
 
-func (s seen) reasons() string {
+func (s healthAnswer) reasons() string {
 	codes := make([]string, len(s.Missing))
 	for i, m := range s.Missing {
 		codes[i] = m.Reason
@@ -46,7 +46,7 @@ func (s seen) reasons() string {
 	return strings.Join(codes, " ")
 }
 
-func get(t *testing.T, address, path string) (s seen) {
+func get(t *testing.T, address, path string) (s healthAnswer) {
 	t.Helper()
 	response, err := http.DefaultClient.Get("http://" + address + path)
 	if err != nil {
@@ -60,32 +60,28 @@ func get(t *testing.T, address, path string) (s seen) {
 	return s
 }
 
-// awaitSeen asks until the endpoint says what is wanted.
-func awaitSeen(t *testing.T, address, path string, want func(seen) bool) seen {
+// awaitHealth asks an endpoint until want accepts the response.
+func awaitHealth(t *testing.T, address, path string, want func(healthAnswer) bool) healthAnswer {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(2 * patience)
-	for {
-		s := get(t, address, path)
-		if want(s) {
+	var s healthAnswer
+	for begin := time.Now(); time.Since(begin) < 2*patience; <-tick.C {
+		if s = get(t, address, path); want(s) {
 			return s
 		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s stays %+v", path, s)
-		}
 	}
+	t.Fatalf("%s stays %+v", path, s)
+	return s
 }
 
-// The module as a process is alive whatever the hub does, and ready when it has
-// subscribed and applied its configuration. SIGTERM closes the port.
+// The module is alive with and without the hub. It is ready when it has subscribed to
+// methods and applied its configuration. SIGTERM closes the port.
 func TestHealth_followsTheHub(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	g := newGate(t, s.MQTTAddr())
-	s.env["RTSPTUNNEL_HUB_ADDRESS"] = g.Addr().String()
+	hub := newSwitchable(t, s.MQTTAddr())
+	s.env["RTSPTUNNEL_HUB_ADDRESS"] = hub.Addr().String()
 	s.env["RTSPTUNNEL_METRICS_LISTEN"] = "127.0.0.1:0"
 	end := s.start(t, s.log)
 	address := healthAddress(t, s.log)
@@ -93,15 +89,15 @@ func TestHealth_followsTheHub(t *testing.T) {
 	if r.Status != 503 || r.Ready || r.reasons() != "HUB_NOT_CONNECTED TWIN_NOT_APPLIED" || r.Missing[0].Since.IsZero() || r.Missing[0].Part != "hub" {
 		t.Errorf("before the hub: %+v", r)
 	}
-	s.log.Await(t, "[WRN] - not ready", 1)
+	s.log.Await(t, "missing=", 1)
 
-	g.set(true)
-	awaitSeen(t, address, "/readyz", func(s seen) bool { return s.Status == 200 && s.Ready && s.Missing == nil })
+	hub.set(true)
+	awaitHealth(t, address, "/readyz", func(s healthAnswer) bool { return s.Status == 200 && s.Ready && s.Missing == nil })
 	s.log.Await(t, "[INF] - ready", 1)
 
 	before := time.Now().Truncate(time.Millisecond)
-	g.set(false)
-	r = awaitSeen(t, address, "/readyz", func(s seen) bool { return s.Status == 503 && s.reasons() == "HUB_NOT_CONNECTED" })
+	hub.set(false)
+	r = awaitHealth(t, address, "/readyz", func(s healthAnswer) bool { return s.Status == 503 && s.reasons() == "HUB_NOT_CONNECTED" })
 	if since := r.Missing[0].Since; since.Before(before) || since.After(time.Now()) {
 		t.Errorf("not connected since %s, cut at %s", since, before)
 	}
@@ -109,8 +105,8 @@ func TestHealth_followsTheHub(t *testing.T) {
 	if l := get(t, address, "/livez"); l.Status != 200 || !l.Live {
 		t.Errorf("without the hub: %+v", l)
 	}
-	g.set(true)
-	awaitSeen(t, address, "/readyz", func(s seen) bool { return s.Status == 200 })
+	hub.set(true)
+	awaitHealth(t, address, "/readyz", func(s healthAnswer) bool { return s.Status == 200 })
 
 	end(syscall.SIGTERM)
 	if conn, err := net.Dial("tcp", address); err == nil {
@@ -119,7 +115,7 @@ func TestHealth_followsTheHub(t *testing.T) {
 	}
 }
 
-// While tunnels are being closed the module is not ready, and the endpoints say so.
+// During the shutdown the endpoints still respond, and the module is not ready.
 func TestHealth_shuttingDown(t *testing.T) {
 	t.Parallel()
 	s, r := newSite(t), newRemote(t)
@@ -130,7 +126,7 @@ func TestHealth_shuttingDown(t *testing.T) {
 	address := healthAddress(t, s.log)
 	var call, ending sync.WaitGroup
 	call.Go(func() { s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 1554)) })
-	s.log.Await(t, "direct method received", 1)
+	s.log.Await(t, received, 1)
 	codes := make(chan string, 1)
 	s.log.OnWrite(func(all string) {
 		if strings.Contains(all, "shutting down") && cap(codes) > len(codes) {
@@ -146,8 +142,8 @@ func TestHealth_shuttingDown(t *testing.T) {
 	ending.Wait()
 }
 
-// A port that another program has is in the log and in the twin, and stops nothing
-// else. When it is free, health is served.
+// If another program has the port, that is logged and reported, and everything else
+// works. The module serves health when the port is free.
 func TestHealth_portIsTaken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -159,22 +155,22 @@ func TestHealth_portIsTaken(t *testing.T) {
 		t.Errorf("state %+v, want %+v", got, want)
 	}
 	if status, _ := s.invoke(t, "reboot", `{}`); status != 404 {
-		t.Errorf("answer %d", status)
+		t.Errorf("response %d", status)
 	}
 	s.log.Await(t, "reason=HEALTH_LISTEN", 1)
 	taken.Close()
-	awaitSeen(t, healthAddress(t, s.log), "/readyz", func(s seen) bool { return s.Status == 200 })
+	awaitHealth(t, healthAddress(t, s.log), "/readyz", func(s healthAnswer) bool { return s.Status == 200 })
 	s.desire(t, map[string]any{"front": map[string]any{"host": "h"}})
 	if got, want := s.state(t), (state{"healthy", []string{}}); !cmp.Equal(got, want) {
 		t.Errorf("state %+v, want %+v", got, want)
 	}
 }
 
-// stuckLog blocks who writes a line with the word in it.
+// stuckLog blocks the writer of a line that has the word.
 type stuckLog struct {
 	*logtest.Record
 	word    string
-	stuck   chan struct{} // closed when somebody is
+	stuck   chan struct{} // closed when a writer blocks
 	release chan struct{}
 	once    sync.Once
 }
@@ -187,14 +183,14 @@ func (l *stuckLog) Write(line []byte) (int, error) {
 	return l.Record.Write(line)
 }
 
-// An event loop that hangs is no sign of life: here the hub's, inside the handler of
-// a twin.
+// /livez fails while an event loop hangs: here the hub's, which hangs in the handler of a
+// twin.
 func TestHealth_loopHangs(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.times.HubTurns = 5 * time.Second // it turns every 10 s when all is well: enough for what is looked at here
+	s.times.HubTurns = 5 * time.Second // the loop turns every 10 s: the test needs less
 	s.env["RTSPTUNNEL_METRICS_LISTEN"] = "127.0.0.1:0"
-	log := &stuckLog{Record: s.log, word: "twin applied", stuck: make(chan struct{}), release: make(chan struct{})}
+	log := &stuckLog{Record: s.log, word: twinApplied, stuck: make(chan struct{}), release: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	s.reads(t, func() {
@@ -211,12 +207,12 @@ func TestHealth_loopHangs(t *testing.T) {
 	if l := get(t, address, "/livez"); l.Status != 200 {
 		t.Errorf("at once: %+v", l)
 	}
-	l := awaitSeen(t, address, "/livez", func(s seen) bool { return s.Status == 503 })
+	l := awaitHealth(t, address, "/livez", func(s healthAnswer) bool { return s.Status == 503 })
 	if l.Live || len(l.Stuck) != 1 || l.Stuck[0].Loop != "hub" {
 		t.Errorf("stuck: %+v", l)
 	}
 	s.log.Await(t, "reason=LOOP_STUCK", 1)
 	release()
-	awaitSeen(t, address, "/livez", func(s seen) bool { return s.Status == 200 })
-	s.log.Await(t, "all event loops turn again", 1)
+	awaitHealth(t, address, "/livez", func(s healthAnswer) bool { return s.Status == 200 })
+	s.log.Await(t, "all event loops run again", 1)
 }

@@ -18,7 +18,7 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// connectionString is what the registry gives out for the site's identity.
+// connectionString returns the registry's connection string for the site's identity.
 func (s *site) connectionString(t *testing.T, gateway string) string {
 	t.Helper()
 	r, err := s.Client.Registration(t.Context(), s.ID)
@@ -32,16 +32,15 @@ func (s *site) connectionString(t *testing.T, gateway string) string {
 	return text
 }
 
-// outside takes the site's module out of IoT Edge: of its environment only what
-// says where the emulator listens is left. The site's identity becomes a device's
-// if module is false.
+// outside takes the site's module out of IoT Edge: its environment keeps only the
+// addresses of the emulator. If module is false, the site's identity becomes a device.
 func (s *site) outside(t *testing.T, module bool) {
 	t.Helper()
 	maps.DeleteFunc(s.env, func(name, _ string) bool { return strings.HasPrefix(name, "IOTEDGE_") })
 	if module {
 		return
 	}
-	s.ID = hubclient.Identity{Device: "site-1.#+(x)=y"} // ids may have all of these
+	s.ID = hubclient.Identity{Device: "site-1.#+(x)=y"} // all of these characters are allowed in an id
 	if _, err := s.Client.Register(t.Context(), hubclient.Registration{DeviceID: s.ID.Device}); err != nil {
 		t.Fatal(err)
 	}
@@ -56,12 +55,12 @@ func file(t *testing.T, text []byte) string {
 	return name
 }
 
-// serves waits for the module's answer to a method, and looks at what the hub's twin
-// and the log say of it.
+// serves waits for the module's response to a method, and checks the model id in the twin
+// and the log.
 func (s *site) serves(t *testing.T) {
 	t.Helper()
 	if status, body := s.invoke(t, "reboot", `{}`); status != 404 || body["message"] != "Unknown method" {
-		t.Errorf("answer %d %v", status, body)
+		t.Errorf("response %d %v", status, body)
 	}
 	tw, err := s.Client.Twin(t.Context(), s.ID)
 	if err != nil || tw.ModelID != "dtmi:azure:videoanalyzer:WebSocketTunneling;1" {
@@ -73,8 +72,7 @@ func (s *site) serves(t *testing.T) {
 	logtest.NoSecret(t, s.log.String())
 }
 
-// Every kind of identity reaches the state where a method is answered, and the model
-// is in the twin.
+// The module connects with every kind of identity, and announces its model.
 func TestIdentity_connects(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -124,7 +122,7 @@ func TestIdentity_connects(t *testing.T) {
 	}
 }
 
-// Two identities at once: the first one's connects, and the other is named.
+// Of two identities the first one connects. The log names the ignored one.
 func TestIdentity_firstOneWins(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -138,7 +136,7 @@ func TestIdentity_firstOneWins(t *testing.T) {
 	s.log.Await(t, "[WRN] - IOTEDGE_WORKLOADURI is ignored: the identity is that of RTSPTUNNEL_CONNECTION_STRING", 1)
 }
 
-// The system's roots are Go's: SSL_CERT_FILE counts. It is read once in a process.
+// The system's roots are Go's, so that SSL_CERT_FILE counts. A process reads it once.
 func TestIdentity_systemRoots(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -150,8 +148,8 @@ func TestIdentity_systemRoots(t *testing.T) {
 	end(os.Interrupt)
 }
 
-// Roots are never more than those of the way: without the site's, a hub that they
-// sign is unknown, and a gateway's own are the only ones.
+// The module trusts only the roots of its identity: without the site's roots their hub is
+// unknown, and the gateway's roots are the only ones for a gateway.
 func TestIdentity_isNeverUnverified(t *testing.T) {
 	t.Parallel()
 	other, err := localca.New("test authority")
@@ -182,7 +180,7 @@ func TestIdentity_isNeverUnverified(t *testing.T) {
 	}
 }
 
-// A wrong key is no reason to give up: the file may hold the right one soon.
+// The module retries after a wrong key, and reads the file again each time.
 func TestIdentity_keyIsReadAgain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -204,8 +202,8 @@ func TestIdentity_keyIsReadAgain(t *testing.T) {
 	s.serves(t)
 }
 
-// What is wrong with the environment and not needed to reach the hub is in the log
-// and in the twin, and everything else works.
+// An invalid variable that is not needed to reach the hub is logged and reported, and
+// everything else works.
 func TestEnvironment_degraded(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ variable, value, want string }{
@@ -236,8 +234,8 @@ func TestEnvironment_degraded(t *testing.T) {
 	}
 }
 
-// What makes reaching any hub impossible ends the process: exit code 2, and one line
-// on standard error that says what to set and no secret.
+// With an environment that makes every hub unreachable, the process ends with exit code 2
+// and one line on standard error, which says what to set and holds no secret.
 func TestMain_cannotStart(t *testing.T) {
 	t.Parallel()
 	const of = "HostName=h;DeviceId=d;"

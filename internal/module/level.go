@@ -9,36 +9,36 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// liveLevel is the least level of lines that are written, which may change at any time:
-// a zerolog.Sampler, which is asked before anything is made of a line.
-type liveLevel struct {
-	environment string // the level that the environment names
-	least       atomic.Int32
+// levelSampler is a zerolog.Sampler that drops lines below a level, which can change at
+// any time. zerolog asks it before it formats a line.
+type levelSampler struct {
+	environment string       // the name of the environment's level
+	least       atomic.Int32 // a zerolog.Level
 }
 
-// newLiveLevel is RuntimeLogLevel's; info if it says nothing, and if it says something
-// else, which known tells.
-func newLiveLevel(runtimeLogLevel string) (l *liveLevel, known bool) {
-	l = &liveLevel{environment: strings.ToLower(runtimeLogLevel)}
-	if _, known = logLevel(l.environment); !known || l.environment == "" {
-		l.environment = "info"
+// newLevelSampler takes the value of RuntimeLogLevel. The level is info if the value is
+// empty, or not a level: then known is false.
+func newLevelSampler(runtimeLogLevel string) (s *levelSampler, known bool) {
+	s = &levelSampler{environment: strings.ToLower(runtimeLogLevel)}
+	if _, known = parseLevel(s.environment); !known || s.environment == "" {
+		s.environment = "info"
 	}
-	l.set(l.environment)
-	return l, known
+	s.set(s.environment)
+	return s, known
 }
 
-// set takes one of edge agent's names.
-func (l *liveLevel) set(name string) {
-	level, _ := logLevel(name)
-	l.least.Store(int32(level))
+// set changes the level to one of edge agent's names.
+func (s *levelSampler) set(name string) {
+	level, _ := parseLevel(name)
+	s.least.Store(int32(level))
 }
 
 // Sample tells whether a line of that level is written.
-func (l *liveLevel) Sample(level zerolog.Level) bool { return int32(level) >= l.least.Load() }
+func (s *levelSampler) Sample(level zerolog.Level) bool { return int32(level) >= s.least.Load() }
 
-// logLevel is the name of the level to be in force: the twin's, or if it has none the
-// environment's; with a fault it stays. The caller holds mu.
-func (m *module) logLevel(next twin.Settings, o twin.Outcome) string {
+// levelInForce returns the name of the level: the twin's, else the environment's. A
+// fault in the section log keeps the present level. The caller holds mu.
+func (m *module) levelInForce(next twin.Settings, o twin.Outcome) string {
 	faulty := len(o.In("log")) > 0 && m.inForce != nil
 	if faulty || o.IsTaken("log/level") {
 		return next.Log.Level

@@ -10,8 +10,8 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// echoed sends n bytes through each tunnel to an echoing camera, and returns how long it
-// took until all were back.
+// echoed sends n bytes through each tunnel to an echoing camera, and returns the time until
+// all came back.
 func echoed(t *testing.T, n int, tunnels ...tunnel) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -33,8 +33,8 @@ func echoed(t *testing.T, n int, tunnels ...tunnel) time.Duration {
 	return time.Since(begin)
 }
 
-// A camera's bit rate and that of all tunnels are the twin's at any time, for tunnels
-// that are open.
+// Changes of a camera's bit rate and of the total bit rate in the twin hold for open
+// tunnels.
 func TestRates_areTheTwins(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -42,7 +42,7 @@ func TestRates_areTheTwins(t *testing.T) {
 	s.run(t)
 	s.apply(t, map[string]any{"cameras": map[string]any{"front": at(cam, 1), "yard": at(cam, 2)}})
 	front, yard := s.open(t, r, 1), s.open(t, r, 2)
-	const piece = 20_000 // there and back, at 80 kbit/s: 4 s
+	const piece = 20_000 // in both directions, at 80 kbit/s: 4 s
 	within := func(what string, took, least, most time.Duration) {
 		t.Helper()
 		if took < least || took > most {
@@ -51,7 +51,7 @@ func TestRates_areTheTwins(t *testing.T) {
 	}
 	s.apply(t, map[string]any{"cameras": map[string]any{"front": map[string]any{"maxBitsPerSecond": 80_000}}})
 	within("front", echoed(t, piece, front), 3*time.Second, 20*time.Second)
-	within("yard beside it", echoed(t, piece, yard), 0, 2*time.Second)
+	within("yard at the same time", echoed(t, piece, yard), 0, 2*time.Second)
 
 	s.apply(t, map[string]any{
 		"cameras": map[string]any{"front": map[string]any{"maxBitsPerSecond": nil}},
@@ -62,7 +62,7 @@ func TestRates_areTheTwins(t *testing.T) {
 	within("both without limits", echoed(t, piece, front, yard), 0, 2*time.Second)
 }
 
-// So are the longest time without a byte, and the longest at all.
+// Changes of the idle timeout and of the maximum age hold for open tunnels too.
 func TestExpire_isTheTwins(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)

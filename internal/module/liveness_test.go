@@ -7,8 +7,8 @@ import (
 	"rtsptunnel/internal/module"
 )
 
-// A tunnel is pinged as often as the twin has it when it is opened: the later of the
-// two is the first.
+// A tunnel has the ping interval of the twin at its opening: the tunnel that opens second
+// is pinged first.
 func TestPing_isTheTwins(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -16,24 +16,20 @@ func TestPing_isTheTwins(t *testing.T) {
 	s.run(t)
 	s.apply(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554)}})
 	pinged := make(chan string, 8)
-	await := func(name string, far tunnel) {
+	listenFor := func(name string, far tunnel) {
 		_ = far.SetReadDeadline(time.Now().Add(patience))
 		far.SetPingHandler(func(string) error { pinged <- name; return nil })
 		go func() { _, _, _ = far.ReadMessage() }() // ends with the tunnel
 	}
-	await("default", s.open(t, r, 554))
+	listenFor("default", s.open(t, r, 554))
 	s.apply(t, map[string]any{"tunnels": map[string]any{"pingSeconds": 5}})
-	await("twin", s.open(t, r, 554))
-	select {
-	case name := <-pinged:
-		if name != "twin" {
-			t.Errorf("the tunnel of the %s was pinged first", name)
-		}
-	case <-time.After(patience):
-		t.Error("no ping")
+	listenFor("twin", s.open(t, r, 554))
+	if name := receive(t, pinged, "a ping"); name != "twin" {
+		t.Errorf("the tunnel of the %s was pinged first", name)
 	}
 }
 
+// A stall timeout of 0 in the twin disables it.
 func TestLiveness(t *testing.T) {
 	for _, c := range []struct{ stall, want time.Duration }{{0, -1}, {time.Minute, time.Minute}} {
 		if got := module.Liveness(7*time.Second, c.stall); got.Ping != 7*time.Second || got.Stall != c.want {

@@ -9,19 +9,19 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// severity part of a line in IoT Edge's format; not a field.
+// severity is the first part of a line in IoT Edge's format. It is not a field.
 const severity = "severity"
 
-// fieldNames gives the fixed fields their names, for the whole process.
-func fieldNames() {
+// setFieldNames sets the names of zerolog's fixed fields, for the whole process.
+func setFieldNames() {
 	zerolog.TimestampFieldName = "ts"
 	zerolog.MessageFieldName = "msg"
 	zerolog.ErrorFieldName = "err"
 }
 
-// newLogger writes one line a record: in IoT Edge's format inside IoT Edge, so that
-// GetModuleLogs can filter by level and time ("Retrieve logs from IoT Edge
-// deployments"), and JSON elsewhere.
+// newLogger returns a logger that writes one line a record. Inside IoT Edge a line has
+// IoT Edge's format, so that GetModuleLogs can filter by level and time ("Retrieve logs
+// from IoT Edge deployments"). Elsewhere a line is JSON.
 func newLogger(w io.Writer, insideIoTEdge bool, level zerolog.Level) zerolog.Logger {
 	if insideIoTEdge {
 		w = edgeFormat(w)
@@ -29,19 +29,19 @@ func newLogger(w io.Writer, insideIoTEdge bool, level zerolog.Level) zerolog.Log
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
-// dropNote makes the line that stands where lines are missing.
-func dropNote(insideIoTEdge bool) func(dropped int) []byte {
+// droppedLine returns a function that formats the line in place of dropped lines.
+func droppedLine(insideIoTEdge bool) func(dropped int) []byte {
 	return func(dropped int) []byte {
 		var line bytes.Buffer
 		log := newLogger(&line, insideIoTEdge, zerolog.WarnLevel)
-		log.Warn().Int("lines", dropped).Msg("log lines dropped here: nobody read them in time")
+		log.Warn().Int("lines", dropped).Msg("log lines dropped here: the reader was too slow")
 		return line.Bytes()
 	}
 }
 
-// logLevel understands edge agent's RuntimeLogLevel; info if it says nothing, and if
-// it says something else, which known tells.
-func logLevel(name string) (level zerolog.Level, known bool) {
+// parseLevel parses a level by edge agent's names, in any case. An empty name is info,
+// and so is an unknown one: then known is false.
+func parseLevel(name string) (level zerolog.Level, known bool) {
 	switch strings.ToLower(name) {
 	case "fatal":
 		return zerolog.FatalLevel, true
@@ -58,7 +58,7 @@ func logLevel(name string) (level zerolog.Level, known bool) {
 	}
 }
 
-// edgeFormat is <6> 2026-11-22 03:42:20.123 +00:00 [INF] - message key=value.
+// edgeFormat writes <6> 2026-11-22 03:42:20.123 +00:00 [INF] - message key=value.
 func edgeFormat(w io.Writer) io.Writer {
 	return zerolog.ConsoleWriter{
 		Out:           w,
@@ -82,7 +82,7 @@ func edgeFormat(w io.Writer) io.Writer {
 
 type edgeLogLevel struct{ severity, name string }
 
-// edgeLevel maps zerolog's levels to the runtime's (edge-util, Logger).
+// edgeLevel maps zerolog's levels to those of the IoT Edge runtime (edge-util, Logger).
 func edgeLevel(level string) edgeLogLevel {
 	switch level {
 	case zerolog.LevelFatalValue, zerolog.LevelPanicValue:

@@ -1,10 +1,33 @@
-// Package module wires the edge module: configuration, hub connection, cameras,
-// tunnels. It is the whole program behind cmd/rtsptunnel, and the only place where
-// edge, twin and tunnel meet: direct methods become tunnels here, desired properties
-// come into force, and what became of both is reported.
+// Package module is the edge module: the program that cmd/rtsptunnel runs. It wires the
+// hub connection, the twin, the policy, the cameras and the tunnels. It is the only
+// package that knows all of them.
 //
-// A line belongs here when it joins two of those packages. What one of them can do
-// by itself stands there.
+// One tunnelOpen:
+//   - The hub connection calls Method, in a goroutine for each call. The map
+//     methods finds the handler by name.
+//   - tunnelOpen decodes the payload into a tunnelopen.Request, whose URL is the
+//     remote endpoint, parsed. An invalid payload is refused here.
+//   - tunnel.Set.Open finds the camera by its local port (camera.List.Find), asks the
+//     policy for the URL to dial (remotePolicy.allow), and takes a slot.
+//   - It dials the camera (dialCamera, which records the outcome for the reported
+//     properties), and then the remote endpoint (dialRemote). wsconn asks the policy
+//     about each address that it connects to (remotePolicy.judge).
+//   - tunnelopen.Response turns the result into the status and body of the response.
+//     The relay runs until the tunnel ends.
+//
+// One twin change:
+//   - The hub connection reads the whole twin after each connect and each change, and
+//     calls Twin with the document.
+//   - twin.Parse reads it. Twin.Apply returns the settings in force and the outcome: an
+//     invalid camera or section keeps its last valid value.
+//   - apply puts the settings in force for new tunnels, and then ends the open tunnels
+//     that they forbid.
+//   - report.Build makes the reported properties of it. report.Diff keeps what the hub
+//     does not have yet. The hub connection writes this patch.
+//   - The observer asks for the same report when a state or a counter changes without a
+//     new twin.
+//
+// A line belongs here when it joins two of those packages.
 package module
 
 import (
@@ -37,60 +60,59 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// drainTime is for closing the tunnels, flushTime for what is left of the log; the
-// container's grace period is 10 s.
+// The timeouts of a shutdown, within the container's grace period of 10 s.
 const (
-	drainTime = 8 * time.Second
-	flushTime = time.Second
+	drainTimeout = 8 * time.Second // closes the tunnels
+	flushTimeout = time.Second     // writes the log lines that are left
 )
 
-// exitEnvironment is the exit code if the environment makes reaching any hub
-// impossible. Nothing else ends the process by itself.
+// exitEnvironment is the exit code for an environment with which no hub can be
+// reached. The module never exits for another reason, except on a signal.
 const exitEnvironment = 2
 
-// Main is the edge module as a process: it runs until SIGTERM or SIGINT and returns
-// the exit code. A second signal ends the process at once. Log lines go to stdout,
-// and nobody waits for who reads them there, or dies with them.
+// Main runs the edge module until SIGTERM or SIGINT, and returns the exit code. A
+// second signal ends the process at once. The log goes to stdout through a queue: a
+// reader that is slow or gone neither blocks nor ends the module.
 func Main() int {
 	signal.Ignore(syscall.SIGPIPE)
 	fitMemory(memlimit.FromCgroup)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	fieldNames()
-	stdout := logqueue.New(ownStdout())
-	defer stdout.Close(flushTime)
+	setFieldNames()
+	stdout := logqueue.New(takeStdout())
+	defer stdout.Close(flushTimeout)
 	if err := Run(ctx, stdout, os.Stderr); err != nil {
 		return exitEnvironment
 	}
 	return 0
 }
 
-// Run is Main without the process: it logs to stdout and ends in order when ctx is
-// done, with nil. Only an environment with which no hub can be reached is an error;
-// it is one line on stderr that says what to set, and nothing on stdout.
+// Run runs the edge module until ctx is done, shuts it down, and returns nil. It logs to
+// stdout. The only error is an environment with which no hub can be reached: then Run
+// writes one line to stderr that says what to set, and nothing to stdout.
 func Run(ctx context.Context, stdout, stderr io.Writer) error {
 	return run(ctx, stdout, stderr, usualTimes())
 }
 
 func run(ctx context.Context, stdout, stderr io.Writer, t times) error {
 	cfg, err := config.Read()
-	level, known := newLiveLevel(cfg.RuntimeLogLevel)
+	level, known := newLevelSampler(cfg.RuntimeLogLevel)
 	if !known {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RuntimeLogLevel", Text: "is not a level; info is in force"})
 	}
 	log := newLogger(stdout, cfg.InsideIoTEdge, zerolog.TraceLevel).Sample(level)
 	if q, ok := stdout.(*logqueue.Queue); ok {
-		q.OnDrop(dropNote(cfg.InsideIoTEdge))
+		q.OnDrop(droppedLine(cfg.InsideIoTEdge))
 	}
-	roots, bad := systemAnd(cfg.CAFile)
+	roots, bad := systemRootsAnd(cfg.CAFile)
 	if bad != nil {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used: " + bad.Error()})
 	}
 	var m *module
 	var hub *edge.Client
 	if err == nil {
-		m = newModule(log, level, cfg, roots, newObserver(log, append(degraded(cfg.Faults), labReasons(cfg)...), t))
+		m = newModule(log, level, cfg, roots, newObserver(log, append(environmentReasons(cfg.Faults), labReasons(cfg)...), t))
 		hub, err = edge.New(edge.Options{
 			Identity: hubIdentity(cfg, log), Protocol: edge.Protocol(cfg.Protocol),
 			Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress, Proxy: cfg.Proxy,
@@ -102,78 +124,81 @@ func run(ctx context.Context, stdout, stderr io.Writer, t times) error {
 		log.Error().Err(err).Msg("cannot start")
 		return err
 	}
-	tellStart(log, cfg)
-	tellEnvironment(log, cfg)
+	logStart(log, cfg)
+	logEnvironment(log, cfg)
 	m.run(ctx, hub, cfg.MetricsListen)
 	log.Info().Msg("rtsptunnel ended")
 	return nil
 }
 
-// product is the DeviceClientType, and with the environment's suffix the User-Agent.
+// product is the DeviceClientType for the hub. The User-Agent for remote endpoints is
+// product and the suffix from the environment.
 func product() string {
 	return fmt.Sprintf("rtsptunnel/%s (%s; %s)", Version, runtime.GOOS, runtime.GOARCH)
 }
 
-// module is the edge.Handler.
+// module is the edge.Handler. Its methods are safe for concurrent use.
 type module struct {
 	log       zerolog.Logger
-	level     *liveLevel // of log
+	level     *levelSampler // of log
 	decoder   tunnelopen.Decoder
 	policy    *remotePolicy
 	remote    wsconn.Dialer
-	userAgent string // to remote endpoints
+	userAgent string // for remote endpoints
 	cameras   camera.List
 	health    cameraHealth
 	tunnels   *tunnel.Set
-	liveness  atomic.Pointer[wsconn.Liveness] // of remote ends; nil before the first twin
-	seen      *observer
+	liveness  atomic.Pointer[wsconn.Liveness] // of new tunnels; nil before the first twin
+	observer  *observer
 
-	// Of Twin alone.
-	mu       sync.Mutex
-	inForce  *twin.Settings // what the last readable twin left in force; nil before
-	outcome  twin.Outcome   // of that twin
-	reasons  []reason.Code  // as reported last, since then
-	since    time.Time
-	totalsAt time.Time // when the hub was told of counters
+	mu       sync.Mutex     // held by Twin
+	inForce  *twin.Settings // nil before the first valid twin
+	outcome  twin.Outcome   // of the last valid twin
+	reasons  []reason.Code  // as in the last report
+	since    time.Time      // when reasons changed
+	totalsAt time.Time      // when counters were reported
 }
 
-// newModule opens nothing until there is a twin: it may say that nothing is to be opened.
-func newModule(log zerolog.Logger, level *liveLevel, cfg config.Module, roots *x509.CertPool, seen *observer) *module {
-	m := &module{log: log, level: level, seen: seen, policy: newRemotePolicy(cfg)}
+// newModule returns a module that opens no tunnel until Twin has applied a twin, since
+// the twin may disable tunnels.
+func newModule(log zerolog.Logger, level *levelSampler, cfg config.Module, roots *x509.CertPool, observer *observer) *module {
+	m := &module{log: log, level: level, observer: observer, policy: newRemotePolicy(cfg)}
 	m.decoder.Plaintext = cfg.AllowPlaintextRemote
 	m.remote = m.policy.dialer(roots)
 	m.userAgent = strings.TrimSpace(product() + " " + cfg.UserAgentSuffix)
 	m.tunnels = tunnel.New(tunnel.Options{
 		Camera: m.cameras.Find, DialCamera: m.dialCamera, Allow: m.allow, Remote: m.dialRemote, Log: log,
-		Limits: tunnel.Limits{Enabled: false, Max: 1}, // no limits at all would be the defaults
+		Limits: tunnel.Limits{Enabled: false, Max: 1}, // zero Limits would be the defaults
 	})
-	seen.signs = m.signs
+	observer.activity = m.activity
 	return m
 }
 
-// run serves until ctx is done. The hub connection outlives the tunnels, so that a
-// call that arrives meanwhile is told that the module shuts down.
+// run serves until ctx is done, and then closes the tunnels. The hub connection is
+// closed last, so that calls during the shutdown get the response 503.
 func (m *module) run(ctx context.Context, hub *edge.Client, metricsListen string) {
-	m.seen.hub, m.seen.report = hub.State, hub.Refresh
-	defer m.seen.serve(ctx, metricsListen)()
+	m.observer.hub, m.observer.report = hub.State, hub.Refresh
+	defer m.observer.serve(ctx, metricsListen)()
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { hub.Run(connected) })
 
 	<-ctx.Done()
-	m.seen.drain()
+	m.observer.drain()
 	m.log.Info().Int("tunnels", m.tunnels.Len()).Msg("shutting down")
-	drain, cancel := context.WithTimeout(connected, drainTime)
+	drain, cancel := context.WithTimeout(connected, drainTimeout)
 	defer cancel()
 	if err := m.tunnels.Shutdown(drain); err != nil {
-		m.log.Warn().Err(err).Msg("tunnels were left open")
+		m.log.Warn().Err(err).Msg("tunnels not closed in time")
 	}
 	disconnect()
 	running.Wait()
 }
 
+// allow judges the remote endpoint of a request by name, and returns the URL to dial.
 func (m *module) allow(r tunnelopen.Request) (*url.URL, error) { return m.policy.allow(r.URL) }
 
+// dialRemote dials the URL of a request that allow has returned.
 func (m *module) dialRemote(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
 	remote := m.remote
 	if l := m.liveness.Load(); l != nil {

@@ -22,8 +22,8 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// The whole way of a tunnel, with a hub, a remote end and a camera that are not the
-// module's own code.
+// A whole tunnel carries every byte, with a hub, a remote end and a camera that are not
+// the module's own code.
 func TestTunnel_isByteExactBothWays(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -33,7 +33,7 @@ func TestTunnel_isByteExactBothWays(t *testing.T) {
 
 	status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok-1", 554))
 	if status != 200 || len(body) != 0 {
-		t.Fatalf("answer %d %v, want 200 {}", status, body)
+		t.Fatalf("response %d %v, want 200 {}", status, body)
 	}
 	far := <-r.tunnels
 	for field, want := range map[string]string{
@@ -61,15 +61,15 @@ func TestTunnel_isByteExactBothWays(t *testing.T) {
 		got = append(got, data...)
 	}
 	if !bytes.Equal(got, sent) {
-		t.Error("the bytes that came back are not those that were sent")
+		t.Error("the bytes that came back differ from the bytes that were sent")
 	}
 	if err := far.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second)); err != nil {
 		t.Error(err)
 	}
 	if _, _, err := far.ReadMessage(); !websocket.IsCloseError(err, 1000) {
-		t.Errorf("our Close 1000 was answered by %v", err)
+		t.Errorf("the response to our Close 1000 is %v", err)
 	}
-	s.log.Await(t, "tunnel closed", 1)
+	s.log.Await(t, closedBy, 1)
 	stop()
 	far.Close()
 	if !strings.Contains(s.log.String(), "bytesDown=2097155 bytesUp=2097155 camera=front closedBy=remote") {
@@ -89,20 +89,20 @@ func bytesIn(b []byte, n int) func(func([]byte) bool) {
 	}
 }
 
-// What must never happen costs the one call, not the process.
+// A panic fails the one call, and does not end the process.
 func TestMethod_panics(t *testing.T) {
 	t.Parallel()
 	log := logtest.New()
 	status, body := module.MethodOfBrokenModule(t, []byte(payload("wss://h/", "tok", 554)), zerolog.New(log))
 	var answer struct{ Code, Target, Message string }
 	if err := json.Unmarshal(body, &answer); err != nil || status != 500 || answer.Code != "500" {
-		t.Errorf("answer %d %s, %v", status, body, err)
+		t.Errorf("response %d %s, %v", status, body, err)
 	}
-	log.Await(t, "internal error", 1)
+	log.Await(t, `"reason":"INTERNAL"`, 1)
 }
 
-// Roots for remote endpoints are the system's and the file's, and nothing else: the
-// hub's own do not count.
+// The roots for remote endpoints are the system's and the file's. The hub's roots do not
+// count.
 func TestTunnelOpen_remoteOfAnUnknownCA(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -115,12 +115,13 @@ func TestTunnelOpen_remoteOfAnUnknownCA(t *testing.T) {
 	s.desire(t, map[string]camera{"front": at(cam, 554)})
 	status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554))
 	if status != 502 || body["message"] != "Could not connect to remote endpoint" {
-		t.Errorf("answer %d %v", status, body)
+		t.Errorf("response %d %v", status, body)
 	}
 	s.log.Await(t, "reason=WS_TLS_CA", 1)
 }
 
-// A bad twin leaves the last good one in force, camera by camera, and says so.
+// An invalid twin keeps the last valid value of each camera, and the acknowledgement says
+// so.
 func TestTwin_badOneLeavesTheLastGood(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -147,17 +148,17 @@ func TestTwin_badOneLeavesTheLastGood(t *testing.T) {
 			far.Close()
 		}
 	}
-	mended := s.desire(t, map[string]any{"front": nil, "yard": at(cam, 8554)})
-	if d := cmp.Diff(map[string]camera{"yard": at(cam, 8554)}, mended.Value); mended.Code != 200 || d != "" {
-		t.Errorf("after mending: %+v", mended)
+	valid := s.desire(t, map[string]any{"front": nil, "yard": at(cam, 8554)})
+	if d := cmp.Diff(map[string]camera{"yard": at(cam, 8554)}, valid.Value); valid.Code != 200 || d != "" {
+		t.Errorf("with a valid twin again: %+v", valid)
 	}
 	if status, _ := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 554)); status != 400 {
-		t.Errorf("a removed camera's port is answered %d", status)
+		t.Errorf("response %d for a removed camera", status)
 	}
 }
 
-// The hub may come and go: methods are answered again, on the newest twin, and the
-// tunnel that was open does not notice.
+// After a reconnect methods work again, with the newest twin. An open tunnel is not
+// affected.
 func TestHub_lossTouchesNoTunnel(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -179,9 +180,9 @@ func TestHub_lossTouchesNoTunnel(t *testing.T) {
 	}
 }
 
-// Nor does it notice that tokens are replaced, and neither does a caller.
+// A renewed token affects neither tunnels nor callers.
 func TestHub_newTokenTouchesNoTunnel(t *testing.T) {
-	s, r, cam := newSite(t), newRemote(t), echo(t) // alone: a token of so short a life has to be replaced in time
+	s, r, cam := newSite(t), newRemote(t), echo(t) // not parallel: a token with so short a lifetime must be renewed in time
 	s.times.Token = 3 * time.Second
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
@@ -189,30 +190,30 @@ func TestHub_newTokenTouchesNoTunnel(t *testing.T) {
 	far := s.open(t, r, 554)
 	for strings.Count(s.log.String(), "connected to the hub") < 3 {
 		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 555)); status != 400 {
-			t.Errorf("answer %d %v", status, body)
+			t.Errorf("response %d %v", status, body)
 		}
 		far.isOpen(t)
 	}
-	// Whether a new token always comes before the old one has expired is edge's matter.
+	// That the new token comes before the old one expires is tested with the hub connection.
 	if log := s.log.String(); strings.Contains(log, "tunnel closed") {
 		t.Errorf("the log:\n%s", log)
 	}
 }
 
-// Without a trust bundle there is no connection at all; with one of another
-// authority neither. And the module waits for better times.
+// The module does not connect without a trust bundle, or with the bundle of another
+// authority. It keeps retrying.
 func TestHub_isNeverUnverified(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	other := newSite(t)
-	s.env["RTSPTUNNEL_HUB_ADDRESS"] = other.MQTTAddr() // a hub that this site's bundle does not sign
+	s.env["RTSPTUNNEL_HUB_ADDRESS"] = other.MQTTAddr() // a hub of another authority
 	s.run(t)
 	s.log.Await(t, "no hub connection", 2)
 	if !strings.Contains(s.log.String(), "certificate signed by unknown authority") {
 		t.Errorf("the log does not say why:\n%s", s.log)
 	}
 	if log := other.log.String(); strings.Contains(log, "logged in") {
-		t.Errorf("the module talked to an unknown hub:\n%s", log)
+		t.Errorf("the module logged in to an unknown hub:\n%s", log)
 	}
 }
 
@@ -227,8 +228,8 @@ func TestHub_noWorkloadAPI(t *testing.T) {
 	}
 }
 
-// Whatever is logged, at the most talkative level, by the module and the hub
-// emulator: no token, no signature, no key.
+// The log of the module and the hub emulator, at the lowest level, has no token,
+// signature or key.
 func TestLog_tellsNoSecret(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -250,15 +251,14 @@ func TestLog_tellsNoSecret(t *testing.T) {
 	}
 	logtest.NoSecret(t, log)
 	if !strings.Contains(log, "tunnel opened") {
-		t.Errorf("nothing was tried:\n%s", log)
+		t.Errorf("no tunnel was opened:\n%s", log)
 	}
 }
 
-// edgeLine is what IoT Edge's log parser wants (Agent.Core, LogMessageParser).
+// edgeLine is the format of IoT Edge's log parser (Agent.Core, LogMessageParser).
 var edgeLine = regexp.MustCompile(`^<[0-7]> \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d\d:\d\d \[(FTL|ERR|WRN|INF|DBG|VRB)\] - \S`)
 
-// The module as a process: SIGTERM tells each remote end that it goes away, and the
-// exit code is 0.
+// On SIGTERM each remote end gets Close 1001 (going away), and the exit code is 0.
 func TestMain_SIGTERM(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -288,7 +288,7 @@ func TestMain_SIGTERM(t *testing.T) {
 	if _, _, err := s.Client.Invoke(t.Context(), s.ID, hubclient.Method{Name: "tunnelOpen"}); err == nil {
 		t.Error("the hub still reaches a module that has ended")
 	} else if e, ok := errors.AsType[*hubclient.Error](err); !ok || e.Status != 404 {
-		t.Errorf("the hub says %v", err)
+		t.Errorf("the hub responds %v", err)
 	}
 }
 

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// resolve has this process ask a name server, over TCP as resolvers have it, that knows
-// these addresses; about the silent names it says nothing at all. Names end with a dot.
-// It is not for parallel tests.
+// resolve replaces this process's resolver, until the test ends. The name server, over
+// TCP, has these addresses, and does not respond for the silent names. Names end with a
+// dot. Parallel tests must not use it.
 func resolve(t *testing.T, addresses map[string][4]byte, silent ...string) {
 	t.Helper()
 	before := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = before })
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		client, server := net.Pipe()
-		context.AfterFunc(ctx, func() { server.Close() }) // a resolver alone waits for its own time
+		context.AfterFunc(ctx, func() { server.Close() }) // else the resolver waits for its own timeout
 		go func() {
 			defer server.Close()
 			for {
@@ -33,7 +33,7 @@ func resolve(t *testing.T, addresses map[string][4]byte, silent ...string) {
 	}}
 }
 
-// answer answers one query; the length stands before each message.
+// answer answers one query. The length precedes each message.
 func answer(conn net.Conn, addresses map[string][4]byte, silent []string) error {
 	var size [2]byte
 	if _, err := io.ReadFull(conn, size[:]); err != nil {

@@ -14,44 +14,45 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// remotePolicy is which remote endpoints tunnels may lead to and through which proxy.
-// The environment decides what is a lab's, and the twin the rest, at any time.
+// remotePolicy decides which remote endpoints tunnels may lead to, and through which
+// proxy. The lab switches come from the environment, and the rest from the twin, which
+// can change at any time. Its methods are safe for concurrent use.
 type remotePolicy struct {
-	addresses policy.Addresses
-	plaintext bool
-	proxies   func(address, noProxy string) (config.RemoteProxy, error)
+	addresses  policy.Addresses
+	plaintext  bool
+	parseProxy func(address, noProxy string) (config.RemoteProxy, error)
 
 	remotes  atomic.Pointer[policy.Remotes]
-	sessions *wsconn.Sessions
 	proxy    atomic.Pointer[config.RemoteProxy]
+	sessions *wsconn.Sessions // emptied when remotes or proxy change
 }
 
-// newRemotePolicy allows any host, through the environment's proxy, until a twin says
-// otherwise.
+// newRemotePolicy returns a policy that allows any host, through the environment's
+// proxy, until the first twin.
 func newRemotePolicy(cfg config.Module) *remotePolicy {
 	p := &remotePolicy{
-		addresses: policy.Addresses{Loopback: cfg.AllowLoopbackRemote},
-		plaintext: cfg.AllowPlaintextRemote,
-		proxies:   cfg.RemoteProxy,
-		sessions:  wsconn.NewSessions(),
+		addresses:  policy.Addresses{Loopback: cfg.AllowLoopbackRemote},
+		plaintext:  cfg.AllowPlaintextRemote,
+		parseProxy: cfg.RemoteProxy,
+		sessions:   wsconn.NewSessions(),
 	}
 	p.setRemotes(policy.Any())
 	p.proxy.Store(&config.RemoteProxy{})
-	_, _ = p.setProxy("", "") // the environment's alone cannot be an error
+	_, _ = p.setProxy("", "") // the environment's proxy alone is never an error
 	return p
 }
 
-// setRemotes replaces the allowed hosts, for all endpoints that are dialled from now on.
+// setRemotes replaces the allowed hosts, for all dials from now on.
 func (p *remotePolicy) setRemotes(r policy.Remotes) {
 	p.remotes.Store(&r)
 	p.sessions.Forget()
 }
 
-// setProxy takes the twin's proxy.url and proxy.noProxy, either of which may be empty,
-// for all endpoints that are dialled from now on, and tells which proxy is in force: on
-// an error the last one.
+// setProxy takes the twin's proxy.url and proxy.noProxy, for all dials from now on. Either
+// may be empty: then the environment's counts. It returns the proxy in force, which on
+// an error is the previous one.
 func (p *remotePolicy) setProxy(address, noProxy string) (config.RemoteProxy, error) {
-	next, err := p.proxies(address, noProxy)
+	next, err := p.parseProxy(address, noProxy)
 	if err != nil {
 		return *p.proxy.Load(), fmt.Errorf("proxy.url %w", err)
 	}
@@ -60,15 +61,15 @@ func (p *remotePolicy) setProxy(address, noProxy string) (config.RemoteProxy, er
 	return next, nil
 }
 
-// allow is the policy by name: it returns the URL to dial for an endpoint, or why the
-// endpoint is not allowed.
+// allow judges an endpoint by name: it returns the URL to dial, or why the endpoint is
+// not allowed.
 func (p *remotePolicy) allow(endpoint *url.URL) (*url.URL, error) {
 	e, err := policy.Rules{Remotes: *p.remotes.Load(), Addresses: p.addresses, Plaintext: p.plaintext}.Endpoint(endpoint)
 	return e.URL, err
 }
 
-// judge is the policy by address, for wsconn.Dialer. The device's own addresses are read
-// each time: they change.
+// judge judges an address, for wsconn.Dialer. It reads the device's own addresses each
+// time, since they change.
 func (p *remotePolicy) judge(addr netip.Addr) error {
 	own, err := ownAddresses()
 	if err != nil {
@@ -91,14 +92,14 @@ func ownAddresses() ([]netip.Addr, error) {
 	return own, nil
 }
 
-// dialer dials remote endpoints by this policy.
+// dialer returns a dialer for remote endpoints that obeys the policy as it changes.
 func (p *remotePolicy) dialer(roots *x509.CertPool) wsconn.Dialer {
-	way := func(u *url.URL) (*url.URL, error) { return p.proxy.Load().For(u) }
-	return wsconn.Dialer{Roots: roots, Proxy: way, Judge: p.judge, Sessions: p.sessions}
+	proxy := func(u *url.URL) (*url.URL, error) { return p.proxy.Load().For(u) }
+	return wsconn.Dialer{Roots: roots, Proxy: proxy, Judge: p.judge, Sessions: p.sessions}
 }
 
-// labReasons are the switches that no module in a site has, as reasons for its being
-// degraded.
+// labReasons returns the reason codes of the lab switches that are on. The module is
+// degraded by them, so that a site notices them.
 func labReasons(cfg config.Module) []string {
 	var reasons []string
 	if cfg.AllowLoopbackRemote {

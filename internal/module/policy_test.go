@@ -20,7 +20,7 @@ import (
 	"rtsptunnel/internal/module/policy"
 )
 
-// Without the lab's switch no endpoint leads back to the device, in whatever notation.
+// Without the lab switch no notation of an endpoint leads back to the device.
 func TestTunnelOpen_notToTheDeviceItself(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
@@ -46,7 +46,7 @@ func TestTunnelOpen_notToTheDeviceItself(t *testing.T) {
 	}
 }
 
-// A name that leads back to the device is found out when it is dialled.
+// A name that resolves to the device's own address is refused when it is dialled.
 func TestTunnelOpen_notToANameOfTheDevice(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
@@ -64,7 +64,7 @@ func TestTunnelOpen_notToANameOfTheDevice(t *testing.T) {
 	s.log.Await(t, "reason=POLICY_REMOTE", 1)
 }
 
-// What is a lab's is said in the log and reported as long as it is so.
+// Lab switches are logged and reported.
 func TestLabSwitches_areReported(t *testing.T) {
 	s := newSite(t)
 	s.env["RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE"], s.env["RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE"] = "true", "true"
@@ -90,7 +90,7 @@ func TestTunnelOpen_userAgentSuffix(t *testing.T) {
 	}
 }
 
-// A twin changes hosts and proxy at any time, and what cannot be used changes nothing.
+// A twin can change hosts and proxy at any time. An invalid proxy changes nothing.
 func TestRemotePolicy_changesLive(t *testing.T) {
 	t.Setenv("IotHubConnectionString", "HostName=h;DeviceId=d;SharedAccessKey=a2V5")
 	t.Setenv("https_proxy", "http://site:3128")
@@ -124,8 +124,8 @@ func TestRemotePolicy_changesLive(t *testing.T) {
 	}
 }
 
-// What a TLS session proves is what was verified before it: it is resumed until the hosts
-// that are allowed, or the proxy, change.
+// A TLS session is resumed without verifying the certificate again: so the policy forgets
+// all sessions when the allowed hosts or the proxy change.
 func TestRemotePolicy_forgetsSessions(t *testing.T) {
 	r := newRemote(t)
 	roots := x509.NewCertPool()
@@ -156,7 +156,7 @@ func TestRemotePolicy_forgetsSessions(t *testing.T) {
 		if err := far.WriteMessage(websocket.BinaryMessage, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // the session's ticket came before it
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // the session ticket comes before this byte
 			t.Fatal(err)
 		}
 		return far.NetConn().(*tls.Conn).ConnectionState().DidResume
@@ -171,7 +171,7 @@ func TestRemotePolicy_forgetsSessions(t *testing.T) {
 		{"other hosts", func() { p.SetRemotes(policy.Any()) }, false},
 		{"after that", func() {}, true},
 		{"another proxy", func() { _, _ = p.SetProxy("", "other.example") }, false},
-		{"a proxy that is none", func() { _, _ = p.SetProxy("refused", "") }, true},
+		{"a refused proxy", func() { _, _ = p.SetProxy("refused", "") }, true},
 	} {
 		step.change()
 		if got := resumed(); got != step.want {
@@ -180,7 +180,7 @@ func TestRemotePolicy_forgetsSessions(t *testing.T) {
 	}
 }
 
-// The device's own addresses are those of its interfaces.
+// The addresses of all interfaces are the device's own.
 func TestRemotePolicy_ownAddresses(t *testing.T) {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil || len(addresses) == 0 {

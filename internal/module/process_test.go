@@ -8,20 +8,20 @@ import (
 	"testing"
 )
 
-// process is the module as one, not started yet. It is killed if it lasts.
+// process returns the module as a process that is not started yet. A timeout kills it.
 func (s *site) process(t *testing.T) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], "rtsptunnel")
-	cmd.Env = []string{} // not the test's own
+	cmd.Env = []string{} // without the test's environment
 	for k, v := range s.env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
 	return cmd
 }
 
-// start is process, started, with all its output in out.
+// start starts the process, with all its output in out.
 func (s *site) start(t *testing.T, out io.Writer) (end func(os.Signal)) {
 	t.Helper()
 	cmd := s.process(t)
@@ -32,7 +32,7 @@ func (s *site) start(t *testing.T, out io.Writer) (end func(os.Signal)) {
 	return ends(t, cmd)
 }
 
-// ends ends a process in order by a signal, and waits.
+// ends returns a function that ends a process by a signal, and waits for exit code 0.
 func ends(t *testing.T, cmd *exec.Cmd) func(os.Signal) {
 	t.Helper()
 	return func(how os.Signal) {

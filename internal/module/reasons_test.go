@@ -8,9 +8,9 @@ import (
 	"rtsptunnel/internal/module"
 )
 
-// A reason that goes while nothing is desired and no connection is lost goes from the
-// twin, too.
-func TestReasons_areToldWhenTheyChange(t *testing.T) {
+// A reason disappears from the twin when its cause does, without a new twin and without a
+// reconnect.
+func TestReasons_areReportedWhenTheyChange(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	taken := listen(t)
@@ -26,9 +26,9 @@ func TestReasons_areToldWhenTheyChange(t *testing.T) {
 	s.reported(t, func(r report) bool { return cmp.Equal(r.state, state{"degraded", []string{"CFG_ENV"}}) })
 }
 
-// What no twin should do, and one does some day, costs that one.
+// A panic while a twin is applied does not end the module.
 func TestTwin_panics(t *testing.T) {
-	if reported := module.TwinOfNobody([]byte(`{"desired":{"$version":1}}`)); reported != nil {
+	if reported := module.TwinOfBrokenModule([]byte(`{"desired":{"$version":1}}`)); reported != nil {
 		t.Errorf("reported %s", reported)
 	}
 }

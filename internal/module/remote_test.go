@@ -13,16 +13,16 @@ import (
 	"rtsptunnel/internal/base/localca"
 )
 
-// remote is a remote endpoint that is not ours: gorilla's server, with a
-// certificate of its own authority.
+// remote is a remote endpoint that is not our code: gorilla's server, with a certificate
+// of its own authority.
 type remote struct {
 	*httptest.Server
 	ca      *localca.CA
 	tunnels chan tunnel
 
 	mu     sync.Mutex
-	answer int               // HTTP status instead of a WebSocket, if not 0
-	tamper func(http.Header) // what becomes of a request before it is answered, if not nil
+	answer int               // if not 0, the HTTP status instead of a WebSocket
+	tamper func(http.Header) // if not nil, changes a request before the response
 }
 
 // tunnel is the far end of one WebSocket.
@@ -72,13 +72,14 @@ func (r *remote) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.tunnels <- tunnel{ws, req.Header}
 }
 
+// refuse makes the remote end respond with this status, or with a WebSocket again if 0.
 func (r *remote) refuse(status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = status
 }
 
-// misread lets the remote end answer another WebSocket than was asked for.
+// misread makes the remote end respond to a changed request.
 func (r *remote) misread(tamper func(http.Header)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,8 +21,8 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// proxyTo is a site's proxy, which knows one address whatever it is asked for. It gets
-// the logins that it is sent.
+// proxyTo is a site's proxy that connects to one address for every request. logins has
+// the Proxy-Authorization of each request.
 func proxyTo(t *testing.T, address string) (ln net.Listener, logins <-chan string) {
 	t.Helper()
 	sent := make(chan string, 8)
@@ -42,8 +42,8 @@ func proxyTo(t *testing.T, address string) (ln net.Listener, logins <-chan strin
 	return ln, sent
 }
 
-// The twin's proxy is the way to remote endpoints from then on, and the only one; its
-// login is the environment's and stands nowhere else.
+// The twin's proxy is the only route to remote endpoints. Its login comes from the
+// environment, and is in no log and no report.
 func TestProxy_ofTheTwin(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -70,23 +70,22 @@ func TestProxy_ofTheTwin(t *testing.T) {
 		t.Errorf("reported: %s", text)
 	}
 	if e := got.EffectiveProxy; e == nil || e.Origin != "twin" || e.Host != p.Addr().String() || !e.Auth {
-		t.Errorf("the proxy in use is told as %+v", e)
+		t.Errorf("the proxy in use is reported as %+v", e)
 	}
 	if all := text + s.log.String(); strings.Contains(all, canary) {
 		t.Errorf("the login is in:\n%s", all)
 	}
-	p.Close()
-	s.apply(t, map[string]any{"proxy": map[string]any{"url": "http://" + p.Addr().String() + "/"}})
+	s.apply(t, map[string]any{"proxy": map[string]any{"url": "http://" + refusing(t)}})
 	s.refused(t, endpoint, 554, 502, endpoint, "Proxy refused the connection")
 	s.log.Await(t, "reason=PROXY_DOWN", 1)
-	s.apply(t, map[string]any{"proxy": map[string]any{"noProxy": "gw.example"}}) // not 127.0.0.1: the name has no address
+	s.apply(t, map[string]any{"proxy": map[string]any{"noProxy": "gw.example"}}) // the name has no address
 	s.refused(t, endpoint, 554, 502, endpoint, "Could not connect to remote endpoint")
 	if len(r.tunnels) != 0 {
 		t.Error("the remote endpoint was reached past the proxy")
 	}
 }
 
-// Whatever proxy a twin may name, the environment's side of it takes.
+// The environment's parser accepts every proxy that package twin accepts.
 func TestProxy_twinAndEnvironmentAgree(t *testing.T) {
 	t.Setenv("IotHubConnectionString", "HostName=h;DeviceId=d;SharedAccessKey=a2V5")
 	cfg, err := config.Read()
@@ -203,18 +202,16 @@ func TestTwin_leafByLeaf(t *testing.T) {
 	}
 }
 
-// A camera's state is that of the last look, and the hub hears of it and of tunnels
-// without being asked.
+// A camera's state is the outcome of the last dial. A change of it, and of tunnels, is
+// reported without a new twin.
 func TestReported_camerasAndTotals(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
-	gone := listen(t)
-	gone.Close()
-	version := s.patch(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554), "gone": at(gone, 1554)}})
+	version := s.patch(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554), "gone": atAddress(t, refusing(t), 1554)}})
 	if got, _ := s.reported(t, applied(version)); got.CameraStatus["front"].State != "" || got.CameraStatus["gone"].LocalPort != 1554 {
-		t.Errorf("nobody has looked: %+v", got.CameraStatus)
+		t.Errorf("before the first dial: %+v", got.CameraStatus)
 	}
 	far := s.open(t, r, 554)
 	s.refused(t, r.endpoint(), 1554, 400, "127.0.0.1:1554", "Could not connect to RTSP endpoint")
@@ -229,29 +226,29 @@ func TestReported_camerasAndTotals(t *testing.T) {
 	s.reported(t, func(r report) bool { return r.CameraStatus["front"].Open == 0 })
 	version = s.patch(t, map[string]any{"cameras": map[string]any{"gone": at(cam, 1554)}})
 	if got, _ := s.reported(t, applied(version)); got.CameraStatus["gone"].State != "" {
-		t.Errorf("nobody has looked there: %+v", got.CameraStatus)
+		t.Errorf("before the first dial at the new address: %+v", got.CameraStatus)
 	}
 }
 
-// Counters alone cause no report, but now and then; nothing causes none.
-func TestNotices_areFew(t *testing.T) {
+// A change of nothing but counters is reported every 15 minutes, and no change never.
+func TestReports_areFew(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		name                           string
-		tunnels                        int
-		looks, opened, failed, bytesUp int64
-		after                          time.Duration
-		want                           bool
+		name                            string
+		tunnels                         int
+		states, opened, failed, bytesUp int64
+		after                           time.Duration
+		want                            bool
 	}{
 		{"nothing", 0, 0, 0, 0, 0, time.Hour, false},
 		{"a tunnel", 1, 0, 1, 0, 0, 10 * time.Second, true},
 		{"a tunnel, too soon", 1, 0, 1, 0, 0, 9 * time.Second, false},
 		{"one for another", 0, 0, 1, 0, 0, 10 * time.Second, true},
-		{"a look", 0, 1, 0, 0, 0, 10 * time.Second, true},
+		{"a camera's state", 0, 1, 0, 0, 0, 10 * time.Second, true},
 		{"counters", 0, 0, 0, 1, 1, 10 * time.Minute, false},
 		{"counters, late", 0, 0, 0, 1, 1, 15 * time.Minute, true},
 	} {
-		if got := module.Due(at, at.Add(c.after), c.tunnels, c.looks, c.opened, c.failed, c.bytesUp); got != c.want {
+		if got := module.ReportDue(at, at.Add(c.after), c.tunnels, c.states, c.opened, c.failed, c.bytesUp); got != c.want {
 			t.Errorf("%s: %t", c.name, got)
 		}
 	}
@@ -260,16 +257,16 @@ func TestNotices_areFew(t *testing.T) {
 		patch map[string]any
 		want  bool
 	}{{map[string]any{"totals": totals}, false}, {map[string]any{"totals": totals, "state": "healthy"}, true}, {map[string]any{"config": map[string]any{}}, true}} {
-		if got := module.Told(at, at.Add(14*time.Minute), c.patch); got != c.want {
-			t.Errorf("%v: told %t", c.patch, got)
+		if got := module.IsReported(at, at.Add(14*time.Minute), c.patch); got != c.want {
+			t.Errorf("%v: reported %t", c.patch, got)
 		}
 	}
-	if !module.Told(at, at.Add(15*time.Minute), map[string]any{"totals": totals}) {
-		t.Error("counters are not told after a quarter of an hour")
+	if !module.IsReported(at, at.Add(15*time.Minute), map[string]any{"totals": totals}) {
+		t.Error("counters are not reported after 15 minutes")
 	}
 }
 
-// earlier is an earlier version of the module, which reported other things.
+// earlier is an earlier version of the module, which reported other keys.
 type earlier chan struct{}
 
 func (earlier) Method(context.Context, string, []byte) (int, []byte) { return 404, []byte(`{}`) }
@@ -278,8 +275,8 @@ func (e earlier) Twin([]byte, edge.Connection) []byte {
 	return []byte(`{"oldKey":{"a":{"b":1}},"config":{"old":7,"rejected":0},"cameraStatus":{"gone":{"open":3}},"state":"old","cameras":{"value":{"gone":{}},"ac":200}}`)
 }
 
-// What an earlier version left in the twin is taken away, and the rest is small.
-func TestReported_isOnlyWhatIs(t *testing.T) {
+// Keys that an earlier version has reported are deleted.
+func TestReported_deletesOldKeys(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	hub, err := edge.New(edge.Options{

@@ -7,10 +7,10 @@ import (
 	"rtsptunnel/internal/module/config"
 )
 
-// systemAnd is the system's roots, Go's, so that SSL_CERT_FILE counts, and those in
-// file, if it has a name. An error says why the file's are not among them, which is
-// not less safe. Nil is the system's alone.
-func systemAnd(file string) (*x509.CertPool, error) {
+// systemRootsAnd returns the system's roots (Go's, so that SSL_CERT_FILE counts) and the
+// roots in file. A nil pool means the system's roots alone: file is empty. An error says
+// why the pool lacks the file's roots; the pool can be used, since it trusts less.
+func systemRootsAnd(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -21,8 +21,8 @@ func systemAnd(file string) (*x509.CertPool, error) {
 	return roots, config.AddRoots(roots, file)
 }
 
-// only is the roots in the file that the variable names.
-func only(variable, file string) (*x509.CertPool, error) {
+// rootsIn returns the roots in file, which the variable names, and no others.
+func rootsIn(variable, file string) (*x509.CertPool, error) {
 	roots := x509.NewCertPool()
 	if err := config.AddRoots(roots, file); err != nil {
 		return nil, fmt.Errorf("%s: %w", variable, err)

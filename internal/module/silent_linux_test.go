@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// silent is a camera that never answers a SYN: a listener whose backlog is full.
+// silent returns a camera that never answers a SYN: a listener whose backlog is full.
 func silent(t *testing.T, localPort int) camera {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -32,7 +32,7 @@ func silent(t *testing.T, localPort int) camera {
 	for range 16 {
 		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
 		if err != nil {
-			return camera{"127.0.0.1", port, localPort, enough} // the backlog is full: this is silence
+			return camera{"127.0.0.1", port, localPort, enough} // the backlog is full
 		}
 		t.Cleanup(func() { c.Close() })
 	}
@@ -40,7 +40,7 @@ func silent(t *testing.T, localPort int) camera {
 	return camera{}
 }
 
-// One camera that never answers holds up nobody else.
+// A camera that never answers does not delay calls for other cameras.
 func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
 	t.Parallel()
 	s, r, cam := newSite(t), newRemote(t), echo(t)
@@ -55,7 +55,7 @@ func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
 	var all sync.WaitGroup
 	call := func(port, want int) {
 		if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", port)); status != want {
-			t.Errorf("port %d: answer %d %v", port, status, body)
+			t.Errorf("port %d: response %d %v", port, status, body)
 		}
 	}
 	all.Go(func() { call(1554, 400); silence = time.Since(begin) })
@@ -70,7 +70,7 @@ func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
 		}
 	}
 	if silence < 4*time.Second {
-		t.Errorf("the silent camera answered after %s: it was not silent", silence)
+		t.Errorf("the call for the silent camera took only %s", silence)
 	}
 	for range calls - 1 {
 		far := <-r.tunnels
@@ -78,9 +78,9 @@ func TestTunnelOpen_twentyAtOnceOneSilent(t *testing.T) {
 	}
 }
 
-// Calls that are under way when the module ends are told so: all of them, since the
-// hub connection outlives them.
-func TestShutdown_answersWhatIsUnderWay(t *testing.T) {
+// Every call that is pending when the module shuts down gets the response 503, since the
+// hub connection is closed last.
+func TestShutdown_answersPendingCalls(t *testing.T) {
 	t.Parallel()
 	s, r := newSite(t), newRemote(t)
 	s.trust(t, r.ca.CertPEM())
@@ -91,11 +91,11 @@ func TestShutdown_answersWhatIsUnderWay(t *testing.T) {
 	for range calls {
 		all.Go(func() {
 			if status, body := s.invoke(t, "tunnelOpen", payload(r.endpoint(), "tok", 1554)); status != 503 || body["message"] != "Shutting down" {
-				t.Errorf("answer %d %v", status, body)
+				t.Errorf("response %d %v", status, body)
 			}
 		})
 	}
-	s.log.Await(t, "direct method received", calls)
+	s.log.Await(t, received, calls)
 	stop()
 	all.Wait()
 }

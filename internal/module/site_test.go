@@ -21,24 +21,31 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// The test binary is the edge module itself when it is told so, for the tests that
+// The test binary is the edge module if its argument is rtsptunnel, for the tests that
 // need a process.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "rtsptunnel" {
 		os.Exit(module.Main())
 	}
-	// Most of these tests wait most of the time.
+	// These tests wait for most of their time: more of them run in parallel.
 	if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// patience is for what takes milliseconds; it only keeps a hang from lasting.
+// patience is the timeout for what takes milliseconds.
 const patience = 30 * time.Second
 
-// site is a hub emulator, and the environment and log of a module that belongs to it,
-// which has these times if it runs in this process.
+// Fields of the module's log lines in IoT Edge's format, each of one kind of line.
+const (
+	received    = "method=tunnelOpen" // a call; also of a panic in it
+	twinApplied = " cameras="         // a twin was applied
+	closedBy    = "closedBy="         // a tunnel was closed
+)
+
+// site is a hub emulator, and the environment and the log of its module. The times hold
+// for a module in this process.
 type site struct {
 	*hubtest.Hub
 	env   map[string]string
@@ -61,7 +68,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// trust gives the module roots for remote endpoints, which are on loopback in tests.
+// trust gives the module roots for remote endpoints, and allows loopback, where these
+// are in tests.
 func (s *site) trust(t *testing.T, pem []byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
@@ -72,7 +80,7 @@ func (s *site) trust(t *testing.T, pem []byte) {
 	s.env["RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE"] = "true"
 }
 
-// run runs the module in this process; stop ends it in order and waits.
+// run runs the module in this process. stop shuts it down and waits.
 func (s *site) run(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -80,17 +88,26 @@ func (s *site) run(t *testing.T) (stop func()) {
 	s.reads(t, func() { go func() { ended <- module.RunAt(ctx, s.log, s.log, s.times) }() })
 	stop = sync.OnceFunc(func() {
 		cancel()
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(patience):
-			t.Error("the module does not end")
+		if err := receive(t, ended, "the module's end"); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Cleanup(stop)
 	return stop
+}
+
+// receive returns the next value of a channel, or fails the test after patience. It also
+// works in a cleanup.
+func receive[T any](t *testing.T, from <-chan T, what string) (value T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	defer cancel()
+	select {
+	case value = <-from:
+	case <-ctx.Done():
+		t.Errorf("%s does not come", what)
+	}
+	return value
 }
 
 // camera is one desired camera.
@@ -101,15 +118,29 @@ type camera struct {
 	MaxTunnels int    `json:"maxTunnels"`
 }
 
-// enough is a cap that no test reaches but one that is about it.
+// enough is a camera's cap that only tests of the cap reach.
 const enough = 64
 
-// at is the camera that ln is.
+// at returns a camera at ln.
 func at(ln net.Listener, localPort int) camera {
 	return camera{"127.0.0.1", ln.Addr().(*net.TCPAddr).Port, localPort, enough}
 }
 
-// desire writes desired properties and waits for their acknowledgement.
+// atAddress returns a camera at an address.
+func atAddress(t *testing.T, address string, localPort int) camera {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return camera{host, n, localPort, enough}
+}
+
+// desire writes desired cameras, and waits for the acknowledgement.
 func (s *site) desire(t *testing.T, cameras any) ack {
 	t.Helper()
 	return s.acknowledged(t, s.patch(t, map[string]any{"cameras": cameras}))
@@ -145,13 +176,13 @@ func payload(endpoint, token string, localPort int) string {
 		`,"localPort":` + strconv.Itoa(localPort) + `}`
 }
 
-// echo is a camera that sends back what it gets.
+// echo returns a camera that sends back what it gets.
 func echo(t *testing.T) net.Listener {
 	t.Helper()
 	return serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 }
 
-// serve serves each connection, which is closed then.
+// serve calls connection for each connection, and closes it afterwards.
 func serve(t *testing.T, connection func(net.Conn)) net.Listener {
 	t.Helper()
 	ln := listen(t)
@@ -172,7 +203,7 @@ func serve(t *testing.T, connection func(net.Conn)) net.Listener {
 	return ln
 }
 
-// listen takes connections, and nobody ever speaks there.
+// listen returns a listener whose connections are never accepted, unless the test does.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -181,4 +212,16 @@ func listen(t *testing.T) net.Listener {
 	}
 	t.Cleanup(func() { ln.Close() })
 	return ln
+}
+
+// refusing returns an address that refuses connections: a client's connection has its
+// port until the test ends, so that no process can listen there.
+func refusing(t *testing.T) string {
+	t.Helper()
+	client, err := net.Dial("tcp", listen(t).Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client.LocalAddr().String()
 }

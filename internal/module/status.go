@@ -12,30 +12,30 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// totalsTime is from one time that the hub hears of counters alone, which change all the
-// time, to the next.
-const totalsTime = 15 * time.Minute
+// totalsInterval is the least time between two reports of nothing but counters, which
+// change all the time.
+const totalsInterval = 15 * time.Minute
 
-// state is what is reported beside the configuration. The caller holds mu.
+// state returns what is reported in addition to the configuration. The caller holds mu.
 func (m *module) state(c edge.Connection, inForce twin.Settings, o twin.Outcome) report.State {
 	reasons := o.Reasons()
-	for _, code := range m.seen.degraded() {
+	for _, code := range m.observer.degraded() {
 		reasons = append(reasons, reason.Code(code))
 	}
 	if m.since.IsZero() || !slices.Equal(reasons, m.reasons) {
 		m.reasons, m.since = reasons, time.Now()
 	}
-	hub, totals := m.seen.hub(), report.Totals(m.tunnels.Totals())
+	hub, totals := m.observer.hub(), report.Totals(m.tunnels.Totals())
 	return report.State{
-		Version: Version, Reasons: reasons, Since: m.since, Stopped: m.seen.draining.Load() != nil,
+		Version: Version, Reasons: reasons, Since: m.since, Stopped: m.observer.draining.Load() != nil,
 		Hub: report.Hub{
 			Protocol: string(c.Protocol), ConnectedSince: hub.Since, Reconnects: hub.Reconnects, TokenExpires: hub.TokenExpires,
 		},
-		Proxy: effective(*m.policy.proxy.Load()), Cameras: m.cameraStates(inForce), Totals: &totals,
+		Proxy: proxyInForce(*m.policy.proxy.Load()), Cameras: m.cameraStates(inForce), Totals: &totals,
 	}
 }
 
-func effective(p config.RemoteProxy) *report.Proxy {
+func proxyInForce(p config.RemoteProxy) *report.Proxy {
 	if p.Origin == config.ProxyNone {
 		return nil
 	}
@@ -59,48 +59,50 @@ func (m *module) cameraStates(inForce twin.Settings) map[string]report.CameraSta
 }
 
 // isTooEarly tells whether a patch of the reported properties holds nothing but
-// counters, less than totalsTime after the last report of counters. The caller holds mu.
+// counters, less than totalsInterval after the last report of counters. The caller
+// holds mu.
 func (m *module) isTooEarly(patch map[string]any, now time.Time) bool {
 	if patch["totals"] == nil {
 		return false
 	}
-	if len(patch) == 1 && now.Sub(m.totalsAt) < totalsTime {
+	if len(patch) == 1 && now.Sub(m.totalsAt) < totalsInterval {
 		return true
 	}
 	m.totalsAt = now
 	return false
 }
 
-// signs differ when what the hub is told of tunnels and cameras does.
-type signs struct {
-	tunnels int // open or being opened
-	looks   int64
-	totals  tunnel.Totals
+// activity is a snapshot of what is reported of tunnels and cameras: two snapshots
+// differ if a report is due.
+type activity struct {
+	tunnels     int   // open or being opened
+	cameraState int64 // changes so far
+	totals      tunnel.Totals
 }
 
-func (m *module) signs() signs {
-	return signs{m.tunnels.Len(), m.health.count(), m.tunnels.Totals()}
+func (m *module) activity() activity {
+	return activity{m.tunnels.Len(), m.health.count(), m.tunnels.Totals()}
 }
 
-// notices is what the hub was told of signs, and when; nothing yet if both are zero.
-type notices struct {
-	pace time.Duration // of tunnels and cameras
-	told signs
-	at   time.Time
+// reportSchedule decides when a change of activity is reported. Its zero value, with an
+// interval, has reported nothing yet.
+type reportSchedule struct {
+	interval time.Duration // least time between two reports of tunnels and cameras
+	reported activity
+	at       time.Time // of that report
 }
 
-// due tells whether it is time that the hub hears of these signs, and takes it that it
-// does then.
-func (n *notices) due(s signs, now time.Time) bool {
-	counters := n.told
-	counters.totals.Failed, counters.totals.BytesUp, counters.totals.BytesDown = s.totals.Failed, s.totals.BytesUp, s.totals.BytesDown
-	wait := n.pace
-	if s == counters {
-		wait = totalsTime
+// due tells whether a is to be reported now, and then takes it as reported.
+func (r *reportSchedule) due(a activity, now time.Time) bool {
+	counters := r.reported
+	counters.totals.Failed, counters.totals.BytesUp, counters.totals.BytesDown = a.totals.Failed, a.totals.BytesUp, a.totals.BytesDown
+	interval := r.interval
+	if a == counters { // nothing else has changed
+		interval = totalsInterval
 	}
-	if s == n.told || now.Sub(n.at) < wait {
+	if a == r.reported || now.Sub(r.at) < interval {
 		return false
 	}
-	n.told, n.at = s, now
+	r.reported, r.at = a, now
 	return true
 }

@@ -2,9 +2,10 @@ package module
 
 import "os"
 
-// ownStdout is standard output, which nobody else has from then on: the MQTT library
-// prints to it what of a hub's packets it cannot parse, in the middle of the log.
-func ownStdout() *os.File {
+// takeStdout returns standard output, and points os.Stdout at the null device. The MQTT
+// library prints packets that it cannot parse to os.Stdout: they must not mix with the
+// log.
+func takeStdout() *os.File {
 	out := os.Stdout
 	if nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
 		os.Stdout = nowhere

@@ -9,8 +9,8 @@ import (
 	"rtsptunnel/internal/module"
 )
 
-// What a library prints is not in the log.
-func TestMain_ownsStandardOutput(t *testing.T) {
+// The output of a library that prints to os.Stdout is not in the log.
+func TestMain_takesStandardOutput(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
 		t.Fatal(err)
@@ -19,10 +19,10 @@ func TestMain_ownsStandardOutput(t *testing.T) {
 	before := os.Stdout
 	os.Stdout = file
 	defer func() { os.Stdout = before }()
-	own := module.OwnStdout()
+	out := module.TakeStdout()
 	defer os.Stdout.Close()
 	fmt.Print("parse twin props topic error")
-	_, _ = own.WriteString("a line")
+	_, _ = out.WriteString("a line")
 	if got, err := os.ReadFile(file.Name()); err != nil || string(got) != "a line" {
 		t.Errorf("%q, %v", got, err)
 	}

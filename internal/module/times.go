@@ -2,11 +2,11 @@ package module
 
 import "time"
 
-// times are how long things take. Tests have shorter ones.
+// times are durations that tests shorten.
 type times struct {
-	Token      time.Duration // the life of each token for the hub
-	ReportPace time.Duration // the hub hears of the module at most once in it
-	HubTurns   time.Duration // in which the hub's loop turns if it is well: after it /livez says that it does not
+	Token      time.Duration // lifetime of a token for the hub
+	ReportPace time.Duration // least time between two writes of reported properties
+	HubTurns   time.Duration // time without a turn after which /livez reports the hub's loop as stuck
 }
 
 func usualTimes() times {

@@ -8,7 +8,7 @@ import (
 	"rtsptunnel/internal/module"
 )
 
-// What other tests shorten is this in the product.
+// The product's durations, which other tests shorten.
 func TestTimes_usual(t *testing.T) {
 	want := module.Times{Token: time.Hour, ReportPace: 10 * time.Second, HubTurns: 3 * time.Minute}
 	if got := module.UsualTimes(); got != want {
@@ -16,8 +16,7 @@ func TestTimes_usual(t *testing.T) {
 	}
 }
 
-// The product has them: a change that comes soon after a report is reported in its time,
-// and not before.
+// Main uses these durations: a change soon after a report waits for the next one.
 func TestMain_pace(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

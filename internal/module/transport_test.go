@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The module is reached by either protocol, and its twin says by which.
+// Both protocols work, and the twin reports the one in use.
 func TestProtocol_isReported(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"mqtt", "mqttws"} {
@@ -26,8 +26,8 @@ func TestProtocol_isReported(t *testing.T) {
 	}
 }
 
-// A proxy of the environment is the way to a hub without gateway: one that is down
-// keeps the module off it.
+// The environment's proxy is the only route to a hub without a gateway: there is no
+// direct fallback when the proxy is down.
 func TestProxy_ofTheEnvironment(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -10,12 +10,12 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// maxFaultLines is how many faults of one twin are logged each on a line of its own.
+// maxFaultLines limits the log lines for the faults of one twin.
 const maxFaultLines = 32
 
-// Twin applies the desired properties of the whole twin, if they are others than before,
-// and returns what the reported ones lack. A document that is no twin changes nothing,
-// and a panic costs the one document.
+// Twin applies the desired properties of doc, the whole twin, if they have changed. It
+// returns the patch that brings the reported properties up to date, nil for none. A
+// document that is no twin changes nothing. After a panic the module goes on.
 func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -25,19 +25,19 @@ func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	}()
 	t, err := twin.Parse(doc)
 	if err != nil {
-		m.log.Warn().Err(err).Msg("twin not applied: the last good one stays in force")
+		m.log.Warn().Err(err).Msg("twin not applied: the last valid one stays in force")
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	inForce, outcome := t.Apply(m.inForce)
-	inForce.Log.Level = m.logLevel(inForce, outcome)
+	inForce.Log.Level = m.levelInForce(inForce, outcome)
 	if m.inForce == nil || !reflect.DeepEqual(*m.inForce, inForce) || !reflect.DeepEqual(m.outcome, outcome) {
 		m.apply(inForce)
-		m.tell(inForce, outcome)
+		m.logOutcome(inForce, outcome)
 	}
 	m.inForce, m.outcome = &inForce, outcome
-	m.seen.applied.Store(true)
+	m.observer.applied.Store(true)
 	want := report.Build(m.state(c, inForce, outcome), inForce, outcome)
 	patch := report.Diff(t.Reported, want)
 	if patch == nil || m.isTooEarly(patch, time.Now()) {
@@ -51,13 +51,13 @@ func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
 	return reported
 }
 
-// tell logs what became of a twin.
-func (m *module) tell(inForce twin.Settings, o twin.Outcome) {
+// logOutcome logs which desired properties are in force, and which are rejected.
+func (m *module) logOutcome(inForce twin.Settings, o twin.Outcome) {
 	for _, f := range o.Faults[:min(len(o.Faults), maxFaultLines)] {
-		m.log.Warn().Str("path", f.Path).Str("reason", string(f.Code)).Str("fault", f.Text).Str("inForce", f.InForce).Msg("desired property not taken")
+		m.log.Warn().Str("path", f.Path).Str("reason", string(f.Code)).Str("fault", f.Text).Str("inForce", f.InForce).Msg("desired property rejected")
 	}
 	if more := len(o.Faults) - maxFaultLines; more > 0 {
-		m.log.Warn().Int("more", more).Msg("desired properties not taken")
+		m.log.Warn().Int("more", more).Msg("more desired properties rejected")
 	}
 	for _, w := range o.Warnings[:min(len(o.Warnings), maxFaultLines)] {
 		m.log.Warn().Str("path", w.Path).Msg("desired property " + w.Text)

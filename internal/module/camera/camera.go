@@ -1,9 +1,8 @@
-// Package camera knows which cameras exist, by the local port that names them, and
-// dials one.
+// Package camera has the configured cameras: [Camera] is one, [List] finds it by the
+// local port that names it, and Dial connects to its RTSP port.
 //
-// A line belongs here when it concerns the way from this device to a camera. The
-// package does not know tunnels, the cloud, nor the twin's JSON: it is handed a
-// list.
+// A line belongs here when it concerns the connection from this device to a camera. The
+// package does not know tunnels, the cloud, or the twin's JSON: its caller passes a list.
 package camera
 
 import (
@@ -28,24 +27,24 @@ type Camera struct {
 	Enabled          bool  // false: no tunnel is opened
 	MaxTunnels       int   // at once; no limit of its own if 0
 	MaxBitsPerSecond int64 // of its tunnels together; no limit of its own if 0
-	ExpectedOffline  bool
+	ExpectedOffline  bool  // no effect yet
 }
 
-// Target is how the contract names the camera in an error: its host, and the local
-// port that the caller asked for.
+// Target returns the camera's name in the contract's errors: its host, and the local
+// port of the request.
 func (c Camera) Target() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.LocalPort)) }
 
-// gone is how long a camera's host may say nothing: it has lost its power then, which is
-// known within 45 s, as timers go. On Linux that holds while bytes are on their way to it,
-// too, also if it lives and takes none of them.
-const gone = 40 * time.Second
+// deadAfter is how long a camera's host may be silent. Then its connection fails, within
+// 45 s with the granularity of the timers. On Linux this also holds while bytes wait to
+// be acknowledged, and for a camera that is alive and takes no bytes.
+const deadAfter = 40 * time.Second
 
-// keepAlive finds out after gone that an idle camera's host is.
+// keepAlive detects the dead host of an idle camera after deadAfter.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 5}
 
-// Dial connects to the camera's RTSP port; ctx bounds it. The name is resolved anew
-// each time, both address families are tried. The error has a reason code. The
-// caller closes the connection, whose errors carry reason.CameraLost.
+// Dial connects to the camera's RTSP port. ctx bounds the dial. Each dial resolves the
+// name again and tries both address families. The error has a reason code. The caller
+// closes the connection; errors of the connection have reason.CameraLost.
 func (c Camera) Dial(ctx context.Context) (net.Conn, error) {
 	conn, err := (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
@@ -56,7 +55,7 @@ func (c Camera) Dial(ctx context.Context) (net.Conn, error) {
 		_ = conn.Close()
 		return nil, reason.New(reason.Internal, errors.New("not a TCP connection"))
 	}
-	giveUp(tcp)
+	setUserTimeout(tcp)
 	return &link{tcp}, nil
 }
 
@@ -71,7 +70,7 @@ func cause(ctx context.Context, err error) reason.Code {
 	return reason.CameraRefused
 }
 
-// link is a connection to a camera: TCP, with its errors named.
+// link is a TCP connection to a camera whose errors have a reason code.
 type link struct{ *net.TCPConn }
 
 func (l *link) Read(p []byte) (int, error) {
@@ -84,13 +83,13 @@ func (l *link) Write(p []byte) (int, error) {
 	return n, lost(err)
 }
 
-// WriteTo and ReadFrom hide TCPConn's own, which would go past Read and Write.
+// WriteTo and ReadFrom hide the methods of TCPConn, which bypass Read and Write.
 func (l *link) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{l}) }
 
-// ReadFrom is WriteTo's counterpart.
+// ReadFrom is the counterpart of WriteTo.
 func (l *link) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{l}, r) }
 
-// ReadError names what a read of the descriptor says.
+// ReadError adds the reason code to an error of reading the descriptor directly.
 func (*link) ReadError(err error) error { return lost(err) }
 
 func lost(err error) error {
@@ -100,15 +99,15 @@ func lost(err error) error {
 	return reason.New(reason.CameraLost, err)
 }
 
-// List is the cameras in force. Its zero value is empty. It may be used by several
-// goroutines.
+// List holds the cameras in force. Its zero value is empty. It is safe for concurrent
+// use.
 type List struct {
 	mu     sync.RWMutex
 	byPort map[int]Camera
 }
 
-// Replace puts the enabled ones of these cameras in force. Each local port stands there
-// once; that is the caller's to see to, since only it can report the error.
+// Replace puts the enabled ones of these cameras in force. The caller ensures that each
+// local port occurs once, since only the caller can report a duplicate.
 func (l *List) Replace(cameras []Camera) {
 	byPort := make(map[int]Camera, len(cameras))
 	for _, c := range cameras {
@@ -121,7 +120,7 @@ func (l *List) Replace(cameras []Camera) {
 	l.byPort = byPort
 }
 
-// Find is the enabled camera with that local port, if there is one.
+// Find returns the enabled camera with that local port, if there is one.
 func (l *List) Find(localPort int) (Camera, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

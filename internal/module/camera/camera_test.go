@@ -58,7 +58,12 @@ func TestDial_readsAndWrites(t *testing.T) {
 
 func TestDial_refused(t *testing.T) {
 	ln, cam := listen(t)
-	ln.Close()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	cam.Port = client.LocalAddr().(*net.TCPAddr).Port // in use, so that no process can listen there
 	if _, err := cam.Dial(t.Context()); reason.Of(err) != reason.CameraRefused {
 		t.Errorf("reason %s (%v)", reason.Of(err), err)
 	}
@@ -80,7 +85,7 @@ func TestDial_timeout(t *testing.T) {
 	}
 }
 
-// A camera that resets is not one that ended in order.
+// A reset by the camera is an error, and no end of file.
 func TestRead_resetIsNamed(t *testing.T) {
 	ln, cam := listen(t)
 	c, err := cam.Dial(t.Context())
@@ -99,7 +104,7 @@ func TestRead_resetIsNamed(t *testing.T) {
 	if _, err := io.Copy(io.Discard, c); reason.Of(err) != reason.CameraLost || errors.Is(err, io.EOF) {
 		t.Errorf("read ended with %v", err)
 	}
-	reader := c.(interface{ ReadError(err error) error }) // for who reads the descriptor
+	reader := c.(interface{ ReadError(err error) error }) // for readers of the descriptor
 	if err := reader.ReadError(syscall.ECONNRESET); reason.Of(err) != reason.CameraLost || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a descriptor's error is named %v", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A camera that is gone without a word is found out within 45 s.
+// Keep-alive detects a dead camera within 45 s.
 func TestDial_keepsAlive(t *testing.T) {
 	_, cam := listen(t)
 	c, err := cam.Dial(t.Context())
@@ -30,6 +30,6 @@ func TestDial_keepsAlive(t *testing.T) {
 	}
 	idle, every, times := get(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), get(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), get(unix.IPPROTO_TCP, unix.TCP_KEEPCNT)
 	if get(unix.SOL_SOCKET, unix.SO_KEEPALIVE) != 1 || idle+every*times > 45 {
-		t.Errorf("after %d s %d probes, one each %d s", idle, times, every)
+		t.Errorf("after %d s %d probes, every %d s", idle, times, every)
 	}
 }

@@ -4,4 +4,5 @@ package camera
 
 import "net"
 
-func giveUp(*net.TCPConn) {}
+// setUserTimeout does nothing: TCP_USER_TIMEOUT is Linux's.
+func setUserTimeout(*net.TCPConn) {}

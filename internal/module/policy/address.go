@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// Addresses is the rule for the address that a remote endpoint is reached at.
+// Addresses is the policy for the address that a connection to a remote endpoint uses.
 type Addresses struct {
-	Loopback bool // a lab's: loopback and the device's own addresses are allowed
+	Loopback bool // lab switch: allows loopback and the device's own addresses
 }
 
-// Check judges an address; own are the device's, of all its interfaces. Private ones
-// (RFC 1918, RFC 4193) are allowed, since private endpoints have such. An IPv6 address
-// that stands for an IPv4 address is judged as that one, too. An error has
-// reason.PolicyRemote.
+// Check judges an address. own are the addresses of all interfaces of the device.
+// Private addresses (RFC 1918, RFC 4193) are allowed, since private endpoints use them.
+// An IPv6 address that embeds an IPv4 address is also judged as the IPv4 address. An
+// error has reason.PolicyRemote.
 func (a Addresses) Check(addr netip.Addr, own []netip.Addr) error {
 	for _, form := range forms(addr) {
 		if is := a.forbidden(form, own); is != "" {
@@ -24,12 +24,12 @@ func (a Addresses) Check(addr netip.Addr, own []netip.Addr) error {
 }
 
 var (
-	thisNetwork = netip.MustParsePrefix("0.0.0.0/8") // RFC 1122, 3.2.1.3; Linux takes 0.0.0.0 for itself
+	thisNetwork = netip.MustParsePrefix("0.0.0.0/8") // RFC 1122, 3.2.1.3; Linux connects 0.0.0.0 to itself
 	broadcast   = netip.MustParseAddr("255.255.255.255")
-	platform    = netip.MustParseAddr("168.63.129.16") // Azure's, for its own virtual machines: extensions and their secrets
+	platform    = netip.MustParseAddr("168.63.129.16") // Azure's, for virtual machines: serves extensions and their secrets
 )
 
-// forbidden says what addr is, if that is not allowed.
+// forbidden returns why addr is not allowed, or "".
 func (a Addresses) forbidden(addr netip.Addr, own []netip.Addr) string {
 	switch {
 	case !addr.IsValid():
@@ -38,7 +38,7 @@ func (a Addresses) forbidden(addr netip.Addr, own []netip.Addr) string {
 		return "is unspecified"
 	case addr.IsMulticast(), addr == broadcast:
 		return "is multicast or broadcast"
-	case addr.IsLinkLocalUnicast(): // 169.254.169.254 among them: cloud providers' metadata
+	case addr.IsLinkLocalUnicast(): // includes 169.254.169.254, the metadata of cloud providers
 		return "is link-local"
 	case addr == platform:
 		return "is the platform's own"
@@ -46,26 +46,26 @@ func (a Addresses) forbidden(addr netip.Addr, own []netip.Addr) string {
 		return ""
 	case addr.IsLoopback():
 		return "is loopback"
-	case slices.ContainsFunc(own, func(o netip.Addr) bool { return plain(o) == addr }):
+	case slices.ContainsFunc(own, func(o netip.Addr) bool { return unmapped(o) == addr }):
 		return "is this device's own"
 	}
 	return ""
 }
 
 var (
-	// Prefixes whose addresses hold an IPv4 address in their last 32 bits.
+	// These prefixes embed an IPv4 address in the last 32 bits.
 	embedding = []netip.Prefix{
 		netip.MustParsePrefix("64:ff9b::/96"),    // NAT64 (RFC 6052)
 		netip.MustParsePrefix("64:ff9b:1::/48"),  // a site's own NAT64 (RFC 8215), as /96
 		netip.MustParsePrefix("::/96"),           // compatible (RFC 4291, 2.5.5.1)
 		netip.MustParsePrefix("::ffff:0:0:0/96"), // translated (RFC 7915's forerunner)
 	}
-	sixToFour = netip.MustParsePrefix("2002::/16") // RFC 3056: in the next 32 bits
+	sixToFour = netip.MustParsePrefix("2002::/16") // RFC 3056: embeds it in the next 32 bits
 )
 
-// forms are addr and the IPv4 address that it stands for, if it does.
+// forms returns addr, and the IPv4 address that it embeds, if any.
 func forms(addr netip.Addr) []netip.Addr {
-	addr = plain(addr)
+	addr = unmapped(addr)
 	if !addr.Is6() || addr.IsLoopback() || addr.IsUnspecified() {
 		return []netip.Addr{addr}
 	}
@@ -79,5 +79,5 @@ func forms(addr netip.Addr) []netip.Addr {
 	return []netip.Addr{addr}
 }
 
-// plain is addr without zone, and without IPv6 around it if it is mapped.
-func plain(addr netip.Addr) netip.Addr { return addr.WithZone("").Unmap() }
+// unmapped returns addr without its zone, as an IPv4 address if it is IPv4-mapped.
+func unmapped(addr netip.Addr) netip.Addr { return addr.WithZone("").Unmap() }

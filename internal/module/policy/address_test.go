@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// An IPv4 address is judged alike in every form.
+// The result is the same for an IPv4 address in every form.
 func TestCheck_formsAgree(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	first := []byte{0, 10, 127, 168, 169, 192, 224, 255}

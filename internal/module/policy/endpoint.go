@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Endpoint is a remote endpoint, taken apart.
+// Endpoint is a remote endpoint in canonical form.
 type Endpoint struct {
-	URL    *url.URL   // to be dialled: host in ASCII, lower case; path and query as they were
+	URL    *url.URL   // to dial: host in ASCII and lower case; path and query as in the request
 	Host   string     // canonical: a name without its trailing dot, or an IP address without brackets
 	Addr   netip.Addr // valid if Host is an IP address
 	Port   int        // 1 to 65535
 	Secure bool       // wss, not ws
 }
 
-// NewEndpoint takes a ws or wss URL apart, and leaves it as it is. What is judged is
-// what is dialled: the URL of the result has the judged host and port in it. An error
-// has reason.PolicyRemote.
+// NewEndpoint returns the canonical form of a ws or wss URL, and does not change u. The
+// URL of the result holds the canonical host and port, so that the host that is judged
+// is the host that is dialled. An error has reason.PolicyRemote.
 func NewEndpoint(u *url.URL) (e Endpoint, err error) {
 	e = Endpoint{Secure: u.Scheme == "wss", Port: 443}
 	if !e.Secure {
@@ -48,8 +48,8 @@ func NewEndpoint(u *url.URL) (e Endpoint, err error) {
 	return e, nil
 }
 
-// authority is host and port for a URL. A trailing dot stays: it keeps a resolver from
-// looking for the name elsewhere.
+// authority returns host and port for a URL. It keeps a trailing dot, which stops a
+// resolver from using its search list.
 func (e Endpoint) authority(written string, withPort bool) string {
 	host := e.Host
 	if name, err := ascii(written); err == nil && strings.HasSuffix(name, ".") {

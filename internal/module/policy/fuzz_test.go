@@ -12,11 +12,11 @@ import (
 	"rtsptunnel/internal/module/policy"
 )
 
-// number is what inet_aton takes for one.
+// number matches what inet_aton reads as a number.
 var number = regexp.MustCompile(`^(0[xX][0-9a-fA-F]*|[0-9]+)$`)
 
-// Whatever an endpoint is, it is refused, or what is dialled is what was judged: a name
-// in ASCII that no resolver can take for an address, or an address.
+// An endpoint is refused, or the host that is dialled is the host that was judged: an
+// address, or a name in ASCII that no resolver can read as an address.
 func FuzzEndpoint(f *testing.F) {
 	good := remotes(f, "*.good.example", "good.example", "[2001:db8::7]:8443", "10.0.0.7")
 	f.Add("wss://a.good.example:443/x?y")
@@ -48,7 +48,7 @@ func FuzzEndpoint(f *testing.F) {
 		}
 		last := name[strings.LastIndexByte(name, '.')+1:]
 		if number.MatchString(last) && !e.Addr.IsValid() {
-			t.Errorf("%q: a resolver may take %s for an address", text, name)
+			t.Errorf("%q: a resolver may read %s as an address", text, name)
 		}
 		if strings.ToLower(name) != name || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
 			t.Errorf("%q: name %q", text, name)
@@ -61,7 +61,7 @@ func FuzzEndpoint(f *testing.F) {
 	})
 }
 
-// A pattern is refused, or allows something and is its own canonical form's equal.
+// A pattern is invalid and allows nothing, or allows exactly its own hosts.
 func FuzzParseRemotes(f *testing.F) {
 	f.Add("*.good.example:8443")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -21,17 +21,17 @@ var (
 	errZone    = errors.New("has a zone, which names an interface of this device")
 )
 
-// names maps a name that is not ASCII as a lookup does (UTS 46, not transitional), and
-// refuses what registries refuse.
+// names maps names that are not ASCII as a lookup does (UTS 46, not transitional), and
+// rejects what registries reject.
 var names = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule())
 
-// canonical is the one form in which hosts are compared: lower case after IDNA,
-// without the trailing dot, or an IP address as netip writes it, which is valid then.
-// It takes what net/url has for a host, without brackets.
+// canonical returns the form in which hosts are compared: a name in lower case after
+// IDNA, without the trailing dot, or an IP address as netip writes it. The address is
+// valid in the second case only. host is a host of net/url, without brackets.
 //
-// A name whose last label is a number is no name (WHATWG URL, "ends in a number"):
-// some resolvers, a proxy's perhaps, take 127.1, 0x7f.1, 0177.0.0.1 and 2130706433 for
-// 127.0.0.1, and Go's does not.
+// A name whose last label is a number is rejected (WHATWG URL, "ends in a number"). Some
+// resolvers, such as a proxy's, read 127.1, 0x7f.1, 0177.0.0.1 and 2130706433 as
+// 127.0.0.1; Go's does not.
 func canonical(host string) (string, netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Zone() != "" {
@@ -60,8 +60,8 @@ func canonical(host string) (string, netip.Addr, error) {
 	return name, netip.Addr{}, nil
 }
 
-// ascii leaves names in ASCII as they are but for their case: an underscore and two
-// hyphens in a row are wrong by IDNA, and hosts have them.
+// ascii returns a name in ASCII and lower case. It applies IDNA only to names outside
+// ASCII: IDNA forbids underscores and double hyphens, which real host names have.
 func ascii(host string) (string, error) {
 	for _, c := range []byte(host) {
 		if c >= 0x80 {
@@ -87,7 +87,7 @@ func isLabel(label string) bool {
 	return label != "" && len(label) <= maxLabel
 }
 
-// isNumber tells whether inet_aton would read label as a number.
+// isNumber tells whether inet_aton reads label as a number.
 func isNumber(label string) bool {
 	digits, allowed := label, "0123456789"
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {

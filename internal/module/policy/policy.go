@@ -1,18 +1,18 @@
 // Package policy decides which remote endpoints a tunnel may lead to: by name before
-// anything is dialled, and by address when a connection is about to be made.
+// the dial ([Rules.Endpoint]), and by address before each connection ([Addresses.Check]).
 //
 // The rules are:
-//   - wss only; ws with the lab switch [Rules.Plaintext];
-//   - a host and port that [Remotes] allows, compared as [NewEndpoint] writes them;
-//   - no address that leads back to the device or to what only its neighbours may
-//     reach ([Addresses]), in whatever notation it comes.
+//   - The scheme is wss; ws needs the lab switch [Rules.Plaintext].
+//   - [Remotes] allows the host and port, compared in the form of [NewEndpoint].
+//   - The address leads neither back to the device nor to its link ([Addresses]), in
+//     every notation of the address.
 //
-// They bind the remote endpoint alone, never a proxy, hub or camera. Whoever asks for
-// a tunnel names its endpoint, so that what is not plainly allowed is refused: a host
-// that two readers could take for two hosts is nobody's.
+// They apply to the remote endpoint only, never to a proxy, hub or camera. The caller
+// chooses the endpoint. So the policy refuses what is not clearly allowed, such as a
+// host that two parsers could read as two hosts.
 //
-// The package is pure: it resolves nothing and dials nothing. A line belongs here when
-// it is about what is allowed.
+// The package is pure: it resolves and dials nothing. A line belongs here when it
+// decides what is allowed.
 package policy
 
 import (
@@ -22,17 +22,16 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// Rules are all that an endpoint is judged by. The zero value allows none.
+// Rules are the policy for endpoints. The zero value allows none.
 type Rules struct {
 	Remotes   Remotes
 	Addresses Addresses
-	Plaintext bool // a lab's: ws as well as wss
+	Plaintext bool // lab switch: allows ws as well as wss
 }
 
-// Endpoint judges the endpoint of a request by name, before anything is dialled, and
-// returns it as it is to be dialled. An IP literal is judged as an address, too, but
-// for the device's own. An error has reason.PolicyRemote and holds neither path nor
-// query.
+// Endpoint judges the endpoint of a request by name, and returns it in the form to dial.
+// An IP literal is also judged as an address, except for the device's own addresses. An
+// error has reason.PolicyRemote and holds neither path nor query.
 func (r Rules) Endpoint(u *url.URL) (Endpoint, error) {
 	e, err := NewEndpoint(u)
 	switch {

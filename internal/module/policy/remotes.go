@@ -7,27 +7,28 @@ import (
 	"strings"
 )
 
-// Remotes are the hosts and ports that endpoints may name. The zero value allows
-// none. It is never changed, so it may be used by several goroutines.
+// Remotes are the hosts and ports that endpoints may name. The zero value allows none.
+// A value is immutable, and so safe for concurrent use.
 type Remotes struct {
 	any      bool
 	patterns []pattern
 }
 
-// pattern is a host, or all names below one, with a port.
+// pattern is a host, or all its subdomains, with a port.
 type pattern struct {
-	below bool // *.host
-	host  string
-	port  int
+	subdomains bool // *.host
+	host       string
+	port       int
 }
 
-// Any allows every host and port that can be judged at all.
+// Any allows every port of every host that has a canonical form.
 func Any() Remotes { return Remotes{any: true} }
 
-// ParseRemotes takes patterns by label: a host name, *. and a host name for one or more
-// labels before it, an IPv4 address or an IPv6 address in brackets, each with :port if
-// it is not 443. No pattern allows none. What is wrong with one is told by its label,
-// as the rest of a sentence that begins with the label; then none is allowed.
+// ParseRemotes parses patterns by label. A pattern is a host name, *. and a host name for
+// all its subdomains, an IPv4 address, or an IPv6 address in brackets. A port other than
+// 443 follows as :port. No patterns allow no host. If a pattern is invalid, the result
+// allows no host, and the errors say why by label: each completes a sentence that begins
+// with the label.
 func ParseRemotes(patterns map[string]string) (Remotes, map[string]error) {
 	var r Remotes
 	faults := map[string]error{}
@@ -63,11 +64,11 @@ func parsePattern(text string) (p pattern, err error) {
 		}
 	}
 	inBrackets := strings.HasPrefix(text, "[")
-	host, p.below = strings.CutPrefix(host, "*.")
+	host, p.subdomains = strings.CutPrefix(host, "*.")
 	var addr netip.Addr
 	p.host, addr, err = canonical(host)
 	switch {
-	case err != nil && strings.Contains(text, "*"), addr.IsValid() && p.below:
+	case err != nil && strings.Contains(text, "*"), addr.IsValid() && p.subdomains:
 		return pattern{}, errWildcard
 	case err != nil:
 		return pattern{}, err
@@ -77,7 +78,7 @@ func parsePattern(text string) (p pattern, err error) {
 	return p, nil
 }
 
-// splitPattern parts the host, without brackets, from :port, which may be missing.
+// splitPattern splits a pattern into the host without brackets and :port or "".
 func splitPattern(text string) (host, port string, err error) {
 	if inside, ok := strings.CutPrefix(text, "["); ok {
 		host, port, ok = strings.Cut(inside, "]")
@@ -105,8 +106,8 @@ func parsePort(text string) (int, error) {
 	return int(n), nil
 }
 
-// Allows tells whether a host, in any notation that a URL has for it but without
-// brackets, and a port are among the patterns. A host that cannot be judged is not.
+// Allows tells whether a pattern matches the host and port. The host may be in any
+// notation of a URL, without brackets. A host without a canonical form is not allowed.
 func (r Remotes) Allows(host string, port int) bool {
 	name, _, err := canonical(host)
 	if err != nil || port < 1 || port > 65535 {
@@ -124,7 +125,7 @@ func (r Remotes) Allows(host string, port int) bool {
 }
 
 func (p pattern) matches(name string) bool {
-	if p.below {
+	if p.subdomains {
 		return strings.HasSuffix(name, "."+p.host) // never an address, whose last label is a number
 	}
 	return name == p.host
