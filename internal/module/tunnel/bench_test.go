@@ -15,8 +15,8 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// BenchmarkUp is bytes from a camera to a remote end that is not ours: the relay, the
-// camera and the remote end share the processors.
+// BenchmarkUp relays bytes from a camera to a remote end that is not our code. Relay, camera
+// and remote end share the processors.
 func BenchmarkUp(b *testing.B) {
 	ends := make(chan net.Conn, 1)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,7 @@ type side interface {
 	CloseWrite() error
 }
 
-// blocked opens a tunnel over TLS and returns its two ends, by name: nobody reads them.
+// blocked opens a tunnel over TLS, and returns its two ends, which are not read.
 func blocked(t *testing.T) (s *site, camera *net.TCPConn, remote *wsconn.Conn) {
 	t.Helper()
 	far, change := overWebSocket(t)
@@ -32,8 +32,8 @@ func blocked(t *testing.T) (s *site, camera *net.TCPConn, remote *wsconn.Conn) {
 	return s, camera, remote
 }
 
-// A side that is reset while nobody reads it, since the other takes no bytes, is noticed
-// within a second, whatever stallTimeoutSeconds is: a minute here.
+// The relay does not read a side while the other side takes no bytes. It still detects a
+// reset of that side within a second, whatever stallTimeoutSeconds is (60 s here).
 func TestTunnel_resetBehindABlockedSide(t *testing.T) {
 	t.Run("camera", func(t *testing.T) {
 		s, camera, remote := blocked(t)
@@ -45,7 +45,7 @@ func TestTunnel_resetBehindABlockedSide(t *testing.T) {
 		// The remote end has 5 s to take a Close then.
 		s.closes(t, 5*6*time.Second, `"closedBy":"camera"`, `"cause":"reset or lost, while`)
 		if _, err := io.Copy(io.Discard, remote); err == nil {
-			t.Error("the remote end takes it for an end in order")
+			t.Error("it is a graceful end for the remote end")
 		}
 	})
 	t.Run("remote", func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestTunnel_resetBehindABlockedSide(t *testing.T) {
 func (s *site) closes(t *testing.T, within time.Duration, parts ...string) {
 	t.Helper()
 	begin := time.Now()
-	s.log.Await(t, `"message":"tunnel closed"`, 1)
+	s.log.Await(t, `"closedBy"`, 1)
 	took := time.Since(begin).Round(time.Millisecond)
 	t.Logf("closed after %s", took)
 	if took > within {
@@ -78,8 +78,8 @@ func (s *site) closes(t *testing.T, within time.Duration, parts ...string) {
 	}
 }
 
-// An end in order waits behind the bytes before it, however long nobody takes them, also
-// if that side's kernel has nothing left to say.
+// A graceful end waits until the bytes before it are delivered, however long that takes,
+// also if the kernel of the ending side has sent everything.
 func TestTunnel_endInOrderBehindABlockedSide(t *testing.T) {
 	for _, by := range []string{"camera", "remote"} {
 		t.Run(by, func(t *testing.T) {
@@ -96,8 +96,8 @@ func TestTunnel_endInOrderBehindABlockedSide(t *testing.T) {
 			if err := end(); err != nil {
 				t.Error(err)
 			}
-			<-time.After(2 * time.Second)
-			if strings.Contains(s.log.String(), "tunnel closed") {
+			pause(t, 2*time.Second)
+			if strings.Contains(s.log.String(), "closedBy") {
 				t.Errorf("it has ended:\n%s", s.log)
 			}
 			got, want := sha256.New(), sha256.New()
@@ -110,8 +110,8 @@ func TestTunnel_endInOrderBehindABlockedSide(t *testing.T) {
 	}
 }
 
-// fillOneLeg writes until the tunnel delivers no more, and not until from can send no
-// more.
+// fillOneLeg writes until the tunnel delivers no more. It stops before from's own buffers
+// are full.
 func fillOneLeg(t *testing.T, from io.Writer, delivered func() int64) (sent int64) {
 	t.Helper()
 	stream := rand.NewChaCha8([32]byte{1})
@@ -125,7 +125,7 @@ func fillOneLeg(t *testing.T, from io.Writer, delivered func() int64) (sent int6
 			if time.Since(since) > time.Second {
 				return sent
 			}
-			<-time.After(time.Millisecond)
+			pause(t, time.Millisecond)
 		}
 	}
 }

@@ -7,45 +7,46 @@ import (
 	"rtsptunnel/internal/contract/tunnelopen"
 )
 
-// How long a tunnel that was ended may take to tell its remote end. One whose peer
-// takes no bytes is reset then.
+// The time that an ended tunnel has to send its remote end the reason. Then a remote end
+// that takes no bytes is reset.
 const (
-	endTime      = 2 * time.Second
-	shutdownTime = 4 * time.Second // more for a slow link, well inside the container's grace period
+	endTimeout      = 2 * time.Second
+	shutdownTimeout = 4 * time.Second // longer for slow links, and within the container's grace period
 )
 
-// End ends the tunnels that which names, and tells their remote ends why: wsconn has
-// the close codes. Those that are being opened end too, and their callers get the
-// error that they would get if they asked now. It returns how many it has ended,
-// without those that were ended before, and does not wait; all are closed within 2 s.
+// End ends the tunnels that which selects, and sends their remote ends the reason;
+// wsconn chooses the close code. A tunnel that is being opened ends too: its Open returns
+// the error that a new request would get. End returns the number of tunnels that it has
+// ended, without those that were ended before. It does not wait: all are closed within
+// 2 s.
 //
-// Whoever changes what Options.Camera or Options.Allow answer calls End after the
-// change: then no tunnel of before can slip through. which is called with the Set
-// locked and must not call it.
+// Change what Options.Camera and Options.Allow return first, and call End after that:
+// then no tunnel that the old rules admitted is missed. End calls which while the Set is
+// locked: which must not call the Set.
 func (s *Set) End(which func(Info) bool, why reason.Code) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ended := 0
 	for t := range s.slots {
-		if which(t.info) && s.end(t, why, endTime) {
+		if which(t.info) && s.end(t, why, endTimeout) {
 			ended++
 		}
 	}
 	return ended
 }
 
-// end ends one tunnel, unless it was ended before, and resets it after limit. The caller
-// holds mu.
-func (s *Set) end(t *slot, why reason.Code, limit time.Duration) (first bool) {
-	if t.forced != nil {
+// end ends one tunnel, unless it was ended before, and resets its remote end after the
+// timeout. The caller holds mu.
+func (s *Set) end(t *slot, why reason.Code, timeout time.Duration) (first bool) {
+	if t.resetTimer != nil {
 		return false
 	}
 	t.end(reason.New(why, nil))
-	t.forced = time.AfterFunc(limit, func() { s.reset(t) })
+	t.resetTimer = time.AfterFunc(timeout, func() { s.reset(t) })
 	return true
 }
 
-// reset ends a tunnel that still waits for its remote end.
+// reset resets the remote end of a tunnel that is still being closed.
 func (s *Set) reset(t *slot) {
 	s.mu.Lock()
 	conn, ok := t.remote.(Resetter)
@@ -57,9 +58,9 @@ func (s *Set) reset(t *slot) {
 	}
 }
 
-// interrupted is the error for a tunnel that was ended before it was open, nil if
-// cause is no reason to.
-func interrupted(cause error, t *slot, r tunnelopen.Request) error {
+// endedError returns the error for a tunnel that was ended during its dials: the error
+// that a new request would get. It is nil if cause is not the reason of an End.
+func endedError(cause error, t *slot, r tunnelopen.Request) error {
 	if cause == nil {
 		return nil
 	}
@@ -74,7 +75,7 @@ func interrupted(cause error, t *slot, r tunnelopen.Request) error {
 		return tunnelopen.PortUnavailable(r.LocalPort)
 	case reason.CameraChanged:
 		return tunnelopen.CameraUnreachable(t.camera.Target(), cause)
-	default: // the caller is gone
+	default: // the caller has canceled: the dial has an error of its own
 		return nil
 	}
 }

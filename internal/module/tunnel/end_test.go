@@ -18,20 +18,19 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
-	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// overWebSocket makes a site's remote end a WebSocket over TLS, whose far ends it
-// returns as they come.
+// overWebSocket makes a site's remote end a WebSocket over TLS. far has the server's end
+// of each tunnel.
 func overWebSocket(t *testing.T) (far <-chan *wsconn.Conn, change func(*tunnel.Options)) {
 	t.Helper()
 	return accepted(t, wsconn.Liveness{}, wsconn.Accept)
 }
 
-// accepted makes a site's remote end a server that accepts WebSockets in this way, and
-// returns what it makes of them as they come.
+// accepted makes a site's remote end a server that accepts WebSockets by accept. far has
+// what accept returns for each tunnel.
 func accepted[C any](t *testing.T, limits wsconn.Liveness, accept func(http.ResponseWriter, *http.Request) (C, error)) (far <-chan C, change func(*tunnel.Options)) {
 	t.Helper()
 	ends := make(chan C, 64)
@@ -56,66 +55,69 @@ func accepted[C any](t *testing.T, limits wsconn.Liveness, accept func(http.Resp
 	}
 }
 
-// endpoint is a server's as a remote endpoint.
+// endpoint returns a server's address as a remote endpoint.
 func endpoint(srv *httptest.Server) *url.URL {
 	return &url.URL{Scheme: "wss", Host: srv.Listener.Addr().String()}
 }
 
-// trusting is the roots that a test's server needs.
+// trusting returns the roots for a test's server.
 func trusting(srv *httptest.Server) *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
 	return roots
 }
 
-// Only what is named ends; its remote end reads why, and its camera is hung up on.
-func TestEnd_endsWhatIsNamed(t *testing.T) {
-	far, change := overWebSocket(t)
-	s := newSite(t, func(o *tunnel.Options) {
-		change(o)
-		find := o.Camera
-		o.Camera = func(localPort int) (camera.Camera, bool) {
-			c, _ := find(554)
-			c.Name = fmt.Sprint("cam", localPort)
-			return c, true
-		}
-	})
-	var ends []*wsconn.Conn
+// openFour opens tunnels to the cameras cam1 to cam4, whose local ports are 1 to 4. far has
+// the remote ends, in this order.
+func openFour(t *testing.T) (s *site, far []*wsconn.Conn) {
+	t.Helper()
+	remotes, change := overWebSocket(t)
+	s = newSite(t, cameras(change))
 	for port := 1; port <= 4; port++ {
 		r := request()
 		r.LocalPort = port
 		if err := s.Open(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		ends = append(ends, <-far)
-	}
-	for _, c := range ends {
+		c := <-remotes
+		t.Cleanup(func() { c.Close() })
 		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
+		far = append(far, c)
 	}
-	for port, why := range []reason.Code{1: reason.CameraRemoved, 2: reason.PolicyRemote} {
-		if why == "" {
-			continue
-		}
-		named := func(i tunnel.Info) bool { return i.LocalPort == port && i.Open }
-		if n := s.End(named, why); n != 1 {
+	return s, far
+}
+
+// wantClose fails the test unless the remote end of a tunnel reads Close 1008 with the
+// reason.
+func wantClose(t *testing.T, far *wsconn.Conn, why reason.Code) {
+	t.Helper()
+	_, err := far.Read(make([]byte, 1))
+	if want := fmt.Sprintf("close 1008 (policy violation): %s", why); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the remote end read %v, want %s", err, want)
+	}
+}
+
+// End ends only the selected tunnels. Their remote ends get the reason, and the cameras'
+// connections are closed.
+func TestEnd_endsWhatIsNamed(t *testing.T) {
+	s, far := openFour(t)
+	for _, c := range []struct {
+		port int
+		why  reason.Code
+	}{{1, reason.CameraRemoved}, {2, reason.PolicyRemote}} {
+		if n := s.End(func(i tunnel.Info) bool { return i.LocalPort == c.port && i.Open }, c.why); n != 1 {
 			t.Errorf("%d tunnels were ended", n)
 		}
-		_, err := ends[port-1].Read(make([]byte, 1))
-		if want := fmt.Sprintf("close 1008 (policy violation): %s", why); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the remote end of %d read %v, want %s", port, err, want)
-		}
+		wantClose(t, far[c.port-1], c.why)
 	}
-	s.log.Await(t, `"message":"tunnel closed"`, 2)
+	s.log.Await(t, `"closedBy"`, 2)
 	if got := s.Count("cam3") + s.Count("cam4"); got != 2 {
-		t.Errorf("%d of the two others are left", got)
+		t.Errorf("%d of the two other tunnels are left", got)
 	}
-	s.Limit(tunnel.Limits{}) // the switch ends the others
-	_, err := ends[2].Read(make([]byte, 1))
-	if err == nil || !strings.Contains(err.Error(), "1008") || !strings.Contains(err.Error(), "DISABLED") {
-		t.Errorf("the remote end read %v", err)
-	}
+	s.Limit(tunnel.Limits{}) // disables tunnels
+	wantClose(t, far[2], reason.Disabled)
 	s.shutdown(t)
 	for _, want := range []string{
 		`"camera":"cam1","closedBy":"module","reason":"CAM_REMOVED"`, `"camera":"cam2","closedBy":"policy","reason":"POLICY_REMOTE"`,
@@ -126,20 +128,16 @@ func TestEnd_endsWhatIsNamed(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.log.String(), `"reset"`) {
-		t.Errorf("a tunnel was reset for nothing:\n%s", s.log)
+		t.Errorf("a tunnel was reset:\n%s", s.log)
 	}
 	for range 4 {
 		if _, err := io.ReadAll(accept(t, s.camera)); err != nil {
 			t.Errorf("a camera was cut: %v", err)
 		}
 	}
-	for _, c := range ends {
-		c.Close()
-	}
 }
 
-// A remote end that takes no bytes cannot be told, and cannot keep its tunnel, nor the
-// module from ending in time.
+// A remote end that takes no bytes is reset, so that its tunnel and the module end in time.
 func TestEnd_resetsWhatIsBlocked(t *testing.T) {
 	for why, end := range map[reason.Code]func(*site){
 		reason.Disabled:     func(s *site) { s.Limit(tunnel.Limits{}) },
@@ -161,7 +159,7 @@ func TestEnd_resetsWhatIsBlocked(t *testing.T) {
 				t.Errorf("it took %s", took)
 			}
 			if want := `"camera":"front","reset":true,"closedBy":"module","reason":"` + string(why); !strings.Contains(s.log.String(), want) {
-				t.Errorf("the closing record does not tell of the reset:\n%s", s.log)
+				t.Errorf("no closing record has the reset:\n%s", s.log)
 			}
 			if _, err := io.Copy(io.Discard, remote); !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("the remote end read %v, want a reset", err)
@@ -170,7 +168,7 @@ func TestEnd_resetsWhatIsBlocked(t *testing.T) {
 	}
 }
 
-// fill writes until nothing between one side and the other takes a byte more.
+// fill writes until all buffers between the two sides are full.
 func fill(t *testing.T, conn net.Conn) {
 	t.Helper()
 	for {
@@ -185,13 +183,13 @@ func fill(t *testing.T, conn net.Conn) {
 	}
 }
 
-// An open that is ended while it dials is answered as if it came now.
+// An open that is ended during its dials returns the error that a new open would return.
 func TestEnd_endsADial(t *testing.T) {
 	endpoint := request().RemoteEndpoint
 	for _, c := range []struct {
 		why    reason.Code
 		status int
-		answer reason.Code
+		want   reason.Code
 		target string
 	}{
 		{reason.Disabled, 503, reason.Disabled, "tunnelOpen"},
@@ -200,7 +198,7 @@ func TestEnd_endsADial(t *testing.T) {
 		{reason.CameraDisabled, 400, reason.PortNotAllowed, "localhost:554"},
 		{reason.CameraChanged, 400, reason.CameraChanged, "10.0.0.21:554"},
 	} {
-		for _, connects := range []bool{false, true} { // true: the connection came just too late
+		for _, connects := range []bool{false, true} { // true: the dial succeeds after the end
 			t.Run(fmt.Sprint(c.why, connects), func(t *testing.T) {
 				dialling := make(chan struct{})
 				s := newSite(t, func(o *tunnel.Options) {
@@ -218,10 +216,10 @@ func TestEnd_endsADial(t *testing.T) {
 				go func() { opened <- s.Open(t.Context(), request()) }()
 				<-dialling
 				if infos := s.Tunnels(); len(infos) != 1 || infos[0].Open {
-					t.Errorf("while it dials: %+v", infos)
+					t.Errorf("during the dials: %+v", infos)
 				}
 				s.End(all, c.why)
-				wantRefused(t, <-opened, c.status, c.answer, c.target)
+				wantRefused(t, <-opened, c.status, c.want, c.target)
 				if _, err := io.ReadAll(accept(t, s.camera)); err != nil {
 					t.Errorf("the camera was cut: %v", err)
 				}
@@ -233,8 +231,8 @@ func TestEnd_endsADial(t *testing.T) {
 	}
 }
 
-// The switch reaches every tunnel there is, each with its word to the remote end.
-func TestLimit_switchesOffManyAtOnce(t *testing.T) {
+// Disabling tunnels ends all of them, and each remote end gets the reason.
+func TestLimit_disablesManyAtOnce(t *testing.T) {
 	const many = 64
 	far, change := overWebSocket(t)
 	s := newSite(t, change)
@@ -251,33 +249,33 @@ func TestLimit_switchesOffManyAtOnce(t *testing.T) {
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	for i, c := range ends {
+	for _, c := range ends {
 		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "close 1008 (policy violation): DISABLED") {
-			t.Errorf("remote end %d read %v", i, err)
-		}
+		wantClose(t, c, reason.Disabled)
 		c.Close()
 	}
 	wantRefused(t, s.Open(t.Context(), request()), 503, reason.Disabled, "tunnelOpen")
 	s.Limit(tunnel.DefaultLimits())
 	if err := s.Open(t.Context(), request()); err != nil {
-		t.Errorf("switched on again: %v", err)
+		t.Errorf("enabled again: %v", err)
 	}
 	(<-far).Close()
 }
 
-// An open that was allowed by the policy of before does not outlive End: End waits for
-// the answer, or the answer for End.
-func TestEnd_leavesNoneOfBefore(t *testing.T) {
+// A tunnel that the old policy has allowed does not outlive End: End waits until Allow has
+// returned and the slot is taken, or the slot comes after End.
+func TestEnd_missesNoneOfTheOldPolicy(t *testing.T) {
 	asked, ended := make(chan struct{}), make(chan struct{})
 	s := newSite(t, func(o *tunnel.Options) {
 		o.Allow = func(r tunnelopen.Request) (*url.URL, error) {
 			close(asked)
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
 			select {
-			case <-ended: // End was quicker than the slot
-			case <-time.After(300 * time.Millisecond):
+			case <-ended: // before the slot is taken
+			case <-ctx.Done():
 			}
 			return r.URL, nil
 		}

@@ -7,40 +7,41 @@ import (
 )
 
 const (
-	// looks is how many times in an idle timeout it is looked whether a tunnel has
-	// carried a byte: one is ended by so much later than it could be, and never sooner.
-	looks = 8
-	// lookPause is the least between two looks at all tunnels.
-	lookPause = 100 * time.Millisecond
+	// idleChecks is the number of checks in an idle timeout. An idle tunnel ends late by
+	// up to one interval, and never early.
+	idleChecks = 8
+	// minCheckInterval is the least time between two checks of all tunnels.
+	minCheckInterval = 100 * time.Millisecond
 )
 
-// expire ends the tunnels that are too old, or idle for too long. One timer calls it for
-// all of them, and none while nothing limits either.
+// expire ends the tunnels that are too old or idle for too long. One timer for all
+// tunnels calls it; there is no timer while neither is limited.
 func (s *Set) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expireAt(time.Now())
 }
 
-// expireAt is expire for a caller that holds mu, at any time.
+// expireAt is expire for a caller that holds mu.
 func (s *Set) expireAt(now time.Time) {
-	// Late: this process was stopped, and has not seen the bytes that came since.
-	late := s.look != nil && now.Sub(s.lookAt) > s.limits.IdleTimeout/looks+time.Second
+	// A late timer means that the process was stopped: bytes may have come in that time.
+	late := s.expiry != nil && now.Sub(s.expiryAt) > s.limits.IdleTimeout/idleChecks+time.Second
 	for t := range s.slots {
 		if why := t.expired(now, late, s.limits); why != "" {
-			s.end(t, why, endTime)
+			s.end(t, why, endTimeout)
 		}
 	}
-	s.lookLater(now)
+	s.scheduleExpiry(now)
 }
 
-// expired is why a tunnel may not go on; nothing if it may, or is not open yet.
+// expired returns why a tunnel is to end. It is empty if the tunnel may go on, or is not
+// open yet.
 func (t *slot) expired(now time.Time, late bool, l Limits) reason.Code {
 	if !t.info.Open {
 		return ""
 	}
 	carried := t.bytes.AtoB.Load() + t.bytes.BtoA.Load()
-	if carried != t.carried || late || t.pace.Waiting() { // one that waits for its rate is not idle
+	if carried != t.carried || late || t.pace.Waiting() { // a tunnel that waits for its rate is not idle
 		t.carried, t.active = carried, now
 	}
 	switch {
@@ -53,12 +54,12 @@ func (t *slot) expired(now time.Time, late bool, l Limits) reason.Code {
 	}
 }
 
-// lookLater sets the timer for when the next tunnel may have to end, and stops it if
-// none may. The caller holds mu.
-func (s *Set) lookLater(now time.Time) {
-	if s.look != nil {
-		s.look.Stop()
-		s.look = nil
+// scheduleExpiry sets the timer to the next time at which a tunnel may expire, or stops
+// it if none can. The caller holds mu.
+func (s *Set) scheduleExpiry(now time.Time) {
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
 	}
 	var next time.Time
 	by := func(limit time.Duration, at time.Time) {
@@ -67,14 +68,14 @@ func (s *Set) lookLater(now time.Time) {
 		}
 	}
 	for t := range s.slots {
-		if t.info.Open && t.forced == nil {
-			by(s.limits.IdleTimeout, now.Add(s.limits.IdleTimeout/looks))
+		if t.info.Open && t.resetTimer == nil {
+			by(s.limits.IdleTimeout, now.Add(s.limits.IdleTimeout/idleChecks))
 			by(s.limits.MaxAge, t.opened.Add(s.limits.MaxAge))
 		}
 	}
 	if next.IsZero() {
 		return
 	}
-	wait := max(next.Sub(now), lookPause)
-	s.look, s.lookAt = time.AfterFunc(wait, s.expire), now.Add(wait)
+	wait := max(next.Sub(now), minCheckInterval)
+	s.expiry, s.expiryAt = time.AfterFunc(wait, s.expire), now.Add(wait)
 }

@@ -21,13 +21,13 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-// piped is a set of tunnels over pipes, so that its time can be a fake one.
+// piped is a Set whose tunnels are over pipes, for testing/synctest.
 type piped struct {
 	*site
 	far chan pipes
 }
 
-// pipes are both far ends of a tunnel, and why it was ended.
+// pipes are the far ends of a tunnel, and the cause of its end.
 type pipes struct {
 	camera, remote net.Conn
 	ended          chan error
@@ -50,7 +50,7 @@ func newPiped(t *testing.T) *piped {
 			near, far := net.Pipe()
 			e := pipes{<-cameras, far, make(chan error, 1)}
 			p.far <- e
-			return &told{near, e.ended}, nil
+			return &causeConn{near, e.ended}, nil
 		},
 		Log: zerolog.New(p.log),
 	})
@@ -76,7 +76,7 @@ func say(t *testing.T, from, to net.Conn) {
 	}
 }
 
-// ends says after what time a tunnel is ended, and why.
+// ends fails the test unless the tunnel ends for this reason between least and most.
 func (e pipes) ends(t *testing.T, why reason.Code, least, most time.Duration) {
 	t.Helper()
 	begin := time.Now()
@@ -106,7 +106,8 @@ func limits(idle, age time.Duration) tunnel.Limits {
 
 const lateBy = time.Minute/8 + 100*time.Millisecond // of an idle timeout of a minute
 
-// A tunnel without a byte either way for so long is ended, no sooner, and only that one.
+// A tunnel ends after its idle timeout without a byte in either direction, not before, and
+// no other tunnel ends.
 func TestExpire_idle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPiped(t)
@@ -136,7 +137,7 @@ func TestExpire_idle(t *testing.T) {
 	})
 }
 
-// A tunnel is ended when it is open for so long, whatever it carries.
+// A tunnel ends at its maximum age, whatever it carries.
 func TestExpire_age(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPiped(t)
@@ -144,7 +145,7 @@ func TestExpire_age(t *testing.T) {
 		first := s.open(t)
 		<-time.After(10 * time.Minute)
 		second := s.open(t)
-		s.Limit(limits(0, time.Hour)) // as a twin does that changes something else
+		s.Limit(limits(0, time.Hour)) // as after a change of the twin elsewhere
 		for range 49 {
 			<-time.After(time.Minute)
 			say(t, first.camera, first.remote)
@@ -152,13 +153,13 @@ func TestExpire_age(t *testing.T) {
 		}
 		first.ends(t, reason.LimitAge, time.Minute, time.Minute+time.Second)
 		second.ends(t, reason.LimitAge, 10*time.Minute, 10*time.Minute+time.Second)
-		third := s.open(t) // of a set that had none to look at
+		third := s.open(t) // the Set had no tunnel to check before
 		third.ends(t, reason.LimitAge, time.Hour, time.Hour+time.Second)
 		s.shutdown(t)
 	})
 }
 
-// What the limits are now holds for tunnels that are open.
+// A change of the limits holds for open tunnels.
 func TestExpire_changes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPiped(t)
@@ -183,8 +184,8 @@ func TestExpire_changes(t *testing.T) {
 	})
 }
 
-// The limits are of open tunnels: dialling has its own.
-func TestExpire_notWhileItIsOpened(t *testing.T) {
+// The limits hold for open tunnels. Dials have their own timeouts.
+func TestExpire_notDuringTheDials(t *testing.T) {
 	dialling, limited := make(chan struct{}), make(chan struct{})
 	s := newSite(t, func(o *tunnel.Options) {
 		dial := o.Remote
@@ -204,7 +205,7 @@ func TestExpire_notWhileItIsOpened(t *testing.T) {
 	}
 }
 
-// A tunnel whose bytes wait for its rate is not idle.
+// A tunnel whose bytes wait for the rate limit is not idle.
 func TestExpire_notWhileItWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newPiped(t)
@@ -221,7 +222,7 @@ func TestExpire_notWhileItWaits(t *testing.T) {
 	})
 }
 
-// The remote end reads why.
+// The remote end gets the reason.
 func TestExpire_tellsTheRemoteEnd(t *testing.T) {
 	t.Parallel()
 	for why, l := range map[reason.Code]tunnel.Limits{reason.LimitIdle: limits(time.Second, 0), reason.LimitAge: limits(0, time.Second)} {
@@ -235,7 +236,7 @@ func TestExpire_tellsTheRemoteEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _, err := e.cloud.ReadMessage()
-			if told, ok := errors.AsType[*websocket.CloseError](err); !ok || told.Code != websocket.ClosePolicyViolation || told.Text != string(why) {
+			if got, ok := errors.AsType[*websocket.CloseError](err); !ok || got.Code != websocket.ClosePolicyViolation || got.Text != string(why) {
 				t.Errorf("the remote end read %v", err)
 			}
 			s.log.Await(t, fmt.Sprintf(`"closedBy":"module","reason":"%s"`, why), 1)
@@ -246,15 +247,16 @@ func TestExpire_tellsTheRemoteEnd(t *testing.T) {
 	}
 }
 
-// A process that was stopped, or a machine that slept, has not seen what came meanwhile.
-func TestExpire_lateLooksAreNoProof(t *testing.T) {
+// After a check that comes late, since the process was stopped or the machine slept, a
+// tunnel is not taken for idle: it may have carried bytes in that time.
+func TestExpire_lateCheckEndsNothing(t *testing.T) {
 	t.Parallel()
 	hold := make(chan struct{})
 	s := newSite(t, func(o *tunnel.Options) {
 		o.Limits = limits(2*time.Second, 0)
 		find := o.Camera
 		o.Camera = func(localPort int) (camera.Camera, bool) {
-			if localPort == 1 { // the Set is locked: so nobody looks
+			if localPort == 1 { // the Set stays locked, so that the check is late
 				<-hold
 				return camera.Camera{}, false
 			}
@@ -272,7 +274,7 @@ func TestExpire_lateLooksAreNoProof(t *testing.T) {
 		r.LocalPort = 1
 		_ = s.Open(t.Context(), r)
 	}()
-	<-time.After(5 * time.Second)
+	pause(t, 5*time.Second)
 	close(hold)
 	<-refused
 	say(t, camera, remote)

@@ -12,7 +12,7 @@ import (
 	"rtsptunnel/internal/module/tunnel"
 )
 
-// call is what the module does with a direct method's payload.
+// call handles a direct method's payload as the module does.
 func call(t *testing.T, s *site, payload string) (status int, body string) {
 	t.Helper()
 	r, err := tunnelopen.Decoder{}.Decode([]byte(payload))
@@ -23,9 +23,13 @@ func call(t *testing.T, s *site, payload string) (status int, body string) {
 	return status, string(answer)
 }
 
-// No payload that is not the contract's reaches a camera or a remote end.
-func TestOpen_hostilePayloadsDialNothing(t *testing.T) {
-	const good = `{"remoteEndpoint":"wss://gw.example.com/t","remoteAuthorizationToken":"canary-token","localPort":554}`
+// validPayload is a request that opens a tunnel.
+const validPayload = `{"remoteEndpoint":"wss://gw.example.com/t","remoteAuthorizationToken":"canary-token","localPort":554}`
+
+// hostilePayloads are changes of validPayload that Open must not see.
+func hostilePayloads(t *testing.T) map[string]string {
+	t.Helper()
+	const good = validPayload
 	long := strings.Repeat("a", 127<<10)
 	with := func(old, replacement string) string {
 		if !strings.Contains(good, old) {
@@ -33,9 +37,7 @@ func TestOpen_hostilePayloadsDialNothing(t *testing.T) {
 		}
 		return strings.Replace(good, old, replacement, 1)
 	}
-	var cameras, remotes atomic.Int32
-	s := newSite(t, counted(&cameras, &remotes))
-	for name, payload := range map[string]string{
+	return map[string]string{
 		"128 KB endpoint":                with("gw.example.com/t", "h/"+long),
 		"128 KB token":                   with("canary-token", long),
 		"128 KB port":                    with("554", strings.Repeat("5", 127<<10)),
@@ -73,7 +75,14 @@ func TestOpen_hostilePayloadsDialNothing(t *testing.T) {
 		"not UTF-8":                      with("canary", "\xff"),
 		"2^32 above the port":            with("554", "4294967850"),
 		"2^64 above the port":            with("554", "18446744073709552170"),
-	} {
+	}
+}
+
+// A payload that is not the contract's causes no dial.
+func TestOpen_hostilePayloadsDialNothing(t *testing.T) {
+	var cameras, remotes atomic.Int32
+	s := newSite(t, counted(&cameras, &remotes))
+	for name, payload := range hostilePayloads(t) {
 		status, body := call(t, s, payload)
 		if status != 400 || strings.Contains(body, "canary") || len(body) > 8<<10 {
 			t.Errorf("%s: %d %.200s", name, status, body)
@@ -83,15 +92,15 @@ func TestOpen_hostilePayloadsDialNothing(t *testing.T) {
 		t.Errorf("%d dials of the camera, %d of the remote end", cameras.Load(), remotes.Load())
 	}
 	if strings.Contains(s.log.String(), "canary") {
-		t.Errorf("the log tells a secret:\n%s", s.log)
+		t.Errorf("a secret is in the log:\n%s", s.log)
 	}
-	if status, body := call(t, s, good); status != 200 || cameras.Load() != 1 || remotes.Load() != 1 {
-		t.Errorf("the good one: %d %s, %d and %d dials", status, body, cameras.Load(), remotes.Load())
+	if status, body := call(t, s, validPayload); status != 200 || cameras.Load() != 1 || remotes.Load() != 1 {
+		t.Errorf("the valid payload: %d %s, %d and %d dials", status, body, cameras.Load(), remotes.Load())
 	}
 }
 
-// Nobody can look for open ports with it: a port that no camera has is answered
-// alike, and only the camera's is dialled.
+// Every local port without a camera gets the same response, and only the camera's is
+// dialled: a caller cannot scan for open ports.
 func TestOpen_dialsNoPortButTheCameras(t *testing.T) {
 	var cameras, remotes atomic.Int32
 	s := newSite(t, func(o *tunnel.Options) {

@@ -21,14 +21,14 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// overGorilla makes a site's remote end a server that is not ours, whose far ends it
-// returns as they come. Its frames are tiny, so that most messages are fragmented.
+// overGorilla makes a site's remote end a server that is not our code. far has the server's
+// end of each tunnel. Its frames are tiny, so that most messages are fragmented.
 func overGorilla(t *testing.T) (far <-chan *websocket.Conn, change func(*tunnel.Options)) {
 	t.Helper()
 	return watchedGorilla(t, wsconn.Liveness{})
 }
 
-// watchedGorilla is overGorilla whose near ends are watched by these limits.
+// watchedGorilla is overGorilla with these limits for the module's end.
 func watchedGorilla(t *testing.T, limits wsconn.Liveness) (far <-chan *websocket.Conn, change func(*tunnel.Options)) {
 	t.Helper()
 	upgrader := &websocket.Upgrader{WriteBufferSize: 700}
@@ -37,7 +37,7 @@ func watchedGorilla(t *testing.T, limits wsconn.Liveness) (far <-chan *websocket
 	})
 }
 
-// keystream is one direction's bytes of one tunnel, which no other has.
+// keystream is the unique bytes of one direction of one tunnel.
 type keystream struct {
 	bytes *rand.ChaCha8
 	n     int64
@@ -54,17 +54,17 @@ func (k *keystream) Read(p []byte) (int, error) {
 	return k.bytes.Read(p)
 }
 
-// check compares with the bytes that are next.
+// check compares p with the next bytes.
 func (k *keystream) check(p []byte) error {
 	want := make([]byte, len(p))
 	_, _ = k.Read(want)
 	if !bytes.Equal(p, want) {
-		return fmt.Errorf("a byte between %d and %d is another", k.n-int64(len(p)), k.n)
+		return fmt.Errorf("a byte between %d and %d differs", k.n-int64(len(p)), k.n)
 	}
 	return nil
 }
 
-// checkAll is check for all that r has, and for how it ends.
+// checkAll is check for all bytes of r. It returns the error that r ends with.
 func (k *keystream) checkAll(r io.Reader) error {
 	buf := make([]byte, 9000)
 	for {
@@ -81,7 +81,7 @@ func (k *keystream) checkAll(r io.Reader) error {
 	}
 }
 
-// trial is one tunnel with its two ends, and what they do by chance.
+// trial is one tunnel with its two ends, and their random behaviour.
 type trial struct {
 	camera             *net.TCPConn
 	cloud              *websocket.Conn
@@ -90,11 +90,11 @@ type trial struct {
 	downLength         int64
 	up, down           *keystream // as sent
 	gotUp, gotDown     *keystream // as received
-	endUp, endDown     error      // nil for an end in order
-	cloudEnds, cutting bool       // which side ends first, and whether by a cut
+	endUp, endDown     error      // nil for a graceful end
+	cloudEnds, cutting bool       // the cloud ends first; the end is abrupt
 }
 
-// speak sends the camera's stream in pieces.
+// speak sends the camera's stream in random pieces.
 func (r *trial) speak(chance *rand.Rand) {
 	for r.up.n < r.upLength {
 		p := make([]byte, min(r.upLength-r.up.n, 1+chance.Int64N(1<<chance.IntN(18))))
@@ -105,8 +105,7 @@ func (r *trial) speak(chance *rand.Rand) {
 	}
 }
 
-// answer sends the cloud's stream in messages of all kinds, with pings between their
-// fragments.
+// answer sends the cloud's stream in random messages, with pings between the fragments.
 func (r *trial) answer(chance *rand.Rand) {
 	for r.down.n < r.downLength {
 		kind := websocket.BinaryMessage
@@ -133,7 +132,7 @@ func (r *trial) answer(chance *rand.Rand) {
 	}
 }
 
-// messages is what the cloud receives, as one stream that ends with Close 1000.
+// messages reads the messages that the cloud receives as one stream. Close 1000 is its end.
 type messages struct {
 	ws *websocket.Conn
 	r  io.Reader
@@ -147,7 +146,7 @@ func (m *messages) Read(p []byte) (int, error) {
 				return 0, io.EOF
 			}
 			if err != nil {
-				return 0, fmt.Errorf("no end in order: %w", errorOf(err))
+				return 0, fmt.Errorf("no graceful end: %w", errorOf(err))
 			}
 			m.r = r
 		}
@@ -161,15 +160,15 @@ func (m *messages) Read(p []byte) (int, error) {
 	}
 }
 
-// errorOf keeps an io.EOF, which TCP may say, from being taken for an end in order.
+// errorOf hides an io.EOF of TCP, which is no graceful end.
 func errorOf(err error) error { return errors.New(err.Error()) }
 
-// run lets both ends speak and listen at once, and then end.
+// run sends and receives at both ends at once, and then ends the tunnel.
 func (r *trial) run() {
-	// A source of chance is one goroutine's.
+	// A rand.Rand is for one goroutine.
 	a, b := rand.New(rand.NewPCG(r.chance.Uint64(), 1)), rand.New(rand.NewPCG(r.chance.Uint64(), 2))
 	var both, speaking sync.WaitGroup
-	heard := make(chan struct{}) // the cloud has heard all, or the end
+	heard := make(chan struct{}) // the cloud has received everything, or an error
 	both.Go(func() { defer close(heard); r.endUp = r.gotUp.checkAll(&messages{ws: r.cloud}) })
 	both.Go(func() { r.endDown = r.gotDown.checkAll(r.camera) })
 	speaking.Go(func() { r.speak(a) })
@@ -196,23 +195,22 @@ func (r *trial) run() {
 	_ = r.cloud.Close()
 }
 
-// judge holds a trial against the four invariants; the first, that there is no other
-// byte, is checked as they arrive.
+// judge checks the invariants of a trial. That no byte differs is checked on arrival.
 func (r *trial) judge(record closing) error {
 	graceful := map[bool]string{true: "camera", false: "remote"}[!r.cloudEnds]
 	switch {
 	case r.gotUp.n > r.up.n || r.gotDown.n > r.down.n:
 		return fmt.Errorf("received %d and %d of %d and %d", r.gotUp.n, r.gotDown.n, r.up.n, r.down.n)
 	case r.cutting && !r.cloudEnds && r.endUp == nil:
-		return errors.New("the camera's cut is an end in order to the cloud")
+		return errors.New("the camera's reset is a graceful end for the cloud")
 	case r.cutting && record.Cause == "":
-		return errors.New("a cut is none in the closing record")
+		return errors.New("an abrupt end has no cause in the closing record")
 	case r.cutting:
 		return nil
 	case record.ClosedBy != graceful || record.Cause != "":
 		return fmt.Errorf("closed by %s, %s", record.ClosedBy, record.Cause)
 	case r.endDown != nil || !r.cloudEnds && r.endUp != nil:
-		return fmt.Errorf("no end in order: %w", errors.Join(r.endUp, r.endDown))
+		return fmt.Errorf("no graceful end: %w", errors.Join(r.endUp, r.endDown))
 	case r.gotDown.n != r.downLength || record.Down != r.gotDown.n:
 		return fmt.Errorf("down: received %d of %d, recorded %d", r.gotDown.n, r.downLength, record.Down)
 	case !r.cloudEnds && (r.gotUp.n != r.upLength || record.Up != r.gotUp.n):
@@ -221,7 +219,7 @@ func (r *trial) judge(record closing) error {
 	return nil
 }
 
-// closing is a tunnel's last line in the log.
+// closing is a tunnel's closing record in the log.
 type closing struct {
 	Message  string
 	Port     int `json:"localPort"`
@@ -246,8 +244,8 @@ func (s *site) closings(t *testing.T) map[int]closing {
 	return all
 }
 
-// Many tunnels at once, each with bytes of its own in both directions, whatever their
-// pieces, frames and ends.
+// Many tunnels at once, each with its own bytes in both directions, in random pieces,
+// frames and ends, lose and mix no bytes.
 func TestTunnels_loseNoByte(t *testing.T) {
 	const many = 64
 	seed := rand.Uint64()
@@ -285,16 +283,16 @@ func TestTunnels_loseNoByte(t *testing.T) {
 	var up, down int64
 	for i, r := range trials {
 		if err := r.judge(records[i]); err != nil {
-			t.Errorf("tunnel %d (cloud ends: %t, cut: %t): %v", i, r.cloudEnds, r.cutting, err)
+			t.Errorf("tunnel %d (cloud ends: %t, abruptly: %t): %v", i, r.cloudEnds, r.cutting, err)
 		}
 		up, down = up+records[i].Up, down+records[i].Down
 	}
 	if totals := s.Totals(); totals.BytesUp != up || totals.BytesDown != down {
-		t.Errorf("totals %+v, the records say %d and %d", totals, up, down)
+		t.Errorf("totals %+v, the records have %d and %d", totals, up, down)
 	}
 }
 
-// The counts of a tunnel can be read while it runs.
+// The counters of a tunnel can be read while it runs.
 func TestTunnels_countWhileRunning(t *testing.T) {
 	far, change := overGorilla(t)
 	s := newSite(t, change)

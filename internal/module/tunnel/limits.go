@@ -6,20 +6,21 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// Limits are how many tunnels there may be, and how long opening one may take. A
-// field that is zero has its default, but for Enabled.
+// Limits limit the number of tunnels, the dials, and the life of a tunnel. A field that
+// is zero has the default in its comment.
 type Limits struct {
-	Enabled       bool          // false: nothing is opened, and nothing stays open
-	Max           int           // tunnels at a time, those being opened included; 64
-	CameraTimeout time.Duration // for dialling the camera; 5 s
-	RemoteTimeout time.Duration // for dialling the remote endpoint; 10 s
-	OpenTimeout   time.Duration // for both together; 20 s
+	Enabled       bool          // false, the default: no tunnel opens or stays open
+	Max           int           // tunnels that are open or being opened; 64 if 0
+	CameraTimeout time.Duration // of the dial of the camera; 5 s if 0
+	RemoteTimeout time.Duration // of the dial of the remote endpoint; 10 s if 0
+	OpenTimeout   time.Duration // of both dials together; 20 s if 0
 
-	IdleTimeout time.Duration // that an open tunnel may be without a byte either way; for ever
-	MaxAge      time.Duration // that a tunnel may be open; for ever
+	IdleTimeout time.Duration // of an open tunnel without a byte in either direction; none if 0
+	MaxAge      time.Duration // of an open tunnel; none if 0
 }
 
-// DefaultLimits are those of a Set that was told none.
+// DefaultLimits returns the limits of a Set whose Options set none: enabled, with the
+// defaults of the other fields.
 func DefaultLimits() Limits { return Limits{Enabled: true}.withDefaults() }
 
 func (l Limits) withDefaults() Limits {
@@ -37,17 +38,17 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Limit puts other limits in force for what is opened from now on. Fewer tunnels
-// than there are end none of them; Enabled false ends all, as End does with
-// reason.Disabled. IdleTimeout and MaxAge hold for all tunnels: those that are beyond
-// end as by End, with reason.LimitIdle and reason.LimitAge, now or when they will be.
+// Limit changes the limits for new requests. For open tunnels only some fields count:
+// Enabled false ends them all, as End does with reason.Disabled. IdleTimeout and MaxAge
+// end a tunnel that exceeds them, now or later, with reason.LimitIdle and
+// reason.LimitAge. A Max below the number of tunnels ends none.
 func (s *Set) Limit(l Limits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limits = l.withDefaults()
 	if !l.Enabled {
 		for t := range s.slots {
-			s.end(t, reason.Disabled, endTime)
+			s.end(t, reason.Disabled, endTimeout)
 		}
 	}
 	s.expireAt(time.Now())

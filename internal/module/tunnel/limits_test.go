@@ -17,7 +17,7 @@ import (
 	"rtsptunnel/internal/module/tunnel"
 )
 
-// counted makes a site's dials count.
+// counted counts a site's dials.
 func counted(cameras, remotes *atomic.Int32) func(*tunnel.Options) {
 	return func(o *tunnel.Options) {
 		dialCamera, dialRemote := o.DialCamera, o.Remote
@@ -32,10 +32,10 @@ func counted(cameras, remotes *atomic.Int32) func(*tunnel.Options) {
 	}
 }
 
-// all names every tunnel.
+// all selects every tunnel.
 func all(tunnel.Info) bool { return true }
 
-// wantRefused fails the test unless err is the contract's answer.
+// wantRefused fails the test unless err is this error of the contract.
 func wantRefused(t *testing.T, err error, status int, why reason.Code, target string) {
 	t.Helper()
 	e, ok := errors.AsType[*tunnelopen.Error](err)
@@ -44,8 +44,7 @@ func wantRefused(t *testing.T, err error, status int, why reason.Code, target st
 	}
 }
 
-// Whatever comes first in the order of checks is what the caller is told, and
-// nothing is dialled for it.
+// The error is the first one in the order of the checks, and nothing is dialled.
 func TestOpen_checksInOrder(t *testing.T) {
 	var cameras, remotes atomic.Int32
 	allowed, known := false, false
@@ -80,7 +79,7 @@ func TestOpen_checksInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefused(t, open(), 429, reason.CameraBusy, front)
-	allowed = false // the policy is asked before the caps
+	allowed = false // the policy comes before the caps
 	wantRefused(t, open(), 403, reason.PolicyRemote, endpoint)
 	known = false
 	wantRefused(t, open(), 400, reason.PortNotAllowed, "localhost:554")
@@ -94,7 +93,7 @@ func TestOpen_checksInOrder(t *testing.T) {
 	}
 }
 
-// A camera's cap is its own, the other binds them all.
+// A camera's cap limits its own tunnels, and Max limits all tunnels.
 func TestOpen_caps(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
 		find := o.Camera
@@ -139,8 +138,7 @@ func TestOpen_caps(t *testing.T) {
 	}
 }
 
-// The service retries as fast as it likes: those beyond the cap cost no dial, and
-// those below it get their tunnels.
+// Of a thousand calls at once the cap succeeds, and the others cause no dial.
 func TestOpen_aThousandAtOnce(t *testing.T) {
 	const opens, limit = 1000, 64
 	var cameras, remotes atomic.Int32
@@ -176,14 +174,14 @@ func TestOpen_aThousandAtOnce(t *testing.T) {
 		if n := s.End(all, reason.CameraChanged); n != limit {
 			t.Errorf("round %d: %d were ended", round, n)
 		}
-		s.log.Await(t, `"message":"tunnel closed"`, limit*(round+1))
+		s.log.Await(t, `"closedBy"`, limit*(round+1))
 		if s.Len() != 0 {
 			t.Errorf("round %d: %d tunnels are left", round, s.Len())
 		}
 	}
 }
 
-// Whatever ends an open or a tunnel gives its slot back, and only its own.
+// Every failure of an open and every end of a tunnel gives the slot back, once.
 func TestOpen_slotsComeBack(t *testing.T) {
 	var remote func() (net.Conn, error)
 	s := newSite(t, func(o *tunnel.Options) {
@@ -200,7 +198,7 @@ func TestOpen_slotsComeBack(t *testing.T) {
 	for round := range 3 {
 		remote = func() (net.Conn, error) { return nil, reason.New(reason.RemoteDNS, nil) }
 		wantRefused(t, open(), 502, reason.RemoteDNS, request().RemoteEndpoint)
-		remote = func() (net.Conn, error) { panic("a library's") }
+		remote = func() (net.Conn, error) { panic("a bug") }
 		func() {
 			defer func() { _ = recover() }()
 			_ = open()
@@ -213,14 +211,14 @@ func TestOpen_slotsComeBack(t *testing.T) {
 		if first, second := s.End(all, reason.CameraChanged), s.End(all, reason.CameraRemoved); first != 1 || second != 0 {
 			t.Errorf("ended %d, then %d", first, second)
 		}
-		s.log.Await(t, `"message":"tunnel closed"`, round+1)
+		s.log.Await(t, `"closedBy"`, round+1)
 		if s.Count("front") != 0 || len(s.Tunnels()) != 0 {
 			t.Errorf("%d of front, %v", s.Count("front"), s.Tunnels())
 		}
 	}
 }
 
-// The one test of the caps that nobody set.
+// The default of Max.
 func TestOpen_defaultCaps(t *testing.T) {
 	s := newSite(t, nil)
 	for range 64 {
@@ -231,7 +229,7 @@ func TestOpen_defaultCaps(t *testing.T) {
 	wantRefused(t, s.Open(t.Context(), request()), 429, reason.LimitTunnels, "10.0.0.21:554")
 }
 
-// What the tunnels carried is counted when they end.
+// The counters include tunnels that have ended.
 func TestTotals(t *testing.T) {
 	s := newSite(t, nil)
 	if err := s.Open(t.Context(), request()); err != nil {
@@ -243,7 +241,7 @@ func TestTotals(t *testing.T) {
 	}
 	camera.Close()
 	remote.Close()
-	s.log.Await(t, `"message":"tunnel closed"`, 1)
+	s.log.Await(t, `"closedBy"`, 1)
 	if got := s.Totals(); got != (tunnel.Totals{Opened: 1, BytesUp: 6}) {
 		t.Errorf("%+v", got)
 	}

@@ -2,34 +2,36 @@ package tunnel
 
 import "rtsptunnel/internal/wire/pace"
 
-// Rates are how many bits a second tunnels may carry, of what camera and remote end
-// send: both ways together. Zero is no limit.
+// Rates limit the bits per second that tunnels carry, in both directions together. They
+// count the bytes of camera and remote end, without the overhead of WebSocket and TLS.
+// Zero is no limit.
 type Rates struct {
 	All      int64            // all tunnels together
 	ByCamera map[string]int64 // a camera's tunnels together, by its name
 }
 
-// Pace puts other rates in force, at once and for tunnels that are open too. It ends
-// none: what is too fast is read later. The caller leaves r.ByCamera as it is.
+// Pace changes the rates, for open tunnels too. It drops no bytes and ends no tunnel: a
+// sender that is too fast is read later (backpressure). The caller does not change
+// r.ByCamera afterwards.
 func (s *Set) Pace(r Rates) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rates = r
 	s.rate.Set(r.All)
-	for name, of := range s.byCamera {
-		of.rate.Set(r.ByCamera[name])
+	for name, use := range s.byCamera {
+		use.rate.Set(r.ByCamera[name])
 	}
 }
 
-// join takes a place among a camera's tunnels and returns the pace that it is held to.
-// The caller holds mu.
+// join counts a new tunnel of a camera, and returns the pace that limits it. The caller
+// holds mu.
 func (s *Set) join(camera string) *pace.Pace {
-	of := s.byCamera[camera]
-	if of == nil {
-		of = &share{}
-		of.rate.Set(s.rates.ByCamera[camera])
-		s.byCamera[camera] = of
+	use := s.byCamera[camera]
+	if use == nil {
+		use = &cameraUse{}
+		use.rate.Set(s.rates.ByCamera[camera])
+		s.byCamera[camera] = use
 	}
-	of.slots++
-	return pace.New(&of.rate, &s.rate)
+	use.slots++
+	return pace.New(&use.rate, &s.rate)
 }

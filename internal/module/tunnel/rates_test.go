@@ -19,7 +19,7 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// cameras makes a site have one camera for each local port: cam1, cam2, ...
+// cameras gives a site one camera for each local port: cam1, cam2, ...
 func cameras(change func(*tunnel.Options)) func(*tunnel.Options) {
 	return func(o *tunnel.Options) {
 		change(o)
@@ -51,7 +51,7 @@ func (s *site) openTo(t *testing.T, far <-chan *websocket.Conn, port int) ends {
 	return e
 }
 
-// stream sends zeros until the other end is gone.
+// stream sends zeros until a write fails.
 func stream(w io.Writer) {
 	p := make([]byte, 64<<10)
 	for {
@@ -61,7 +61,7 @@ func stream(w io.Writer) {
 	}
 }
 
-// flow has the camera send as fast as it can, and counts what the cloud gets.
+// flow makes the camera send as fast as it can, and counts the bytes that the cloud gets.
 func (e ends) flow() *atomic.Int64 {
 	var got atomic.Int64
 	go stream(e.camera)
@@ -73,11 +73,12 @@ type counter struct{ n *atomic.Int64 }
 
 func (c counter) Write(p []byte) (int, error) { c.n.Add(int64(len(p))); return len(p), nil }
 
-// carries is how many bytes a second each tunnel carries up within d, the oldest first,
-// by the module's own counters: what it has sent may be under way to the cloud.
-func (s *site) carries(d time.Duration) []int {
+// carries returns the bytes per second that each tunnel carries up during d, the oldest
+// tunnel first. It uses the module's counters: sent bytes may not have arrived yet.
+func (s *site) carries(t *testing.T, d time.Duration) []int {
+	t.Helper()
 	before, begin := s.Tunnels(), time.Now()
-	<-time.After(d)
+	pause(t, d)
 	after, took := s.Tunnels(), time.Since(begin).Seconds()
 	rates := make([]int, len(after))
 	for i := range after {
@@ -86,8 +87,8 @@ func (s *site) carries(d time.Duration) []int {
 	return rates
 }
 
-// within fails the test unless a rate is at most the limit, but for what may come in a
-// burst, and at least a fifth of it.
+// within fails the test unless a rate is between a fifth of the limit and the limit with
+// a burst.
 func within(t *testing.T, what string, got, limit int) {
 	t.Helper()
 	if got > limit*5/4 || got < limit/5 {
@@ -95,8 +96,8 @@ func within(t *testing.T, what string, got, limit int) {
 	}
 }
 
-// A camera's tunnels share its rate, and all tunnels theirs; others are not held up by
-// either. Both change while tunnels are open.
+// The tunnels of a camera share its rate, and all tunnels share the total rate. A limit does
+// not slow other tunnels down. Both can change while tunnels are open.
 func TestPace_ofCamerasAndOfAll(t *testing.T) {
 	t.Parallel()
 	far, change := overGorilla(t)
@@ -105,8 +106,8 @@ func TestPace_ofCamerasAndOfAll(t *testing.T) {
 	for _, port := range []int{1, 1, 2, 3} {
 		s.openTo(t, far, port).flow()
 	}
-	s.carries(200 * time.Millisecond) // what they may have at once is gone
-	got := s.carries(2 * time.Second)
+	s.carries(t, 200*time.Millisecond) // the burst is over
+	got := s.carries(t, 2*time.Second)
 	within(t, "the first camera", got[0]+got[1], 50_000)
 	within(t, "the second camera", got[2], 200_000)
 	if got[0] < 5_000 || got[1] < 5_000 {
@@ -117,8 +118,8 @@ func TestPace_ofCamerasAndOfAll(t *testing.T) {
 	}
 
 	s.Pace(tunnel.Rates{All: 4_000_000, ByCamera: map[string]int64{"cam1": 400_000}})
-	s.carries(200 * time.Millisecond)
-	got = s.carries(2 * time.Second)
+	s.carries(t, 200*time.Millisecond)
+	got = s.carries(t, 2*time.Second)
 	within(t, "the first camera, beside all", got[0]+got[1], 50_000)
 	within(t, "all", got[0]+got[1]+got[2]+got[3], 500_000)
 	if got[2] < 40_000 || got[3] < 40_000 {
@@ -126,12 +127,12 @@ func TestPace_ofCamerasAndOfAll(t *testing.T) {
 	}
 
 	s.Pace(tunnel.Rates{All: 80_000})
-	s.carries(200 * time.Millisecond)
-	got = s.carries(2 * time.Second)
+	s.carries(t, 200*time.Millisecond)
+	got = s.carries(t, 2*time.Second)
 	within(t, "all, lowered", got[0]+got[1]+got[2]+got[3], 10_000)
 
 	s.Pace(tunnel.Rates{})
-	for i, n := range s.carries(time.Second) {
+	for i, n := range s.carries(t, time.Second) {
 		if n < 300_000 {
 			t.Errorf("without limits tunnel %d has %d bytes/s", i, n)
 		}
@@ -141,7 +142,7 @@ func TestPace_ofCamerasAndOfAll(t *testing.T) {
 	}
 }
 
-// A tunnel with little to say is heard beside one that never stops.
+// A tunnel with little traffic gets its share beside one that sends all the time.
 func TestPace_smallBesideBulk(t *testing.T) {
 	t.Parallel()
 	far, change := overGorilla(t)
@@ -152,7 +153,7 @@ func TestPace_smallBesideBulk(t *testing.T) {
 	cloud := &messages{ws: small.cloud}
 	begin := time.Now()
 	const turns = 20
-	for range turns { // a question and its answer, as RTSP has them
+	for range turns { // a request and its response, as in RTSP
 		if err := small.cloud.WriteMessage(websocket.BinaryMessage, make([]byte, 200)); err != nil {
 			t.Fatal(err)
 		}
@@ -166,15 +167,15 @@ func TestPace_smallBesideBulk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if took := time.Since(begin) / turns; took > 500*time.Millisecond { // two turns of 50 ms at most
+	if took := time.Since(begin) / turns; took > 500*time.Millisecond { // two slices of 50 ms at most
 		t.Errorf("a round trip takes %s", took)
 	}
-	within(t, "the other", s.carries(time.Second)[0], 25_000)
+	within(t, "the other", s.carries(t, time.Second)[0], 25_000)
 }
 
-// Control frames of the WebSocket do not wait for the rate: the remote end's pings are
-// answered, and ours come in time, whatever video waits, and also if what came before
-// them makes the next bytes wait.
+// WebSocket control frames do not wait for the rate limit: the remote end's pings get
+// pongs, and our pings come in time. This holds while video waits, and also if the bytes
+// before a ping make the next ones wait.
 func TestPace_pingsAreAnswered(t *testing.T) {
 	t.Parallel()
 	t.Run("beside video", func(t *testing.T) { pingsAreAnswered(t, 16_000, 0) })
@@ -193,7 +194,7 @@ func pingsAreAnswered(t *testing.T, rate int64, down int) {
 	e.cloud.SetPingHandler(func(data string) error { pings <- struct{}{}; return answer(data) })
 	got := e.flow()
 	for got.Load() < 512 { // from here on it waits
-		<-time.After(10 * time.Millisecond)
+		pause(t, 10*time.Millisecond)
 	}
 	if err := e.cloud.WriteMessage(websocket.BinaryMessage, make([]byte, down)); err != nil {
 		t.Fatal(err)
@@ -203,25 +204,17 @@ func pingsAreAnswered(t *testing.T, rate int64, down int) {
 		if err := e.cloud.WriteControl(websocket.PingMessage, []byte(data), time.Time{}); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case pong := <-pongs:
-			if took := time.Since(begin); pong != data || took > 3*time.Second {
-				t.Errorf("%q was answered by %q after %s", data, pong, took)
-			}
-		case <-time.After(time.Minute):
-			t.Fatal("no answer to a ping")
+		pong := receive(t, pongs, time.Minute, "a pong")
+		if took := time.Since(begin); pong != data || took > 3*time.Second {
+			t.Errorf("the pong for %q is %q, after %s", data, pong, took)
 		}
 	}
 	for range 3 {
-		select {
-		case <-pings:
-		case <-time.After(5 * time.Second):
-			t.Fatal("the module's pings do not come")
-		}
+		receive(t, pings, 5*time.Second, "the module's ping")
 	}
 }
 
-// A peer is not taken for dead because we read little of it, or send it little.
+// A rate limit does not make a live peer look dead.
 func TestPace_isNoStall(t *testing.T) {
 	t.Parallel()
 	far, change := watchedGorilla(t, wsconn.Liveness{Ping: 100 * time.Millisecond, Pong: time.Second, Stall: time.Second})
@@ -233,24 +226,19 @@ func TestPace_isNoStall(t *testing.T) {
 	const bytes = 3 << 20
 	go func() { sent <- e.cloud.WriteMessage(websocket.BinaryMessage, make([]byte, bytes)) }()
 	go func() { _, err := io.ReadFull(e.camera, make([]byte, bytes)); down <- err }()
-	<-time.After(6 * time.Second)
+	pause(t, 6*time.Second)
 	if n := up.Load(); s.Len() != 1 || n == 0 || n > 16_000 {
 		t.Fatalf("after 6 s of 1000 bytes/s: %d tunnels, %d bytes; the log:\n%s", s.Len(), n, s.log)
 	}
 	s.Pace(tunnel.Rates{})
 	for _, done := range []chan error{sent, down} {
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(time.Minute):
-			t.Fatal("the bytes do not come")
+		if err := receive(t, done, time.Minute, "the end of the bytes"); err != nil {
+			t.Error(err)
 		}
 	}
 }
 
-// A tunnel that waits for its rate is ended like any other: its remote end reads why.
+// A tunnel that waits for its rate limit can be ended, and its remote end gets the reason.
 func TestPace_endsWhileItWaits(t *testing.T) {
 	t.Parallel()
 	for why, end := range map[reason.Code]func(*site){
@@ -283,7 +271,7 @@ func TestPace_endsWhileItWaits(t *testing.T) {
 	}
 }
 
-// What waits does so in the camera and in TCP, not in the module.
+// A rate limit applies backpressure to the camera: the module buffers nothing.
 func TestPace_pushesBack(t *testing.T) {
 	t.Parallel()
 	far, change := overGorilla(t)
@@ -296,11 +284,11 @@ func TestPace_pushesBack(t *testing.T) {
 	}
 	taken, err := io.Copy(e.camera, zeros{})
 	if !errors.Is(err, os.ErrDeadlineExceeded) || taken > 16<<20 { // the kernel's buffers of two sockets
-		t.Errorf("of a camera that does not stop %d bytes were taken in a second, %v", taken, err)
+		t.Errorf("%d bytes were read of the camera in a second, %v", taken, err)
 	}
 }
 
-// zeros has no end.
+// zeros is an endless reader.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -17,7 +17,7 @@ import (
 	"rtsptunnel/internal/wire/relay"
 )
 
-// Set is the live tunnels. Its methods may be called by several goroutines.
+// Set holds the live tunnels. Its methods are safe for concurrent use.
 type Set struct {
 	o Options
 
@@ -26,61 +26,61 @@ type Set struct {
 	rates    Rates
 	closing  bool
 	slots    map[*slot]struct{}
-	byCamera map[string]*share // by name, of the cameras that have slots
-	look     *time.Timer       // looks for tunnels to expire; nil while none can
-	lookAt   time.Time         // when it does
+	byCamera map[string]*cameraUse // by name; only cameras that have slots
+	expiry   *time.Timer           // calls expire; nil while no tunnel can expire
+	expiryAt time.Time             // when expiry fires
 	totals   Totals
-	tunnels  sync.WaitGroup // one for each that was admitted, until its last line is logged
+	tunnels  sync.WaitGroup // one for each admitted tunnel, until its last line is logged
 
 	rate pace.Limit // of all tunnels
 }
 
-// share is what the tunnels of one camera have together.
-type share struct {
-	slots int // how many they are
+// cameraUse is the state that the tunnels of one camera share.
+type cameraUse struct {
+	slots int
 	rate  pace.Limit
 }
 
-// slot is one tunnel's place in its Set, from before the first dial until both
-// connections are closed.
+// slot is one tunnel in its Set, from before the first dial until both connections are
+// closed.
 type slot struct {
 	camera camera.Camera
-	limits Limits // when it was admitted
+	limits Limits // in force when it was admitted
 	pace   *pace.Pace
 	end    context.CancelCauseFunc
-	bytes  relay.Counts // delivered so far: up is from A to B
+	bytes  relay.Counts // delivered so far; A is the camera, B the remote end
 
-	// With the Set's mu.
-	info   Info
-	remote net.Conn    // once open
-	opened time.Time   // when
-	forced *time.Timer // resets remote; set once the tunnel was ended
-	reset  bool        // forced did
+	// Guarded by the Set's mu:
+	info       Info
+	remote     net.Conn    // nil until the tunnel is open
+	opened     time.Time   // when it opened
+	resetTimer *time.Timer // resets remote; nil until the tunnel is ended
+	reset      bool        // resetTimer has reset remote
 
-	// Of expire, with mu too.
-	carried int64     // bytes of both ways, when it looked last
-	active  time.Time // the last of them came no later
+	// For expire, guarded by mu too:
+	carried int64     // bytes in both directions at the last check
+	active  time.Time // no byte was carried after this time, as of the last check
 }
 
 // Info is one tunnel of a Set.
 type Info struct {
 	ID        string
-	Camera    string // its name
+	Camera    string // name
 	LocalPort int
-	URL       *url.URL  // the remote endpoint as it was asked for: its query may be secret
-	Since     time.Time // when it was asked for
-	Open      bool      // false while it is being opened
-	// Delivered so far: to the remote end, to the camera.
+	URL       *url.URL  // remote endpoint of the request; read only; its query may be secret
+	Since     time.Time // when the request was admitted
+	Open      bool      // false during the dials
+	// Delivered so far to the remote end, and to the camera.
 	BytesUp, BytesDown int64
 }
 
-// Totals counts since a Set was made.
+// Totals are the counters of a Set since New.
 type Totals struct {
-	Opened, Failed     int64 // tunnels opened; requests that were not fulfilled
-	BytesUp, BytesDown int64 // delivered: to remote ends, to cameras
+	Opened, Failed     int64 // tunnels opened, and requests that failed
+	BytesUp, BytesDown int64 // delivered to remote ends, and to cameras
 }
 
-// New returns an empty set. Shutdown ends it.
+// New returns an empty Set. The caller ends it by Shutdown.
 func New(o Options) *Set {
 	if o.Limits == (Limits{}) {
 		o.Limits = DefaultLimits()
@@ -90,13 +90,13 @@ func New(o Options) *Set {
 	}
 	return &Set{
 		o: o, limits: o.Limits.withDefaults(),
-		slots: make(map[*slot]struct{}), byCamera: make(map[string]*share),
+		slots: make(map[*slot]struct{}), byCamera: make(map[string]*cameraUse),
 	}
 }
 
-// admit decides about a request and takes a slot for it; leave gives it back, and
-// tunnels.Done says that all is over. end ends the tunnel, and remote is the URL to
-// dial. Nothing was dialled if there is an error, which is the contract's.
+// admit refuses a request with the contract's error, or takes a slot for it and returns
+// the URL to dial. end ends the tunnel. The caller gives the slot back by leave, and
+// calls tunnels.Done when the last line is logged.
 func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (t *slot, remote *url.URL, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,52 +131,52 @@ func (s *Set) admit(r tunnelopen.Request, end context.CancelCauseFunc) (t *slot,
 	return t, remote, nil
 }
 
-// opened says that both ends of a tunnel are connected.
+// opened marks a tunnel as open: both ends are connected.
 func (s *Set) opened(t *slot, remote net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	t.remote, t.info.Open, t.opened, t.active = remote, true, now, now
 	s.totals.Opened++
-	if s.look == nil {
-		s.lookLater(now)
+	if s.expiry == nil {
+		s.scheduleExpiry(now)
 	}
 }
 
-// fail counts a request that was not fulfilled.
+// fail counts a failed request.
 func (s *Set) fail() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.totals.Failed++
 }
 
-// leave gives the slot of a tunnel back, of which no connection is left. It tells
-// whether the remote end was reset.
+// leave gives a tunnel's slot back, after both connections are closed. It tells whether
+// the remote end was reset.
 func (s *Set) leave(t *slot) (reset bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.slots, t)
-	of := s.byCamera[t.info.Camera]
-	if of.slots--; of.slots == 0 {
+	use := s.byCamera[t.info.Camera]
+	if use.slots--; use.slots == 0 {
 		delete(s.byCamera, t.info.Camera)
 	}
 	s.totals.BytesUp += t.bytes.AtoB.Load()
 	s.totals.BytesDown += t.bytes.BtoA.Load()
-	if t.forced != nil {
-		t.forced.Stop()
+	if t.resetTimer != nil {
+		t.resetTimer.Stop()
 	}
 	t.end(nil)
 	return t.reset
 }
 
-// Len is the number of tunnels that are open or being opened.
+// Len returns the number of tunnels that are open or being opened.
 func (s *Set) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.slots)
 }
 
-// Count is how many of them a camera has.
+// Count is Len for one camera, by its name.
 func (s *Set) Count(camera string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,13 +185,13 @@ func (s *Set) Count(camera string) int {
 
 // count is Count for a caller that holds mu.
 func (s *Set) count(camera string) int {
-	if of := s.byCamera[camera]; of != nil {
-		return of.slots
+	if use := s.byCamera[camera]; use != nil {
+		return use.slots
 	}
 	return 0
 }
 
-// Tunnels is all of them, the oldest first.
+// Tunnels returns all tunnels that are open or being opened, the oldest first.
 func (s *Set) Tunnels() []Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,7 +207,7 @@ func (s *Set) Tunnels() []Info {
 	return all
 }
 
-// Totals counts since the set was made, live tunnels included.
+// Totals returns the counters since New, which include live tunnels.
 func (s *Set) Totals() Totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,17 +219,16 @@ func (s *Set) Totals() Totals {
 	return totals
 }
 
-// Shutdown opens nothing any more, tells every tunnel's remote end that the module
-// goes away (reason.ShuttingDown), and returns when all are closed, or with ctx's
-// error when that takes longer than ctx. A remote end that takes no bytes is reset
-// after 4 s.
+// Shutdown refuses new requests, ends every tunnel with reason.ShuttingDown, which its
+// remote end gets, and returns when all tunnels are closed. It returns ctx's error when
+// ctx ends before. A remote end that takes no bytes is reset after 4 s.
 func (s *Set) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
 	for t := range s.slots {
-		s.end(t, reason.ShuttingDown, shutdownTime)
+		s.end(t, reason.ShuttingDown, shutdownTimeout)
 	}
-	s.lookLater(time.Now()) // nobody has to
+	s.scheduleExpiry(time.Now()) // stops the timer: all tunnels were ended
 	s.mu.Unlock()
 
 	closed := make(chan struct{})

@@ -1,20 +1,24 @@
-// Package tunnel is the life of a tunnel: it is opened for a request, lives in a
-// [Set] while its relay runs, and is closed with it.
+// Package tunnel opens tunnels for requests, keeps the live ones in a [Set], and ends
+// them.
 //
-// The way of one request ("Implement the direct method tunnelOpen"), in this order:
-//   - tunnels are not switched off, and the module does not shut down (503);
-//   - the local port names a camera (400);
-//   - the policy allows the remote endpoint (403);
-//   - a slot is free, the camera's and the set's, and is taken (429);
-//   - the camera is dialled, then the remote endpoint, each with its own limit and
-//     both with one together;
-//   - Open returns, so that the caller can answer at once;
-//   - the relay goes on until one of the two ends, or until End or Shutdown; then the
-//     slot is free again.
+// [Set.Open] handles one request ("Implement the direct method tunnelOpen"):
+//   - admit refuses it, with the Set locked, in this order: the module shuts down or
+//     tunnels are disabled (503); no camera has the local port (400); the policy does
+//     not allow the remote endpoint (403); the camera's or the Set's slots are all taken
+//     (429). Else it takes a slot. Nothing was dialled so far.
+//   - dial dials the camera, and then the remote endpoint. Each has its own timeout, and
+//     both share one. If the second dial fails, the camera's connection is closed.
+//   - Open starts the relay in a goroutine and returns, so that the caller can respond.
+//   - The relay ends when one of its ends does, when [Set.End], [Set.Limit] or
+//     [Set.Shutdown] ends the tunnel, or when the tunnel expires. closed gives the slot
+//     back and logs why.
 //
-// Nothing is retried: the service does that. A line belongs here when it concerns
-// when a tunnel begins, counts or ends. The package does not know IoT Hub, MQTT,
-// WebSocket, RTSP nor the environment; it sees two dial functions.
+// A tunnel that is ended during its dials fails with the error that a new request would
+// get. Nothing is retried: that is the service's task.
+//
+// A line belongs here when it concerns when a tunnel begins, counts or ends. The package
+// does not know IoT Hub, MQTT, WebSocket, RTSP, or the environment: it has a camera and
+// two dial functions.
 package tunnel
 
 import (
@@ -32,39 +36,39 @@ import (
 	"rtsptunnel/internal/wire/relay"
 )
 
-// Options are what a Set is made of. Camera and Allow are asked with the Set locked,
-// so that nothing changes between their answers and the slot: they must be quick and
-// must not call the Set.
+// Options configure a Set. The Set calls Camera and Allow while it is locked, so that
+// nothing changes before the slot is taken. They must be quick and must not call the Set.
 type Options struct {
-	// Camera finds the camera with a local port. Required.
+	// Camera returns the camera with a local port, if there is one. Required.
 	Camera func(localPort int) (camera.Camera, bool)
-	// DialCamera dials a camera that Camera has found. Errors have a reason code. The
-	// camera's own Dial if nil.
+	// DialCamera dials a camera that Camera has returned. Errors have a reason code. If
+	// nil, the camera's own Dial.
 	DialCamera func(ctx context.Context, c camera.Camera) (net.Conn, error)
-	// Allow is the policy for remote endpoints: it returns the URL to dial for this one,
-	// or an error that refuses it. If nil, all are allowed and dialled as they are.
+	// Allow judges the remote endpoint of a request: it returns the URL to dial, or an
+	// error that refuses the request. If nil, every endpoint is allowed, and dialled as
+	// it is.
 	Allow func(r tunnelopen.Request) (*url.URL, error)
-	// Remote dials a request's URL, which is what Allow returned, with its token. Errors have a reason code;
-	// one whose chain offers HTTPStatus() (status int, phrase string) is the remote
-	// end's own answer and is passed on. A connection that has a method Reset() error
-	// is reset by it when it cannot be closed in time. Required.
+	// Remote dials r.URL, which Allow has returned, with the request's token. Errors have a
+	// reason code. An error with the method HTTPStatus() (status int, phrase string) in
+	// its chain is the remote end's response, which Open passes on. A connection that
+	// cannot be closed in time is reset, if it has the method Reset() error. Required.
 	Remote func(ctx context.Context, r tunnelopen.Request) (net.Conn, error)
 
-	Limits Limits // the first ones; DefaultLimits if zero
+	Limits Limits // until Limit changes them; if zero, DefaultLimits
 
 	Log zerolog.Logger
 }
 
-// Open opens a tunnel for r and returns when it is open; the tunnel outlives the
-// call and ctx, which bounds the dialling alone. The error is the contract's, ready
-// for tunnelopen.Response. One line is logged for the outcome, and one when the
-// tunnel ends.
+// Open opens a tunnel for r and returns when it is open. ctx bounds the dials only: the
+// tunnel outlives ctx and the call. r.URL is set, as by tunnelopen.Decode. The error is
+// a *tunnelopen.Error, for tunnelopen.Response. Open logs one line for the outcome; the
+// end of the tunnel is another line.
 func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	t, remoteURL, err := s.admit(r, end)
 	if err != nil {
 		end(nil)
-		return s.refused(s.asked(r.LocalPort, r.URL).Logger(), err)
+		return s.refused(s.logFields(r.LocalPort, r.URL).Logger(), err)
 	}
 	r.URL = remoteURL
 	opened := false
@@ -91,26 +95,25 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	return nil
 }
 
-// closed gives a tunnel's slot back and logs its end. What it needs for that takes no
-// room on the stack while the tunnel lives.
+// closed gives a tunnel's slot back and logs the end. It is a function of its own, so
+// that its variables take no stack while the relay runs.
 func (s *Set) closed(t *slot, result relay.Result) {
 	logEnd(s.logger(t), result, s.leave(t), time.Since(t.opened))
 }
 
-// asked is the log's fields of a request: of its endpoint neither path nor query, which
-// may hold secrets.
-func (s *Set) asked(localPort int, endpoint *url.URL) zerolog.Context {
+// logFields returns a logger with the fields of a request. It omits the endpoint's path
+// and query, which may hold secrets.
+func (s *Set) logFields(localPort int, endpoint *url.URL) zerolog.Context {
 	return s.o.Log.With().Int("localPort", localPort).Str("remote", endpoint.Host)
 }
 
-// logger is a tunnel's. It is made where it is needed: it has half a KiB, which an idle
-// tunnel would hold.
+// logger returns a logger for a tunnel. Callers do not keep it, since an idle tunnel
+// would hold its half KiB.
 func (s *Set) logger(t *slot) zerolog.Logger {
-	return s.asked(t.info.LocalPort, t.info.URL).Str("tunnel", t.info.ID).Str("camera", t.info.Camera).Logger()
+	return s.logFields(t.info.LocalPort, t.info.URL).Str("tunnel", t.info.ID).Str("camera", t.info.Camera).Logger()
 }
 
-// refused counts and logs why a request was not fulfilled, once, and returns the
-// error.
+// refused counts and logs a failed request, and returns the error.
 func (s *Set) refused(log zerolog.Logger, err error) error {
 	s.fail()
 	e, _ := errors.AsType[*tunnelopen.Error](err)
@@ -122,17 +125,17 @@ func (s *Set) refused(log zerolog.Logger, err error) error {
 	return err
 }
 
-// dial dials the camera, then the remote end, and hangs up on the first at once if
-// the second fails: cameras have few sessions. If the tunnel was ended meanwhile, the
-// error says why.
+// dial dials the camera, and then the remote end. If the second dial fails, it closes the
+// camera's connection at once, since cameras have few sessions. If the tunnel was ended
+// during the dials, the error says why.
 func (s *Set) dial(life context.Context, t *slot, r tunnelopen.Request) (camera, remote net.Conn, err error) {
 	camera, remote, err = s.dialBoth(life, t, r)
-	ended := interrupted(context.Cause(life), t, r)
+	ended := endedError(context.Cause(life), t, r)
 	if ended == nil {
 		return camera, remote, err
 	}
 	if err == nil {
-		relay.Run(life, camera, remote) // closes both, and says why
+		relay.Run(life, camera, remote) // closes both, with the cause
 	}
 	return nil, nil, ended
 }
@@ -162,8 +165,8 @@ func within(ctx context.Context, limit time.Duration, dial func(context.Context)
 	return dial(ctx)
 }
 
-// remoteError tells an answer of the remote end from no answer, and both from an
-// address that may not be dialled.
+// remoteError returns the contract's error for a failed dial of the remote end: it
+// responded, its address is not allowed, or it is not reachable.
 func remoteError(r tunnelopen.Request, err error) error {
 	if answer, ok := errors.AsType[HTTPAnswer](err); ok {
 		status, phrase := answer.HTTPStatus()
@@ -175,8 +178,8 @@ func remoteError(r tunnelopen.Request, err error) error {
 	return tunnelopen.RemoteUnreachable(r.RemoteEndpoint, err)
 }
 
-// logEnd writes the closing record. reset: the remote end was not told, since it took
-// no bytes.
+// logEnd writes the closing record. reset tells that the remote end took no bytes, so
+// that it was reset and did not get the reason.
 func logEnd(log zerolog.Logger, r relay.Result, reset bool, lasted time.Duration) {
 	closedBy, why := "module", reason.Of(r.Err)
 	switch {

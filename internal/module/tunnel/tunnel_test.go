@@ -22,8 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// site is a set of tunnels between a camera and a remote end that are both TCP
-// listeners of the test.
+// site is a Set whose camera and remote end are TCP listeners of the test.
 type site struct {
 	*tunnel.Set
 	camera, remote net.Listener
@@ -83,11 +82,11 @@ func accept(t *testing.T, ln net.Listener) net.Conn {
 	return c
 }
 
-// remote is the endpoint of request.
-var remote = &url.URL{Scheme: "wss", Host: "gw.example.com", Path: "/t", RawQuery: "sig=canary-query"}
+// remoteURL is the endpoint of request.
+var remoteURL = &url.URL{Scheme: "wss", Host: "gw.example.com", Path: "/t", RawQuery: "sig=canary-query"}
 
 func request() tunnelopen.Request {
-	return tunnelopen.Request{RemoteEndpoint: remote.String(), URL: remote, Token: "canary-token", LocalPort: 554}
+	return tunnelopen.Request{RemoteEndpoint: remoteURL.String(), URL: remoteURL, Token: "canary-token", LocalPort: 554}
 }
 
 func TestOpen_relays(t *testing.T) {
@@ -96,7 +95,7 @@ func TestOpen_relays(t *testing.T) {
 		t.Fatal(err)
 	}
 	camera, remote := accept(t, s.camera), accept(t, s.remote)
-	if _, err := remote.Write([]byte("DESCRIBE")); err != nil { // the far end speaks first
+	if _, err := remote.Write([]byte("DESCRIBE")); err != nil { // the remote end sends first
 		t.Fatal(err)
 	}
 	got := make([]byte, 8)
@@ -121,56 +120,87 @@ func TestOpen_relays(t *testing.T) {
 		}
 	}
 	if strings.Contains(s.log.String(), "canary") {
-		t.Errorf("the log tells a secret:\n%s", s.log)
+		t.Errorf("a secret is in the log:\n%s", s.log)
 	}
 }
 
-// answered is the remote end's own no.
-type answered struct{}
+// httpAnswer is a response of the remote end that is no WebSocket.
+type httpAnswer struct{}
 
-func (answered) Error() string             { return "handshake answered 403" }
-func (answered) HTTPStatus() (int, string) { return 403, "No entry" }
+func (httpAnswer) Error() string             { return "handshake answered 403" }
+func (httpAnswer) HTTPStatus() (int, string) { return 403, "No entry" }
+
+// pause waits for a time in which something must not happen, or is measured.
+func pause(t *testing.T, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	<-ctx.Done()
+}
+
+// receive returns the next value of a channel, or fails the test after the timeout.
+func receive[T any](t *testing.T, from <-chan T, timeout time.Duration, what string) (value T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	select {
+	case value = <-from:
+	case <-ctx.Done():
+		t.Fatalf("%s does not come", what)
+	}
+	return value
+}
+
+// dialFails makes the dial of a camera fail.
+func dialFails(err error) func(*tunnel.Options) {
+	return func(o *tunnel.Options) {
+		o.DialCamera = func(context.Context, camera.Camera) (net.Conn, error) { return nil, err }
+	}
+}
+
+// remoteFails makes the dial of a remote end fail.
+func remoteFails(code reason.Code, err error) func(*tunnel.Options) {
+	return func(o *tunnel.Options) {
+		o.Remote = func(context.Context, tunnelopen.Request) (net.Conn, error) { return nil, reason.New(code, err) }
+	}
+}
+
+// openErrors are the failures of Open, each with the contract's error.
+var openErrors = []struct {
+	name   string
+	change func(*tunnel.Options)
+	want   tunnelopen.Error
+}{
+	{
+		"address not allowed", remoteFails(reason.PolicyRemote, errors.New("loopback")),
+		tunnelopen.Error{Status: 403, Target: remoteURL.String(), Message: "Remote endpoint is not allowed", Reason: reason.PolicyRemote},
+	},
+	{
+		"no such port", func(o *tunnel.Options) {
+			o.Camera = func(int) (camera.Camera, bool) { return camera.Camera{}, false }
+		},
+		tunnelopen.Error{Status: 400, Target: "localhost:554", Message: "Local port is not available", Reason: reason.PortNotAllowed},
+	},
+	{
+		"camera", dialFails(reason.New(reason.CameraRefused, errors.New("refused"))),
+		tunnelopen.Error{Status: 400, Target: "10.0.0.21:554", Message: "Could not connect to RTSP endpoint", Reason: reason.CameraRefused},
+	},
+	{
+		"remote end responds", remoteFails(reason.RemoteHTTP, httpAnswer{}),
+		tunnelopen.Error{Status: 403, Target: remoteURL.String(), Message: "No entry", Reason: reason.RemoteHTTP},
+	},
+	{
+		"remote end does not respond", remoteFails(reason.RemoteTimeout, errors.New("deadline")),
+		tunnelopen.Error{Status: 504, Target: remoteURL.String(), Message: "Timed out connecting to remote endpoint", Reason: reason.RemoteTimeout},
+	},
+	{
+		"remote end refuses", remoteFails(reason.RemoteRefused, errors.New("refused")),
+		tunnelopen.Error{Status: 502, Target: remoteURL.String(), Message: "Could not connect to remote endpoint", Reason: reason.RemoteRefused},
+	},
+}
 
 func TestOpen_errors(t *testing.T) {
-	none := func(o *tunnel.Options) { o.Camera = func(int) (camera.Camera, bool) { return camera.Camera{}, false } }
-	camera := func(err error) func(*tunnel.Options) {
-		return func(o *tunnel.Options) {
-			o.DialCamera = func(context.Context, camera.Camera) (net.Conn, error) { return nil, err }
-		}
-	}
-	remote := func(err error) func(*tunnel.Options) {
-		return func(o *tunnel.Options) {
-			o.Remote = func(context.Context, tunnelopen.Request) (net.Conn, error) { return nil, err }
-		}
-	}
-	const endpoint = "wss://gw.example.com/t?sig=canary-query"
-	for _, c := range []struct {
-		name   string
-		change func(*tunnel.Options)
-		want   tunnelopen.Error
-	}{
-		{
-			"address not allowed", remote(reason.New(reason.PolicyRemote, errors.New("loopback"))),
-			tunnelopen.Error{Status: 403, Target: endpoint, Message: "Remote endpoint is not allowed", Reason: reason.PolicyRemote},
-		},
-		{"no such port", none, tunnelopen.Error{Status: 400, Target: "localhost:554", Message: "Local port is not available", Reason: reason.PortNotAllowed}},
-		{
-			"camera", camera(reason.New(reason.CameraRefused, errors.New("refused"))),
-			tunnelopen.Error{Status: 400, Target: "10.0.0.21:554", Message: "Could not connect to RTSP endpoint", Reason: reason.CameraRefused},
-		},
-		{
-			"remote says no", remote(reason.New(reason.RemoteHTTP, answered{})),
-			tunnelopen.Error{Status: 403, Target: endpoint, Message: "No entry", Reason: reason.RemoteHTTP},
-		},
-		{
-			"remote is silent", remote(reason.New(reason.RemoteTimeout, errors.New("deadline"))),
-			tunnelopen.Error{Status: 504, Target: endpoint, Message: "Timed out connecting to remote endpoint", Reason: reason.RemoteTimeout},
-		},
-		{
-			"remote is not there", remote(reason.New(reason.RemoteRefused, errors.New("refused"))),
-			tunnelopen.Error{Status: 502, Target: endpoint, Message: "Could not connect to remote endpoint", Reason: reason.RemoteRefused},
-		},
-	} {
+	for _, c := range openErrors {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, c.change)
 			err := s.Open(t.Context(), request())
@@ -185,14 +215,14 @@ func TestOpen_errors(t *testing.T) {
 				t.Errorf("%d tunnels are left", s.Len())
 			}
 			if log := s.log.String(); strings.Count(log, "\n") != 1 || strings.Contains(log, "canary") {
-				t.Errorf("not one clean line:\n%s", log)
+				t.Errorf("not one line without secrets:\n%s", log)
 			}
 		})
 	}
 }
 
-// A camera that was dialled for nothing is hung up on at once: cameras have few
-// sessions.
+// The camera's connection is closed at once when the remote end's dial fails: cameras have
+// few sessions.
 func TestOpen_closesTheCameraWhenTheRemoteFails(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
 		o.Remote = func(context.Context, tunnelopen.Request) (net.Conn, error) {
@@ -207,7 +237,7 @@ func TestOpen_closesTheCameraWhenTheRemoteFails(t *testing.T) {
 	}
 }
 
-// The call's context bounds the dialling and not the tunnel.
+// The call's context bounds the dials, not the tunnel.
 func TestOpen_outlivesItsContext(t *testing.T) {
 	s := newSite(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -226,7 +256,8 @@ func TestOpen_outlivesItsContext(t *testing.T) {
 	camera.Close()
 }
 
-// silent makes a site's remote end one that never answers the one tunnel that dials it.
+// silent makes the dial of a site's remote end block until its context is done. dialling
+// is closed when the dial begins.
 func silent() (dialling <-chan struct{}, change func(*tunnel.Options)) {
 	begun := make(chan struct{})
 	return begun, func(o *tunnel.Options) {
@@ -251,7 +282,7 @@ func TestOpen_dialEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// The limits of the contract's issue, where nobody sets others.
+// The default timeouts of the dials.
 func TestOpen_defaultLimits(t *testing.T) {
 	limits := make(chan time.Duration, 2)
 	dial := func(ctx context.Context) (net.Conn, error) {
@@ -273,10 +304,10 @@ func TestOpen_defaultLimits(t *testing.T) {
 	}
 }
 
-// A panic in a dial is the caller's to handle; nothing of the tunnel is left.
+// A panic in a dial reaches the caller, and nothing of the tunnel is left.
 func TestOpen_panicLeavesNothing(t *testing.T) {
 	s := newSite(t, func(o *tunnel.Options) {
-		o.Remote = func(context.Context, tunnelopen.Request) (net.Conn, error) { panic("a library's") }
+		o.Remote = func(context.Context, tunnelopen.Request) (net.Conn, error) { panic("a bug") }
 	})
 	func() {
 		defer func() {
@@ -294,7 +325,7 @@ func TestOpen_panicLeavesNothing(t *testing.T) {
 	}
 }
 
-// A dial that hangs costs its limit, and both limits are within the whole's.
+// A dial that blocks ends after its own timeout, and after the timeout of both dials.
 func TestOpen_isBounded(t *testing.T) {
 	var left []time.Duration
 	hang := func(ctx context.Context) (net.Conn, error) {
@@ -324,21 +355,22 @@ func TestOpen_isBounded(t *testing.T) {
 	}
 }
 
-// told is a remote connection that hears why it is closed.
-type told struct {
+// causeConn is a remote connection that gets the cause of its close.
+type causeConn struct {
 	net.Conn
 	cause chan error
 }
 
-func (c *told) CloseCause(err error) error { c.cause <- err; return c.Close() }
+func (c *causeConn) CloseCause(err error) error { c.cause <- err; return c.Close() }
 
+// Shutdown closes the remote end with reason.ShuttingDown.
 func TestShutdown_tellsTheRemoteEnd(t *testing.T) {
 	cause := make(chan error, 1)
 	s := newSite(t, func(o *tunnel.Options) {
 		dial := o.Remote
 		o.Remote = func(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
 			c, err := dial(ctx, r)
-			return &told{c, cause}, err
+			return &causeConn{c, cause}, err
 		}
 	})
 	if err := s.Open(t.Context(), request()); err != nil {
@@ -346,18 +378,18 @@ func TestShutdown_tellsTheRemoteEnd(t *testing.T) {
 	}
 	s.shutdown(t)
 	if got := reason.Of(<-cause); got != reason.ShuttingDown {
-		t.Errorf("the remote end was told %s", got)
+		t.Errorf("the remote end got %s", got)
 	}
 	if _, err := io.ReadAll(accept(t, s.camera)); err != nil {
 		t.Errorf("the camera was cut: %v", err)
 	}
 	status, _ := tunnelopen.Response(s.Open(t.Context(), request()))
 	if status != 503 {
-		t.Errorf("an open after Shutdown answers %d, want 503", status)
+		t.Errorf("status %d after Shutdown, want 503", status)
 	}
 }
 
-// An open that is under way when the module ends is answered as such.
+// Shutdown ends an open that is dialling, with 503.
 func TestShutdown_endsADial(t *testing.T) {
 	dialling, change := silent()
 	s := newSite(t, change)

@@ -21,8 +21,8 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// long is the environment's word that tests of a minute are to run, and that nothing
-// they need may be missing: make long-test says it.
+// long is the variable that enables tests of a minute, and makes them fail if something
+// that they need is missing. make long-test sets it.
 const long = "RTSPTUNNEL_LONG_TESTS"
 
 func longTest(t *testing.T) {
@@ -32,8 +32,8 @@ func longTest(t *testing.T) {
 	}
 }
 
-// inOwnNetwork runs this test's function again in a process with a network of its own,
-// which nothing but its own loopback is in. It tells whether this is that process.
+// inOwnNetwork runs this test's function again, in a process with a network namespace that
+// has only a loopback interface. It returns true in that process.
 func inOwnNetwork(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv("RTSPTUNNEL_OWN_NETWORK") != "" {
@@ -45,19 +45,19 @@ func inOwnNetwork(t *testing.T) bool {
 	child := exec.CommandContext(ctx, os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
 	child.Env = append(os.Environ(), "RTSPTUNNEL_OWN_NETWORK=1")
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if os.Geteuid() != 0 { // where users may have namespaces, root of one's own will do
+	if os.Geteuid() != 0 { // an unprivileged user can be root of a user namespace
 		child.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
 	}
 	out, err := child.CombinedOutput()
 	t.Logf("%s", out)
-	if err != nil { // also where there may be no namespace: whoever sets the variable wants to know
+	if err != nil { // also if namespaces are not allowed: the long tests need them
 		t.Error(err)
 	}
 	return false
 }
 
-// setLoopback takes this network's only link up or down.
+// setLoopback sets this network's only link up or down.
 func setLoopback(t *testing.T, up bool) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -82,7 +82,7 @@ func setLoopback(t *testing.T, up bool) {
 	}
 }
 
-// neighbour is one end of a tunnel that stays when the network goes.
+// neighbour is an end of a tunnel that does not need the network.
 type neighbour struct{ net.Listener }
 
 func newNeighbour(t *testing.T) *neighbour {
@@ -104,8 +104,8 @@ func (n *neighbour) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "unix", n.Addr().String())
 }
 
-// The local ports of the tunnels of TestTunnel_peersVanish, and what becomes of each when
-// its peer vanishes without a word.
+// The local ports of the tunnels of TestTunnel_peersVanish: which peer vanishes, and
+// whether bytes are sent to it.
 const (
 	idleRemote = iota + 1
 	busyRemote
@@ -113,12 +113,12 @@ const (
 	busyCamera
 )
 
-// stallOfBusy is the stallTimeoutSeconds of that one tunnel.
+// stallOfBusy is the stall timeout of the tunnel busyRemote.
 const stallOfBusy = 15 * time.Second
 
-// Peers that vanish, with the product's own limits and a network whose link goes down: no
-// FIN and no reset comes from there, and no answer. With data on its way to a remote end
-// it is stallTimeoutSeconds that counts, and 45 s everywhere else.
+// A peer behind a link that goes down sends no FIN, no reset and no acknowledgement. The
+// module detects that within 45 s, or within stallTimeoutSeconds if bytes are sent to a
+// remote end. The limits are the product's.
 func TestTunnel_peersVanish(t *testing.T) {
 	longTest(t)
 	t.Parallel()
@@ -135,7 +135,7 @@ func TestTunnel_peersVanish(t *testing.T) {
 	if _, err := io.WriteString(near[busyCamera], "OPTIONS"); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = io.Copy(near[busyRemote], zeroes{}) }()
+	go func() { _, _ = io.Copy(near[busyRemote], zeros{}) }()
 
 	took := map[int]time.Duration{}
 	for len(took) < len(near) && time.Since(vanished) < 3*time.Minute {
@@ -144,7 +144,7 @@ func TestTunnel_peersVanish(t *testing.T) {
 				took[port] = time.Since(vanished).Round(100 * time.Millisecond)
 			}
 		}
-		<-time.After(100 * time.Millisecond)
+		pause(t, 100*time.Millisecond)
 	}
 	for port, want := range map[int]struct {
 		least, most      time.Duration
@@ -160,7 +160,7 @@ func TestTunnel_peersVanish(t *testing.T) {
 			t.Errorf("tunnel %d: %+v, want %s of the %s", port, record, want.reason, want.closedBy)
 		}
 		if slack := 10 * time.Second; took[port] < want.least || took[port] > want.most+slack {
-			t.Errorf("tunnel %d: found dead after %s", port, took[port])
+			t.Errorf("tunnel %d: detected after %s", port, took[port])
 		}
 		t.Logf("tunnel %d: after %s: %s", port, took[port], record.Cause)
 	}
@@ -170,8 +170,8 @@ func TestTunnel_peersVanish(t *testing.T) {
 	}
 }
 
-// A camera that lives and takes none of the bytes for it holds its tunnel no longer than
-// one that is gone, also if nobody knows of its remote end's health: that is not read.
+// A live camera that takes no bytes is detected like a dead one. The relay does not read
+// the remote end meanwhile, and so does not check it.
 func TestTunnel_cameraTakesNothing(t *testing.T) {
 	longTest(t)
 	t.Parallel()
@@ -192,7 +192,7 @@ func TestTunnel_cameraTakesNothing(t *testing.T) {
 	remote := <-far
 	defer remote.Close()
 	begin := time.Now()
-	if _, err := io.Copy(struct{ io.Writer }{remote}, zeroes{}); err == nil {
+	if _, err := io.Copy(struct{ io.Writer }{remote}, zeros{}); err == nil {
 		t.Error("the remote end could write without end")
 	}
 	s.log.Await(t, `"closedBy":"camera","reason":"CAM_LOST"`, 1)
@@ -201,8 +201,8 @@ func TestTunnel_cameraTakesNothing(t *testing.T) {
 	}
 }
 
-// newVanishing is four tunnels: of each, near is the end that stays, and far the one that
-// is to vanish, behind the network.
+// newVanishing opens four tunnels. near has the end of each that stays, and far the end
+// behind the network, which is to vanish.
 func newVanishing(t *testing.T) (s *site, near, far map[int]net.Conn) {
 	t.Helper()
 	near, far = map[int]net.Conn{}, map[int]net.Conn{}
@@ -214,7 +214,7 @@ func newVanishing(t *testing.T) (s *site, near, far map[int]net.Conn) {
 			t.Error(err)
 			return
 		}
-		go func() { _, _ = io.Copy(io.Discard, c) }() // it answers pings
+		go func() { _, _ = io.Copy(io.Discard, c) }() // and so sends pongs
 		remotes <- c
 	}))
 	t.Cleanup(srv.Close)
@@ -262,8 +262,3 @@ func newVanishing(t *testing.T) (s *site, near, far map[int]net.Conn) {
 	}
 	return s, near, far
 }
-
-// zeroes has no end.
-type zeroes struct{}
-
-func (zeroes) Read(p []byte) (int, error) { return len(p), nil }
