@@ -81,6 +81,7 @@ func healthcheck(stdout, stderr io.Writer) int {
 	return printText(stdout, stderr, "healthy\n")
 }
 
+// printJSON prints v in one line, and returns the exit code.
 func printJSON(stdout, stderr io.Writer, v any) int {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -90,6 +91,7 @@ func printJSON(stdout, stderr io.Writer, v any) int {
 	return printText(stdout, stderr, string(b)+"\n")
 }
 
+// printText prints text, and returns the exit code.
 func printText(stdout, stderr io.Writer, text string) int {
 	if _, err := io.WriteString(stdout, text); err != nil {
 		_, _ = fmt.Fprintf(stderr, "rtsptunnel: write to standard output: %v\n", err)
@@ -98,6 +100,7 @@ func printText(stdout, stderr io.Writer, text string) int {
 	return 0
 }
 
+// usage returns the help, with the variables of package config.
 func usage() string {
 	var variables strings.Builder
 	for _, v := range config.Variables {

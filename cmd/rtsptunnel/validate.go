@@ -27,6 +27,7 @@ type verdict struct {
 	Effective   []twin.Row `json:"effective,omitempty"` // with --explain
 }
 
+// finding is a fault or a warning. Code and InForce are empty for a warning.
 type finding struct {
 	Path    string      `json:"path"`
 	Code    reason.Code `json:"code,omitempty"`

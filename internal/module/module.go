@@ -3,10 +3,10 @@
 // package that knows all of them.
 //
 // One tunnelOpen:
-//   - The hub connection calls Method, in a goroutine for each call. The map
-//     methods finds the handler by name.
-//   - tunnelOpen decodes the payload into a tunnelopen.Request, whose URL is the
-//     remote endpoint, parsed. An invalid payload is refused here.
+//   - The hub connection calls Method, in a goroutine for each call. The map methods has
+//     the handler by name.
+//   - tunnelOpen decodes the payload into a tunnelopen.Request, whose URL is the parsed
+//     remote endpoint. An invalid payload is refused here.
 //   - tunnel.Set.Open finds the camera by its local port (camera.List.Find), asks the
 //     policy for the URL to dial (remotePolicy.allow), and takes a slot.
 //   - It dials the camera (dialCamera, which records the outcome for the reported
@@ -22,8 +22,8 @@
 //     invalid camera or section keeps its last valid value.
 //   - apply puts the settings in force for new tunnels, and then ends the open tunnels
 //     that they forbid.
-//   - report.Build makes the reported properties of it. report.Diff keeps what the hub
-//     does not have yet. The hub connection writes this patch.
+//   - report.Build makes the reported properties from both. report.Diff returns a patch
+//     with what the hub does not have yet. The hub connection writes the patch.
 //   - The observer asks for the same report when a state or a counter changes without a
 //     new twin.
 //

@@ -118,7 +118,7 @@ func TestProxy_twinAndEnvironmentAgree(t *testing.T) {
 	}
 }
 
-// What is logged is the twin's to say at any time, and else the environment's.
+// The log level is the twin's, which can change at any time, or else the environment's.
 func TestLog_levelIsTheTwins(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -145,7 +145,7 @@ func TestLog_levelIsTheTwins(t *testing.T) {
 		t.Errorf("level %s; the log:\n%s", got, s.log)
 	}
 	s.invoke(t, "reboot", `{}`)
-	s.log.Await(t, "[DBG] - direct method received", 1)
+	s.log.Await(t, "method=reboot", 1)
 	if got := level(map[string]any{"level": "loud"}); got != "debug" {
 		t.Errorf("with a fault the level is %s", got)
 	}
@@ -158,14 +158,14 @@ func TestLog_levelIsTheTwins(t *testing.T) {
 		t.Errorf("the log:\n%s", strings.TrimPrefix(after, before))
 	}
 	if got := level(map[string]any{"level": nil, "x": 1}); got != "warning" {
-		t.Errorf("without the twin's word the level is %s", got)
+		t.Errorf("without a level in the twin it is %s", got)
 	}
 	s.invoke(t, "reboot", `{}`)
-	s.log.Await(t, "[WRN] - direct method refused", 2)
+	s.log.Await(t, "reason=METHOD_UNKNOWN", 2)
 }
 
-// Layers set single leaves, take them away, and may know more than this version; and
-// what was not taken of a version does not keep it from being applied.
+// Layers set and delete single properties, and can have keys that this version does not
+// know. Rejected properties do not keep a version from being applied.
 func TestTwin_leafByLeaf(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

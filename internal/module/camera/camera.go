@@ -1,8 +1,6 @@
-// Package camera has the configured cameras: [Camera] is one, [List] finds it by the
-// local port that names it, and Dial connects to its RTSP port.
-//
-// A line belongs here when it concerns the connection from this device to a camera. The
-// package does not know tunnels, the cloud, or the twin's JSON: its caller passes a list.
+// Package camera finds a configured camera by the local port that names it, and dials it.
+// It does not know tunnels, the cloud, or the twin's JSON: its caller passes a list. A
+// line belongs here when it concerns the connection from this device to a camera.
 package camera
 
 import (
@@ -30,8 +28,7 @@ type Camera struct {
 	ExpectedOffline  bool  // no effect yet
 }
 
-// Target returns the camera's name in the contract's errors: its host, and the local
-// port of the request.
+// Target returns the camera's name in the contract's errors: its host and local port.
 func (c Camera) Target() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.LocalPort)) }
 
 // deadAfter is how long a camera's host may be silent. Then its connection fails, within
@@ -99,8 +96,7 @@ func lost(err error) error {
 	return reason.New(reason.CameraLost, err)
 }
 
-// List holds the cameras in force. Its zero value is empty. It is safe for concurrent
-// use.
+// List holds the cameras in force. Its zero value is empty. It is safe for concurrent use.
 type List struct {
 	mu     sync.RWMutex
 	byPort map[int]Camera

@@ -124,11 +124,11 @@ func TestOpen_relays(t *testing.T) {
 	}
 }
 
-// httpAnswer is a response of the remote end that is no WebSocket.
-type httpAnswer struct{}
+// httpError is a response of the remote end that is no WebSocket.
+type httpError struct{}
 
-func (httpAnswer) Error() string             { return "handshake answered 403" }
-func (httpAnswer) HTTPStatus() (int, string) { return 403, "No entry" }
+func (httpError) Error() string             { return "handshake answered 403" }
+func (httpError) HTTPStatus() (int, string) { return 403, "No entry" }
 
 // pause waits for a time in which something must not happen, or is measured.
 func pause(t *testing.T, d time.Duration) {
@@ -186,7 +186,7 @@ var openErrors = []struct {
 		tunnelopen.Error{Status: 400, Target: "10.0.0.21:554", Message: "Could not connect to RTSP endpoint", Reason: reason.CameraRefused},
 	},
 	{
-		"remote end responds", remoteFails(reason.RemoteHTTP, httpAnswer{}),
+		"remote end responds", remoteFails(reason.RemoteHTTP, httpError{}),
 		tunnelopen.Error{Status: 403, Target: remoteURL.String(), Message: "No entry", Reason: reason.RemoteHTTP},
 	},
 	{
