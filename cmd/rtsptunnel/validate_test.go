@@ -98,7 +98,7 @@ func TestValidate_process(t *testing.T) {
 		t.Errorf("a value is printed: %s", r.stdout)
 	}
 	r = runs(t, []string{login, "https_proxy=canary:canary"}, "validate", "--env")
-	if d := cmp.Diff(result{1, "fault    https_proxy  CFG_ENV  is not an http or https URL, host:port at least; nothing that it is for can be reached\nfaults: 1\n", ""}, r, cmp.AllowUnexported(result{})); d != "" {
+	if d := cmp.Diff(result{1, "fault    https_proxy  CFG_ENV  is not an http or https URL with at least host:port; hosts that need this proxy cannot be reached\nfaults: 1\n", ""}, r, cmp.AllowUnexported(result{})); d != "" {
 		t.Error(d)
 	}
 	r = runs(t, nil, "validate", "--env", "--json")

@@ -133,7 +133,7 @@ func TestIdentity_firstOneWins(t *testing.T) {
 	s.env["RTSPTUNNEL_CA_FILE"] = s.CAFile()
 	s.run(t)
 	s.serves(t)
-	s.log.Await(t, "[WRN] - IOTEDGE_WORKLOADURI is ignored: the identity is that of RTSPTUNNEL_CONNECTION_STRING", 1)
+	s.log.Await(t, "[WRN] - IOTEDGE_WORKLOADURI is ignored: the identity comes from RTSPTUNNEL_CONNECTION_STRING", 1)
 }
 
 // The system's roots are Go's, so that SSL_CERT_FILE counts. A process reads it once.

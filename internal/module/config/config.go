@@ -1,15 +1,14 @@
 // Package config reads the edge module's environment, once, at start.
 //
-// The environment holds only what is needed to reach the hub, to log and to bind;
-// everything else is the module twin's. A line belongs here when it reads a
-// variable, or a file that a variable names to prove an identity. The values go on
-// as plain values: no other package but the main wiring sees these structs.
+// The environment holds only what the module needs to reach the hub, to log and to
+// bind. Everything else is in the module twin. A line belongs here when it reads a
+// variable, or a credentials file that a variable names. Only the wiring sees these
+// structs; other packages get plain values.
 //
 // The rules are:
-//   - without an identity no hub can be reached: that is an error;
-//   - any other variable that is unknown or unusable is a [Fault], and its default
-//     is in force;
-//   - no error, fault or warning repeats a connection string or a part of one.
+//   - a missing identity is an error, because no hub can be reached without one;
+//   - any other unknown or unusable variable is a [Fault], and its default is used;
+//   - no error, fault or warning repeats any part of a connection string.
 package config
 
 import (
@@ -25,49 +24,50 @@ type Module struct {
 	Identity Identity
 	// Protocol is auto, mqtt or mqttws.
 	Protocol string
-	// HubAddress and HubWSAddress are the host:port to dial for the hub by MQTT and by
-	// MQTT over WebSocket where that is not its name, or the gateway's, and port 8883
-	// or 443; empty if it is. Every name in certificate, token and user name stays.
+	// HubAddress and HubWSAddress are the host:port to dial for MQTT and for MQTT over
+	// WebSocket. Empty means the name of the hub or gateway, with port 8883 or 443. They
+	// do not change the names used in certificates, tokens and user names.
 	HubAddress, HubWSAddress string
-	// Proxy is the site's HTTP proxy on the way to an https URL, nil for none; an error
-	// if the rules are no rules, and then there is no way. Nil if no proxy is set.
+	// Proxy returns the site's HTTP proxy for an https URL, or nil to dial directly. An
+	// error means that the proxy setting is unusable; there is no direct fallback. The
+	// function is nil if no proxy is set.
 	Proxy func(*url.URL) (*url.URL, error)
-	// RemoteProxy is the proxy on the way to remote endpoints, given the twin's proxy.url
-	// and proxy.noProxy, which may be empty. The way to the hub stays Proxy: a twin comes
-	// from the hub and must not cut the way to itself. An error says, as the rest of a
-	// sentence about proxy.url, why it cannot be used; it does not repeat it.
+	// RemoteProxy returns the proxy for remote endpoints, given the twin's proxy.url and
+	// proxy.noProxy, either of which may be empty. The hub is always reached by Proxy: a
+	// twin comes from the hub, so it must not be able to cut that connection. An error
+	// says why proxy.url is unusable. It completes a sentence that begins with "proxy.url"
+	// and does not repeat the value.
 	RemoteProxy func(address, noProxy string) (RemoteProxy, error)
-	// AllowLoopbackRemote and AllowPlaintextRemote are a lab's: remote endpoints may be
-	// this device itself, or have scheme ws.
+	// AllowLoopbackRemote and AllowPlaintextRemote are for labs: remote endpoints may be
+	// on this device, or use scheme ws.
 	AllowLoopbackRemote, AllowPlaintextRemote bool
-	// UserAgentSuffix is the device's make and model for remote endpoints, to stand after
-	// the program's own; may be empty.
+	// UserAgentSuffix is the device's make and model, appended to the User-Agent that
+	// remote endpoints get; may be empty.
 	UserAgentSuffix string
-	// CAFile is a PEM file of roots to trust beside the system's; may be empty.
+	// CAFile is a PEM file of roots to trust in addition to the system's; may be empty.
 	CAFile string
-	// MetricsListen is the host:port on which metrics and health are served; empty for
-	// nowhere.
+	// MetricsListen is the host:port that serves metrics and health; empty turns them off.
 	MetricsListen string
-	// RuntimeLogLevel is edge agent's word on logging: fatal, error, warning, info,
-	// debug or verbose; empty if unset.
+	// RuntimeLogLevel is edge agent's log level: fatal, error, warning, info, debug or
+	// verbose; empty if unset.
 	RuntimeLogLevel string
 	// InsideIoTEdge is set if edge agent started this process, whatever its identity.
 	InsideIoTEdge bool
-	// Ignored are variables that are set, and right, and without effect, because the
-	// identity is another's or the effect is yet to come: a line for each.
+	// Ignored has one line for each variable that is set and valid but has no effect:
+	// another source provides the identity, or the effect comes with a later version.
 	Ignored []string
-	// Faults are variables whose default is in force although they are set.
+	// Faults are the variables that are set but unusable, so that their default is used.
 	Faults []Fault
 }
 
-// Fault is a variable that has no effect. Its text never repeats the value.
+// Fault is a variable without effect. Its text never repeats the value.
 type Fault struct{ Variable, Text string }
 
-// String is variable and text.
+// String returns variable and text.
 func (f Fault) String() string { return f.Variable + " " + f.Text }
 
-// own is what rtsptunnel alone reads: RTSPTUNNEL_ and the field's name in capitals,
-// words parted by underscores.
+// own holds rtsptunnel's own variables: RTSPTUNNEL_ and the field's name in capitals,
+// words separated by underscores.
 type own struct {
 	ConnectionString     Secret `split_words:"true"`
 	ConnectionStringFile string `split_words:"true"`
@@ -86,7 +86,7 @@ type own struct {
 	DataDir              string `split_words:"true"`
 }
 
-// injected is what edge agent sets for every module: IOTEDGE_ and the field's name
+// injected holds what edge agent sets for every module: IOTEDGE_ and the field's name
 // in capitals.
 type injected struct {
 	IoTHubHostName     string
@@ -98,15 +98,15 @@ type injected struct {
 	AuthScheme         string
 }
 
-// simulated is what a development tool sets instead (iotedgehubdev, and the SDKs'
-// own name for a module's connection string).
+// simulated holds what a development tool sets instead: iotedgehubdev's variables, and
+// the name that Microsoft's SDKs use for a module's connection string.
 type simulated struct {
 	edgeHub Secret
 	caFile  string
 	iotHub  Secret
 }
 
-// environment is all of it.
+// environment holds all variables.
 type environment struct {
 	own       own
 	injected  injected
@@ -118,9 +118,9 @@ const (
 	ownPrefix  = "RTSPTUNNEL"
 )
 
-// Read reads and checks the environment. An error means that no hub can be reached;
-// it is one line, names all that is missing at once, and the Module that comes with
-// it is good for logging alone.
+// Read reads and checks the environment. An error means that no hub can be reached. It
+// is one line and names everything that is missing. The Module returned with an error is
+// only complete enough to configure logging.
 func Read() (Module, error) {
 	var e environment
 	if err := e.read(); err != nil {
@@ -135,7 +135,7 @@ func Read() (Module, error) {
 	m.readTransport(e.own)
 	m.readListen(e.own.MetricsListen)
 	if scheme := e.injected.AuthScheme; scheme != "" && scheme != "sasToken" {
-		m.Faults = append(m.Faults, Fault{"IOTEDGE_AUTHSCHEME", "is not sasToken, which is used all the same"})
+		m.Faults = append(m.Faults, Fault{"IOTEDGE_AUTHSCHEME", "is not sasToken; sasToken is used anyway"})
 	}
 	var err error
 	if m.Identity, m.Ignored, err = e.identity(); err != nil {
@@ -147,8 +147,8 @@ func Read() (Module, error) {
 	return m, nil
 }
 
-// read takes all values as they are. envconfig knows capitals only, the tools of
-// Azure do not write them.
+// read takes all values unchecked. The simulator's variables are read directly, because
+// envconfig handles only names in capitals.
 func (e *environment) read() error {
 	if err := envconfig.Process(ownPrefix, &e.own); err != nil {
 		return fmt.Errorf("read environment: %w", err)
@@ -164,8 +164,8 @@ func (e *environment) read() error {
 	return nil
 }
 
-// withFaults adds the faults to an error: a misspelt name is the likeliest reason
-// for an identity that is missing.
+// withFaults adds the faults to an error: a misspelt name is the most likely reason for
+// a missing identity.
 func withFaults(err error, faults []Fault) error {
 	for _, f := range faults {
 		err = fmt.Errorf("%w; %s", err, f)

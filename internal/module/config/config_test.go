@@ -31,14 +31,14 @@ var injected = map[string]string{
 	"RuntimeLogLevel":            "debug",
 }
 
-// key is base64 that ends in '=', which a connection string's values may hold.
+// key is base64 that ends in '=', which values in a connection string may contain.
 const key = "c2VjcmV0LWNhbmFyeS1rZXktb2YtYS1tb2R1bGU="
 
 const (
-	ofModule  = "HostName=hub1.azure-devices.net;DeviceId=d1;ModuleId=m1;SharedAccessKey=" + key
-	ofDevice  = "HostName=hub1.azure-devices.net;DeviceId=d1;SharedAccessKey=" + key
-	ofGateway = ofModule + ";GatewayHostName=edge1"
-	ofX509    = "HostName=hub1.azure-devices.net;DeviceId=d1;x509=true"
+	moduleString  = "HostName=hub1.azure-devices.net;DeviceId=d1;ModuleId=m1;SharedAccessKey=" + key
+	deviceString  = "HostName=hub1.azure-devices.net;DeviceId=d1;SharedAccessKey=" + key
+	gatewayString = moduleString + ";GatewayHostName=edge1"
+	x509String    = "HostName=hub1.azure-devices.net;DeviceId=d1;x509=true"
 )
 
 type env map[string]string
@@ -66,7 +66,7 @@ func remove(t *testing.T, file string) {
 	}
 }
 
-// public leaves the secrets out of a comparison.
+// public excludes the secrets from a comparison.
 var public = cmp.Options{cmpopts.IgnoreUnexported(config.Identity{}), cmpopts.IgnoreFields(config.Identity{}, "SharedAccessKey")}
 
 func TestRead_insideIoTEdge(t *testing.T) {
@@ -91,11 +91,11 @@ func TestRead_insideIoTEdge(t *testing.T) {
 	}
 }
 
-// Who comes first wins, and the others are named.
+// The first source by precedence wins, and Ignored names the others.
 func TestRead_precedence(t *testing.T) {
-	other := strings.Replace(ofModule, "DeviceId=d1", "DeviceId=other", 1)
+	other := strings.Replace(moduleString, "DeviceId=d1", "DeviceId=other", 1)
 	all := func(more env) env {
-		e := env{"RTSPTUNNEL_CONNECTION_STRING": ofModule, "EdgeHubConnectionString": other, "IotHubConnectionString": other}
+		e := env{"RTSPTUNNEL_CONNECTION_STRING": moduleString, "EdgeHubConnectionString": other, "IotHubConnectionString": other}
 		maps.Copy(e, injected)
 		for k, v := range more {
 			if e[k] = v; v == "" {
@@ -104,7 +104,7 @@ func TestRead_precedence(t *testing.T) {
 		}
 		return e
 	}
-	file := write(t, ofModule+"\n")
+	file := write(t, moduleString+"\n")
 	for name, c := range map[string]struct {
 		env     env
 		source  string
@@ -112,13 +112,13 @@ func TestRead_precedence(t *testing.T) {
 	}{
 		"string":    {all(nil), "RTSPTUNNEL_CONNECTION_STRING", 3},
 		"file":      {all(env{"RTSPTUNNEL_CONNECTION_STRING": "", "RTSPTUNNEL_CONNECTION_STRING_FILE": file}), "RTSPTUNNEL_CONNECTION_STRING_FILE", 3},
-		"simulator": {all(env{"RTSPTUNNEL_CONNECTION_STRING": "", "EdgeHubConnectionString": ofModule}), "EdgeHubConnectionString", 2},
+		"simulator": {all(env{"RTSPTUNNEL_CONNECTION_STRING": "", "EdgeHubConnectionString": moduleString}), "EdgeHubConnectionString", 2},
 		"SDK": {
-			all(env{"RTSPTUNNEL_CONNECTION_STRING": "", "EdgeHubConnectionString": "", "IotHubConnectionString": ofModule}),
+			all(env{"RTSPTUNNEL_CONNECTION_STRING": "", "EdgeHubConnectionString": "", "IotHubConnectionString": moduleString}),
 			"IotHubConnectionString", 1,
 		},
-		"certificate of nobody":       {env(injected).with("RTSPTUNNEL_CERT_FILE", "c"), "IOTEDGE_WORKLOADURI", 1},
-		"gateway's roots, no gateway": {env{"IotHubConnectionString": ofModule, "EdgeModuleCACertificateFile": "x"}, "IotHubConnectionString", 1},
+		"certificate without use":     {env(injected).with("RTSPTUNNEL_CERT_FILE", "c"), "IOTEDGE_WORKLOADURI", 1},
+		"gateway's roots, no gateway": {env{"IotHubConnectionString": moduleString, "EdgeModuleCACertificateFile": "x"}, "IotHubConnectionString", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set(t, c.env)
@@ -158,13 +158,13 @@ func TestRead_connectionStrings(t *testing.T) {
 		env  env
 		want config.Identity
 	}{
-		"device":              {ofDevice, nil, device},
-		"module":              {ofModule, nil, module},
-		"gateway":             {ofGateway, env{"EdgeModuleCACertificateFile": "/ca.pem"}, gateway},
+		"device":              {deviceString, nil, device},
+		"module":              {moduleString, nil, module},
+		"gateway":             {gatewayString, env{"EdgeModuleCACertificateFile": "/ca.pem"}, gateway},
 		"blanks, last ;":      {" HostName = hub1.azure-devices.net ;\nDeviceId=d1; SharedAccessKey=" + key + ";\n", nil, device},
-		"parts of others":     {ofDevice + ";ProtocolGateway=x", nil, device},
-		"X.509":               {ofX509, env{"RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, device},
-		"X.509 not spelt out": {strings.TrimSuffix(ofX509, ";x509=true"), env{"RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, device},
+		"unknown parts":       {deviceString + ";ProtocolGateway=x", nil, device},
+		"X.509":               {x509String, env{"RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, device},
+		"X.509 not spelt out": {strings.TrimSuffix(x509String, ";x509=true"), env{"RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, device},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set(t, c.env)
@@ -188,47 +188,46 @@ func TestRead_connectionStrings(t *testing.T) {
 	}
 }
 
-// What keeps the module from every hub is told at once, in one line, by the names of
-// what to set, and without the secret.
+// The error names everything that is missing, in one line and without the secret.
 func TestRead_noIdentity(t *testing.T) {
-	some := env{"IOTEDGE_WORKLOADURI": "unix:///w.sock", "IOTEDGE_DEVICEID": "d1"}
+	incomplete := env{"IOTEDGE_WORKLOADURI": "unix:///w.sock", "IOTEDGE_DEVICEID": "d1"}
 	s := "RTSPTUNNEL_CONNECTION_STRING"
 	for name, c := range map[string]struct {
 		env  env
 		want []string
 	}{
 		"nothing":  {nil, []string{s, s + "_FILE", "IOTEDGE_WORKLOADURI"}},
-		"misspelt": {env{"RTSPTUNNEL_CONNECTIONSTRING": ofModule}, []string{"RTSPTUNNEL_CONNECTIONSTRING is unknown; the nearest known name is " + s}},
-		"half of IoT Edge": {some, []string{
+		"misspelt": {env{"RTSPTUNNEL_CONNECTIONSTRING": moduleString}, []string{"RTSPTUNNEL_CONNECTIONSTRING is unknown; the nearest known name is " + s}},
+		"half of IoT Edge": {incomplete, []string{
 			"IOTEDGE_IOTHUBHOSTNAME", "IOTEDGE_GATEWAYHOSTNAME", "IOTEDGE_MODULEID", "IOTEDGE_MODULEGENERATIONID", "edge agent",
 		}},
-		"both":              {env{s: ofModule, s + "_FILE": "/nonexistent"}, []string{s + " and " + s + "_FILE"}},
+		"both":              {env{s: moduleString, s + "_FILE": "/nonexistent"}, []string{s + " and " + s + "_FILE"}},
 		"no such file":      {env{s + "_FILE": "/nonexistent"}, []string{s + "_FILE", "no such file"}},
-		"string as file":    {env{s + "_FILE": ofModule}, []string{s + "_FILE"}},
+		"string as file":    {env{s + "_FILE": moduleString}, []string{s + "_FILE"}},
 		"nothing in it":     {env{s: "Foo=" + key}, []string{s, "HostName, DeviceId, SharedAccessKey"}},
-		"no pair":           {env{s: ofModule + ";" + key[:20]}, []string{s, "not name=value"}},
-		"twice":             {env{s: ofModule + ";DeviceId=" + key}, []string{"DeviceId is in it twice"}},
+		"no pair":           {env{s: moduleString + ";" + key[:20]}, []string{s, "not name=value"}},
+		"twice":             {env{s: moduleString + ";DeviceId=" + key}, []string{"DeviceId appears twice"}},
 		"a service's":       {env{s: "HostName=h;SharedAccessKeyName=iothubowner;SharedAccessKey=" + key}, []string{"SharedAccessKeyName"}},
 		"a token":           {env{s: "HostName=h;DeviceId=d;SharedAccessSignature=" + key}, []string{"SharedAccessSignature"}},
-		"key is not base64": {env{s: ofModule + "canary"}, []string{s, "SharedAccessKey is not base64"}},
-		"all wrong": {
+		"key is not base64": {env{s: moduleString + "canary"}, []string{s, "SharedAccessKey is not base64"}},
+		"all invalid": {
 			env{s: "HostName=h/" + key + ";GatewayHostName=h:8883;DeviceId=d/" + key + ";ModuleId=m m;SharedAccessKey=canary!"},
 			[]string{"HostName is", "GatewayHostName is", "DeviceId has", "ModuleId has", "SharedAccessKey is"},
 		},
-		"key and certificate":  {env{s: ofDevice, "RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, []string{"SharedAccessKey", "RTSPTUNNEL_CERT_FILE"}},
-		"key and x509":         {env{s: ofDevice + ";x509=true"}, []string{"SharedAccessKey", "x509=true"}},
-		"module's certificate": {env{s: ofX509 + ";ModuleId=m1", "RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, []string{"devices only"}},
-		"no certificate":       {env{s: ofX509}, []string{"RTSPTUNNEL_CERT_FILE, RTSPTUNNEL_KEY_FILE"}},
-		"no private key":       {env{s: ofX509, "RTSPTUNNEL_CERT_FILE": "c"}, []string{"not given: RTSPTUNNEL_KEY_FILE"}},
-		"the simulator's":      {env{"EdgeHubConnectionString": "HostName=h"}, []string{"EdgeHubConnectionString", "DeviceId, SharedAccessKey"}},
-		"the SDK's":            {env{"IotHubConnectionString": "HostName=h"}, []string{"IotHubConnectionString", "DeviceId, SharedAccessKey"}},
-		"broken before a good": {env(injected).with(s, "HostName=h"), []string{s}},
+		"key and certificate":   {env{s: deviceString, "RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, []string{"SharedAccessKey", "RTSPTUNNEL_CERT_FILE"}},
+		"key and x509":          {env{s: deviceString + ";x509=true"}, []string{"SharedAccessKey", "x509=true"}},
+		"module's certificate":  {env{s: x509String + ";ModuleId=m1", "RTSPTUNNEL_CERT_FILE": "c", "RTSPTUNNEL_KEY_FILE": "k"}, []string{"devices only"}},
+		"no certificate":        {env{s: x509String}, []string{"RTSPTUNNEL_CERT_FILE, RTSPTUNNEL_KEY_FILE"}},
+		"no private key":        {env{s: x509String, "RTSPTUNNEL_CERT_FILE": "c"}, []string{"not given: RTSPTUNNEL_KEY_FILE"}},
+		"the simulator's":       {env{"EdgeHubConnectionString": "HostName=h"}, []string{"EdgeHubConnectionString", "DeviceId, SharedAccessKey"}},
+		"the SDK's":             {env{"IotHubConnectionString": "HostName=h"}, []string{"IotHubConnectionString", "DeviceId, SharedAccessKey"}},
+		"broken before a valid": {env(injected).with(s, "HostName=h"), []string{s}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set(t, c.env)
 			_, err := config.Read()
 			if err == nil {
-				t.Fatal("taken for an identity")
+				t.Fatal("Read accepted it")
 			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
@@ -242,7 +241,8 @@ func TestRead_noIdentity(t *testing.T) {
 	}
 }
 
-// A value that is not needed to reach the hub leaves its default in force.
+// If the module can reach the hub without a variable, an unusable value is a fault and
+// the default is used.
 func TestRead_faults(t *testing.T) {
 	set(t, injected)
 	for _, c := range []struct{ name, value, want string }{
@@ -271,7 +271,7 @@ func TestRead_faults(t *testing.T) {
 				t.Errorf("faults %v", m.Faults)
 			}
 			if m.HubAddress != "" || m.HubWSAddress != "" || m.Protocol != "auto" || m.MetricsListen != "127.0.0.1:9600" || m.Identity.DeviceID != "edge1" {
-				t.Errorf("the default is not in force: %+v", m)
+				t.Errorf("the default is not used: %+v", m)
 			}
 		})
 	}
@@ -292,10 +292,10 @@ func TestRead_metricsListen(t *testing.T) {
 	}
 }
 
-// Each value that is in force is told with its origin, and no secret.
+// Settings returns each effective value with its origin, and no secret.
 func TestSettings(t *testing.T) {
 	set(t, env{
-		"RTSPTUNNEL_CONNECTION_STRING": ofModule, "RTSPTUNNEL_CA_FILE": key, "RTSPTUNNEL_HUB_ADDRESS": "127.0.0.1:1",
+		"RTSPTUNNEL_CONNECTION_STRING": moduleString, "RTSPTUNNEL_CA_FILE": key, "RTSPTUNNEL_HUB_ADDRESS": "127.0.0.1:1",
 		"RTSPTUNNEL_METRICS_LISTEN": key, "HTTPS_PROXY": "http://user:" + key + "@proxy:3128", "NO_PROXY": "a,b", "no_proxy": "",
 	})
 	m, err := config.Read()
@@ -319,29 +319,29 @@ func TestSettings(t *testing.T) {
 	}
 	m.Faults = append(m.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used"})
 	if text := fmt.Sprint(m.Settings()); strings.Contains(text, "RTSPTUNNEL_CA_FILE") {
-		t.Errorf("a file that is not used is in force: %s", text)
+		t.Errorf("Settings lists a file that is not used: %s", text)
 	}
 	if text := fmt.Sprint(settings); strings.Contains(text, key[:20]) || !strings.Contains(text, "{RuntimeLogLevel info default}") {
 		t.Error(text)
 	}
 }
 
-// A connection string's file is read again for each key, and must stay of the same
-// identity.
-func TestKey_isReadAgain(t *testing.T) {
-	file := write(t, ofModule)
+// Key reads the connection string's file each time, and checks that the identity is
+// still the same.
+func TestKey_rereadsFile(t *testing.T) {
+	file := write(t, moduleString)
 	t.Setenv("RTSPTUNNEL_CONNECTION_STRING_FILE", file)
 	m, err := config.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ text, key, want string }{
-		{strings.Replace(ofModule, key, "bmV3", 1), "new", ""},
-		{strings.Replace(ofModule, "m1", "m2", 1), "", "another identity"},
-		{ofGateway, "", "another identity"},
-		{strings.TrimSuffix(ofModule, key), "", "no SharedAccessKey"},
+		{strings.Replace(moduleString, key, "bmV3", 1), "new", ""},
+		{strings.Replace(moduleString, "m1", "m2", 1), "", "another identity"},
+		{gatewayString, "", "another identity"},
+		{strings.TrimSuffix(moduleString, key), "", "no longer has a SharedAccessKey"},
 		{"canary", "", "not name=value"},
-		{ofModule, "secret-canary-key-of-a-module", ""},
+		{moduleString, "secret-canary-key-of-a-module", ""},
 	} {
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
@@ -360,8 +360,8 @@ func TestKey_isReadAgain(t *testing.T) {
 	}
 }
 
-// Certificate and key are read again, so that they can be renewed in place.
-func TestCertificate_isReadAgain(t *testing.T) {
+// Certificate reads its files each time, so that they can be renewed in place.
+func TestCertificate_rereadsFiles(t *testing.T) {
 	ca, err := localca.New("test authority")
 	if err != nil {
 		t.Fatal(err)
@@ -384,14 +384,14 @@ func TestCertificate_isReadAgain(t *testing.T) {
 			}
 		}
 	}
-	set(t, env{"RTSPTUNNEL_CONNECTION_STRING": ofX509, "RTSPTUNNEL_CERT_FILE": certFile, "RTSPTUNNEL_KEY_FILE": keyFile})
+	set(t, env{"RTSPTUNNEL_CONNECTION_STRING": x509String, "RTSPTUNNEL_CERT_FILE": certFile, "RTSPTUNNEL_KEY_FILE": keyFile})
 	m, err := config.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"first", "second"} {
 		if cert, err := m.Identity.Certificate(); err == nil && cert.Leaf.Subject.CommonName == name {
-			t.Errorf("%s is there before it was issued", name)
+			t.Errorf("got %s before it was issued", name)
 		}
 		renew(name)
 		cert, err := m.Identity.Certificate()
@@ -405,9 +405,9 @@ func TestCertificate_isReadAgain(t *testing.T) {
 	}
 }
 
-// Nothing that somebody may print has a secret in it.
+// No format verb prints a secret.
 func TestSecret_neverPrints(t *testing.T) {
-	t.Setenv("RTSPTUNNEL_CONNECTION_STRING", ofModule)
+	t.Setenv("RTSPTUNNEL_CONNECTION_STRING", moduleString)
 	m, err := config.Read()
 	if err != nil {
 		t.Fatal(err)
@@ -423,18 +423,18 @@ func TestSecret_neverPrints(t *testing.T) {
 }
 
 func FuzzConnectionString(f *testing.F) {
-	for _, seed := range []string{ofModule, ofGateway, ofX509, ";;=;", "HostName", "x509=TRUE"} {
+	for _, seed := range []string{moduleString, gatewayString, x509String, ";;=;", "HostName", "x509=TRUE"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		t.Setenv("IotHubConnectionString", "") // the test's own environment is not the fuzzer's
+		t.Setenv("IotHubConnectionString", "") // isolates the fuzzer from the test's environment
 		if strings.ContainsRune(text, 0) {
-			t.Skip() // no variable can hold it
+			t.Skip() // a variable cannot contain it
 		}
 		t.Setenv("RTSPTUNNEL_CONNECTION_STRING", text)
 		m, err := config.Read()
 		if err == nil && (m.Identity.HubHost == "" || m.Identity.DeviceID == "" || strings.ContainsAny(m.Identity.DeviceID, "/ \n")) {
-			t.Errorf("%q is taken for %+v", text, m.Identity)
+			t.Errorf("%q becomes %+v", text, m.Identity)
 		}
 		if err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q", err)

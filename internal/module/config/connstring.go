@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// connectionString is a device's or a module's, as the portal and the CLI give it
-// out: HostName=..;DeviceId=..[;ModuleId=..];SharedAccessKey=.. with GatewayHostName
-// for the way through a gateway, and x509=true instead of the key for a device that
-// has a certificate.
+// connectionString is the connection string of a device or a module, as the portal and
+// the CLI print it: HostName=..;DeviceId=..[;ModuleId=..];SharedAccessKey=.. It may name
+// a gateway in GatewayHostName. A device with a certificate has x509=true instead of the
+// key.
 type connectionString struct {
 	host, gateway, device, module string
 	key                           Secret
 	x509                          bool
 }
 
-// parseConnectionString reads a connection string, whatever is missing in it. No
-// error repeats a part of it but the names that are known.
+// parseConnectionString reads a connection string and accepts missing parts. Errors
+// repeat the known names, and no other part of the text.
 func parseConnectionString(text string) (connectionString, error) {
 	var c connectionString
 	var x509 string
@@ -27,7 +27,7 @@ func parseConnectionString(text string) (connectionString, error) {
 		"SharedAccessKey": (*string)(&c.key), "x509": &x509,
 	}
 	for part := range strings.SplitSeq(text, ";") {
-		name, value, pair := strings.Cut(part, "=") // a value may hold =, and a key ends in it
+		name, value, pair := strings.Cut(part, "=") // a value may contain =, as padded keys do
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		field := known[name]
 		switch {
@@ -35,12 +35,12 @@ func parseConnectionString(text string) (connectionString, error) {
 		case !pair:
 			return c, errors.New("a part of it is not name=value")
 		case name == "SharedAccessKeyName":
-			return c, errors.New("it is a service's (SharedAccessKeyName); take the device's or the module's own")
+			return c, errors.New("it is a service connection string (SharedAccessKeyName); use the device's or module's own")
 		case name == "SharedAccessSignature":
-			return c, errors.New("a SharedAccessSignature ends and cannot be renewed; give the SharedAccessKey")
+			return c, errors.New("a SharedAccessSignature expires and cannot be renewed; use a SharedAccessKey")
 		case field == nil: // other parts are for other programs
 		case *field != "":
-			return c, fmt.Errorf("%s is in it twice", name)
+			return c, fmt.Errorf("%s appears twice", name)
 		default:
 			*field = value
 		}
@@ -49,7 +49,7 @@ func parseConnectionString(text string) (connectionString, error) {
 	return c, c.validate()
 }
 
-// validate checks the values that are there, and tells all that is wrong at once.
+// validate checks the values that are present. Its error lists all invalid ones.
 func (c connectionString) validate() error {
 	var wrong []string
 	for _, v := range []struct{ name, value string }{{"HostName", c.host}, {"GatewayHostName", c.gateway}} {
@@ -73,14 +73,14 @@ func (c connectionString) validate() error {
 	return nil
 }
 
-// isHostName lets through names and IP addresses, without a port.
+// isHostName accepts names and IP addresses without a port.
 func isHostName(s string) bool { return !strings.ContainsFunc(s, notIn(".-_")) }
 
 // isID is IoT Hub's rule for ids ("Understand the identity registry in your IoT
 // hub", device identity properties).
 func isID(s string) bool { return !strings.ContainsFunc(s, notIn("-.+%_#*?!(),:=@$'")) }
 
-// notIn finds what is neither a letter nor a digit of ASCII nor one of marks.
+// notIn reports characters other than ASCII letters, ASCII digits and marks.
 func notIn(marks string) func(rune) bool {
 	return func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'

@@ -19,13 +19,13 @@ import (
 	"rtsptunnel/internal/module/config"
 )
 
-// What Go's packages read: httpproxy's rules and crypto/x509's roots.
-var standard = []string{"https_proxy", "http_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+// readByGo lists the variables that Go's packages read: httpproxy and crypto/x509.
+var readByGo = []string{"https_proxy", "http_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
-// Each variable that is read is in the list, from which --help and the first log
-// lines are made, and each that is in the list is read.
+// Variables, from which --help and the first log lines come, lists exactly the variables
+// that the module reads.
 func TestVariables_areAllRead(t *testing.T) {
-	read := slices.Concat(config.OwnFields(t), config.InjectedFields(t), readDirectly(t), standard)
+	read := slices.Concat(config.OwnFields(t), config.InjectedFields(t), readDirectly(t), readByGo)
 	var listed []string
 	for _, v := range config.Variables {
 		listed = append(listed, v.Name)
@@ -37,13 +37,13 @@ func TestVariables_areAllRead(t *testing.T) {
 	}
 }
 
-// The table of docs/RUNNING.md is the list, with the same defaults.
+// The table in docs/RUNNING.md has the variables of the list, with the same defaults.
 func TestRunning_namesEveryVariable(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/RUNNING.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	type row struct{ name, standard string }
+	type row struct{ name, defaultValue string }
 	var listed, documented []row
 	for _, v := range config.Variables {
 		listed = append(listed, row{v.Name, v.Default})
@@ -62,7 +62,7 @@ func TestRunning_namesEveryVariable(t *testing.T) {
 	}
 }
 
-// readDirectly are the variables that the package reads past envconfig.
+// readDirectly returns the variables that the package reads without envconfig.
 func readDirectly(t *testing.T) []string {
 	t.Helper()
 	names := map[string]bool{}

@@ -9,10 +9,10 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// OwnFields are the variables that envconfig reads into own, sorted.
+// OwnFields returns the variables that envconfig reads into own, sorted.
 func OwnFields(tb testing.TB) []string { tb.Helper(); return fields(tb, ownPrefix, &own{}) }
 
-// InjectedFields are those of injected.
+// InjectedFields returns the variables that envconfig reads into injected, sorted.
 func InjectedFields(tb testing.TB) []string { tb.Helper(); return fields(tb, edgePrefix, &injected{}) }
 
 func fields(tb testing.TB, prefix string, spec any) []string {

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// This file reads what variables name: keys, certificates and roots. Each is read
-// whenever it is asked for, since all of them are replaced while the module runs.
+// This file reads the files that variables name: keys, certificates and roots. Each call
+// reads the file again, because operators replace these files while the module runs.
 
 const maxFile = 1 << 20 // bytes
 
@@ -24,9 +24,9 @@ var (
 	errNotText    = errors.New("the file is not text in UTF-8")
 )
 
-// readFile reads a small file. A pipe it does not open: that would wait for a writer
-// without end, each time. The error does not repeat the path: a secret that was put
-// into the variable of a file would be told by it.
+// readFile reads a regular file of at most maxFile bytes. It does not open pipes, since
+// that blocks until there is a writer. The error does not repeat the path: an operator
+// may have put a secret into the variable by mistake.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -57,18 +57,18 @@ func withoutPath(err error) error {
 	return err
 }
 
-// Key is the identity's symmetric key. A connection string that came from a file is
-// read from it again; that it still is of the same identity is checked. No error
-// repeats any of it.
+// Key returns the identity's symmetric key, decoded. If the connection string came from
+// a file, Key reads that file again and checks that it still names the same identity.
+// No error repeats any part of the connection string.
 func (i Identity) Key() ([]byte, error) {
 	key := i.SharedAccessKey
 	if i.file != "" {
 		c, err := readConnectionString(i.file)
 		if err == nil && (c.host != i.HubHost || c.gateway != i.GatewayHost || c.device != i.DeviceID || c.module != i.ModuleID) {
-			err = errors.New("the connection string is of another identity than at start: restart the module to take it")
+			err = errors.New("the connection string names another identity than at start: restart the module to use it")
 		}
 		if err == nil && c.key == "" {
-			err = errors.New("the connection string has no SharedAccessKey any more")
+			err = errors.New("the connection string no longer has a SharedAccessKey")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", i.Source, err)
@@ -78,7 +78,7 @@ func (i Identity) Key() ([]byte, error) {
 	return base64.StdEncoding.DecodeString(string(key))
 }
 
-// byteOrderMark is what some editors begin a file with.
+// byteOrderMark is what some editors write at the start of a file.
 const byteOrderMark = "\ufeff"
 
 func readConnectionString(file string) (connectionString, error) {
@@ -86,13 +86,13 @@ func readConnectionString(file string) (connectionString, error) {
 	if err != nil {
 		return connectionString{}, err
 	}
-	if !utf8.Valid(text) { // UTF-16, as some shells write it, would have no part that is known
+	if !utf8.Valid(text) { // some shells write UTF-16, in which no known part would be found
 		return connectionString{}, errNotText
 	}
 	return parseConnectionString(strings.TrimPrefix(string(text), byteOrderMark))
 }
 
-// Certificate is the identity's certificate chain and private key.
+// Certificate reads the identity's certificate chain and private key.
 func (i Identity) Certificate() (tls.Certificate, error) {
 	chain, err := readFile(i.certFile)
 	if err != nil {
@@ -109,7 +109,7 @@ func (i Identity) Certificate() (tls.Certificate, error) {
 	return cert, nil
 }
 
-// AddRoots adds the certificates in a PEM file to pool. That there is none in it is
+// AddRoots adds the certificates in a PEM file to pool. A file without certificates is
 // an error.
 func AddRoots(pool *x509.CertPool, file string) error {
 	pem, err := readFile(file)

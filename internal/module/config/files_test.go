@@ -10,13 +10,13 @@ import (
 	"rtsptunnel/internal/module/config"
 )
 
-// A file may be written by any editor, with anything at its ends.
-func TestRead_filesOfAllEditors(t *testing.T) {
+// Read accepts what editors add at either end of a file.
+func TestRead_filesFromEditors(t *testing.T) {
 	for name, text := range map[string]string{
-		"newline":         ofModule + "\n",
-		"Windows newline": ofModule + "\r\n",
-		"byte order mark": "\ufeff" + ofModule + "\r\n\r\n",
-		"spaces":          "  " + strings.ReplaceAll(ofModule, ";", " ; ") + " ;\n",
+		"newline":         moduleString + "\n",
+		"Windows newline": moduleString + "\r\n",
+		"byte order mark": "\ufeff" + moduleString + "\r\n\r\n",
+		"spaces":          "  " + strings.ReplaceAll(moduleString, ";", " ; ") + " ;\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("RTSPTUNNEL_CONNECTION_STRING_FILE", write(t, text))
@@ -32,9 +32,9 @@ func TestRead_filesOfAllEditors(t *testing.T) {
 	}
 }
 
-// What is no file to read a secret from is an error at once, of one line and without
-// what is in it: nothing waits for a pipe, and nothing is cut off in silence.
-func TestRead_filesThatAreNone(t *testing.T) {
+// An unusable file is an immediate error of one line, without the file's content: Read
+// does not block on a pipe and does not silently truncate.
+func TestRead_unusableFiles(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -43,10 +43,10 @@ func TestRead_filesThatAreNone(t *testing.T) {
 		"pipe":      {pipe, "not a regular file"},
 		"folder":    {t.TempDir(), "not a regular file"},
 		"device":    {os.DevNull, "not a regular file"},
-		"10 MB":     {write(t, ofModule+";"+strings.Repeat("x=canary;", 10<<20/9)), "larger than 1 MiB"},
-		"UTF-16":    {write(t, "\xff\xfe"+strings.ReplaceAll(ofModule, "", "\x00")), "not text in UTF-8"},
+		"10 MB":     {write(t, moduleString+";"+strings.Repeat("x=canary;", 10<<20/9)), "larger than 1 MiB"},
+		"UTF-16":    {write(t, "\xff\xfe"+strings.ReplaceAll(moduleString, "", "\x00")), "not text in UTF-8"},
 		"empty":     {write(t, ""), "not given: HostName, DeviceId, SharedAccessKey"},
-		"two lines": {write(t, ofModule+"\n"+ofModule), "is in it twice"},
+		"two lines": {write(t, moduleString+"\n"+moduleString), "appears twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("RTSPTUNNEL_CONNECTION_STRING_FILE", c.file)
@@ -58,8 +58,8 @@ func TestRead_filesThatAreNone(t *testing.T) {
 	}
 }
 
-func TestRead_hubAddressesThatCannotBeDialled(t *testing.T) {
-	t.Setenv("RTSPTUNNEL_CONNECTION_STRING", ofModule)
+func TestRead_hubAddresses(t *testing.T) {
+	t.Setenv("RTSPTUNNEL_CONNECTION_STRING", moduleString)
 	for address, usable := range map[string]bool{
 		"hub:8883": true, "[::1]:8883": true, "10.0.0.1:1": true,
 		"hub:0": false, "hub:65536": false, "hub:mqtt": false, "hub:-1": false, " hub:1": false, "mqtts://hub:1": false, "a b:1": false,

@@ -6,46 +6,46 @@ import (
 	"strings"
 )
 
-// Identity is who the module is to its hub. It proves it in exactly one of three
-// ways: by IoT Edge's workload API, by a symmetric key, or by a certificate.
+// Identity is the module's identity at its hub. It authenticates in exactly one of three
+// ways: through IoT Edge's workload API, with a symmetric key, or with a certificate.
 type Identity struct {
 	Source      string // the variable that it comes from, for the log
-	HubHost     string // the hub's name, in tokens and user names
-	GatewayHost string // the name to dial and to verify instead of the hub's; empty for the hub itself
+	HubHost     string // the hub's name, as used in tokens and user names
+	GatewayHost string // the gateway's name, to dial and verify instead of HubHost; empty without a gateway
 	DeviceID    string
 	ModuleID    string // empty for a device
 
-	Workload Workload // with an empty URI for the other two ways
+	Workload Workload // its URI is empty for the other two ways
 
 	// GatewayCAFile is a PEM file with the only roots that may sign the gateway's
-	// certificate; empty if the system's may. It is never set without GatewayHost.
+	// certificate. If it is empty, the system's roots apply. It is never set without
+	// GatewayHost.
 	GatewayCAFile string
 
-	// SharedAccessKey is what Key was at start, in base64; empty for the other two
-	// ways. It is exported because fmt would print the secret of a private field.
+	// SharedAccessKey is the key at start, in base64; empty for the other two ways. It is
+	// exported because fmt ignores String methods of values in private fields.
 	SharedAccessKey Secret
 
-	file              string // whence the key is read again; may be empty
+	file              string // Key reads the connection string from here again; may be empty
 	certFile, keyFile string // PEM; empty for the other two ways
 }
 
 // Workload is a module's access to IoT Edge's workload API.
 type Workload struct{ URI, GenerationID string }
 
-// HasCertificate tells whether the identity proves itself by a certificate; see
-// Certificate. One that does not, and has no Workload, has a Key.
+// HasCertificate reports whether the identity authenticates with a certificate; see
+// Certificate. An identity with neither a certificate nor a Workload has a Key.
 func (i Identity) HasCertificate() bool { return i.certFile != "" }
 
-// source is one place where an identity may come from.
+// source is one variable, or group of variables, that can provide the identity.
 type source struct {
 	variable string
 	set      bool
 	read     func() (Identity, error)
 }
 
-// sources are in the order of their precedence: what somebody set for this very
-// program first, then what a development tool sets, then what every module of IoT
-// Edge gets.
+// sources lists all sources by precedence: variables for this program first, then those
+// of development tools, then those that IoT Edge sets for every module.
 func (e *environment) sources() []source {
 	text := func(variable string, s Secret) source {
 		return source{variable, s != "", func() (Identity, error) { return e.fromText(variable, s) }}
@@ -59,7 +59,7 @@ func (e *environment) sources() []source {
 	}
 }
 
-// identity takes the first source that is set, and says which others are not used.
+// identity uses the first source that is set. ignored names the other ones that are set.
 func (e *environment) identity() (id Identity, ignored []string, err error) {
 	if e.own.ConnectionString != "" && e.own.ConnectionStringFile != "" {
 		return Identity{}, nil, errors.New("RTSPTUNNEL_CONNECTION_STRING and RTSPTUNNEL_CONNECTION_STRING_FILE are both set: unset one")
@@ -69,7 +69,7 @@ func (e *environment) identity() (id Identity, ignored []string, err error) {
 		switch {
 		case !s.set:
 		case first != "":
-			ignored = append(ignored, s.variable+" is ignored: the identity is that of "+first)
+			ignored = append(ignored, s.variable+" is ignored: the identity comes from "+first)
 		default:
 			first = s.variable
 			if id, err = s.read(); err != nil {
@@ -85,12 +85,12 @@ func (e *environment) identity() (id Identity, ignored []string, err error) {
 }
 
 var errNoIdentity = errors.New("no identity: set RTSPTUNNEL_CONNECTION_STRING or RTSPTUNNEL_CONNECTION_STRING_FILE " +
-	"to a device's or module's connection string, or start the module by IoT Edge, which sets IOTEDGE_WORKLOADURI and others")
+	"to a device's or module's connection string, or run the module under IoT Edge, which sets IOTEDGE_WORKLOADURI and others")
 
-// unused are the variables that go with another kind of identity.
+// unused lists variables that are set but belong to another kind of identity.
 func (e *environment) unused(id Identity) (ignored []string) {
 	if id.Workload.URI != "" && (e.own.CertFile != "" || e.own.KeyFile != "") {
-		ignored = append(ignored, "RTSPTUNNEL_CERT_FILE and RTSPTUNNEL_KEY_FILE are ignored: the identity is that of "+id.Source)
+		ignored = append(ignored, "RTSPTUNNEL_CERT_FILE and RTSPTUNNEL_KEY_FILE are ignored: the identity comes from "+id.Source)
 	}
 	if e.simulated.caFile != "" && id.GatewayCAFile == "" {
 		ignored = append(ignored, "EdgeModuleCACertificateFile is ignored: the connection string has no GatewayHostName")
@@ -117,8 +117,8 @@ func (e *environment) fromFile() (Identity, error) {
 	return id, err
 }
 
-// fromConnectionString decides how the identity proves itself, and names all that
-// is missing for it at once.
+// fromConnectionString decides how the identity authenticates. Its error names
+// everything that is missing.
 func (e *environment) fromConnectionString(variable string, c connectionString) (Identity, error) {
 	id := Identity{HubHost: c.host, GatewayHost: c.gateway, DeviceID: c.device, ModuleID: c.module, SharedAccessKey: c.key}
 	if id.GatewayHost != "" {
@@ -135,8 +135,8 @@ func (e *environment) fromConnectionString(variable string, c connectionString) 
 	certificate := c.x509 || e.own.CertFile != "" || e.own.KeyFile != ""
 	switch {
 	case certificate && c.key != "":
-		return Identity{}, fmt.Errorf("%s: it has a SharedAccessKey, and x509=true, RTSPTUNNEL_CERT_FILE or RTSPTUNNEL_KEY_FILE "+
-			"ask for a certificate: give one of the two", variable)
+		return Identity{}, fmt.Errorf("%s: it has a SharedAccessKey, but x509=true, RTSPTUNNEL_CERT_FILE or RTSPTUNNEL_KEY_FILE "+
+			"selects a certificate: use only one of the two", variable)
 	case certificate && c.module != "":
 		return Identity{}, fmt.Errorf("%s: a module needs a SharedAccessKey; certificates are for devices only", variable)
 	case certificate:
@@ -157,7 +157,8 @@ func (i *injected) any() bool {
 		i.ModuleGenerationID != "" || i.WorkloadURI != ""
 }
 
-// identity is a module's of IoT Edge: the workload API signs and knows the roots.
+// identity returns the identity of a module under IoT Edge, whose workload API signs
+// tokens and provides the trusted roots.
 func (i *injected) identity() (Identity, error) {
 	var missing []string
 	for _, v := range []struct{ name, value string }{

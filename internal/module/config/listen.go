@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// defaultListen is loopback: on the host network a port is on all of the device's
-// interfaces.
+// defaultListen binds to loopback: on the host network, any other address would expose
+// the port on the device's interfaces.
 const defaultListen = "127.0.0.1:9600"
 
-// MetricsListen is Module.MetricsListen, for a command that has no identity.
+// MetricsListen returns Module.MetricsListen, for a command without an identity.
 func MetricsListen() (string, error) {
 	var e environment
 	if err := e.read(); err != nil {
@@ -21,22 +21,22 @@ func MetricsListen() (string, error) {
 	return m.MetricsListen, nil
 }
 
-// readListen takes where to serve metrics and health.
+// readListen sets the address that serves metrics and health.
 func (m *Module) readListen(value string) {
 	m.MetricsListen = defaultListen
 	switch {
 	case value == "":
 	case strings.EqualFold(value, "off"):
 		m.MetricsListen = ""
-	case isListen(value):
+	case isListenAddress(value):
 		m.MetricsListen = value
 	default:
 		m.Faults = append(m.Faults, Fault{"RTSPTUNNEL_METRICS_LISTEN", "is neither host:port nor off; " + defaultListen + " is in force"})
 	}
 }
 
-// isListen lets through an empty host, which is all interfaces.
-func isListen(s string) bool {
+// isListenAddress accepts an empty host, which means all interfaces.
+func isListenAddress(s string) bool {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return false
@@ -44,10 +44,10 @@ func isListen(s string) bool {
 	return isPort(port) && isHost(host)
 }
 
-// isHost lets through names, addresses and nothing.
+// isHost accepts names, addresses and the empty string.
 func isHost(s string) bool { return isHostName(s) || net.ParseIP(s) != nil }
 
-// isPort lets through numbers, 0 too.
+// isPort accepts 0 to 65535.
 func isPort(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 16)
 	return err == nil

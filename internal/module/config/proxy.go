@@ -11,15 +11,16 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// RemoteProxy is which proxy is on the way to remote endpoints.
+// RemoteProxy is the proxy for remote endpoints.
 type RemoteProxy struct {
-	// For is the proxy on the way to an https URL, and to an http URL for a lab's ws,
-	// nil for none; an error if what is set is no proxy, and then there is no way.
+	// For returns the proxy for an https URL, or for an http URL (a lab's ws endpoint);
+	// nil means to dial directly. An error means that the proxy setting is unusable;
+	// there is no direct fallback.
 	For func(*url.URL) (*url.URL, error)
 
-	Origin string // who names it: none, environment or twin
-	Host   string // its host:port; empty for none, and for one that cannot be used
-	Auth   bool   // it is sent a login
+	Origin string // where the setting comes from: none, environment or twin
+	Host   string // the proxy's host:port; empty without a usable proxy
+	Auth   bool   // the proxy is sent a login
 }
 
 // Origins of a RemoteProxy.
@@ -29,17 +30,16 @@ const (
 	ProxyTwin        = "twin"
 )
 
-var errProxyLogin = errors.New("holds a login, which stands in RTSPTUNNEL_PROXY_USERNAME and RTSPTUNNEL_PROXY_PASSWORD")
+var errProxyLogin = errors.New("must not contain a login; set RTSPTUNNEL_PROXY_USERNAME and RTSPTUNNEL_PROXY_PASSWORD instead")
 
-// remoteProxy is the environment's proxy with the twin's proxy.url and proxy.noProxy,
-// each of which stands in the other's place if it is not empty. The twin's URL holds no
-// login, since a twin can be read by many: it is sent the login of the environment's
-// variables, or of the environment's URL if that is the same proxy. An error says, as the
-// rest of a sentence about proxy.url, why it cannot be used.
+// remoteProxy implements Module.RemoteProxy: the twin's proxy.url and proxy.noProxy each
+// override the environment's setting unless they are empty. Many can read a twin, so its
+// URL must not contain a login. The proxy is sent the login of the environment's
+// variables, or the login in the environment's URL if that names the same proxy.
 func (p siteProxies) remoteProxy(address, noProxy string) (RemoteProxy, error) {
 	noProxy = cmp.Or(noProxy, p.noProxy)
 	if address == "" {
-		return RemoteProxy{For: exempting(noProxy, p.https, p.http)}.described(ProxyEnvironment, p.https), nil
+		return newRemoteProxy(ProxyEnvironment, noProxy, p.https, p.http), nil
 	}
 	u, err := parseProxy(address)
 	switch {
@@ -49,20 +49,22 @@ func (p siteProxies) remoteProxy(address, noProxy string) (RemoteProxy, error) {
 		return RemoteProxy{}, errProxyLogin
 	case p.login != nil:
 		u.User = p.login
-	case p.https.url != nil && sameProxy(p.https.url, u):
-		u.User = p.https.url.User
+	case p.https.proxy != nil && sameProxy(p.https.proxy, u):
+		u.User = p.https.proxy.User
 	}
-	w := way{url: u}
-	return RemoteProxy{For: exempting(noProxy, w, w)}.described(ProxyTwin, w), nil
+	r := route{proxy: u}
+	return newRemoteProxy(ProxyTwin, noProxy, r, r), nil
 }
 
-func (r RemoteProxy) described(origin string, w way) RemoteProxy {
-	r.Origin = ProxyNone
-	if w.url != nil {
-		r.Host, r.Auth = hostPort(w.url), w.url.User != nil
-	}
-	if w != (way{}) {
+// newRemoteProxy describes the proxy of the https route, which all but a lab's endpoints
+// use.
+func newRemoteProxy(origin, noProxy string, https, http route) RemoteProxy {
+	r := RemoteProxy{For: proxyRules(noProxy, https, http), Origin: ProxyNone}
+	if https != (route{}) {
 		r.Origin = origin
+	}
+	if https.proxy != nil {
+		r.Host, r.Auth = hostPort(https.proxy), https.proxy.User != nil
 	}
 	return r
 }
@@ -71,7 +73,8 @@ func sameProxy(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(hostPort(a), hostPort(b))
 }
 
-// hostPort is a proxy's host with its port, also where its URL leaves that out.
+// hostPort returns a proxy's host:port, with the scheme's default port if the URL has
+// none.
 func hostPort(u *url.URL) string {
 	if u.Port() != "" {
 		return u.Host
@@ -79,35 +82,37 @@ func hostPort(u *url.URL) string {
 	return strings.TrimSuffix(u.Host, ":") + map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
 }
 
-// way is a proxy, or why there is none although one is set, or neither.
-type way struct {
-	url *url.URL
-	err error
+// route says how to reach a URL: through proxy, not at all (err says why the proxy that
+// is set is unusable), or, as the zero value, directly.
+type route struct {
+	proxy *url.URL
+	err   error
 }
 
-// siteProxies are the environment's.
+// siteProxies holds the environment's proxy settings.
 type siteProxies struct {
-	https, http way // by the scheme of what they are on the way to
+	https, http route // by the scheme of the destination
 	noProxy     string
-	login       *url.Userinfo // of the variables of their own; nil if they are unset
+	login       *url.Userinfo // from RTSPTUNNEL_PROXY_USERNAME and _PASSWORD; nil if they are unset
 }
 
-// readProxy takes the rules that most programs share: HTTPS_PROXY or https_proxy for
-// https URLs, HTTP_PROXY or http_proxy for http URLs, and NO_PROXY or no_proxy; localhost
-// and 127.0.0.0/8 never go through a proxy. A proxy that cannot be used is no permission
-// to go around it.
+// readProxy follows the rules that most programs share: HTTPS_PROXY or https_proxy for
+// https URLs, HTTP_PROXY or http_proxy for http URLs, and NO_PROXY or no_proxy. localhost
+// and 127.0.0.0/8 are always dialled directly. There is no direct fallback for a proxy
+// that is unusable.
 func (m *Module) readProxy(own own) {
 	rules := httpproxy.FromEnvironment()
 	p := siteProxies{noProxy: rules.NoProxy, login: m.proxyLogin(string(own.ProxyUsername), string(own.ProxyPassword))}
-	p.https = m.wayOf("https_proxy", rules.HTTPSProxy, p.login)
-	p.http = m.wayOf("http_proxy", rules.HTTPProxy, p.login)
-	if p.https != (way{}) {
-		m.Proxy = exempting(p.noProxy, p.https, way{})
+	p.https = m.readRoute("https_proxy", rules.HTTPSProxy, p.login)
+	p.http = m.readRoute("http_proxy", rules.HTTPProxy, p.login)
+	if p.https != (route{}) {
+		m.Proxy = proxyRules(p.noProxy, p.https, route{})
 	}
 	m.RemoteProxy = p.remoteProxy
 }
 
-// proxyLogin is the login of the variables of their own.
+// proxyLogin returns the login that RTSPTUNNEL_PROXY_USERNAME and _PASSWORD contain, or
+// nil if they contain none that is usable.
 func (m *Module) proxyLogin(username, password string) *url.Userinfo {
 	switch {
 	case username == "" && password == "":
@@ -116,33 +121,33 @@ func (m *Module) proxyLogin(username, password string) *url.Userinfo {
 		m.fault("RTSPTUNNEL_PROXY_PASSWORD", "is not used without RTSPTUNNEL_PROXY_USERNAME")
 		return nil
 	case strings.Contains(username, ":"):
-		m.fault("RTSPTUNNEL_PROXY_USERNAME", "has a colon, which no user name for Basic login can have; no login is sent")
+		m.fault("RTSPTUNNEL_PROXY_USERNAME", "has a colon, which a Basic authentication user name cannot contain; no login is sent")
 		return nil
 	}
 	return url.UserPassword(username, password)
 }
 
-func (m *Module) wayOf(variable, value string, login *url.Userinfo) way {
+func (m *Module) readRoute(variable, value string, login *url.Userinfo) route {
 	if value == "" {
-		return way{}
+		return route{}
 	}
 	u, err := parseProxy(value)
 	if err != nil {
-		m.fault(variable, err.Error()+"; nothing that it is for can be reached")
-		return way{err: errors.New(variable + " cannot be used")}
+		m.fault(variable, err.Error()+"; hosts that need this proxy cannot be reached")
+		return route{err: errors.New(variable + " cannot be used")}
 	}
 	if u.User == nil {
 		u.User = login
 	}
-	return way{url: u}
+	return route{proxy: u}
 }
 
-var errProxy = errors.New("is not an http or https URL, host:port at least")
+var errProxy = errors.New("is not an http or https URL with at least host:port")
 
-// parseProxy reads a proxy's URL as other programs do, so that host:port alone is an
-// http URL. The error does not repeat it.
+// parseProxy reads a proxy's URL as other programs do: host:port alone is an http URL.
+// The error does not repeat the text.
 func parseProxy(text string) (*url.URL, error) {
-	// httpproxy takes what it cannot parse for no proxy.
+	// httpproxy treats a URL that it cannot parse as no proxy.
 	u, err := (&httpproxy.Config{HTTPSProxy: text}).ProxyFunc()(&url.URL{Scheme: "https", Host: "any.invalid"})
 	if err != nil || u == nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
 		u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
@@ -156,23 +161,25 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// exempting is the proxy for a URL: by its scheme, and none for what noProxy names.
-func exempting(noProxy string, https, http way) func(*url.URL) (*url.URL, error) {
-	const some = "http://some.invalid"
-	rules := (&httpproxy.Config{HTTPSProxy: some, HTTPProxy: some, NoProxy: noProxy}).ProxyFunc()
+// proxyRules returns a function that chooses a URL's proxy by its scheme, and no proxy
+// for hosts that noProxy names.
+func proxyRules(noProxy string, https, http route) func(*url.URL) (*url.URL, error) {
+	const placeholder = "http://some.invalid"
+	rules := (&httpproxy.Config{HTTPSProxy: placeholder, HTTPProxy: placeholder, NoProxy: noProxy}).ProxyFunc()
 	return func(u *url.URL) (*url.URL, error) {
-		if proxy, err := rules(withoutDot(u)); proxy == nil {
+		if proxy, err := rules(withoutTrailingDot(u)); proxy == nil {
 			return nil, err
 		}
 		if u.Scheme == "http" {
-			return http.url, http.err
+			return http.proxy, http.err
 		}
-		return https.url, https.err
+		return https.proxy, https.err
 	}
 }
 
-// withoutDot is u without the dot that may end a full name: noProxy has names without.
-func withoutDot(u *url.URL) *url.URL {
+// withoutTrailingDot returns u without the dot that may end a fully qualified name,
+// because names in noProxy have none.
+func withoutTrailingDot(u *url.URL) *url.URL {
 	named := *u
 	named.Host = net.JoinHostPort(strings.TrimSuffix(u.Hostname(), "."), u.Port())
 	return &named

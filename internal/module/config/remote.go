@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// readRemote takes what remote endpoints may be, and what they are told.
+// readRemote sets which remote endpoints a lab allows, and the User-Agent suffix that
+// endpoints get.
 func (m *Module) readRemote(own own) {
 	m.AllowLoopbackRemote = m.boolean("RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE", own.AllowLoopbackRemote)
 	m.AllowPlaintextRemote = m.boolean("RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE", own.AllowPlaintextRemote)
 	if isSuffix(own.UserAgentSuffix) {
 		m.UserAgentSuffix = own.UserAgentSuffix
 	} else {
-		m.fault("RTSPTUNNEL_USER_AGENT_SUFFIX", "is not at most 128 characters of printable ASCII with paired parentheses and a blank neither first nor last; none is sent")
+		m.fault("RTSPTUNNEL_USER_AGENT_SUFFIX", "must be at most 128 printable ASCII characters, with balanced parentheses and without a space at either end; no suffix is sent")
 	}
 }
 
@@ -26,8 +27,8 @@ func (m *Module) boolean(variable, value string) bool {
 
 const maxSuffix = 128 // characters
 
-// isSuffix tells whether s may stand at the end of a User-Agent: nothing in it ends the
-// field, or a comment of the field that it did not begin (RFC 9110, 5.6.5).
+// isSuffix reports whether s may be appended to a User-Agent: it cannot end the header
+// field, nor close a comment that it did not open (RFC 9110, 5.6.5).
 func isSuffix(s string) bool {
 	depth := 0
 	for _, c := range []byte(s) {

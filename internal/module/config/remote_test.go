@@ -30,7 +30,7 @@ func TestRead_remoteDefaults(t *testing.T) {
 	}
 }
 
-// A value that cannot be used leaves the safe one in force, and is not repeated.
+// An unusable value leaves the safe default, and the fault does not repeat it.
 func TestRead_unusableRemote(t *testing.T) {
 	for variable, values := range map[string][]string{
 		"RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE":  {"canary", "yes canary", "2", " "},
@@ -48,15 +48,15 @@ func TestRead_unusableRemote(t *testing.T) {
 					t.Errorf("%q: %v, faults %v", value, err, m.Faults)
 				}
 				if m.AllowLoopbackRemote || m.AllowPlaintextRemote || m.UserAgentSuffix != "" {
-					t.Errorf("%q is in force", value)
+					t.Errorf("%q is used", value)
 				}
 			})
 		}
 	}
 }
 
-// Each of the twin's two values stands in the place of the environment's; a login goes
-// to the proxy that it is for, and to no other that a twin names.
+// Each of the twin's two values overrides the environment's. A login is sent only to the
+// proxy that it belongs to, not to another one that a twin names.
 func TestRemoteProxy(t *testing.T) {
 	const site = "http://site:canary@proxy:3128"
 	login := env{"RTSPTUNNEL_PROXY_USERNAME": "edge", "RTSPTUNNEL_PROXY_PASSWORD": "canary:p"}
@@ -77,7 +77,7 @@ func TestRemoteProxy(t *testing.T) {
 		"the twin's for ws":       {env{"http_proxy": site}, "http://twin", "", "http://gw", "http://twin", "twin", "twin:80", false},
 		"the twin's IPv6":         {nil, "http://[2001:db8::1]", "", "https://gw", "http://[2001:db8::1]", "twin", "[2001:db8::1]:80", false},
 		"the twin wins":           {env{"https_proxy": site}, "http://twin:3128", "", "https://gw", "http://twin:3128", "twin", "twin:3128", false},
-		"its login apart":         {login, "http://twin:3128", "", "https://gw", "http://edge:canary%3Ap@twin:3128", "twin", "twin:3128", true},
+		"login in variables":      {login, "http://twin:3128", "", "https://gw", "http://edge:canary%3Ap@twin:3128", "twin", "twin:3128", true},
 		"the same proxy":          {env{"https_proxy": "http://site:canary@proxy:80"}, "http://PROXY", "", "https://gw", "http://site:canary@PROXY", "twin", "PROXY:80", true},
 		"another port":            {env{"https_proxy": site}, "http://proxy:3129", "", "https://gw", "http://proxy:3129", "twin", "proxy:3129", false},
 		"without the proxy's TLS": {env{"https_proxy": "https://site:canary@proxy:3128"}, "http://proxy:3128", "", "https://gw", "http://proxy:3128", "twin", "proxy:3128", false},
@@ -85,7 +85,7 @@ func TestRemoteProxy(t *testing.T) {
 		"exempt by the twin":      {env{"https_proxy": site}, "", "10.0.0.0/8,.gw", "https://a.gw", "", "environment", "proxy:3128", true},
 		"exempt by both sides":    {env{"no_proxy": "gw"}, "http://twin", "", "https://gw", "", "twin", "twin:80", false},
 		"exempt by a full name":   {env{"https_proxy": site, "no_proxy": ".gw:8443,10.0.0.0/8"}, "", "", "https://a.gw.:8443", "", "environment", "proxy:3128", true},
-		"heals the environment":   {env{"https_proxy": "socks5://proxy"}, "http://twin", "", "https://gw", "http://twin", "twin", "twin:80", false},
+		"repairs the environment": {env{"https_proxy": "socks5://proxy"}, "http://twin", "", "https://gw", "http://twin", "twin", "twin:80", false},
 		"loopback":                {env{"https_proxy": site}, "http://twin", "", "https://127.0.0.1:8443", "", "twin", "twin:80", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestRemoteProxy(t *testing.T) {
 				t.Errorf("got %s (%v), %s %s %t", got, err, p.Origin, p.Host, p.Auth)
 			}
 			if text := fmt.Sprintf("%v %+v %#v", p, p, m); strings.Contains(text, "canary") {
-				t.Errorf("the login is in %s", text)
+				t.Errorf("the login appears in %s", text)
 			}
 		})
 	}

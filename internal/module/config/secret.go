@@ -1,6 +1,6 @@
 package config
 
-// Secret is a text that prints as ***.
+// Secret is a string that prints as ***.
 type Secret string
 
 const hidden = "***"
@@ -11,5 +11,5 @@ func (s Secret) String() string { return hidden }
 // GoString hides it from %#v.
 func (s Secret) GoString() string { return hidden }
 
-// MarshalText hides it from JSON and its like.
+// MarshalText hides it from JSON and other encoders.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// readTransport takes what says how hub and remote endpoints are reached.
+// readTransport sets how the module reaches the hub and remote endpoints.
 func (m *Module) readTransport(own own) {
 	m.Protocol = "auto"
 	switch name := strings.ToLower(own.Protocol); name {
@@ -23,11 +23,11 @@ func (m *Module) readTransport(own own) {
 
 func (m *Module) fault(variable, text string) { m.Faults = append(m.Faults, Fault{variable, text}) }
 
-// address is value if it can be dialled, or the default.
+// address returns value if it can be dialled, else "", which means the default.
 func (m *Module) address(variable, value string) string {
 	if host, port, err := net.SplitHostPort(value); value == "" || err == nil && host != "" && isHost(host) && isPort(port) && port != "0" {
 		return value
 	}
-	m.fault(variable, "is not host:port; the hub's own name and port are dialled")
+	m.fault(variable, "is not host:port; the module dials the hub's own name and port")
 	return ""
 }

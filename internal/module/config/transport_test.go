@@ -18,7 +18,7 @@ func TestRead_transport(t *testing.T) {
 	}
 }
 
-// The rules are those of most programs, for https alone, and are read once.
+// The proxy rules match those of most programs, apply to https only, and are read once.
 func TestRead_proxy(t *testing.T) {
 	const proxy = "http://site:canary@proxy:3128"
 	for name, c := range map[string]struct {
@@ -26,10 +26,10 @@ func TestRead_proxy(t *testing.T) {
 		to, proxy string
 	}{
 		"none":             {nil, "hub1", ""},
-		"http's alone":     {env{"http_proxy": proxy, "HTTP_PROXY": proxy}, "hub1", ""},
+		"http_proxy only":  {env{"http_proxy": proxy, "HTTP_PROXY": proxy}, "hub1", ""},
 		"https":            {env{"https_proxy": proxy}, "hub1", proxy},
-		"itself by TLS":    {env{"https_proxy": "https://proxy"}, "hub1", "https://proxy"},
-		"login apart":      {env{"https_proxy": "http://proxy:3128", "RTSPTUNNEL_PROXY_USERNAME": "site", "RTSPTUNNEL_PROXY_PASSWORD": "canary"}, "hub1", proxy},
+		"proxy with TLS":   {env{"https_proxy": "https://proxy"}, "hub1", "https://proxy"},
+		"login variables":  {env{"https_proxy": "http://proxy:3128", "RTSPTUNNEL_PROXY_USERNAME": "site", "RTSPTUNNEL_PROXY_PASSWORD": "canary"}, "hub1", proxy},
 		"login twice":      {env{"https_proxy": proxy, "RTSPTUNNEL_PROXY_USERNAME": "other", "RTSPTUNNEL_PROXY_PASSWORD": "canary"}, "hub1", proxy},
 		"in capitals":      {env{"HTTPS_PROXY": proxy}, "hub1", proxy},
 		"host and port":    {env{"https_proxy": "proxy:3128"}, "hub1", "http://proxy:3128"},
@@ -62,13 +62,13 @@ func TestRead_proxy(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.proxy)
 			}
 			if text := fmt.Sprintf("%v %+v %#v", m, m, m); strings.Contains(text, "canary") {
-				t.Errorf("the login is in %s", text)
+				t.Errorf("the login appears in %s", text)
 			}
 		})
 	}
 }
 
-// A proxy that cannot be used is no permission to go around it.
+// There is no direct fallback for an unusable proxy.
 func TestRead_unusableProxy(t *testing.T) {
 	for _, value := range []string{"http://site:can%ary@proxy", "http://proxy:0", "http://proxy:70000", "http://proxy/canary", "http://proxy?can=ary", "socks5://proxy", "http://", "http://:3128", "http://proxy:canary", " "} {
 		set(t, injected)
@@ -81,7 +81,7 @@ func TestRead_unusableProxy(t *testing.T) {
 			t.Errorf("%q: faults %v", value, m.Faults)
 		}
 		if m.Proxy == nil {
-			t.Fatalf("%q is taken for no proxy", value)
+			t.Fatalf("%q is treated as no proxy", value)
 		}
 		if u, err := m.Proxy(&url.URL{Scheme: "https", Host: "hub1"}); err == nil || u != nil || strings.Contains(err.Error(), "ary") {
 			t.Errorf("%q: got %v, %v", value, u, err)

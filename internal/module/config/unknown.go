@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// unknown finds the variables with our prefix that nobody reads: a misspelt one
-// would otherwise silently be the default.
+// unknown returns a fault for each variable with our prefix that the module does not
+// read. Without it, a misspelt variable would silently have no effect.
 func unknown(environ []string) []Fault {
 	known := ownNames()
 	var faults []Fault
@@ -20,7 +20,7 @@ func unknown(environ []string) []Fault {
 	return faults
 }
 
-// nearest is the known name that takes the fewest edits.
+// nearest returns the known name with the smallest edit distance.
 func nearest(name string, names []string) string {
 	best, edits := "", -1
 	for _, known := range names {
@@ -31,11 +31,10 @@ func nearest(name string, names []string) string {
 	return best
 }
 
-// maxName bounds the work that a name can cause, in bytes.
+// maxName is how many bytes of a name are compared, to bound the work.
 const maxName = 256
 
-// distance is how many bytes must be put in, taken out or replaced to make b of a
-// (Levenshtein's, row by row).
+// distance is the Levenshtein distance in bytes, computed row by row.
 func distance(a, b string) int {
 	a = a[:min(len(a), maxName)]
 	row := make([]int, len(b)+1)

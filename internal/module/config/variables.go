@@ -6,61 +6,61 @@ import (
 	"strings"
 )
 
-// Variable is one variable of the environment, for people.
+// Variable describes one environment variable, for --help and --explain.
 type Variable struct {
 	Name    string
-	Default string // what is in force without it; "none" for nothing
+	Default string // the value without the variable; "none" if there is none
 	Text    string // one line
 
-	hidden bool // its value is a secret, or may become one by a mistake: a key in the variable of a file
+	hidden bool // the value is a secret, or may be one by mistake: a key where a file's path belongs
 }
 
-// Variables are all that the module reads, in the order in which docs/RUNNING.md has
-// them; a test holds the two and the code together.
+// Variables lists everything that the module reads, in the order of docs/RUNNING.md. A
+// test compares the list with that document and with the code.
 var Variables = []Variable{
 	{"RTSPTUNNEL_CONNECTION_STRING", "none", "a module's or device's connection string", true},
-	{"RTSPTUNNEL_CONNECTION_STRING_FILE", "none", "a file that holds it", true},
+	{"RTSPTUNNEL_CONNECTION_STRING_FILE", "none", "a file that contains it", true},
 	{"RTSPTUNNEL_CERT_FILE", "none", "a device's certificate and intermediates, PEM", true},
-	{"RTSPTUNNEL_KEY_FILE", "none", "its private key, PEM", true},
-	{"RTSPTUNNEL_CA_FILE", "none", "roots to trust beside the system's, PEM", true},
+	{"RTSPTUNNEL_KEY_FILE", "none", "the certificate's private key, PEM", true},
+	{"RTSPTUNNEL_CA_FILE", "none", "roots to trust in addition to the system's, PEM", true},
 	{"RTSPTUNNEL_PROTOCOL", "auto", "mqtt (port 8883), mqttws (WebSocket, port 443) or auto", false},
 	{"RTSPTUNNEL_HUB_ADDRESS", "the hub's or gateway's name, port 8883", "host:port to dial for MQTT", false},
 	{"RTSPTUNNEL_HUB_WS_ADDRESS", "the hub's or gateway's name, port 443", "the same for MQTT over WebSocket", false},
 	{"RTSPTUNNEL_METRICS_LISTEN", defaultListen, "host:port for /livez and /readyz, or off", false},
-	{"RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE", "false", "for a lab: remote endpoints may be this device itself", false},
-	{"RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE", "false", "for a lab: remote endpoints may have scheme ws, without TLS", false},
-	{"RTSPTUNNEL_PROXY_USERNAME", "none", "login for the twin's proxy, or for one without login below", true},
+	{"RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE", "false", "lab only: remote endpoints may be on this device", false},
+	{"RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE", "false", "lab only: remote endpoints may use scheme ws, without TLS", false},
+	{"RTSPTUNNEL_PROXY_USERNAME", "none", "user name for the twin's proxy, and for one below without a login", true},
 	{"RTSPTUNNEL_PROXY_PASSWORD", "none", "its password", true},
-	{"RTSPTUNNEL_USER_AGENT_SUFFIX", "none", "make/model, added to the User-Agent that remote endpoints get", false},
-	{"RTSPTUNNEL_DATA_DIR", "none", "reserved: a folder for what must survive a restart", false},
+	{"RTSPTUNNEL_USER_AGENT_SUFFIX", "none", "make/model, appended to the User-Agent that remote endpoints get", false},
+	{"RTSPTUNNEL_DATA_DIR", "none", "reserved: a folder for data that survives a restart", false},
 	{"EdgeHubConnectionString", "none", "the simulator's connection string", true},
-	{"EdgeModuleCACertificateFile", "none", "the only roots for the gateway that it names, PEM", true},
-	{"IotHubConnectionString", "none", "a connection string as Microsoft's SDKs name it", true},
-	{"IOTEDGE_WORKLOADURI", "none", "edge agent's: the workload API", true},
-	{"IOTEDGE_IOTHUBHOSTNAME", "none", "edge agent's: the hub's name", false},
-	{"IOTEDGE_GATEWAYHOSTNAME", "none", "edge agent's: the edge device's name", false},
-	{"IOTEDGE_DEVICEID", "none", "edge agent's: the edge device's id", false},
-	{"IOTEDGE_MODULEID", "none", "edge agent's: the module's id", false},
-	{"IOTEDGE_MODULEGENERATIONID", "none", "edge agent's: the generation of the module's identity", false},
-	{"IOTEDGE_AUTHSCHEME", "sasToken", "edge agent's; there is no other", false},
+	{"EdgeModuleCACertificateFile", "none", "the only roots trusted for that string's gateway, PEM", true},
+	{"IotHubConnectionString", "none", "a connection string, under the name that Microsoft's SDKs use", true},
+	{"IOTEDGE_WORKLOADURI", "none", "set by edge agent: the workload API", true},
+	{"IOTEDGE_IOTHUBHOSTNAME", "none", "set by edge agent: the hub's name", false},
+	{"IOTEDGE_GATEWAYHOSTNAME", "none", "set by edge agent: the edge device's name", false},
+	{"IOTEDGE_DEVICEID", "none", "set by edge agent: the edge device's id", false},
+	{"IOTEDGE_MODULEID", "none", "set by edge agent: the module's id", false},
+	{"IOTEDGE_MODULEGENERATIONID", "none", "set by edge agent: the generation of the module's identity", false},
+	{"IOTEDGE_AUTHSCHEME", "sasToken", "set by edge agent; sasToken is the only scheme", false},
 	{"RuntimeLogLevel", "info", "fatal, error, warning, info, debug or verbose", false},
 	{"https_proxy", "none", "the site's proxy, an http or https URL; also in capitals", true},
 	{"http_proxy", "none", "the same for remote endpoints with scheme ws; also in capitals", true},
-	{"no_proxy", "none", "names and networks not to reach through it; also in capitals", false},
+	{"no_proxy", "none", "names and networks to reach without a proxy; also in capitals", false},
 	{"SSL_CERT_FILE", "the system's", "the system's roots, PEM", true},
-	{"SSL_CERT_DIR", "the system's", "a folder of them", true},
+	{"SSL_CERT_DIR", "the system's", "a folder of such roots", true},
 }
 
-// Setting is a variable with what is in force.
+// Setting is a variable with its effective value.
 type Setting struct {
-	Name, Value string // a value that is hidden is ***
+	Name, Value string // a hidden value is ***
 	Origin      string // default or environment
 }
 
-const maxShown = 256 // bytes of a value that are told
+const maxShown = 256 // bytes of a value that Settings returns
 
-// Settings are what is in force, without the variables that are unset and whose
-// default is nothing.
+// Settings returns the effective values. It leaves out unset variables without a
+// default.
 func (m Module) Settings() []Setting {
 	values := map[string]string{}
 	for _, pair := range os.Environ() {
@@ -86,7 +86,7 @@ func (m Module) Settings() []Setting {
 	return settings
 }
 
-// ownNames are the variables with our prefix.
+// ownNames returns the variables with our prefix.
 func ownNames() []string {
 	var names []string
 	for _, v := range Variables {
