@@ -28,13 +28,13 @@ func TestValidate(t *testing.T) {
 	}{
 		{"no faults", `{"cameras":{"a":{"host":"h"}}}`, nil, result{0, "faults: 0\n", ""}},
 		{"every kind of finding", faulty, nil, result{1, `fault    cameras/b/port  CFG_RANGE  must be an integer from 1 to 65535; there is no such camera
-warning  cameras/a/port  is a string; its meaning was taken
+warning  cameras/a/port  is a string; it was converted to a number or boolean
 unknown  foo  is ignored
 not yet  telemetry/intervalSeconds  has no effect in this version
 faults: 1
 `, ""}},
 		{"JSON", faulty, []string{"--json"}, result{1, `{"faults":[{"path":"cameras/b/port","code":"CFG_RANGE","text":"must be an integer from 1 to 65535","inForce":"there is no such camera"}],` +
-			`"warnings":[{"path":"cameras/a/port","text":"is a string; its meaning was taken"}],"unknownKeys":["foo"],"notYet":["telemetry/intervalSeconds"]}` + "\n", ""}},
+			`"warnings":[{"path":"cameras/a/port","text":"is a string; it was converted to a number or boolean"}],"unknownKeys":["foo"],"notYet":["telemetry/intervalSeconds"]}` + "\n", ""}},
 		{"no faults, JSON", `{}`, []string{"--json"}, result{0, `{"faults":[],"warnings":[],"unknownKeys":[],"notYet":[]}` + "\n", ""}},
 		{"not JSON", `{"canary":`, nil, result{1, "", "rtsptunnel: the document is not JSON, at byte 10: unexpected end of JSON input\n"}},
 		{"not JSON, JSON", `{"canary":`, []string{"--json", "--explain"}, result{1, `{"faults":[{"path":"document","code":"CFG_FORMAT",` +

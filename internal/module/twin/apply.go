@@ -9,20 +9,21 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// maxCameras is how many cameras are in force at most; of more, the first by name.
+// maxCameras is the largest number of cameras in force. If a twin has more, the first by
+// name are in force.
 const maxCameras = 512
 
-// wholeSection is the path of a fault of all desired properties.
-const wholeSection = "desired"
+// desiredPath is the path of a fault that concerns all desired properties.
+const desiredPath = "desired"
 
-// openTimeoutPath is where timeouts that do not fit together are told.
+// openTimeoutPath is the path of the fault for timeouts that do not fit together.
 const openTimeoutPath = "tunnels/openTimeoutSeconds"
 
-// Apply decides what is in force from now on: what the twin wants, and where it has
-// faults what was in force last. last is nil before the first readable twin; then the
-// defaults stand in, and for remote endpoints with faults none.
+// Apply returns the configuration in force from now on: the twin's, and last where the
+// twin has faults. last is nil before the first readable twin; then faults leave the
+// defaults in force, and no remote endpoints.
 func (t Twin) Apply(last *Settings) (Settings, Outcome) {
-	a := applying{twin: t, last: last, next: Defaults(), out: Outcome{Version: t.Version, taken: make(map[string]bool)}}
+	a := applier{twin: t, last: last, next: Defaults(), out: Outcome{Version: t.Version, taken: make(map[string]bool)}}
 	if t.tooLarge {
 		return a.tooLarge()
 	}
@@ -44,7 +45,7 @@ func (t Twin) Apply(last *Settings) (Settings, Outcome) {
 	}
 	for _, name := range sortedNames(t.desired) {
 		switch {
-		case name == reserved:
+		case name == reservedSection:
 			a.out.notYet(name)
 		case !slices.Contains(sections, name):
 			a.out.unknown(printable(name))
@@ -53,25 +54,26 @@ func (t Twin) Apply(last *Settings) (Settings, Outcome) {
 	return a.next, a.out
 }
 
-// applying is one Apply under way.
-type applying struct {
+// applier holds the state of one Apply.
+type applier struct {
 	twin Twin
 	last *Settings
 	next Settings
 	out  Outcome
 }
 
-// lastGood is what stays in force of what has a fault.
-func (a *applying) lastGood() (_ Settings, text string) {
+// lastGood returns the settings that replace values with faults. text names them for
+// Fault.InForce.
+func (a *applier) lastGood() (_ Settings, text string) {
 	if a.last != nil {
-		return *a.last, "what was in force before stays in force"
+		return *a.last, "the previous configuration stays in force"
 	}
 	s := Defaults()
 	s.Remotes = Remotes{}
 	return s, "the defaults are in force"
 }
 
-func (a *applying) tooLarge() (Settings, Outcome) {
+func (a *applier) tooLarge() (Settings, Outcome) {
 	s, text := a.lastGood()
 	for _, section := range sections {
 		if _, ok := a.twin.desired[section]; ok {
@@ -79,23 +81,24 @@ func (a *applying) tooLarge() (Settings, Outcome) {
 		}
 	}
 	a.out.Faults = []Fault{{
-		Path: wholeSection, Code: reason.ConfigSize, InForce: text,
+		Path: desiredPath, Code: reason.ConfigSize, InForce: text,
 		Text: "the desired properties must have at most 32768 bytes, as the hub counts them",
 	}}
 	return s, a.out
 }
 
-// faulty notes why something was not taken, and what is in force instead.
-func (a *applying) faulty(faults []Fault, inForce string) {
+// reject records why a value was rejected, and what is in force instead.
+func (a *applier) reject(faults []Fault, inForce string) {
 	for _, f := range faults {
 		f.InForce = inForce
 		a.out.Faults = append(a.out.Faults, f)
 	}
 }
 
-// object reads one object of a part of the schema: as what it means, with what is
-// wrong with it. general is its path for NotYet.
-func (a *applying) object(part, path, general string, value any) (map[string]any, []Fault) {
+// object checks one object against a part of the schema. It returns the object with
+// strings converted to the numbers and booleans that they spell, and its faults. general
+// is the object's path for NotYet.
+func (a *applier) object(part, path, general string, value any) (map[string]any, []Fault) {
 	object, ok := value.(map[string]any)
 	if !ok {
 		return nil, theSchema().check(part, value, path)
@@ -103,27 +106,27 @@ func (a *applying) object(part, path, general string, value any) (map[string]any
 	for _, name := range theSchema().unknown(part, object) {
 		a.out.unknown(path + "/" + printable(name))
 	}
-	plain, converted := theSchema().plain(part, object)
-	faults := theSchema().check(part, plain, path)
+	values, converted := theSchema().convert(part, object)
+	faults := theSchema().check(part, values, path)
 	if len(faults) > 0 {
-		return plain, faults
+		return values, faults
 	}
 	for _, name := range converted {
-		a.out.Warnings = append(a.out.Warnings, Warning{path + "/" + name, "is a string; its meaning was taken"})
+		a.out.Warnings = append(a.out.Warnings, Warning{path + "/" + name, "is a string; it was converted to a number or boolean"})
 	}
-	for _, name := range sortedNames(plain) {
+	for _, name := range sortedNames(values) {
 		a.out.taken[path+"/"+name] = true
 		a.out.notYet(general + "/" + name)
 	}
-	return plain, nil
+	return values, nil
 }
 
-// section applies a section that is neither cameras nor remoteEndpoints.
-func (a *applying) section(name string, value any) {
+// section applies a section other than cameras and remoteEndpoints.
+func (a *applier) section(name string, value any) {
 	values, faults := a.object(name, name, name, value)
 	if len(faults) == 0 {
 		set(a.next.fields(name), values)
-		faults = a.next.together(name)
+		faults = a.next.checkCombination(name)
 	}
 	for i := range faults {
 		if faults[i].Path == "proxy/url" {
@@ -139,18 +142,18 @@ func (a *applying) section(name string, value any) {
 	if name == "tunnels" && values["enabled"] == false {
 		a.next.Tunnels.Enabled = false
 		a.out.taken["tunnels/enabled"] = true
-		text = "tunnels are switched off all the same; else " + text
+		text = "tunnels are switched off anyway; otherwise " + text
 	}
-	a.faulty(faults, text)
+	a.reject(faults, text)
 }
 
-// together is what a schema cannot say of a section's properties.
-func (s *Settings) together(section string) []Fault {
+// checkCombination returns the faults of a section that the schema cannot express.
+func (s *Settings) checkCombination(section string) []Fault {
 	t := s.Tunnels
 	if least := t.CameraTimeout + t.RemoteTimeout; section == "tunnels" && t.OpenTimeout < least {
 		return []Fault{{
 			Path: openTimeoutPath, Code: reason.ConfigRange,
-			Text: fmt.Sprintf("must be at least cameraTimeoutSeconds and remoteTimeoutSeconds together, which is %d, and at most 25", least/time.Second),
+			Text: fmt.Sprintf("must be at least the sum of cameraTimeoutSeconds and remoteTimeoutSeconds, which is %d, and at most 25", least/time.Second),
 		}}
 	}
 	if section == "proxy" {
@@ -161,7 +164,7 @@ func (s *Settings) together(section string) []Fault {
 	return nil
 }
 
-func (a *applying) remotes(value any) {
+func (a *applier) remotes(value any) {
 	faults := theSchema().check(remotesSection, value, remotesSection)
 	patterns := make(map[string]string)
 	if len(faults) == 0 {
@@ -180,7 +183,7 @@ func (a *applying) remotes(value any) {
 		if a.last == nil {
 			text = "no remote endpoint is allowed"
 		}
-		a.faulty(faults, text)
+		a.reject(faults, text)
 		return
 	}
 	a.next.Remotes = Remotes{Patterns: patterns}

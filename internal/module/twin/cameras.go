@@ -7,14 +7,14 @@ import (
 	"rtsptunnel/internal/module/camera"
 )
 
-// cameras applies the cameras by name, each local port once: the later of two names
-// with one local port is the fault.
-func (a *applying) cameras(value any) {
+// cameras applies the cameras in the order of their names. Of two cameras with the same
+// local port, the second has the fault.
+func (a *applier) cameras(value any) {
 	entries, ok := value.(map[string]any)
 	if !ok {
 		good, text := a.lastGood()
 		a.next.Cameras = good.Cameras
-		a.faulty(theSchema().check(camerasSection, value, camerasSection), text)
+		a.reject(theSchema().check(camerasSection, value, camerasSection), text)
 		return
 	}
 	last := make(map[string]camera.Camera)
@@ -27,15 +27,15 @@ func (a *applying) cameras(value any) {
 	for _, name := range sortedNames(entries) {
 		c, faults := a.camera(name, entries[name])
 		if len(faults) == 0 {
-			faults = a.room(c, owner)
+			faults = a.conflict(c, owner)
 		}
 		if len(faults) > 0 {
 			good, had := last[name]
-			if !had || len(a.room(good, owner)) > 0 {
-				a.faulty(faults, "there is no such camera")
+			if !had || len(a.conflict(good, owner)) > 0 {
+				a.reject(faults, "there is no such camera")
 				continue
 			}
-			a.faulty(faults, "the camera stays as it was")
+			a.reject(faults, "the camera's previous configuration stays in force")
 			c = good
 		}
 		owner[c.LocalPort] = c.Name
@@ -43,9 +43,9 @@ func (a *applying) cameras(value any) {
 	}
 }
 
-// camera reads one entry. All its faults are returned at once, so that an operator
-// mends them in one go.
-func (a *applying) camera(name string, value any) (camera.Camera, []Fault) {
+// camera reads one entry. It returns all faults of the entry, so that an operator can
+// fix them together.
+func (a *applier) camera(name string, value any) (camera.Camera, []Fault) {
 	path := camerasSection + "/" + printable(name)
 	if faults := theSchema().check("name", name, path); len(faults) > 0 {
 		return camera.Camera{Name: name}, faults
@@ -63,14 +63,15 @@ func (a *applying) camera(name string, value any) (camera.Camera, []Fault) {
 	return c, nil
 }
 
-// room is why a camera cannot be in force beside those before it.
-func (a *applying) room(c camera.Camera, owner map[int]string) []Fault {
+// conflict returns why a camera cannot be in force together with those before it. owner
+// is the name of the camera that has a local port.
+func (a *applier) conflict(c camera.Camera, owner map[int]string) []Fault {
 	path := camerasSection + "/" + c.Name
 	if len(a.next.Cameras) == maxCameras {
-		return []Fault{{Path: path, Code: reason.ConfigSize, Text: fmt.Sprintf("there may be %d cameras; those before it by name are", maxCameras)}}
+		return []Fault{{Path: path, Code: reason.ConfigSize, Text: fmt.Sprintf("is beyond the limit of %d cameras, counted by name; remove cameras", maxCameras)}}
 	}
 	if other, taken := owner[c.LocalPort]; taken {
-		return []Fault{{Path: path + "/localPort", Code: reason.ConfigDuplicate, Text: fmt.Sprintf("%d is camera %s's already", c.LocalPort, other)}}
+		return []Fault{{Path: path + "/localPort", Code: reason.ConfigDuplicate, Text: fmt.Sprintf("%d is already the local port of camera %s", c.LocalPort, other)}}
 	}
 	return nil
 }

@@ -12,65 +12,69 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// A fault costs the camera that has it, and nothing else: the last good one of its
-// name stays in force, the others are applied.
+// unchanged are the cameras before each case of cameraFaults, and after most of them.
+var unchanged = []camera.Camera{front}
+
+var cameraFaults = []struct {
+	name, cameras, path string
+	code                reason.Code
+	want                []camera.Camera
+}{
+	{"not an object", `["front"]`, "cameras", reason.ConfigType, unchanged},
+	{"entry not an object", `{"front":5}`, "cameras/front", reason.ConfigType, unchanged},
+	{"no host", `{"front":{"port":1}}`, "cameras/front/host", reason.ConfigMissing, unchanged},
+	{"empty host", `{"front":{"host":""}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"host null", `{"front":{"host":null}}`, "cameras/front/host", reason.ConfigMissing, unchanged},
+	{"host number", `{"front":{"host":7}}`, "cameras/front/host", reason.ConfigType, unchanged},
+	{"host with a path", `{"front":{"host":"h/x"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"host with a login", `{"front":{"host":"u:p@h"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"host with a port", `{"front":{"host":"10.0.0.21:554"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"login alone", `{"front":{"host":"admin:canary"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"address in brackets", `{"front":{"host":"[2001:db8::1]"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"zone without an address", `{"front":{"host":"h%eth0"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"host with a line end", `{"front":{"host":"h\n"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"lone surrogate", `{"front":{"host":"\ud800"}}`, "cameras/front/host", reason.ConfigFormat, unchanged},
+	{"port zero", `{"front":{"host":"h","port":0}}`, "cameras/front/port", reason.ConfigRange, unchanged},
+	{"port zero as a string", `{"front":{"host":"h","port":"0"}}`, "cameras/front/port", reason.ConfigRange, unchanged},
+	{"port in words", `{"front":{"host":"h","port":"rtsp"}}`, "cameras/front/port", reason.ConfigType, unchanged},
+	{"port fraction", `{"front":{"host":"h","port":554.5}}`, "cameras/front/port", reason.ConfigType, unchanged},
+	{"port without end", `{"front":{"host":"h","port":1e999}}`, "cameras/front/port", reason.ConfigRange, unchanged},
+	{"port beyond integers", `{"front":{"host":"h","port":99999999999999999999}}`, "cameras/front/port", reason.ConfigRange, unchanged},
+	{"local port too large", `{"front":{"host":"h","localPort":65536}}`, "cameras/front/localPort", reason.ConfigRange, unchanged},
+	{"no tunnels", `{"front":{"host":"h","maxTunnels":0}}`, "cameras/front/maxTunnels", reason.ConfigRange, unchanged},
+	{"enabled in words", `{"front":{"host":"h","enabled":"yes"}}`, "cameras/front/enabled", reason.ConfigType, unchanged},
+	{"enabled as a number", `{"front":{"host":"h","enabled":1}}`, "cameras/front/enabled", reason.ConfigType, unchanged},
+	{"property twice", `{"front":{"host":"a","host":"b"}}`, "cameras/front/host", reason.ConfigDuplicate, unchanged},
+	{"camera twice", `{"front":{"host":"a"},"front":{"host":"b"}}`, "cameras/front", reason.ConfigDuplicate, unchanged},
+	{"too deep", `{"front":{"host":[[[[[[[[[[[1]]]]]]]]]]]}}`, "cameras/front/host", reason.ConfigType, unchanged},
+	{"bad name", `{"a.b":{"host":"h"}}`, "cameras/a.b", reason.ConfigFormat, nil},
+	{"name too long", `{"` + strings.Repeat("n", 65) + `":{"host":"h"}}`, "cameras/" + strings.Repeat("n", 64) + "...", reason.ConfigFormat, nil},
+	{"name not printable", `{"\ud800\u202e\n":{"host":"h"}}`, `cameras/\ufffd\u202e\n`, reason.ConfigFormat, nil},
+	{
+		"the others are applied", `{"front":{"host":7},"yard":{"host":"yard.local","port":10554}}`, "cameras/front/host", reason.ConfigType,
+		[]camera.Camera{front, yard},
+	},
+	{
+		"local port twice: the later name", `{"a":{"host":"h"},"b":{"host":"h"}}`, "cameras/b/localPort", reason.ConfigDuplicate,
+		[]camera.Camera{newCamera("a", "h", 554, 554)},
+	},
+	{
+		"only local ports collide", `{"a":{"host":"h","port":7,"localPort":1},"b":{"host":"h","port":1,"localPort":7},"c":{"host":"h","localPort":7}}`,
+		"cameras/c/localPort", reason.ConfigDuplicate,
+		[]camera.Camera{newCamera("a", "h", 7, 1), newCamera("b", "h", 1, 7)},
+	},
+	{
+		"the last good one's local port is taken now", `{"a":{"host":"h","port":8554},"front":{"host":7}}`, "cameras/front/host", reason.ConfigType,
+		[]camera.Camera{newCamera("a", "h", 8554, 8554)},
+	},
+}
+
+// A fault affects only its own camera: the last good configuration of that camera stays
+// in force, and the other cameras are applied.
 func TestApply_cameraFaults(t *testing.T) {
-	last := []camera.Camera{front}
-	for _, c := range []struct {
-		name, cameras, path string
-		code                reason.Code
-		want                []camera.Camera
-	}{
-		{"not an object", `["front"]`, "cameras", reason.ConfigType, last},
-		{"entry not an object", `{"front":5}`, "cameras/front", reason.ConfigType, last},
-		{"no host", `{"front":{"port":1}}`, "cameras/front/host", reason.ConfigMissing, last},
-		{"empty host", `{"front":{"host":""}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"host null", `{"front":{"host":null}}`, "cameras/front/host", reason.ConfigMissing, last},
-		{"host number", `{"front":{"host":7}}`, "cameras/front/host", reason.ConfigType, last},
-		{"host with a path", `{"front":{"host":"h/x"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"host with a login", `{"front":{"host":"u:p@h"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"host with a port", `{"front":{"host":"10.0.0.21:554"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"login alone", `{"front":{"host":"admin:canary"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"address in brackets", `{"front":{"host":"[2001:db8::1]"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"zone without an address", `{"front":{"host":"h%eth0"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"host with a line end", `{"front":{"host":"h\n"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"lone surrogate", `{"front":{"host":"\ud800"}}`, "cameras/front/host", reason.ConfigFormat, last},
-		{"port zero", `{"front":{"host":"h","port":0}}`, "cameras/front/port", reason.ConfigRange, last},
-		{"port zero as a string", `{"front":{"host":"h","port":"0"}}`, "cameras/front/port", reason.ConfigRange, last},
-		{"port in words", `{"front":{"host":"h","port":"rtsp"}}`, "cameras/front/port", reason.ConfigType, last},
-		{"port fraction", `{"front":{"host":"h","port":554.5}}`, "cameras/front/port", reason.ConfigType, last},
-		{"port without end", `{"front":{"host":"h","port":1e999}}`, "cameras/front/port", reason.ConfigRange, last},
-		{"port beyond integers", `{"front":{"host":"h","port":99999999999999999999}}`, "cameras/front/port", reason.ConfigRange, last},
-		{"local port too large", `{"front":{"host":"h","localPort":65536}}`, "cameras/front/localPort", reason.ConfigRange, last},
-		{"no tunnels", `{"front":{"host":"h","maxTunnels":0}}`, "cameras/front/maxTunnels", reason.ConfigRange, last},
-		{"enabled in words", `{"front":{"host":"h","enabled":"yes"}}`, "cameras/front/enabled", reason.ConfigType, last},
-		{"enabled as a number", `{"front":{"host":"h","enabled":1}}`, "cameras/front/enabled", reason.ConfigType, last},
-		{"property twice", `{"front":{"host":"a","host":"b"}}`, "cameras/front/host", reason.ConfigDuplicate, last},
-		{"camera twice", `{"front":{"host":"a"},"front":{"host":"b"}}`, "cameras/front", reason.ConfigDuplicate, last},
-		{"too deep", `{"front":{"host":[[[[[[[[[[[1]]]]]]]]]]]}}`, "cameras/front/host", reason.ConfigType, last},
-		{"bad name", `{"a.b":{"host":"h"}}`, "cameras/a.b", reason.ConfigFormat, nil},
-		{"name too long", `{"` + strings.Repeat("n", 65) + `":{"host":"h"}}`, "cameras/" + strings.Repeat("n", 64) + "...", reason.ConfigFormat, nil},
-		{"name in no alphabet", `{"\ud800\u202e\n":{"host":"h"}}`, `cameras/\ufffd\u202e\n`, reason.ConfigFormat, nil},
-		{
-			"the others go on", `{"front":{"host":7},"yard":{"host":"yard.local","port":10554}}`, "cameras/front/host", reason.ConfigType,
-			[]camera.Camera{front, yard},
-		},
-		{
-			"local port twice: the later name", `{"a":{"host":"h"},"b":{"host":"h"}}`, "cameras/b/localPort", reason.ConfigDuplicate,
-			[]camera.Camera{newCamera("a", "h", 554, 554)},
-		},
-		{
-			"only local ports collide", `{"a":{"host":"h","port":7,"localPort":1},"b":{"host":"h","port":1,"localPort":7},"c":{"host":"h","localPort":7}}`,
-			"cameras/c/localPort", reason.ConfigDuplicate,
-			[]camera.Camera{newCamera("a", "h", 7, 1), newCamera("b", "h", 1, 7)},
-		},
-		{
-			"the last good one's local port is taken now", `{"a":{"host":"h","port":8554},"front":{"host":7}}`, "cameras/front/host", reason.ConfigType,
-			[]camera.Camera{newCamera("a", "h", 8554, 8554)},
-		},
-	} {
+	for _, c := range cameraFaults {
 		t.Run(c.name, func(t *testing.T) {
-			got, out := parse(t, cameras(c.cameras)).Apply(&twin.Settings{Cameras: last})
+			got, out := parse(t, cameras(c.cameras)).Apply(&twin.Settings{Cameras: unchanged})
 			if d := cmp.Diff(c.want, got.Cameras); d != "" {
 				t.Error(d)
 			}
@@ -100,7 +104,7 @@ func TestApply_allFaultsOfACamera(t *testing.T) {
 	}
 	want := []string{
 		"cameras/a/enabled: must be true or false | there is no such camera",
-		"cameras/a/host: is missing: must be a host name or an address, at most 253 characters, without scheme, port, path and login | there is no such camera",
+		"cameras/a/host: is missing: must be a host name or an IP address of at most 253 characters, without scheme, port, path and login | there is no such camera",
 		"cameras/a/localPort: must be an integer from 1 to 65535 | there is no such camera",
 		"cameras/a/port: must be an integer from 1 to 65535 | there is no such camera",
 	}
@@ -122,7 +126,7 @@ func TestApply_camerasRemoved(t *testing.T) {
 	}
 }
 
-// 512 cameras, then the rest is rejected by name.
+// The first 512 cameras by name are applied, the others are rejected.
 func TestApply_tooManyCameras(t *testing.T) {
 	var many []string
 	for i := range 515 {

@@ -12,17 +12,18 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// deployed is how deployments name the desired properties of a module: as a whole,
-// or a part of them after a dot, as layers do.
-const deployed = "properties.desired"
+// desiredKey is the name of a module's desired properties in a deployment. Layers also
+// name parts of them: desiredKey, a dot and a path.
+const desiredKey = "properties.desired"
 
-// Check applies desired properties that no hub has yet, as a module would that has
-// nothing in force. doc is a whole twin, as the hub or its tools give it; a desired
-// section; or what a deployment has for a module, a layer too. An error means that it
-// is none of these, or not in UTF-8, which may begin with a byte order mark.
+// Check applies desired properties before they reach a hub, as a module does that has no
+// configuration yet. doc is a whole twin, as the hub or its tools print it; a desired
+// section; or a module's section of a deployment or of a layer. An error means that doc
+// is none of these, or is not UTF-8. doc may begin with a byte order mark.
 //
-// What a layer leaves out may be in another one: a camera without a host is no fault
-// there, but a warning, and so are timeouts without the one that must be longer.
+// Another layer may set what a layer leaves out. In a layer, a camera without a host is
+// therefore a warning, and so are timeouts that exceed an openTimeoutSeconds it does not
+// set.
 func Check(doc []byte) (Settings, Outcome, error) {
 	t, layer, err := parseAny(doc)
 	if err != nil {
@@ -31,20 +32,21 @@ func Check(doc []byte) (Settings, Outcome, error) {
 	t.Version = max(t.Version, 0)
 	inForce, outcome := t.Apply(nil)
 	if layer {
-		outcome.forgive(t.desired)
+		outcome.downgradeMissing(t.desired)
 	}
 	return inForce, outcome, nil
 }
 
-// forgive makes warnings of what is missing in a layer.
-func (o *Outcome) forgive(layer map[string]any) {
+// downgradeMissing turns faults into warnings if another layer can provide the missing
+// value.
+func (o *Outcome) downgradeMissing(layer map[string]any) {
 	tunnels, _ := layer["tunnels"].(map[string]any)
 	o.Faults = slices.DeleteFunc(o.Faults, func(f Fault) bool {
 		tooShort := f.Path == openTimeoutPath && tunnels["openTimeoutSeconds"] == nil
 		if f.Code != reason.ConfigMissing && !tooShort {
 			return false
 		}
-		o.Warnings = append(o.Warnings, Warning{f.Path, "is missing in this layer: another one must have it"})
+		o.Warnings = append(o.Warnings, Warning{f.Path, "is missing in this layer; another layer or the base must set it"})
 		return true
 	})
 }
@@ -52,7 +54,7 @@ func (o *Outcome) forgive(layer map[string]any) {
 func parseAny(doc []byte) (t Twin, layer bool, err error) {
 	doc = bytes.TrimPrefix(doc, []byte("\ufeff"))
 	if bytes.HasPrefix(doc, []byte("\xff\xfe")) || bytes.HasPrefix(doc, []byte("\xfe\xff")) {
-		return Twin{}, false, errors.New("the document is in UTF-16: give it in UTF-8")
+		return Twin{}, false, errors.New("the document is UTF-16; convert it to UTF-8")
 	}
 	top, err := members(doc)
 	if err != nil {
@@ -65,10 +67,10 @@ func parseAny(doc []byte) (t Twin, layer bool, err error) {
 	switch {
 	case top["desired"] != nil:
 		doc = top["desired"]
-	case top["modulesContent"] != nil || top["content"] != nil || ofModules(top):
-		return Twin{}, false, errors.New("the document is a whole deployment: give what it has for this module")
-	case slices.ContainsFunc(slices.Collect(maps.Keys(top)), isDeployed):
-		return parseDeployed(top)
+	case top["modulesContent"] != nil || top["content"] != nil || hasModuleSections(top):
+		return Twin{}, false, errors.New("the document is a whole deployment; pass only this module's section")
+	case slices.ContainsFunc(slices.Collect(maps.Keys(top)), isDesiredKey):
+		return parseModuleSection(top)
 	}
 	t, err = parseDesired(doc)
 	if err != nil {
@@ -77,28 +79,29 @@ func parseAny(doc []byte) (t Twin, layer bool, err error) {
 	return t, false, nil
 }
 
-// ofModules tells of what a deployment has for modules by their names.
-func ofModules(top map[string]json.RawMessage) bool {
+// hasModuleSections reports whether top maps module names to their sections of a
+// deployment.
+func hasModuleSections(top map[string]json.RawMessage) bool {
 	for _, value := range top {
 		module, _ := members(value)
-		if slices.ContainsFunc(slices.Collect(maps.Keys(module)), isDeployed) {
+		if slices.ContainsFunc(slices.Collect(maps.Keys(module)), isDesiredKey) {
 			return true
 		}
 	}
 	return false
 }
 
-func isDeployed(name string) bool {
-	return name == deployed || strings.HasPrefix(name, deployed+".")
+func isDesiredKey(name string) bool {
+	return name == desiredKey || strings.HasPrefix(name, desiredKey+".")
 }
 
-// parseDeployed reads what a deployment has for a module. It is a layer if it names
-// parts.
-func parseDeployed(section map[string]json.RawMessage) (t Twin, layer bool, err error) {
+// parseModuleSection reads a module's section of a deployment. The section is a layer's
+// if it names parts of the desired properties.
+func parseModuleSection(section map[string]json.RawMessage) (t Twin, layer bool, err error) {
 	t.desired = make(map[string]any)
 	left := maxDesired
-	for _, name := range slices.Sorted(maps.Keys(section)) { // the whole comes before its parts
-		if !isDeployed(name) {
+	for _, name := range slices.Sorted(maps.Keys(section)) { // sorts the whole before its parts
+		if !isDesiredKey(name) {
 			continue
 		}
 		var value any
@@ -108,16 +111,17 @@ func parseDeployed(section map[string]json.RawMessage) (t Twin, layer bool, err 
 		}
 		path := strings.Split(name, ".")[2:]
 		layer = layer || len(path) > 0
-		if !put(t.desired, path, value) {
-			return Twin{}, false, fmt.Errorf("%s is not an object, or not in one", printable(name))
+		if !setPath(t.desired, path, value) {
+			return Twin{}, false, fmt.Errorf("%s is not an object, or is inside a value that is not an object", printable(name))
 		}
 	}
 	return t, layer, nil
 }
 
-// put puts value into object at path, or all its members if there is no path. A nil
-// takes away what is there.
-func put(object map[string]any, path []string, value any) bool {
+// setPath sets the member of object at path to value, or deletes it if value is nil. An
+// empty path copies all members of value into object. setPath reports false if an object
+// is required and there is another value.
+func setPath(object map[string]any, path []string, value any) bool {
 	if len(path) == 0 {
 		all, ok := value.(map[string]any)
 		maps.Copy(object, all)
@@ -141,14 +145,14 @@ func put(object map[string]any, path []string, value any) bool {
 	return true
 }
 
-// Row is one property of the configuration in force, as the twin would have it.
+// Row is one property of the configuration in force, in the twin's terms.
 type Row struct {
 	Path   string `json:"path"`
 	Value  any    `json:"value"`
 	Origin string `json:"origin"` // twin or default
 }
 
-// Explain is all that is in force, with where it is from: s and o are Check's.
+// Explain lists every property in force and its origin. s and o are the results of Check.
 func Explain(s Settings, o Outcome) []Row {
 	var rows []Row
 	add := func(path string, value any) {

@@ -11,7 +11,8 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// The same camera in every shape in which an operator has desired properties.
+// Check reads the same camera in every shape in which operators have desired
+// properties.
 func TestCheck_shapes(t *testing.T) {
 	const section = `{"cameras":{"front":{"host":"10.0.0.21","localPort":8554}}}`
 	for name, doc := range map[string]string{
@@ -35,7 +36,7 @@ func TestCheck_shapes(t *testing.T) {
 	}
 }
 
-func TestCheck_noShape(t *testing.T) {
+func TestCheck_unknownShapes(t *testing.T) {
 	for doc, want := range map[string]string{
 		``: "is missing", `7`: "is not an object", `{"a":`: "is not JSON, at byte 5", `{"desired":[]}`: "is not an object",
 		`{"modulesContent":{}}`: "whole deployment", `{"content":{"modulesContent":{}}}`: "whole deployment",
@@ -50,7 +51,7 @@ func TestCheck_noShape(t *testing.T) {
 	}
 }
 
-// A layer may leave to another one what a whole section must have.
+// Another layer may set a property that is required in a whole section.
 func TestCheck_layer(t *testing.T) {
 	_, out, err := twin.Check([]byte(`{"properties.desired.cameras.front.port":"x","properties.desired.cameras.yard.port":8}`))
 	if err != nil || len(out.Faults) != 1 || out.Faults[0].Path != "cameras/front/port" {
@@ -60,7 +61,7 @@ func TestCheck_layer(t *testing.T) {
 		t.Error(d)
 	}
 	if _, out, _ := twin.Check([]byte(`{"properties.desired":{"cameras":{"front":{}}}}`)); len(out.Faults) != 1 {
-		t.Errorf("not a layer: %+v", out)
+		t.Errorf("a whole section: %+v", out)
 	}
 	for doc, faults := range map[string]int{
 		`{"properties.desired.tunnels.cameraTimeoutSeconds":11}`:                                                    0,
@@ -120,7 +121,7 @@ func FuzzCheck(f *testing.F) {
 		}
 		invariants(t, s)
 		if len(twin.Explain(s, out)) < 19 {
-			t.Fatalf("%+v is not explained", s)
+			t.Fatalf("Explain leaves out parts of %+v", s)
 		}
 	})
 }

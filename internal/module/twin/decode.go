@@ -10,30 +10,30 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// The hub's limits of a section (Microsoft, "Understand and use device twins in IoT
+// The hub's limits for a section (Microsoft, "Understand and use device twins in IoT
 // Hub", "Device twin size" and "Tags and properties format").
 const (
-	maxDesired = 32 * 1024 // bytes of names and texts, 8 for a number, 4 for a boolean
+	maxDesired = 32 * 1024 // bytes of names and strings, plus 8 for each number and 4 for each boolean
 	maxDepth   = 10
 )
 
-// unusable stands in place of a value that no property can have. No schema admits
-// it, so that it becomes a fault where somebody looks for it, and else nothing.
+// unusable replaces a value that no property can have. The schema never accepts it, so it
+// becomes a fault if it belongs to a known property, and has no effect elsewhere.
 type unusable struct {
 	code reason.Code
 	text string
 }
 
 var (
-	twice   = unusable{reason.ConfigDuplicate, "is there more than once"}
-	tooDeep = unusable{reason.ConfigSize, "is nested deeper than 10 levels"}
-	tooBig  = unusable{reason.ConfigRange, "is a number that no property can have"}
+	duplicate  = unusable{reason.ConfigDuplicate, "appears more than once"}
+	tooDeep    = unusable{reason.ConfigSize, "is nested deeper than 10 levels"}
+	outOfRange = unusable{reason.ConfigRange, "is a number beyond the range of any property"}
 )
 
-// decode is valid JSON as a tree of map[string]any, []any, string, bool, int64,
-// float64 and unusable, without nulls and without members whose names begin with $;
-// nil is null. It gives up when the tree is larger than left, which is how much a hub
-// would still allow, in its bytes; then what is left is negative.
+// decode turns valid JSON into a tree of map[string]any, []any, string, bool, int64,
+// float64 and unusable. It drops members that are null or whose names begin with $; nil
+// is null. left is how many bytes the hub still allows, as the hub counts them. decode
+// stops when the tree exceeds them, and returns the rest, which then is negative.
 func decode(doc []byte, left int) (tree any, _ int) {
 	d := decoder{json: json.NewDecoder(bytes.NewReader(doc)), left: left}
 	d.json.UseNumber()
@@ -43,10 +43,10 @@ func decode(doc []byte, left int) (tree any, _ int) {
 
 type decoder struct {
 	json *json.Decoder
-	left int // bytes, as the hub counts them, and one for each element of an array
+	left int // bytes, as the hub counts them, plus one for each element of an array
 }
 
-// value reads one value; nil is null, or that there is no more to read.
+// value reads one value. It returns nil for null and at the end of the input.
 func (d *decoder) value(depth int) any {
 	token, err := d.json.Token()
 	if err != nil || d.left < 0 {
@@ -83,7 +83,7 @@ func (d *decoder) object(depth int) any {
 		value := d.value(depth + 1)
 		switch {
 		case seen[name]:
-			object[name] = twice
+			object[name] = duplicate
 		case value != nil:
 			object[name] = value
 		}
@@ -111,20 +111,20 @@ func (d *decoder) end(value any, depth int) any {
 	return value
 }
 
-// skip passes over one value, which costs nothing: the hub's metadata.
+// skip ignores one value without counting its size, for the hub's metadata.
 func (d *decoder) skip() {
 	var ignored json.RawMessage
 	_ = d.json.Decode(&ignored)
 }
 
-// number is an int64 for every integral value, however it is written.
+// number returns an int64 for every integral value, whatever its notation.
 func number(n json.Number) any {
 	if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
 		return i
 	}
 	f, err := strconv.ParseFloat(string(n), 64)
 	if err != nil {
-		return tooBig
+		return outOfRange
 	}
 	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return int64(f)

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The table of docs/TWIN.md has every property of the schema, with its default and,
-// for numbers, what is allowed.
+// The table in docs/TWIN.md has every property of the schema, with its default and, for
+// numbers, the allowed range.
 func TestDocs_haveEveryProperty(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/TWIN.md")
 	if err != nil {
@@ -23,7 +23,7 @@ func TestDocs_haveEveryProperty(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+/\\S+)` \\| ([^|]+) \\| ([^|]+) \\|").FindAllStringSubmatch(string(text), -1) {
 		documented[m[1]] = row{m[2], m[3]}
 	}
-	want := map[string]row{"remoteEndpoints/*": documented["remoteEndpoints/*"]} // whose form is no number
+	want := map[string]row{"remoteEndpoints/*": documented["remoteEndpoints/*"]} // has no range to compare
 	for part, p := range schemaParts(t) {
 		section := map[string]string{"camera": "cameras/*"}[part]
 		if section == "" {
@@ -66,11 +66,11 @@ func schemaParts(t *testing.T) map[string]schemaPart {
 	return schema.Parts
 }
 
-// row is a property in the table.
+// row is one property of the table.
 type row struct{ Default, Allowed string }
 
-// documented is the row that there should be; where the schema has no default or no
-// range, the words of the one that is there will do.
+// documented returns the expected row. Where the schema has no default or no range, it
+// keeps the text of the actual row r.
 func (p schemaProperty) documented(r row) row {
 	if p.Default != nil && p.Default != "" {
 		r.Default = fmt.Sprintf("`%v`", p.Default)

@@ -27,7 +27,7 @@ func TestApply_strings(t *testing.T) {
 	}
 	got, out = parse(t, cameras(`{"a":{"host":"h","port":5.54e2,"localPort":1.0}}`)).Apply(nil)
 	if len(out.Faults)+len(out.Warnings) > 0 || got.Cameras[0].Port != 554 || got.Cameras[0].LocalPort != 1 {
-		t.Errorf("integers in other spellings: %+v %+v", got.Cameras, out)
+		t.Errorf("integers in other notations: %+v %+v", got.Cameras, out)
 	}
 }
 
@@ -44,11 +44,11 @@ func TestApply_unknownKeys(t *testing.T) {
 		many = append(many, fmt.Sprintf(`"k%d":1`, i))
 	}
 	if _, out := parse(t, desired(strings.Join(many, ","))).Apply(nil); len(out.UnknownKeys) != 64 {
-		t.Errorf("%d unknown keys are told", len(out.UnknownKeys))
+		t.Errorf("%d unknown keys are listed", len(out.UnknownKeys))
 	}
 }
 
-// Hostile documents lose nothing: what was in force stays.
+// Hostile documents change nothing: the previous configuration stays in force.
 func TestApply_hostile(t *testing.T) {
 	var many []string
 	for i := range 10000 {
@@ -74,10 +74,10 @@ func TestParse_notATwin(t *testing.T) {
 		"nothing": ``, "null": `null`, "list": `[]`, "no sections": `{}`, "null section": `{"desired":null}`, "no version": `{"desired":{}}`,
 		"text version": `{"desired":{"$version":"1"}}`, "negative version": `{"desired":{"$version":-1}}`, "list section": `{"desired":[]}`,
 		"upper case": `{"Desired":{"$version":1}}`, "NaN": desired(`"x":NaN`), "cut": `{"desired":{"$version":1}`,
-		"abyss": desired(`"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000)), "5 MiB": desired(`"x":"` + strings.Repeat("x", 5<<20) + `"`),
+		"too deep": desired(`"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000)), "5 MiB": desired(`"x":"` + strings.Repeat("x", 5<<20) + `"`),
 	} {
 		if _, err := twin.Parse([]byte(doc)); err == nil {
-			t.Errorf("%s is taken for a twin", name)
+			t.Errorf("%s is parsed as a twin", name)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func FuzzApply(f *testing.F) {
 			invariants(t, got)
 			again, _ := tw.Apply(&got)
 			if d := cmp.Diff(got, again, cmpopts.EquateEmpty()); d != "" {
-				t.Fatalf("applied a second time, other things are in force: %s", d)
+				t.Fatalf("applying the twin again changes the configuration: %s", d)
 			}
 			if len(out.UnknownKeys) > 64 || len(out.Sections) > 7 {
 				t.Fatalf("not bounded: %+v", out)
@@ -106,7 +106,7 @@ func FuzzApply(f *testing.F) {
 	})
 }
 
-// invariants hold for whatever comes into force.
+// invariants checks what holds for every configuration in force.
 func invariants(t *testing.T, s twin.Settings) {
 	t.Helper()
 	ports := map[int]bool{}

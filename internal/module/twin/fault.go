@@ -9,49 +9,51 @@ import (
 )
 
 const (
-	maxName    = 64 // bytes of a name that is not allowed, or not known, as it is told
-	maxUnknown = 64 // unknown keys that are told
+	maxName    = 64 // bytes of an invalid or unknown name that a path repeats
+	maxUnknown = 64 // unknown keys that an Outcome lists
 )
 
-// Fault is one value of the desired properties that was not taken. It never holds
-// the value.
+// Fault is one value of the desired properties that was rejected. It never repeats the
+// value.
 type Fault struct {
 	Path    string      // cameras/front/port
 	Code    reason.Code // CFG_...
-	Text    string      // what is wrong and what is allowed
+	Text    string      // why the value was rejected and what is allowed
 	InForce string      // what is in force instead
 }
 
-// String is path and text.
+// String returns path and text.
 func (f Fault) String() string { return f.Path + ": " + f.Text }
 
-// Warning is a value that was taken, though it should be written in another way.
+// Warning is a value that was accepted but should be written differently.
 type Warning struct {
 	Path string
 	Text string
 }
 
-// Outcome is what became of the desired properties, beside what is in force.
+// Outcome is the result of applying desired properties, apart from the configuration in
+// force.
 type Outcome struct {
 	Version     int64     // desired.$version
-	Sections    []string  // of those that the module knows, the ones that are there
+	Sections    []string  // the known sections that are present
 	Faults      []Fault   // in the order of Sections, and by path
-	Warnings    []Warning // numbers and booleans as strings
-	UnknownKeys []string  // paths of what the module does not know; at most 64
-	NotYet      []string  // paths of what was taken and has no effect in this version; * for any camera
+	Warnings    []Warning // numbers and booleans written as strings
+	UnknownKeys []string  // paths that the module does not know; at most 64
+	NotYet      []string  // paths of accepted properties without effect in this version; * for any camera
 
-	taken map[string]bool // paths whose values in force are from these properties
+	taken map[string]bool // paths whose values in force come from these properties
 }
 
-// IsTaken tells whether the value in force of a property (log/level, cameras/front/port)
-// is from these desired properties: neither a default nor what was in force before.
+// IsTaken reports whether the value in force of a property (log/level,
+// cameras/front/port) comes from these desired properties. If not, it is a default or the
+// previous value.
 func (o Outcome) IsTaken(path string) bool { return o.taken[path] }
 
-// In are the faults of one section.
+// In returns the faults of one section.
 func (o Outcome) In(section string) []Fault {
 	var faults []Fault
 	for _, f := range o.Faults {
-		if within(f.Path, section) || f.Path == wholeSection {
+		if within(f.Path, section) || f.Path == desiredPath {
 			faults = append(faults, f)
 		}
 	}
@@ -66,7 +68,7 @@ func sortFaults(faults []Fault) {
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
 }
 
-// Reasons are the codes of the faults, each once, sorted.
+// Reasons returns the codes of the faults, sorted and without duplicates.
 func (o Outcome) Reasons() []reason.Code {
 	codes := make([]reason.Code, 0, len(o.Faults))
 	for _, f := range o.Faults {
@@ -82,15 +84,15 @@ func (o *Outcome) unknown(path string) {
 	}
 }
 
-// notYet tells of a key whose effect comes with a later version.
+// notYet records a key that has no effect in this version.
 func (o *Outcome) notYet(path string) {
 	if slices.Contains(withoutEffect, path) && !slices.Contains(o.NotYet, path) {
 		o.NotYet = append(o.NotYet, path)
 	}
 }
 
-// withoutEffect are the keys that are accepted and not yet heeded. Whoever builds
-// the effect takes the line away.
+// withoutEffect lists the keys that are accepted but have no effect yet. Remove a line
+// when you implement its effect.
 var withoutEffect = []string{
 	"cameras/*/expectedOffline",
 	"health/enabled",
@@ -98,13 +100,13 @@ var withoutEffect = []string{
 	"health/probeBeforeOpen",
 	"telemetry/enabled",
 	"telemetry/intervalSeconds",
-	reserved,
+	reservedSection,
 }
 
-// reserved is the name of a section to come, whatever will be in it.
-const reserved = "edgeService"
+// reservedSection is the name of a section that a later version may define.
+const reservedSection = "edgeService"
 
-// printable is somebody else's name in a path: short, and ASCII.
+// printable shortens a name from the twin and escapes what is not printable ASCII.
 func printable(name string) string {
 	quoted := strconv.QuoteToASCII(name)
 	if text := quoted[1 : len(quoted)-1]; len(text) <= maxName {

@@ -7,8 +7,8 @@ import (
 	"rtsptunnel/internal/module/policy"
 )
 
-// checkRemotes tells by label what is wrong with patterns that the schema admits: what
-// could never be compared with an endpoint.
+// checkRemotes returns, by label, the faults of patterns that the schema accepts but that
+// could never match an endpoint.
 func checkRemotes(patterns map[string]string) map[string]string {
 	_, errs := policy.ParseRemotes(patterns)
 	faults := make(map[string]string, len(errs))
@@ -18,7 +18,7 @@ func checkRemotes(patterns map[string]string) map[string]string {
 	return faults
 }
 
-// checkProxy tells what is wrong with a proxy's URL that the schema admits.
+// checkProxy returns the fault of a proxy's URL that the schema accepts, or "".
 func checkProxy(address string) (text string) {
 	u, err := url.Parse(address)
 	if err != nil || !validPort(u.Port()) {

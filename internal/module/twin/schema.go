@@ -15,20 +15,20 @@ import (
 	"rtsptunnel/modules/rtsptunnel"
 )
 
-// schemaURL is where the schema says it is; nothing is fetched.
+// schemaURL identifies the embedded schema to the compiler; nothing is fetched.
 const schemaURL = "mem:///twin.schema.json"
 
-// schema is the twin's schema, compiled.
+// schema is the compiled schema of the twin.
 type schema struct {
-	parts map[string]*jsonschema.Schema // by their name in $defs
-	nodes map[string]*jsonschema.Schema // by where they stand
-	texts map[string]string             // patternErrorMessage, by where it stands
+	parts map[string]*jsonschema.Schema // by name in $defs
+	nodes map[string]*jsonschema.Schema // by location
+	texts map[string]string             // patternErrorMessage, by the location of its node
 
-	defaults map[string]map[string]any // by part and name; only to be read
+	defaults map[string]map[string]any // by part and name; read-only
 }
 
-// theSchema panics if the file that this program was built with is not a schema,
-// which the first test sees.
+// theSchema compiles the schema on first use. It panics if the embedded file is not a
+// valid schema, which any test of this package detects.
 var theSchema = sync.OnceValue(func() schema {
 	raw, err := jsonschema.UnmarshalJSON(strings.NewReader(rtsptunnel.TwinSchema))
 	must(err)
@@ -42,9 +42,9 @@ var theSchema = sync.OnceValue(func() schema {
 		must(err)
 		s.parts[name] = part
 		s.defaults[name] = defaults(part)
-		s.note(part)
+		s.indexNode(part)
 	}
-	s.noteTexts(schemaURL+"#", raw)
+	s.indexTexts(schemaURL+"#", raw)
 	return s
 })
 
@@ -54,32 +54,32 @@ func must(err error) {
 	}
 }
 
-func (s schema) note(node *jsonschema.Schema) {
+func (s schema) indexNode(node *jsonschema.Schema) {
 	if node == nil || s.nodes[node.Location] != nil {
 		return
 	}
 	s.nodes[node.Location] = node
 	for _, property := range node.Properties {
-		s.note(property)
+		s.indexNode(property)
 	}
 	additional, _ := node.AdditionalProperties.(*jsonschema.Schema)
-	s.note(additional)
-	s.note(node.PropertyNames)
-	s.note(node.Ref)
+	s.indexNode(additional)
+	s.indexNode(node.PropertyNames)
+	s.indexNode(node.Ref)
 }
 
-func (s schema) noteTexts(pointer string, raw any) {
+func (s schema) indexTexts(pointer string, raw any) {
 	object, _ := raw.(map[string]any)
 	for name, value := range object {
 		if text, ok := value.(string); ok && name == "patternErrorMessage" {
 			s.texts[pointer] = text
 		}
-		s.noteTexts(pointer+"/"+name, value)
+		s.indexTexts(pointer+"/"+name, value)
 	}
 }
 
-// check is what is wrong with value, which stands at path, by the part of the schema
-// that has this name.
+// check validates the value at path against a named part of the schema, and returns one
+// fault a path.
 func (s schema) check(part string, value any, path string) []Fault {
 	bad, ok := s.parts[part].Validate(value).(*jsonschema.ValidationError) //nolint:errorlint // never wrapped; no error is nil
 	if !ok {
@@ -88,7 +88,7 @@ func (s schema) check(part string, value any, path string) []Fault {
 	var faults []Fault
 	var walk func(e *jsonschema.ValidationError)
 	walk = func(e *jsonschema.ValidationError) {
-		if len(e.Causes) == 0 || isName(e) {
+		if len(e.Causes) == 0 || isNameError(e) {
 			faults = append(faults, s.faults(e, path)...)
 			return
 		}
@@ -101,14 +101,15 @@ func (s schema) check(part string, value any, path string) []Fault {
 	return slices.CompactFunc(faults, func(a, b Fault) bool { return a.Path == b.Path })
 }
 
-// isName tells of a name that is not allowed; what is wrong with it stands below.
-func isName(e *jsonschema.ValidationError) bool {
+// isNameError reports whether e is about a name that is not allowed. Its causes say why,
+// but do not know the name.
+func isNameError(e *jsonschema.ValidationError) bool {
 	_, ok := e.ErrorKind.(*kind.PropertyNames)
 	return ok
 }
 
-// faults are what one error of the library says, which holds values, in our words,
-// which do not.
+// faults converts one error of the library. The library's texts contain values; ours do
+// not.
 func (s schema) faults(e *jsonschema.ValidationError, path string) []Fault {
 	for _, name := range e.InstanceLocation {
 		path += "/" + printable(name)
@@ -131,18 +132,18 @@ func (s schema) faults(e *jsonschema.ValidationError, path string) []Fault {
 	case *kind.Minimum, *kind.Maximum, *kind.Enum:
 		return []Fault{{Path: path, Code: reason.ConfigRange, Text: s.allowed(node)}}
 	case *kind.Pattern, *kind.MaxLength:
-		if !is(node, "integer") && !is(node, "boolean") {
+		if !hasType(node, "integer") && !hasType(node, "boolean") {
 			return []Fault{{Path: path, Code: reason.ConfigFormat, Text: s.allowed(node)}}
 		}
 	}
 	return []Fault{{Path: path, Code: reason.ConfigType, Text: s.allowed(node)}}
 }
 
-// allowed says what a value must be.
+// allowed says which values a node of the schema accepts.
 func (s schema) allowed(node *jsonschema.Schema) string {
 	switch {
 	case node == nil:
-		return "is not as it must be"
+		return "does not match the schema"
 	case s.texts[node.Location] != "":
 		return s.texts[node.Location]
 	case node.Enum != nil:
@@ -151,52 +152,53 @@ func (s schema) allowed(node *jsonschema.Schema) string {
 			names[i], _ = value.(string)
 		}
 		return "must be one of " + strings.Join(names, ", ")
-	case is(node, "integer"):
+	case hasType(node, "integer"):
 		return fmt.Sprintf("must be an integer from %s to %s", node.Minimum.RatString(), node.Maximum.RatString())
-	case is(node, "boolean"):
+	case hasType(node, "boolean"):
 		return "must be true or false"
-	case is(node, "object"):
+	case hasType(node, "object"):
 		return "must be an object"
 	default:
 		return "must be a string"
 	}
 }
 
-func is(node *jsonschema.Schema, name string) bool {
+func hasType(node *jsonschema.Schema, name string) bool {
 	return node.Types != nil && slices.Contains(node.Types.ToStrings(), name)
 }
 
-// plain is object with the numbers and booleans that are written as strings as what
-// they mean, and the names of these. What means nothing stays as it is.
-func (s schema) plain(part string, object map[string]any) (_ map[string]any, converted []string) {
-	plain := make(map[string]any, len(object))
+// convert returns a copy of object in which strings that spell a number or a boolean have
+// become one, where the schema wants that. converted lists their names. Other strings
+// stay.
+func (s schema) convert(part string, object map[string]any) (values map[string]any, converted []string) {
+	values = make(map[string]any, len(object))
 	for _, name := range sortedNames(object) {
 		value := object[name]
-		plain[name] = value
+		values[name] = value
 		node := s.parts[part].Properties[name]
 		text, isText := value.(string)
 		if node == nil || !isText || node.Pattern == nil || !node.Pattern.MatchString(text) {
 			continue
 		}
 		switch {
-		case is(node, "integer"):
-			plain[name], _ = strconv.ParseInt(text, 10, 64) // the pattern has 15 digits
-		case is(node, "boolean"):
-			plain[name] = strings.EqualFold(text, "true")
+		case hasType(node, "integer"):
+			values[name], _ = strconv.ParseInt(text, 10, 64) // the pattern allows at most 15 digits
+		case hasType(node, "boolean"):
+			values[name] = strings.EqualFold(text, "true")
 		default:
 			continue
 		}
 		converted = append(converted, name)
 	}
-	return plain, converted
+	return values, converted
 }
 
-// unknown are the names in object that the schema does not have.
+// unknown returns the names in object that the schema does not define.
 func (s schema) unknown(part string, object map[string]any) []string {
 	return slices.DeleteFunc(sortedNames(object), func(name string) bool { return s.parts[part].Properties[name] != nil })
 }
 
-// defaults are the values that the schema gives to what is absent.
+// defaults returns the schema's default values for absent properties.
 func defaults(part *jsonschema.Schema) map[string]any {
 	values := make(map[string]any)
 	for name, node := range part.Properties {

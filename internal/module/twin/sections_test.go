@@ -26,7 +26,7 @@ func TestApply_sectionFaults(t *testing.T) {
 		{"parts longer than open", `"tunnels":{"cameraTimeoutSeconds":11}`, "tunnels/openTimeoutSeconds", reason.ConfigRange},
 		{"ping low", `"tunnels":{"pingSeconds":4}`, "tunnels/pingSeconds", reason.ConfigRange},
 		{"ping high", `"tunnels":{"pingSeconds":301}`, "tunnels/pingSeconds", reason.ConfigRange},
-		{"good ones do not save bad ones", `"tunnels":{"max":5,"pingSeconds":"soon"}`, "tunnels/pingSeconds", reason.ConfigType},
+		{"a valid property beside it", `"tunnels":{"max":5,"pingSeconds":"soon"}`, "tunnels/pingSeconds", reason.ConfigType},
 		{"health", `"health":{"intervalSeconds":0}`, "health/intervalSeconds", reason.ConfigRange},
 		{"telemetry", `"telemetry":{"enabled":{}}`, "telemetry/enabled", reason.ConfigType},
 		{"level", `"log":{"level":"loud"}`, "log/level", reason.ConfigRange},
@@ -101,13 +101,13 @@ func TestApply_sectionsAtDefaults(t *testing.T) {
 			t.Errorf("%s: %s %v", name, d, out.Faults)
 		}
 		if name == "null" && len(out.Sections) > 0 {
-			t.Errorf("sections that are null are taken for present: %v", out.Sections)
+			t.Errorf("sections that are null are reported as present: %v", out.Sections)
 		}
 	}
 }
 
-// The switch-off counts whatever else is wrong; a switch-on needs a section without
-// faults.
+// Switching off takes effect even if the section has other faults. Switching on needs a
+// section without faults.
 func TestApply_killSwitch(t *testing.T) {
 	off := lastGood()
 	off.Tunnels.Enabled = false
@@ -130,7 +130,7 @@ func TestApply_killSwitch(t *testing.T) {
 			t.Errorf("%s: enabled is %v", c.tunnels, got.Tunnels.Enabled)
 		}
 		if c.last != nil && len(out.Faults) > 0 && got.Tunnels.Max != 9 {
-			t.Errorf("%s: of the section with a fault more than the switch was taken", c.tunnels)
+			t.Errorf("%s: a section with a fault changed more than the switch", c.tunnels)
 		}
 	}
 }

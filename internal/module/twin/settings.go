@@ -8,14 +8,14 @@ import (
 	"rtsptunnel/internal/module/camera"
 )
 
-// Remotes are the hosts to which tunnels may lead. The zero value is none.
+// Remotes are the hosts to which tunnels may lead. The zero value allows none.
 type Remotes struct {
-	Any      bool              // then there are no patterns
+	Any      bool              // any host; Patterns is empty then
 	Patterns map[string]string // host, *.host or either with :port, by label
 }
 
-// Tunnels is what holds for all tunnels. Zero means never or no limit, where 0 is
-// allowed.
+// Tunnels are the settings that apply to all tunnels. Where the schema allows 0, it means
+// never or no limit.
 type Tunnels struct {
 	Enabled bool
 	Max     int // open at once
@@ -24,36 +24,36 @@ type Tunnels struct {
 
 	Ping, IdleTimeout, StallTimeout, MaxAge time.Duration
 
-	MaxBitsPerSecond int64 // together
+	MaxBitsPerSecond int64 // for all tunnels together
 }
 
-// Health is how cameras are looked after while no tunnel is open.
+// Health says how cameras are probed while no tunnel is open.
 type Health struct {
 	Enabled         bool
 	Interval        time.Duration
 	ProbeBeforeOpen bool
 }
 
-// Proxy is the site's proxy as the twin names it; it never has a login.
+// Proxy is the site's proxy as the twin names it, always without a login.
 type Proxy struct {
-	URL     string // empty for the environment's
-	NoProxy string // hosts, domains and networks, with commas between
+	URL     string // empty for the environment's proxy
+	NoProxy string // comma-separated hosts, domains and networks
 }
 
-// Telemetry is when messages with the module's figures are sent.
+// Telemetry says whether and how often the module sends telemetry messages.
 type Telemetry struct {
 	Enabled  bool
 	Interval time.Duration
 }
 
-// Log is what is logged.
+// Log says what is logged.
 type Log struct {
-	Level string // by the names of edge agent's RuntimeLogLevel
+	Level string // a name as in edge agent's RuntimeLogLevel
 }
 
 // Settings is the configuration in force.
 type Settings struct {
-	Version int64 // the desired $version it is from; 0 before the first
+	Version int64 // the desired $version that it comes from; 0 before the first
 
 	Cameras   []camera.Camera // sorted by name, each local port once
 	Remotes   Remotes
@@ -64,8 +64,8 @@ type Settings struct {
 	Log       Log
 }
 
-// Defaults is what is in force with a twin that says nothing: no cameras, any remote
-// endpoint, and what the schema has.
+// Defaults returns the configuration for an empty twin: no cameras, any remote endpoint,
+// and the schema's defaults.
 func Defaults() Settings {
 	s := Settings{Remotes: Remotes{Any: true}}
 	for _, section := range sections {
@@ -74,7 +74,7 @@ func Defaults() Settings {
 	return s
 }
 
-// The sections of the desired properties, in the order in which they are told.
+// The sections of the desired properties, in the order in which they are reported.
 const (
 	camerasSection = "cameras"
 	remotesSection = "remoteEndpoints"
@@ -82,14 +82,14 @@ const (
 
 var sections = []string{camerasSection, remotesSection, "tunnels", "health", "proxy", "telemetry", "log"}
 
-// field is where the value of a property is kept: an int, an int64, a bool, a string
-// or, for seconds, a time.Duration.
+// field connects a property with the variable that stores its value.
 type field struct {
 	name string
-	at   any
+	at   any // *int, *int64, *bool, *string or, for seconds, *time.Duration
 }
 
-// fields are the properties of a section; none of the two that are maps by name.
+// fields returns the properties of a section; none for cameras and remote endpoints,
+// which are maps by name.
 func (s *Settings) fields(section string) []field {
 	switch section {
 	case "tunnels":
@@ -136,7 +136,7 @@ func cameraFields(c *camera.Camera) []field {
 	}
 }
 
-// set puts values into their fields; what is not there stays.
+// set writes values into their fields. Fields without a value stay unchanged.
 func set(fields []field, values map[string]any) {
 	for _, f := range fields {
 		value, ok := values[f.name]
@@ -160,7 +160,7 @@ func set(fields []field, values map[string]any) {
 	}
 }
 
-// get is the opposite of set: strings, booleans and int64s, as the twin has them.
+// get is the inverse of set. Values are strings, booleans and int64s, as in a twin.
 func get(fields []field) map[string]any {
 	values := make(map[string]any, len(fields))
 	for _, f := range fields {
@@ -180,9 +180,9 @@ func get(fields []field) map[string]any {
 	return values
 }
 
-// Section is a section as it is in force, as the twin would have it: the value of its
-// acknowledgement. compact leaves out what has its default anyway; a camera's host
-// and local port are always told.
+// Section returns a section of the configuration in force in the twin's terms, as the
+// value of its acknowledgement. If compact is set, values equal to their defaults are
+// left out. A camera's host and local port have no default and are always included.
 func (s Settings) Section(name string, compact bool) map[string]any {
 	switch name {
 	case camerasSection:

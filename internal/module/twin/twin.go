@@ -1,22 +1,22 @@
-// Package twin is the module twin's desired properties as types: it parses them,
-// decides what of them comes into force, and says what is wrong with the rest.
+// Package twin parses the module twin's desired properties into types, applies the valid
+// ones, and reports faults in the others.
 //
 // The rules are:
-//   - what is allowed stands in modules/rtsptunnel/twin.schema.json and nowhere else,
-//     but for what a schema cannot say (two cameras with one local port);
-//   - cameras are a map by name, never an array, so that layered deployments merge
-//     them leaf by leaf; null is as good as absent;
-//   - a camera, and each other section, is taken whole or not at all: with a fault
-//     the last good one stays in force, and everything else is applied;
-//   - what may not be opened stays closed: tunnels.enabled=false counts whatever else
-//     is wrong with its section, and remote endpoints with a fault and without a last
-//     good section are none;
-//   - numbers and booleans may be strings, and unknown keys do no harm: both are told;
-//   - a fault tells a path, a code and what is allowed, never the value. Of unknown
-//     keys the names are told, never the values.
+//   - modules/rtsptunnel/twin.schema.json defines what is allowed. Code checks only what
+//     a schema cannot express, such as two cameras with one local port;
+//   - cameras are a map by name, never an array, so that layered deployments merge them
+//     leaf by leaf; null means absent;
+//   - an invalid value affects only its own camera or section: the last good one stays in
+//     force, and everything else is applied;
+//   - faults never open more: tunnels.enabled=false takes effect even if its section has
+//     faults, and remote endpoints with a fault and no last good section allow no host;
+//   - numbers and booleans may be strings, and unknown keys are ignored; both are
+//     reported;
+//   - a fault has a path, a code and a text that says what is allowed, never the value.
+//     Unknown keys are reported by name, without their values.
 //
 // The package is pure: it does not know the transport, nor when or how often a twin
-// changes; package report writes the reported properties. A line belongs here when it
+// changes. Package report writes the reported properties. A line belongs here when it
 // reads the desired properties, or says what they may be.
 package twin
 
@@ -26,21 +26,21 @@ import (
 	"fmt"
 )
 
-// maxDocument is the size of a whole twin in bytes that is read at all: two sections
-// of 32 KiB as the hub counts, with the metadata of each of their values.
+// maxDocument is the largest twin that is parsed, in bytes. It leaves room for two
+// sections of 32 KiB, as the hub counts them, and the metadata of each of their values.
 const maxDocument = 4 << 20
 
-// Twin is one reading of a module's whole twin.
+// Twin is a parsed module twin.
 type Twin struct {
 	Version  int64           // desired.$version
-	Reported json.RawMessage // the reported section as the hub has it, with its $-keys; nil if there is none
+	Reported json.RawMessage // the hub's reported section, with its $-keys; nil if there is none
 
 	desired  map[string]any // without nulls and $-keys
-	tooLarge bool           // then of desired only the names count
+	tooLarge bool           // desired exceeds the hub's limit and has only the sections' names
 }
 
-// Parse reads the document that the hub gives for a twin: {"desired": {...},
-// "reported": {...}}. An error means that nothing in it can be believed.
+// Parse reads a twin as the hub sends it: {"desired": {...}, "reported": {...}}. On an
+// error, the caller must not use any of it.
 func Parse(doc []byte) (Twin, error) {
 	top, err := members(doc)
 	if err != nil {
@@ -57,7 +57,7 @@ func Parse(doc []byte) (Twin, error) {
 	return t, nil
 }
 
-// parseDesired reads a desired section. The version is negative if there is none.
+// parseDesired reads a desired section. The version is negative if the section has none.
 func parseDesired(section json.RawMessage) (Twin, error) {
 	values, err := members(section)
 	if err != nil {
@@ -71,13 +71,13 @@ func parseDesired(section json.RawMessage) (Twin, error) {
 	t.desired, _ = tree.(map[string]any)
 	if left < 0 {
 		t.tooLarge = true
-		t.desired = present(values)
+		t.desired = nonNullNames(values)
 	}
 	return t, nil
 }
 
-// present are the names of what is not null.
-func present(values map[string]json.RawMessage) map[string]any {
+// nonNullNames returns a map of the names whose values are not null.
+func nonNullNames(values map[string]json.RawMessage) map[string]any {
 	names := make(map[string]any)
 	for name, value := range values {
 		if string(value) != "null" {
@@ -87,8 +87,8 @@ func present(values map[string]json.RawMessage) map[string]any {
 	return names
 }
 
-// members are a JSON object's members. Their names count as they are written, unlike
-// those of a struct.
+// members returns the members of a JSON object. Their names are case-sensitive, unlike
+// those of a decoded struct. The error completes a sentence about the object.
 func members(object []byte) (map[string]json.RawMessage, error) {
 	if len(object) == 0 {
 		return nil, errors.New("is missing")

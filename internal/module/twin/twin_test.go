@@ -21,7 +21,7 @@ func parse(t *testing.T, doc string) twin.Twin {
 	return tw
 }
 
-// desired is a whole twin with these desired properties, version 7.
+// desired returns a whole twin with these desired properties, version 7.
 func desired(members string) string {
 	if members != "" {
 		members += ","
@@ -40,7 +40,7 @@ func newCamera(name, host string, port, localPort int) camera.Camera {
 	return camera.Camera{Name: name, Host: host, Port: port, LocalPort: localPort, MaxTunnels: 4, Enabled: true}
 }
 
-// lastGood is a configuration in which nothing has its default.
+// lastGood returns a configuration without default values.
 func lastGood() *twin.Settings {
 	return &twin.Settings{
 		Version: 3, Cameras: []camera.Camera{front},
@@ -115,8 +115,7 @@ func TestApply_all(t *testing.T) {
 	}
 }
 
-// Every property of the schema is one of the settings, and comes back as it was: the
-// table of fields has no gap.
+// Every property of the schema has a field in Settings and survives a round trip.
 func TestSection_roundTrip(t *testing.T) {
 	for _, compact := range []bool{false, true} {
 		doc := map[string]any{"$version": 3}

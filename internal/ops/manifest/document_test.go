@@ -103,7 +103,7 @@ func TestValidate_documents(t *testing.T) {
 		},
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.log": 1, "properties.desired.log.level": "info"}}}`: {
 			"modulesContent/rtsptunnel/properties.desired.log.level: is inside of properties.desired.log, which this section has, too",
-			"modulesContent/rtsptunnel: is no twin of rtsptunnel: properties.desired.log.level is not an object, or not in one",
+			"modulesContent/rtsptunnel: is no twin of rtsptunnel: properties.desired.log.level is not an object, or is inside a value that is not an object",
 		},
 		`{"modulesContent": {"$edgeAgent": {}, "x": {"properties.desired": {"a": [` + strings.Repeat(`"`+strings.Repeat("x", 4000)+`",`, 9) + `1000]}}}}`: {
 			"modulesContent/x/properties.desired: is 36039 bytes of JSON; IoT Hub takes about 32768 of all desired properties together",
@@ -111,7 +111,7 @@ func TestValidate_documents(t *testing.T) {
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired": {"cameras": 7}}}}`: {"modulesContent/rtsptunnel/properties.desired/cameras: must be an object"},
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.tunnels.max": 0, "properties.desired.cameras.a.port": 1}}}`: {
 			"modulesContent/rtsptunnel/properties.desired.tunnels.max: must be an integer from 1 to 10000",
-			"modulesContent/rtsptunnel/properties.desired/cameras/a/host: is missing in this layer: another one must have it",
+			"modulesContent/rtsptunnel/properties.desired/cameras/a/host: is missing in this layer; another layer or the base must set it",
 		},
 	} {
 		got := lines(manifest.Validate(parse(t, "x", doc), manifest.Options{}))

@@ -207,7 +207,7 @@ func TestMerge_isJudged(t *testing.T) {
 	problems = manifest.Validate(merged.Manifest, manifest.Options{})
 	// By name, back comes before front, which therefore is the fault.
 	if len(problems) != 1 || problems[0].Path != "modulesContent/rtsptunnel/properties.desired/cameras/front/localPort" ||
-		!strings.Contains(problems[0].Text, "camera back's already, at modulesContent/rtsptunnel/properties.desired/cameras/back/localPort") {
+		!strings.Contains(problems[0].Text, "is already the local port of camera back, at modulesContent/rtsptunnel/properties.desired/cameras/back/localPort") {
 		t.Errorf("got %v", problems)
 	}
 	if _, err := os.Stat(problems[0].File); err == nil || problems[0].Line != 0 {

@@ -66,7 +66,7 @@ func TestValidate_wrong(t *testing.T) {
 		{name: "the hub's schemaVersion", old: `"schemaVersion": "1.2"`, new: `"schemaVersion": 1.2`, path: hubPath + "/schemaVersion", text: "must be a string", remedy: "it is a number"},
 
 		// Twins.
-		{name: "two cameras on one local port", old: `"cameras": {`, new: `"cameras": {"yard": {"host": "192.0.2.12", "port": 8554}, `, path: "modulesContent/rtsptunnel/properties.desired/cameras/yard/localPort", text: "8554 is camera front's already, at modulesContent/rtsptunnel/properties.desired/cameras/front/localPort", remedy: "localPort of its own"},
+		{name: "two cameras on one local port", old: `"cameras": {`, new: `"cameras": {"yard": {"host": "192.0.2.12", "port": 8554}, `, path: "modulesContent/rtsptunnel/properties.desired/cameras/yard/localPort", text: "8554 is already the local port of camera front, at modulesContent/rtsptunnel/properties.desired/cameras/front/localPort", remedy: "localPort of its own"},
 		{name: "a camera without a host", old: `"host": "192.0.2.10", `, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/host", text: "is missing", remedy: "docs/TWIN.md"},
 		{name: "an unknown key", old: `"localPort": 8554`, new: `"localport": 8554`, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/localport", text: "not known to rtsptunnel", remedy: "spelling", warning: true},
 		{name: "a number as text", old: `"localPort": 8554`, new: `"localPort": "8554"`, path: "modulesContent/rtsptunnel/properties.desired/cameras/front/localPort", text: "", remedy: "docs/TWIN.md", warning: true},

@@ -193,7 +193,7 @@ func TestExpand_wrong(t *testing.T) {
 		{"${MODULES.filter}", "${MODUL.filter}", []string{template + ":", "modules/filter/settings/image: has a placeholder that nobody knows; the known ones are"}},
 		{`"filterToHub"`, `"probeToFilter"`, []string{template + ":", "routes/probeToFilter: is a route that is given twice, first on line ", "; remove one of them"}},
 		{`"cameras": {`, `"cameras": {"yard": {"host": "192.0.2.9", "port": 8554}, `, []string{
-			template + ":", "rtsptunnel/properties.desired/cameras/yard/localPort: 8554 is camera front's already, at modulesContent/rtsptunnel/properties.desired/cameras/front/localPort; give one",
+			template + ":", "rtsptunnel/properties.desired/cameras/yard/localPort: 8554 is already the local port of camera front, at modulesContent/rtsptunnel/properties.desired/cameras/front/localPort; give one",
 		}},
 	} {
 		write(t, template, strings.ReplaceAll(good, c.from, c.to))
@@ -325,7 +325,7 @@ func TestMerge_wrong(t *testing.T) {
 		{[]string{template, "off.json@20", layer}, []string{layer + ": has no priority"}},
 		{[]string{template + "@30", "off.json@20"}, []string{"off.json: has priority 20, below the base " + template + " with 30"}},
 		{[]string{layer, "off.json"}, []string{"must be a full deployment"}},
-		{[]string{template, "same.json"}, []string{template + "+same.json: ", "8554 is camera a's already, at "}},
+		{[]string{template, "same.json"}, []string{template + "+same.json: ", "8554 is already the local port of camera a, at "}},
 		{[]string{template, "none.json", "none2.json"}, []string{"none.json: open: no such file", "none2.json: open: no such file"}},
 		{[]string{template, "off.json", "--twin", "nobody"}, []string{`no module "nobody" has desired properties`, "--modules"}},
 	} {
