@@ -16,20 +16,21 @@ const (
 	goodSize = 8 << 10 // bytes of JSON
 	maxSize  = 24 << 10
 
-	maxDescription = 1024 // bytes of ad, but for the number of those left out; the hub allows 4 KB a string
-	maxTexts       = 512  // bytes of it in which faults say what is wrong
+	maxDescription = 1024 // bytes of ad, without the count of omitted faults; the hub allows 4 KB a string
+	maxTexts       = 512  // bytes of ad up to which faults have their texts
 )
 
-// detail is how much is told.
+// detail limits the contents of the reported section.
 type detail struct {
-	size      int  // in bytes, up to which it will do
+	size      int  // bytes of JSON that are small enough for this level of detail
 	compact   bool // acknowledgements leave out defaults
 	truncated bool
-	entries   int // cameras and remote endpoints that are told
-	list      int // errors and unknown keys that are told
+	entries   int // maximum number of cameras and of remote endpoints
+	list      int // maximum number of errors and of unknown keys
 }
 
-// details are tried in turn until one is small enough, as the last one always is.
+// details lists the levels of detail in the order in which Build tries them. The last one
+// always fits.
 var details = []detail{
 	{size: goodSize, entries: 512, list: 32},
 	{size: maxSize, entries: 512, list: 32, compact: true},
@@ -55,13 +56,13 @@ func (d detail) config(inForce twin.Settings, o twin.Outcome) config {
 	return c
 }
 
-// cameraStatus is told of all cameras, or if they are too many of those with the most
-// to tell.
+// cameraStatus returns the states of all cameras. If there are too many, it prefers
+// cameras with open tunnels, then cameras with problems.
 func (d detail) cameraStatus(state State, inForce twin.Settings) map[string]CameraStatus {
 	cameras := slices.Clone(inForce.Cameras)
 	if len(cameras) > d.entries {
 		slices.SortStableFunc(cameras, func(a, b camera.Camera) int {
-			return cmp.Compare(state.Cameras[b.Name].weight(), state.Cameras[a.Name].weight())
+			return cmp.Compare(state.Cameras[b.Name].importance(), state.Cameras[a.Name].importance())
 		})
 		cameras = cameras[:d.entries]
 	}
@@ -74,8 +75,8 @@ func (d detail) cameraStatus(state State, inForce twin.Settings) map[string]Came
 	return status
 }
 
-// weight is how much a camera's state matters to who cannot see all of them.
-func (c CameraStatus) weight() int {
+// importance orders cameras for a report that cannot contain all of them.
+func (c CameraStatus) importance() int {
 	switch {
 	case c.Open > 0:
 		return 2
@@ -86,7 +87,7 @@ func (c CameraStatus) weight() int {
 	}
 }
 
-// ack is an acknowledgement.
+// ack is the acknowledgement of one desired section.
 type ack struct {
 	Value       map[string]any `json:"value"`
 	Code        int            `json:"ac"`
@@ -109,8 +110,8 @@ func (d detail) acks(inForce twin.Settings, o twin.Outcome) map[string]ack {
 	return acks
 }
 
-// value is a section in force. Of cameras and remote endpoints, which alone may have
-// so many entries, the first by name are told.
+// value returns a section in force. Of a section with too many entries, which can only be
+// cameras or remote endpoints, it returns the first by name.
 func (d detail) value(inForce twin.Settings, name string) map[string]any {
 	value := inForce.Section(name, d.compact)
 	if len(value) <= d.entries {
@@ -122,9 +123,9 @@ func (d detail) value(inForce twin.Settings, name string) map[string]any {
 	return value
 }
 
-// describe is for the operator who reads the twin in a portal: faults as whole texts as
-// long as there is room, then their paths, so that most are named, then their number.
-// All of it is ASCII, as faults are.
+// describe lists faults for an operator who reads the twin in a portal. It includes the
+// faults' texts while there is room, then only paths, so that most faults are named, and
+// then the number of the rest. The text is ASCII, because faults are.
 func describe(faults []twin.Fault) string {
 	var text strings.Builder
 	for i, f := range faults {

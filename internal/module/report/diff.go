@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Diff is the merge patch that makes the hub's reported section what is wanted: with
-// a null for what the hub has and nobody wants any more. It is nil if the hub has it
-// all. hub is the section as it came with the twin; the hub's own $-keys in it do not
-// count. One that cannot be read has nothing in it.
+// Diff returns the merge patch that turns the hub's reported section into want. A null in
+// the patch deletes a property that want does not have. Diff returns nil if there is
+// nothing to change. hub is the section as it came with the twin, whose $-keys are
+// ignored; an unreadable section counts as empty. want is as encoding/json decodes it.
 func Diff(hub json.RawMessage, want map[string]any) map[string]any {
 	var has map[string]any
 	_ = json.Unmarshal(hub, &has)
@@ -20,7 +20,7 @@ func Diff(hub json.RawMessage, want map[string]any) map[string]any {
 	return patch
 }
 
-// difference goes no deeper than want does.
+// difference computes the patch of Diff. It descends only where want has objects.
 func difference(has, want map[string]any) map[string]any {
 	patch := make(map[string]any)
 	for name := range has {
@@ -37,7 +37,7 @@ func difference(has, want map[string]any) map[string]any {
 				patch[name] = below
 			}
 		case isObject && len(object) == 0 && has[name] == nil:
-			// A hub may take an empty object for nothing, and would be told for ever.
+			// A hub may drop an empty object. Patching it would never come to an end.
 		case !reflect.DeepEqual(has[name], wanted):
 			patch[name] = wanted
 		}

@@ -1,18 +1,18 @@
-// Package report writes the reported properties: what the module is like, which
-// configuration is in force and what became of the desired one, and what of that the
-// hub does not have yet.
+// Package report builds the reported properties: the module's state, the configuration
+// in force, and acknowledgements of the desired properties. It also computes the patch
+// that the hub needs.
 //
 // The rules are:
-//   - each section of the desired properties that is there is acknowledged under its
-//     own name, as IoT Plug and Play conventions have it ("Writable properties"):
-//     value is what is in force, ac 200 or 400, av the version that was read, ad why;
-//   - the module's state stands beside them, never under a section's name;
-//   - 8 KB if that can be had without leaving something out, 24 KB always, and then
-//     truncated is true;
-//   - nothing in it is a secret: a fault has no value, a proxy no login.
+//   - each desired section that is present is acknowledged under its own name, by the
+//     IoT Plug and Play conventions ("Writable properties"): value is the section in
+//     force, ac is 200 or 400, av is the version that was read, ad is the description;
+//   - the module's state has its own keys, never the name of a section;
+//   - the report has at most 8 KB if that is possible without leaving anything out, and
+//     at most 24 KB in any case; truncated is true if something is left out;
+//   - the report contains no secrets: faults have no values, proxies no logins.
 //
-// The package is pure: it is handed everything, and does not know when or how often
-// the hub is told. A line belongs here when it writes the reported section's JSON.
+// The package is pure: callers pass in everything, and decide when to report. A line
+// belongs here when it writes the reported section's JSON.
 package report
 
 import (
@@ -24,25 +24,25 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// schemaVersion is that of the reported properties' shape; it goes up when something
-// means something else.
+// schemaVersion is the version of the reported properties' schema. Increase it when the
+// meaning of a property changes.
 const schemaVersion = 1
 
-// capabilities tell a service what it may ask of this module.
+// capabilities lists the direct methods that a service may call, with their versions.
 var capabilities = []string{"tunnelOpen/1"}
 
-// State is how the module is, beside its configuration. What the module does not know
-// is zero and not told. Everything that changes is told, so the figures should be
-// those of a moment ago that lasts as long as the hub may go without.
+// State is the module's state apart from its configuration. Unknown values are zero and
+// not reported. Every change is reported, so a caller should refresh counters only as
+// often as the hub needs them.
 type State struct {
 	Version string        // of the module
-	Reasons []reason.Code // why it is degraded, each once; none if all is well
-	Since   time.Time     // when Reasons became what they are
-	Stopped bool          // it shuts down
+	Reasons []reason.Code // why it is degraded, without duplicates; empty if it is healthy
+	Since   time.Time     // when Reasons last changed
+	Stopped bool          // the module is shutting down
 	Hub     Hub
-	Proxy   *Proxy                  // on the way to remote endpoints; nil for none
-	Cameras map[string]CameraStatus // by name; those without configuration are not told
-	Totals  *Totals                 // from the start on
+	Proxy   *Proxy                  // for remote endpoints; nil for none
+	Cameras map[string]CameraStatus // by name; cameras without configuration are not reported
+	Totals  *Totals                 // since the start
 }
 
 // Hub is the hub connection.
@@ -53,23 +53,23 @@ type Hub struct {
 	TokenExpires   time.Time `json:"tokenExpires,omitzero"` // zero with a certificate
 }
 
-// Proxy is the proxy in use. Its host has a port and no login.
+// Proxy is the proxy in use.
 type Proxy struct {
 	Origin string `json:"origin"` // twin or environment
-	Host   string `json:"host"`
-	Auth   bool   `json:"auth"` // a login is sent
+	Host   string `json:"host"`   // host:port, without a login
+	Auth   bool   `json:"auth"`   // the proxy is sent a login
 }
 
 // CameraStatus is one camera's state.
 type CameraStatus struct {
-	LocalPort  int         `json:"localPort"`            // of the configuration in force: Build sets it
+	LocalPort  int         `json:"localPort"`            // Build sets it from the configuration in force
 	State      string      `json:"state,omitempty"`      // ok, unreachable, ...; empty before the first dial
-	Since      time.Time   `json:"since,omitzero"`       // when State became what it is
-	Open       int         `json:"open"`                 // tunnels
-	LastReason reason.Code `json:"lastReason,omitempty"` // why the last tunnel ended or could not be opened
+	Since      time.Time   `json:"since,omitzero"`       // when State last changed
+	Open       int         `json:"open"`                 // open tunnels
+	LastReason reason.Code `json:"lastReason,omitempty"` // why the last tunnel ended or failed to open
 }
 
-// Totals are counts and bytes.
+// Totals counts tunnels and their bytes.
 type Totals struct {
 	Opened    int64 `json:"opened"`
 	Failed    int64 `json:"failed"`
@@ -96,7 +96,7 @@ type section struct {
 
 type config struct {
 	Applied     int64    `json:"applied"`            // the desired version in force
-	Rejected    int64    `json:"rejected,omitempty"` // the desired version of which something was not taken
+	Rejected    int64    `json:"rejected,omitempty"` // the desired version that has faults
 	Errors      []fault  `json:"errors,omitempty"`
 	UnknownKeys []string `json:"unknownKeys,omitempty"`
 	NotYet      []string `json:"notYet,omitempty"`
@@ -107,8 +107,8 @@ type fault struct {
 	Code reason.Code `json:"code"`
 }
 
-// Build is the whole reported section as it should be: as encoding/json decodes it,
-// which is how Diff compares it with what the hub has.
+// Build returns the whole reported section as encoding/json decodes it, so that Diff can
+// compare it with the hub's.
 func Build(state State, inForce twin.Settings, outcome twin.Outcome) map[string]any {
 	var doc []byte
 	for _, d := range details {
@@ -141,7 +141,7 @@ func (d detail) build(state State, inForce twin.Settings, outcome twin.Outcome) 
 		more, err = json.Marshal(acks)
 		status = append(append(status[:len(status)-1], ','), more[1:]...)
 	}
-	if err != nil { // strings, numbers and times of this era always marshal
+	if err != nil { // cannot happen: strings, numbers and times before the year 10000 can be encoded
 		return []byte("{}")
 	}
 	return status
@@ -158,8 +158,8 @@ func (s State) name() string {
 	}
 }
 
-// policy tells which remote endpoints are allowed; those that the twin lists are in
-// its acknowledgement.
+// policy says which remote endpoints are allowed. The acknowledgement of remoteEndpoints
+// contains the list.
 func policy(r twin.Remotes) string {
 	switch {
 	case r.Any:
@@ -171,5 +171,5 @@ func policy(r twin.Remotes) string {
 	}
 }
 
-// second is what the hub is told of a time.
+// second truncates a time to the precision of the report.
 func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

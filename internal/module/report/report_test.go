@@ -15,7 +15,7 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// apply is what is in force, and what became of these desired properties of version 9.
+// apply applies desired properties of version 9.
 func apply(t *testing.T, members string, last *twin.Settings) (twin.Settings, twin.Outcome) {
 	t.Helper()
 	tw, err := twin.Parse([]byte(`{"desired":{` + members + `,"$version":9}}`))
@@ -65,13 +65,13 @@ func TestBuild(t *testing.T) {
 		want          string
 	}{
 		{
-			"little to tell", `"log":null`,
+			"minimal", `"log":null`,
 			report.State{Version: "dev", Hub: report.Hub{Protocol: "mqtt"}},
 			`{"schema":1,"version":"dev","state":"healthy","reasons":[],"hub":{"protocol":"mqtt","reconnects":0},"policy":"any",
 			"config":{"applied":9},"capabilities":["tunnelOpen/1"]}`,
 		},
 		{
-			"much to tell",
+			"full",
 			`"cameras":{"dock":{"host":"10.0.0.21"},"x":{"host":"h","port":0}},"log":{"level":"debug"},"remoteEndpoints":{"a":"*.example.com"},"foo":1,"tunnels":{"maxAgeSeconds":30},"telemetry":{"intervalSeconds":90}`,
 			fullState(),
 			`{"schema":1,"version":"1.4.0","state":"degraded","since":"2026-11-22T11:00:00Z","reasons":["CFG_RANGE"],
@@ -105,7 +105,7 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// The version of which nothing was taken is not applied, and each section says so.
+// A version that is rejected as a whole is not applied, and each section says so.
 func TestBuild_allRejected(t *testing.T) {
 	last, _ := apply(t, `"log":{"level":"error"}`, nil)
 	last.Version = 5
@@ -124,7 +124,7 @@ func TestBuild_allRejected(t *testing.T) {
 	}
 }
 
-// many are so many cameras of a usual kind, and their states.
+// many returns n typical cameras and their states.
 func many(n int) (members string, state report.State) {
 	entries := make([]string, n)
 	state = fullState()
@@ -137,8 +137,8 @@ func many(n int) (members string, state report.State) {
 	return `"cameras":{` + strings.Join(entries, ",") + `}`, state
 }
 
-// all are the other sections, each with something in it.
-const all = `,"remoteEndpoints":{"ours":"*.example.com","lab":"gw.lab.example.com:8443"},"tunnels":{"max":32,"pingSeconds":30},"health":{"intervalSeconds":30},
+// otherSections has the sections other than cameras, none of them empty.
+const otherSections = `,"remoteEndpoints":{"ours":"*.example.com","lab":"gw.lab.example.com:8443"},"tunnels":{"max":32,"pingSeconds":30},"health":{"intervalSeconds":30},
 	"proxy":{"url":"http://proxy.site:3128","noProxy":"10.0.0.0/8,.local"},"telemetry":{"intervalSeconds":300},"log":{"level":"debug"}`
 
 func TestBuild_sizes(t *testing.T) {
@@ -147,25 +147,25 @@ func TestBuild_sizes(t *testing.T) {
 		truncated     bool
 	}{{0, 8 << 10, false}, {8, 8 << 10, false}, {32, 8 << 10, false}, {100, 24 << 10, false}, {512, 24 << 10, true}} {
 		members, state := many(c.cameras)
-		inForce, outcome := apply(t, members+all, nil)
+		inForce, outcome := apply(t, members+otherSections, nil)
 		got := report.Build(state, inForce, outcome)
 		if n := len(encoded(t, got)); n > c.most || got["truncated"] == true != c.truncated {
 			t.Errorf("%d cameras: %d bytes, truncated %v", c.cameras, n, got["truncated"])
 		}
 		if c.cameras > 0 && !c.truncated && len(got["cameraStatus"].(map[string]any)) != c.cameras {
-			t.Errorf("%d cameras: not all states are told", c.cameras)
+			t.Errorf("%d cameras: not all states are reported", c.cameras)
 		}
 	}
 }
 
-// What does not fit is left out, and not much more.
-func TestBuild_truncatedTellsMuch(t *testing.T) {
+// A truncated report uses most of the space: only what does not fit is left out.
+func TestBuild_truncatedIsNearlyFull(t *testing.T) {
 	for _, n := range []int{80, 100, 120, 150} {
 		var entries []string
 		for i := range n {
 			entries = append(entries, fmt.Sprintf(`"%064d":{"host":"%0100d","localPort":%d}`, i, i, i+1))
 		}
-		inForce, outcome := apply(t, `"cameras":{`+strings.Join(entries, ",")+`}`+all, nil)
+		inForce, outcome := apply(t, `"cameras":{`+strings.Join(entries, ",")+`}`+otherSections, nil)
 		state := fullState()
 		for _, c := range inForce.Cameras {
 			state.Cameras[c.Name] = report.CameraStatus{State: "unreachable", Since: noon, LastReason: "CAM_UNREACHABLE"}
@@ -176,8 +176,8 @@ func TestBuild_truncatedTellsMuch(t *testing.T) {
 	}
 }
 
-// Of too many cameras those are told with tunnels or trouble.
-func TestBuild_truncatedTellsWhatMatters(t *testing.T) {
+// A truncated report prefers cameras with open tunnels or problems.
+func TestBuild_truncatedPrefersImportant(t *testing.T) {
 	members, state := many(512)
 	state.Cameras["gate-500-north"] = report.CameraStatus{State: "unreachable"}
 	state.Cameras["gate-501-north"] = report.CameraStatus{State: "ok", Open: 2}
@@ -188,7 +188,7 @@ func TestBuild_truncatedTellsWhatMatters(t *testing.T) {
 	}
 }
 
-// Whatever a twin says, the hub can take the report.
+// The report fits the hub's limits, whatever the twin contains.
 func TestBuild_neverTooLarge(t *testing.T) {
 	long := strings.Repeat("é", 100) + `\u0000<>&`
 	for name, c := range map[string]struct {
@@ -222,7 +222,7 @@ func TestBuild_neverTooLarge(t *testing.T) {
 	}
 }
 
-// The description names what was rejected: with the reason as long as there is room.
+// The description names the rejected properties, with their faults while there is room.
 func TestBuild_describes(t *testing.T) {
 	for _, c := range []struct {
 		cameras, texts, named int
@@ -241,7 +241,7 @@ func TestBuild_describes(t *testing.T) {
 	}
 }
 
-// A secret that an operator puts where it does not belong is not told on.
+// The report does not repeat a secret that an operator puts in the wrong place.
 func TestBuild_noSecrets(t *testing.T) {
 	const canary = "canary-4711"
 	inForce, outcome := apply(t, strings.ReplaceAll(`"secret":"@@","cameras":{"a":{"host":"admin:@@@10.0.0.1"},"b":{"host":"h","password":"@@","port":"@@"},
@@ -252,19 +252,19 @@ func TestBuild_noSecrets(t *testing.T) {
 		doc += fmt.Sprintf("%+v", f)
 	}
 	if i := strings.Index(doc, "canary"); i >= 0 {
-		t.Errorf("told: ...%s...", doc[max(0, i-60):min(len(doc), i+60)])
+		t.Errorf("the report contains a secret: ...%s...", doc[max(0, i-60):min(len(doc), i+60)])
 	}
 	if len(outcome.Faults) < 7 {
-		t.Errorf("only %d faults: the test has lost its point", len(outcome.Faults))
+		t.Errorf("only %d faults: the test no longer covers them", len(outcome.Faults))
 	}
 }
 
 func TestDiff(t *testing.T) {
 	for _, c := range []struct{ name, hub, want, patch string }{
-		{"nothing there", `{}`, `{"a":1,"b":{"c":{}}}`, `{"a":1,"b":{"c":{}}}`},
+		{"empty", `{}`, `{"a":1,"b":{"c":{}}}`, `{"a":1,"b":{"c":{}}}`},
 		{"no section", ``, `{"a":1}`, `{"a":1}`},
 		{"not a section", `[7]`, `{"a":1}`, `{"a":1}`},
-		{"all there", `{"a":1,"b":{"c":"x","$x":3},"l":[{"p":1},null],"$metadata":{"a":{}},"$version":7}`, `{"b":{"c":"x"},"l":[{"p":1},null],"a":1}`, ``},
+		{"nothing to change", `{"a":1,"b":{"c":"x","$x":3},"l":[{"p":1},null],"$metadata":{"a":{}},"$version":7}`, `{"b":{"c":"x"},"l":[{"p":1},null],"a":1}`, ``},
 		{"a leaf changes", `{"a":1,"b":{"c":"x","d":true}}`, `{"a":1,"b":{"c":"y","d":true}}`, `{"b":{"c":"y"}}`},
 		{"gone", `{"a":1,"old":{"x":{"y":1}},"b":{"c":1,"d":2},"$version":3}`, `{"a":1,"b":{"c":1}}`, `{"old":null,"b":{"d":null}}`},
 		{"a list changes as a whole", `{"l":["a","b"]}`, `{"l":["a"]}`, `{"l":["a"]}`},
@@ -291,21 +291,21 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// What the patch makes of the hub's section is what was wanted, and then there is
-// nothing more to write.
+// The patch turns the hub's section into the wanted one, and then there is nothing left
+// to change.
 func FuzzDiff(f *testing.F) {
 	f.Add([]byte(`{"a":{"b":1,"c":[1]},"$version":1}`), []byte(`{"a":{"b":2},"x":"y"}`))
 	f.Add([]byte(`{"a":null,"b":[{}]}`), []byte(`{"a":{},"b":{"c":{"d":{}}}}`))
 	f.Add([]byte(strings.Repeat(`{"a":`, 50)+`1`+strings.Repeat(`}`, 50)), []byte(`{"a":{"a":{"a":7}}}`))
 	f.Fuzz(func(t *testing.T, hub, want []byte) {
 		var has, wanted map[string]any
-		if json.Unmarshal(hub, &has) != nil || json.Unmarshal(want, &wanted) != nil || wanted == nil || holdsOurs(wanted) {
+		if json.Unmarshal(hub, &has) != nil || json.Unmarshal(want, &wanted) != nil || wanted == nil || hasUnreportable(wanted) {
 			return
 		}
 		patch := report.Diff(hub, wanted)
 		result, _ := merge(has, patch).(map[string]any)
 		if d := cmp.Diff(withoutEmpty(wanted), withoutEmpty(result)); d != "" {
-			t.Fatalf("%s on %s makes: %s", patch, hub, d)
+			t.Fatalf("%s on %s results in: %s", patch, hub, d)
 		}
 		merged, err := json.Marshal(result)
 		if err != nil {
@@ -317,8 +317,8 @@ func FuzzDiff(f *testing.F) {
 	})
 }
 
-// withoutEmpty is what counts of a section: neither the hub's own keys, nor nulls, nor
-// objects without anything in them, all of which a hub may leave out.
+// withoutEmpty removes what a hub may leave out of a section: its own keys, nulls and
+// empty objects.
 func withoutEmpty(section map[string]any) map[string]any {
 	some := map[string]any{}
 	for name, value := range section {
@@ -334,18 +334,19 @@ func withoutEmpty(section map[string]any) map[string]any {
 	return some
 }
 
-// holdsOurs tells of what we never report: null, and keys of the hub's.
-func holdsOurs(v any) bool {
+// hasUnreportable reports whether v contains what the module never reports: null and the
+// hub's own keys.
+func hasUnreportable(v any) bool {
 	object, ok := v.(map[string]any)
 	for name, value := range object {
-		if strings.HasPrefix(name, "$") || holdsOurs(value) {
+		if strings.HasPrefix(name, "$") || hasUnreportable(value) {
 			return true
 		}
 	}
 	return v == nil && !ok
 }
 
-// merge is RFC 7396.
+// merge implements RFC 7396.
 func merge(target any, patch any) any {
 	p, ok := patch.(map[string]any)
 	if !ok {
