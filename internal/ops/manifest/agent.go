@@ -14,10 +14,10 @@ import (
 // IoT Edge hub module twins"; azure-iot-edgeagent-deployment-1.1).
 var (
 	restartShape = &shape{kinds: textShape.kinds, values: []string{"always", "never", "on-failure", "on-unhealthy"}, check: checkRestart}
-	statusShape  = words("running", "stopped")
-	pullShape    = words("on-create", "never")
+	statusShape  = enum("running", "stopped")
+	pullShape    = enum("on-create", "never")
 	orderShape   = integer(0, math.MaxUint32)
-	dockerShape  = words("docker")
+	dockerShape  = enum("docker")
 
 	envShape = mapOf(`^[^+#$\s.]+$`, "an environment variable's name has no blank and none of . $ # +", object(
 		field{"value", true, &shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Number, jsontree.Bool}}}))
@@ -40,7 +40,7 @@ var (
 		field{"address", true, &shape{kinds: textShape.kinds, check: checkAddress}}))
 
 	agentShape = object(
-		field{"schemaVersion", true, words("1.0", "1.1")},
+		field{"schemaVersion", true, enum("1.0", "1.1")},
 		field{"runtime", true, object(
 			field{"type", true, dockerShape},
 			field{"settings", true, object(
@@ -132,11 +132,11 @@ func (c *checker) checkRuntime() {
 			continue
 		}
 		if minor, err := strconv.Atoi(parts[2]); parts[1] == "1" && err == nil && minor < oldestRuntime {
-			c.warn(s.of("image"), "is a version of the runtime that is not supported any more", "take 1.6")
+			c.warn(s.place("image"), "is a version of the runtime that is not supported any more", "take 1.6")
 		}
 		versions[s.module] = parts[1] + "." + parts[2]
 		if hub := versions["edgeHub"]; hub != "" && versions["edgeAgent"] != "" && hub != versions["edgeAgent"] {
-			c.warn(s.of("image"), "edgeAgent and edgeHub are of different versions of the runtime", "give both the same tag")
+			c.warn(s.place("image"), "edgeAgent and edgeHub are of different versions of the runtime", "give both the same tag")
 		}
 	}
 }

@@ -27,7 +27,7 @@ func pieceName(i int) string {
 // cutOptions makes of a module's createOptions, which a template has as an object, text
 // without blanks in pieces. Text that is in pieces already, or fits one, stays as it is.
 func (r *report) cutOptions(s settings) {
-	v, at := s.get(createOptions), s.of(createOptions)
+	v, at := s.get(createOptions), s.place(createOptions)
 	if v == nil || v.Is(jsontree.String) && len(v.Text) <= pieceSize {
 		return
 	}

@@ -26,7 +26,7 @@ func (c *checker) checkOptions(s settings) {
 	if !c.checkPieces(s) {
 		return
 	}
-	at, text := s.of(createOptions), joinOptions(s)
+	at, text := s.place(createOptions), joinOptions(s)
 	switch {
 	case strings.TrimSpace(text) == "":
 		return
@@ -49,7 +49,7 @@ func (c *checker) checkOptions(s settings) {
 		return
 	}
 	for _, d := range duplicates {
-		c.fault(at.of(at.line, d.Path...), "is given twice", "remove one of them")
+		c.fault(at.below(at.line, d.Path...), "is given twice", "remove one of them")
 	}
 	c.checkDocker(options, at)
 }
@@ -65,17 +65,17 @@ func (c *checker) checkPieces(s settings) bool {
 		case !v.Is(jsontree.String):
 			return false // told by its shape
 		case i != last+1:
-			c.fault(s.of(pieceName(i)), "has no piece before it", "add "+pieceName(i-1)+", or call this one so")
+			c.fault(s.place(pieceName(i)), "has no piece before it", "add "+pieceName(i-1)+", or call this one so")
 			ok = false
 		case len(v.Text) > pieceSize:
-			c.warn(s.of(pieceName(i)), fmt.Sprintf("is longer than %d characters, which the tools do not like", pieceSize), "have tunnelctl manifest expand cut it")
+			c.warn(s.place(pieceName(i)), fmt.Sprintf("is longer than %d characters, which the tools do not like", pieceSize), "have tunnelctl manifest expand cut it")
 		}
 		last = i
 	}
 	for _, m := range s.object.All() {
 		name, below := strings.CutPrefix(m.Name, s.prefix)
 		if piece := pieceForm.FindStringSubmatch(name); below && piece != nil && !slices.Contains(pieceNames(), name) {
-			c.fault(s.of(name), "is no piece of createOptions that the runtime reads", fmt.Sprintf("they are %s, %s and so on to %s", pieceName(0), pieceName(1), pieceName(maxPieces-1)))
+			c.fault(s.place(name), "is no piece of createOptions that the runtime reads", fmt.Sprintf("they are %s, %s and so on to %s", pieceName(0), pieceName(1), pieceName(maxPieces-1)))
 			ok = false
 		}
 	}
@@ -92,7 +92,7 @@ func pieceNames() []string {
 
 // checkDocker tells of options that will not do what they seem to.
 func (c *checker) checkDocker(options *jsontree.Value, at place) {
-	below := func(names ...string) place { return at.of(at.line, names...) }
+	below := func(names ...string) place { return at.below(at.line, names...) }
 	for _, m := range options.Members {
 		if !slices.Contains(dockerOptions, m.Name) {
 			c.warn(below(m.Name), "is no option of Docker's for a new container", "check its spelling, and whether it belongs into HostConfig")

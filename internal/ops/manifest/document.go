@@ -74,10 +74,10 @@ func (r *report) manifest(root *jsontree.Value) *Manifest {
 	case m.content == nil:
 		r.fault(place{}, "is no deployment: there is neither modulesContent nor content/modulesContent", "name a deployment manifest or its template")
 	case !m.content.Is(jsontree.Object):
-		r.fault(m.at.of(m.content.Line), "must be an object, with a member for each module", "see the documents on deployment manifests")
+		r.fault(m.at.below(m.content.Line), "must be an object, with a member for each module", "see the documents on deployment manifests")
 	default:
 		m.at.line = m.content.Line
-		if at, ok := m.crowd(); ok {
+		if at, ok := m.tooManyMembers(); ok {
 			r.fault(at, fmt.Sprintf("has more than %d members", maxMembers), "leave some out: no hub takes as many")
 			return nil
 		}
@@ -87,13 +87,13 @@ func (r *report) manifest(root *jsontree.Value) *Manifest {
 }
 
 // crowd is a place with more members than a hub could take.
-func (m *Manifest) crowd() (at place, ok bool) {
+func (m *Manifest) tooManyMembers() (at place, ok bool) {
 	if len(m.content.Members) > maxMembers {
 		return m.at, true
 	}
 	for _, section := range m.content.Members {
 		if len(section.Value.All()) > maxMembers {
-			return m.at.of(section.Value.Line, section.Name), true
+			return m.at.below(section.Value.Line, section.Name), true
 		}
 	}
 	return place{}, false
@@ -226,7 +226,7 @@ func (m *Manifest) parts(module string) []part {
 	for _, member := range m.content.Get(module).All() {
 		names, ok := partNames(member.Name)
 		if ok {
-			parts = append(parts, part{member.Name, names, member.Value, m.at.of(member.Value.Line, module, member.Name)})
+			parts = append(parts, part{member.Name, names, member.Value, m.at.below(member.Value.Line, module, member.Name)})
 		}
 	}
 	return parts

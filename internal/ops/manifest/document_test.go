@@ -34,7 +34,7 @@ func lines(problems manifest.Problems) []string {
 }
 
 // What az iot edge deployment show prints, shortened.
-const shown = `{
+const azExport = `{
   "content": {"deviceContent": null, "moduleContent": null, "modulesContent": {"$edgeAgent": {}, "x": {"properties.desired.a": {"b": 1}}}},
   "createdTimeUtc": "0001-01-01T00:00:00+00:00", "etag": "Mg==", "id": "site-7", "labels": null, "lastUpdatedTimeUtc": "0001-01-01T00:00:00+00:00",
   "metrics": {"queries": {}, "results": {}}, "priority": 20, "schemaVersion": "1.0", "systemMetrics": {"queries": {}, "results": {}},
@@ -42,7 +42,7 @@ const shown = `{
 }`
 
 func TestManifest(t *testing.T) {
-	m := parse(t, "shown.json", shown)
+	m := parse(t, "azExport.json", azExport)
 	h := m.Header()
 	if h.ID != "site-7" || h.Priority == nil || *h.Priority != 20 || h.TargetCondition != "tags.site='7'" {
 		t.Errorf("header %+v", h)
@@ -56,7 +56,7 @@ func TestManifest(t *testing.T) {
 	if got, want := string(m.Desired("x")), "{\n  \"a\": {\n    \"b\": 1\n  }\n}\n"; got != want || m.Desired("y") != nil {
 		t.Errorf("desired properties %s, want %s; of nobody %s", got, want, m.Desired("y"))
 	}
-	if !m.Layered() || m.File() != "shown.json" {
+	if !m.Layered() || m.File() != "azExport.json" {
 		t.Errorf("layered %v, file %s", m.Layered(), m.File())
 	}
 	if problems := manifest.Validate(m, manifest.Options{}); len(problems) > 0 {
@@ -195,7 +195,7 @@ func TestParse_wrong(t *testing.T) {
 }
 
 // Little that would become much costs no time and no memory.
-func TestLoad_endless(t *testing.T) {
+func TestLoad_bounded(t *testing.T) {
 	var doubling strings.Builder
 	doubling.WriteString("A0=xxxxxxxx\n")
 	for i := 1; i < 40; i++ {

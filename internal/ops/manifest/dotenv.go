@@ -15,12 +15,12 @@ import (
 // stand for what the environment, or the file further up, has.
 
 var (
-	dotenvName   = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?(?:'([^'\n]+)'|([^=#\s']+))[ \t]*`)
-	dotenvDouble = regexp.MustCompile(`^"((?:\\.|[^"\\])*)"`)
-	dotenvSingle = regexp.MustCompile(`^'((?:\\.|[^'\\])*)'`)
-	dotenvRest   = regexp.MustCompile(`^[ \t]*(?:#[^\n]*)?(?:\n|$)`)
-	dotenvRemark = regexp.MustCompile(`[ \t]+#.*`)
-	dotenvOther  = regexp.MustCompile(`\$\{([^}:]*)(?::-([^}]*))?\}`)
+	dotenvName      = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?(?:'([^'\n]+)'|([^=#\s']+))[ \t]*`)
+	dotenvDouble    = regexp.MustCompile(`^"((?:\\.|[^"\\])*)"`)
+	dotenvSingle    = regexp.MustCompile(`^'((?:\\.|[^'\\])*)'`)
+	dotenvRest      = regexp.MustCompile(`^[ \t]*(?:#[^\n]*)?(?:\n|$)`)
+	dotenvComment   = regexp.MustCompile(`[ \t]+#.*`)
+	dotenvReference = regexp.MustCompile(`\$\{([^}:]*)(?::-([^}]*))?\}`)
 )
 
 var (
@@ -93,7 +93,7 @@ func (r *report) statement(text string) (statement, value string, has, ok bool) 
 		end += len(quoted[0])
 	default:
 		bare, _, _ := strings.Cut(rest, "\n")
-		value = strings.TrimRight(dotenvRemark.ReplaceAllString(bare, ""), " \t")
+		value = strings.TrimRight(dotenvComment.ReplaceAllString(bare, ""), " \t")
 		end += len(bare)
 	}
 	after := dotenvRest.FindString(text[end:])
@@ -105,13 +105,13 @@ func (r *report) statement(text string) (statement, value string, has, ok bool) 
 
 // interpolate puts values of other variables into a value; not ok if it becomes longer
 // than most.
-func interpolate(value string, above map[string]string, lookup func(string) (string, bool), most int) (text string, ok bool) {
+func interpolate(value string, defined map[string]string, lookup func(string) (string, bool), most int) (text string, ok bool) {
 	var out strings.Builder
 	end := 0
-	for _, at := range dotenvOther.FindAllStringSubmatchIndex(value, -1) {
+	for _, at := range dotenvReference.FindAllStringSubmatchIndex(value, -1) {
 		out.WriteString(value[end:at[0]])
 		end = at[1]
-		out.WriteString(other(dotenvOther.FindStringSubmatch(value[at[0]:end]), above, lookup))
+		out.WriteString(resolveReference(dotenvReference.FindStringSubmatch(value[at[0]:end]), defined, lookup))
 		if out.Len() > most {
 			return "", false
 		}
@@ -121,11 +121,11 @@ func interpolate(value string, above map[string]string, lookup func(string) (str
 }
 
 // other is what stands for ${NAME:-default}.
-func other(parts []string, above map[string]string, lookup func(string) (string, bool)) string {
+func resolveReference(parts []string, defined map[string]string, lookup func(string) (string, bool)) string {
 	if v, ok := lookup(parts[1]); ok {
 		return v
 	}
-	if v, ok := above[parts[1]]; ok {
+	if v, ok := defined[parts[1]]; ok {
 		return v
 	}
 	return parts[2]

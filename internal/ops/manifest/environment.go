@@ -54,17 +54,17 @@ func (e *environment) origin() string {
 // variable is ${NAME} or $NAME. Anything else that begins with ${ is no variable.
 var variable = regexp.MustCompile(`\$(?:([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
 
-// ours are the words of manifests that look like variables.
-var ours = []string{"$edgeAgent", "$edgeHub", "$upstream", "$schema"}
+// reservedWords are the words of manifests that look like variables.
+var reservedWords = []string{"$edgeAgent", "$edgeHub", "$upstream", "$schema"}
 
 // expansion puts the values of variables into a document that is not JSON before.
 type expansion struct {
-	env   *environment
-	unfit map[string]string // why the value of a variable was not taken
+	env      *environment
+	unusable map[string]string // why the value of a variable was not taken
 }
 
 // expand puts in the values of all variables that are set and fit. A ${NAME} that is
-// not becomes a string of this text at the latest, so that it can be told where it
+// not becomes a string of this text at the latest, so that it can be reported where it
 // stands. It ends where the result becomes larger than maxFile.
 func (x *expansion) expand(doc []byte) []byte {
 	var out bytes.Buffer
@@ -93,22 +93,22 @@ func (x *expansion) expand(doc []byte) []byte {
 func (x *expansion) value(text string, inString bool) string {
 	name := strings.Trim(text, "${}")
 	braces := strings.HasPrefix(text, "${")
-	if !braces && slices.Contains(ours, text) {
+	if !braces && slices.Contains(reservedWords, text) {
 		return text
 	}
 	value, ok := x.env.get(name)
 	switch {
 	case !ok:
 	case !utf8.ValidString(value):
-		x.unfit[name] = "has a value that is not in UTF-8"
+		x.unusable[name] = "has a value that is not in UTF-8"
 	case inString && json.Valid([]byte(`"`+value+`"`)):
 		return value
 	case inString:
-		x.unfit[name] = "has a value with a quote, a backslash or a line break, which would end the string that it stands in"
+		x.unusable[name] = "has a value with a quote, a backslash or a line break, which would end the string that it stands in"
 	case json.Valid([]byte(value)):
 		return string(compact(value))
 	default:
-		x.unfit[name] = "stands outside of quotes, and its value is no JSON"
+		x.unusable[name] = "stands outside of quotes, and its value is no JSON"
 	}
 	if braces && !inString {
 		return `"` + text + `"`
@@ -123,8 +123,8 @@ func compact(value string) []byte {
 }
 
 // leftovers tells of every placeholder that is still in a document, and where.
-func (x *expansion) leftovers(r *report, root *jsontree.Value) {
-	eachText(root, place{}, func(text string, at place) { x.leftover(r, text, at) })
+func (x *expansion) reportPlaceholders(r *report, root *jsontree.Value) {
+	eachText(root, place{}, func(text string, at place) { x.reportPlaceholder(r, text, at) })
 }
 
 // eachText visits every string in v and every name of a member.
@@ -134,11 +134,11 @@ func eachText(v *jsontree.Value, at place, visit func(text string, at place)) {
 		visit(v.Text, at)
 	case jsontree.Array:
 		for i, item := range v.Items {
-			eachText(item, at.of(item.Line, index(i)), visit)
+			eachText(item, at.below(item.Line, index(i)), visit)
 		}
 	case jsontree.Object:
 		for _, m := range v.Members {
-			below := at.of(m.Value.Line, m.Name)
+			below := at.below(m.Value.Line, m.Name)
 			visit(m.Name, below)
 			eachText(m.Value, below, visit)
 		}
@@ -146,23 +146,23 @@ func eachText(v *jsontree.Value, at place, visit func(text string, at place)) {
 }
 
 // leftover tells of the placeholders in one string.
-func (x *expansion) leftover(r *report, text string, at place) {
-	told := ""
+func (x *expansion) reportPlaceholder(r *report, text string, at place) {
+	reported := ""
 	for _, match := range variable.FindAllStringSubmatch(text, -1) {
 		name := match[1] + match[2]
-		why, unfit := x.unfit[name]
+		why, unusable := x.unusable[name]
 		switch {
-		case name == told:
-		case unfit:
+		case name == reported:
+		case unusable:
 			r.fault(at, name+" "+why, "give it another value in "+x.env.origin())
-			told = name
+			reported = name
 		case match[2] != "":
 			if _, set := x.env.get(name); set {
 				r.fault(at, name+" stands in the value of another variable, where nobody expands it", "write what it stands for there")
 			} else {
 				r.fault(at, name+" is not set", "set it in "+x.env.origin())
 			}
-			told = name
+			reported = name
 		}
 	}
 	rest := variable.ReplaceAllString(text, "")

@@ -64,11 +64,11 @@ func (s Source) environment(r *report) *environment {
 	if s.EnvFile == "" {
 		return env
 	}
-	of := &report{file: s.EnvFile}
-	if doc := of.read(); doc != nil {
-		env.values = of.dotenv(doc, env.lookup)
+	envReport := &report{file: s.EnvFile}
+	if doc := envReport.read(); doc != nil {
+		env.values = envReport.dotenv(doc, env.lookup)
 	}
-	r.list = append(r.list, of.list...)
+	r.list = append(r.list, envReport.list...)
 	return env
 }
 
@@ -76,7 +76,7 @@ func expandDocument(r *report, env *environment, platform string, doc []byte) *M
 	if platform == "" {
 		platform = env.setting("DEFAULT_PLATFORM")
 	}
-	x := &expansion{env: env, unfit: map[string]string{}}
+	x := &expansion{env: env, unusable: map[string]string{}}
 	m := r.parse(x.expand(doc))
 	if m == nil {
 		return nil
@@ -87,7 +87,7 @@ func expandDocument(r *report, env *environment, platform string, doc []byte) *M
 		i.expand(r, s)
 		r.cutOptions(s)
 	}
-	x.leftovers(r, m.root)
+	x.reportPlaceholders(r, m.root)
 	return m
 }
 
@@ -118,7 +118,7 @@ func isTemplate(file string, doc []byte) bool {
 		return true
 	}
 	// What is no JSON before variables are put in may be a template all the same.
-	x := &expansion{env: &environment{lookup: func(string) (string, bool) { return "", false }}, unfit: map[string]string{}}
+	x := &expansion{env: &environment{lookup: func(string) (string, bool) { return "", false }}, unusable: map[string]string{}}
 	root, _, err := jsontree.Parse(x.expand(doc))
 	return err == nil && root.Get(templateMark) != nil
 }

@@ -92,7 +92,7 @@ func TestExpand_precedence(t *testing.T) {
 
 // Variables that are called as words of manifests are, and $NAME that nobody sets, as
 // in a route's condition, change nothing.
-func TestExpand_words(t *testing.T) {
+func TestExpand_reservedWords(t *testing.T) {
 	m := expand(t, manifest.Source{
 		File: solution + "deployment.template.json", EnvFile: solution + "site.env",
 		Lookup: variables(map[string]string{"edgeAgent": "x", "edgeHub": "x", "upstream": "x", "schema": "x"}),

@@ -76,63 +76,63 @@ func TestValidate_deepPart(t *testing.T) {
 	}
 }
 
-// dice makes contents of deployments.
-type dice struct{ *rand.Rand }
+// generator makes contents of deployments.
+type generator struct{ *rand.Rand }
 
-func (d dice) name() string { return string(rune('a' + d.IntN(3))) }
+func (g generator) name() string { return string(rune('a' + g.IntN(3))) }
 
-func (d dice) object(depth int) map[string]any {
+func (g generator) object(depth int) map[string]any {
 	object := map[string]any{}
-	for range d.IntN(4) {
-		object[d.name()] = d.value(depth - 1)
+	for range g.IntN(4) {
+		object[g.name()] = g.value(depth - 1)
 	}
 	return object
 }
 
-func (d dice) value(depth int) any {
-	switch n := d.IntN(8); {
+func (g generator) value(depth int) any {
+	switch n := g.IntN(8); {
 	case n < 4 && depth > 0:
-		return d.object(depth)
+		return g.object(depth)
 	case n == 4 && depth > 0:
-		return []any{nil, d.object(depth - 1), d.IntN(9)}
+		return []any{nil, g.object(depth - 1), g.IntN(9)}
 	case n == 5:
 		return nil
 	case n == 6:
 		return json.Number("1.50")
 	}
-	return d.IntN(9)
+	return g.IntN(9)
 }
 
 // parts are what a layer has for one module.
-func (d dice) parts() map[string]any {
-	if d.IntN(5) == 0 {
-		return map[string]any{"properties.desired": d.object(3)}
+func (g generator) parts() map[string]any {
+	if g.IntN(5) == 0 {
+		return map[string]any{"properties.desired": g.object(3)}
 	}
 	section := map[string]any{}
-	for range d.IntN(4) {
-		section["properties.desired"+d.path()] = d.value(2)
+	for range g.IntN(4) {
+		section["properties.desired"+g.path()] = g.value(2)
 	}
 	return section
 }
 
-func (d dice) path() string {
+func (g generator) path() string {
 	path := ""
-	for range 1 + d.IntN(3) {
-		path += "." + d.name()
+	for range 1 + g.IntN(3) {
+		path += "." + g.name()
 	}
 	return path
 }
 
-func (d dice) base() map[string]any {
-	whole := func() any { return map[string]any{"properties.desired": d.object(4)} }
+func (g generator) base() map[string]any {
+	whole := func() any { return map[string]any{"properties.desired": g.object(4)} }
 	return map[string]any{"$edgeAgent": whole(), "$edgeHub": whole(), "x": whole()}
 }
 
-func (d dice) layer() map[string]any {
-	layer := map[string]any{"$edgeAgent": map[string]any{"properties.desired.modules." + d.name(): d.value(2)}}
+func (g generator) layer() map[string]any {
+	layer := map[string]any{"$edgeAgent": map[string]any{"properties.desired.modules." + g.name(): g.value(2)}}
 	for _, module := range []string{"x", "y"} {
-		if d.IntN(3) > 0 {
-			layer[module] = d.parts()
+		if g.IntN(3) > 0 {
+			layer[module] = g.parts()
 		}
 	}
 	return layer
@@ -143,7 +143,7 @@ func (d dice) layer() map[string]any {
 func TestMerge_asTheHub(t *testing.T) {
 	merged := 0
 	for seed := range uint64(2000) {
-		d := dice{rand.New(rand.NewPCG(seed, 0))}
+		g := generator{rand.New(rand.NewPCG(seed, 0))}
 		var ours []manifest.Deployment
 		var theirs []deployment.Deployment
 		add := func(content map[string]any, priority int) {
@@ -154,14 +154,14 @@ func TestMerge_asTheHub(t *testing.T) {
 			}
 			theirs = append(theirs, deployment.Deployment{ID: fmt.Sprint(priority), Priority: priority, Created: time.Unix(int64(priority), 0), Content: c})
 			m := parse(t, fmt.Sprint(priority), `{"modulesContent": `+string(text)+`}`)
-			ours = append(ours, with(manifest.Deployment{Manifest: m}, priority))
+			ours = append(ours, withPriority(manifest.Deployment{Manifest: m}, priority))
 		}
-		add(d.base(), 1)
-		for i := range d.IntN(5) {
-			add(d.layer(), 10+i)
+		add(g.base(), 1)
+		for i := range g.IntN(5) {
+			add(g.layer(), 10+i)
 		}
-		d.Shuffle(len(ours)-1, func(i, j int) { ours[i+1], ours[j+1] = ours[j+1], ours[i+1] })
-		d.Shuffle(len(theirs), func(i, j int) { theirs[i], theirs[j] = theirs[j], theirs[i] })
+		g.Shuffle(len(ours)-1, func(i, j int) { ours[i+1], ours[j+1] = ours[j+1], ours[i+1] })
+		g.Shuffle(len(theirs), func(i, j int) { theirs[i], theirs[j] = theirs[j], theirs[i] })
 		result, problems := manifest.Merge(ours[0], ours[1:]...)
 		if problems.Err() != nil {
 			continue // a part of what is no object

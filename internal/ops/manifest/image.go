@@ -53,7 +53,7 @@ func (i *images) expand(r *report, s settings) {
 	if !ok {
 		return // it is told with the others that are left
 	}
-	name := i.name(r, folder, suffix, s.of("image"))
+	name := i.name(r, folder, suffix, s.place("image"))
 	if name == "" {
 		name = unresolved
 	}
@@ -138,12 +138,12 @@ func (i *images) readModule(file string) *module {
 		r.list[0].Remedy = "make the module's folder and its module.json, or write another one into the placeholder"
 		return m
 	}
-	x := &expansion{env: i.env, unfit: map[string]string{}}
+	x := &expansion{env: i.env, unusable: map[string]string{}}
 	root := r.tree(x.expand(doc))
 	if root == nil {
 		return m
 	}
-	x.leftovers(r, root)
+	x.reportPlaceholders(r, root)
 	repository, version, platforms := root.At("image", "repository"), root.At("image", "tag", "version"), root.At("image", "tag", "platforms")
 	if !repository.Is(jsontree.String) || repository.Text == "" {
 		r.fault(place{path: []string{"image", "repository"}}, "is missing", "write the image's name there, with its registry and without a tag")

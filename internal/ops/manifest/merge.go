@@ -50,12 +50,12 @@ type Merged struct {
 func Merge(base Deployment, layers ...Deployment) (*Merged, Problems) {
 	r := &report{file: base.Manifest.file}
 	if base.Manifest.Layered() {
-		r.fault(base.Manifest.at.of(0, agentName, desiredName), "is missing: the first one must be a full deployment, and this is a layer", "name the device's automatic deployment first, or the one for the device alone")
+		r.fault(base.Manifest.at.below(0, agentName, desiredName), "is missing: the first one must be a full deployment, and this is a layer", "name the device's automatic deployment first, or the one for the device alone")
 	}
 	layers = r.order(base, layers)
 	m := &merging{report: r, result: &Merged{Order: append([]Deployment{base}, layers...), history: map[string][]int{}}, desired: jsontree.NewObject()}
 	for i, d := range m.result.Order {
-		m.put(i, d.Manifest)
+		m.apply(i, d.Manifest)
 	}
 	if r.list.Err() != nil {
 		return nil, r.list
@@ -87,14 +87,14 @@ func (r *report) order(base Deployment, layers []Deployment) []Deployment {
 	slices.SortStableFunc(layers, func(a, b Deployment) int { return cmp.Compare(*a.priority(), *b.priority()) })
 	below := base
 	for _, d := range layers {
-		r.above(below, d)
+		r.checkOutranks(below, d)
 		below = d
 	}
 	return layers
 }
 
 // above checks that one deployment outranks another.
-func (r *report) above(below, d Deployment) {
+func (r *report) checkOutranks(below, d Deployment) {
 	p := below.priority()
 	switch {
 	case p == nil:
@@ -112,7 +112,7 @@ type merging struct {
 }
 
 // put puts one deployment on top.
-func (m *merging) put(number int, from *Manifest) {
+func (m *merging) apply(number int, from *Manifest) {
 	m.file = from.file
 	for _, section := range from.content.Members {
 		if m.desired.Get(section.Name) == nil {
@@ -127,18 +127,18 @@ func (m *merging) put(number int, from *Manifest) {
 				m.fault(p.at, "cannot stand in a layer", "there, write names with dots, as properties.desired.modules.NAME")
 				continue
 			}
-			m.part(number, section.Name, p)
+			m.applyPart(number, section.Name, p)
 		}
 	}
 }
 
-func (m *merging) part(number int, module string, p part) {
-	value := lasting(p.value)
+func (m *merging) applyPart(number int, module string, p part) {
+	value := withoutNulls(p.value)
 	path := append([]string{module}, p.names...)
 	if len(p.names) == 0 && value == nil {
 		value = jsontree.NewObject()
 	}
-	if stop := put(m.desired, path, value); stop > 0 {
+	if stop := setPath(m.desired, path, value); stop > 0 {
 		text := fmt.Sprintf("cannot be put into %s, which is no object", join(path[1:stop]))
 		if before := m.result.history[key(path[:stop])]; len(before) > 0 {
 			text += " in " + m.result.Order[before[len(before)-1]].String()
@@ -154,7 +154,7 @@ func (m *merging) part(number int, module string, p part) {
 
 // put puts a value at a path of objects, or takes away what is there if it is nil. stop
 // is how many names lead to what is no object, 0 if all are.
-func put(object *jsontree.Value, path []string, value *jsontree.Value) (stop int) {
+func setPath(object *jsontree.Value, path []string, value *jsontree.Value) (stop int) {
 	for i, name := range path[:len(path)-1] {
 		below := object.Get(name)
 		if below == nil {
@@ -180,20 +180,20 @@ func put(object *jsontree.Value, path []string, value *jsontree.Value) (stop int
 
 // lasting is a copy of a value as a twin keeps it, without nulls and without lines, as
 // it goes into another file; nil of null.
-func lasting(v *jsontree.Value) *jsontree.Value {
+func withoutNulls(v *jsontree.Value) *jsontree.Value {
 	if v.Is(jsontree.Null) {
 		return nil
 	}
 	c := &jsontree.Value{Kind: v.Kind, Text: v.Text}
 	for _, item := range v.Items {
-		if kept := lasting(item); kept != nil {
+		if kept := withoutNulls(item); kept != nil {
 			c.Items = append(c.Items, kept)
 		} else {
 			c.Items = append(c.Items, &jsontree.Value{}) // arrays are values as a whole
 		}
 	}
 	for _, m := range v.Members {
-		if kept := lasting(m.Value); kept != nil {
+		if kept := withoutNulls(m.Value); kept != nil {
 			c.Members = append(c.Members, jsontree.Member{Name: m.Name, Value: kept})
 		}
 	}
@@ -241,7 +241,7 @@ func (m *Manifest) desired(module string) *jsontree.Value {
 	parts := m.parts(module)
 	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(len(a.names), len(b.names)) })
 	for _, p := range parts {
-		put(all, append([]string{module}, p.names...), lasting(p.value))
+		setPath(all, append([]string{module}, p.names...), withoutNulls(p.value))
 	}
 	return all.Get(module)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // full is a base whose twin of x has these desired properties.
-func full(t *testing.T, desired string) manifest.Deployment {
+func fullDeployment(t *testing.T, desired string) manifest.Deployment {
 	t.Helper()
 	doc := `{"modulesContent": {"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1", "runtime": {}, "systemModules": {},
 		"modules": {"x": {"version": "1", "status": "running", "settings": {"image": "example/x:1"}}}}},
@@ -22,12 +22,12 @@ func full(t *testing.T, desired string) manifest.Deployment {
 }
 
 // on is a layer with these sections.
-func on(t *testing.T, name, sections string) manifest.Deployment {
+func layerOf(t *testing.T, name, sections string) manifest.Deployment {
 	t.Helper()
 	return manifest.Deployment{Manifest: parse(t, name, `{"content": {"modulesContent": {`+sections+`}}}`)}
 }
 
-func with(d manifest.Deployment, priority int) manifest.Deployment {
+func withPriority(d manifest.Deployment, priority int) manifest.Deployment {
 	d.Priority = &priority
 	return d
 }
@@ -60,9 +60,9 @@ func TestMerge_twins(t *testing.T) {
 	} {
 		var layers []manifest.Deployment
 		for i, parts := range c.layers {
-			layers = append(layers, on(t, fmt.Sprintf("layer%d.json", i), `"$edgeAgent": {}, "x": {`+parts+`}`))
+			layers = append(layers, layerOf(t, fmt.Sprintf("layer%d.json", i), `"$edgeAgent": {}, "x": {`+parts+`}`))
 		}
-		merged, problems := manifest.Merge(full(t, c.base), layers...)
+		merged, problems := manifest.Merge(fullDeployment(t, c.base), layers...)
 		if len(problems) > 0 {
 			t.Errorf("%s: %v", c.name, problems)
 			continue
@@ -75,12 +75,12 @@ func TestMerge_twins(t *testing.T) {
 }
 
 func TestMerge_modulesAndRoutes(t *testing.T) {
-	layer := on(t, "site.json", `"$edgeAgent": {
+	layer := layerOf(t, "site.json", `"$edgeAgent": {
 		"properties.desired.modules.x": {"version": "2", "settings": {"image": "example/x:2"}},
 		"properties.desired.modules.y": {"settings": {"image": "example/y:1"}}},
 		"$edgeHub": {"properties.desired.routes.up": "FROM /messages/* INTO $upstream", "properties.desired.routes.y": "FROM /messages/modules/y/* INTO $upstream"},
 		"y": {"properties.desired": {"a": 1}}`)
-	merged, problems := manifest.Merge(full(t, `{"b": 1}`), with(layer, 10))
+	merged, problems := manifest.Merge(fullDeployment(t, `{"b": 1}`), withPriority(layer, 10))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -103,9 +103,9 @@ func TestMerge_modulesAndRoutes(t *testing.T) {
 
 // An operator asks: why does this camera have this value?
 func TestMerged_Explain(t *testing.T) {
-	site := on(t, "site.json", `"$edgeAgent": {}, "x": {"properties.desired.cameras.a.port": 555, "properties.desired.cameras.b": {"host": "h"}}`)
-	off := on(t, "off.json", `"$edgeAgent": {}, "x": {"properties.desired.cameras.a.port": 556, "properties.desired.tunnels.enabled": false}`)
-	merged, problems := manifest.Merge(with(full(t, `{"cameras": {"a": {"host": "h", "port": 554}}, "tunnels": {}}`), 1), with(off, 90), with(site, 20))
+	site := layerOf(t, "site.json", `"$edgeAgent": {}, "x": {"properties.desired.cameras.a.port": 555, "properties.desired.cameras.b": {"host": "h"}}`)
+	off := layerOf(t, "off.json", `"$edgeAgent": {}, "x": {"properties.desired.cameras.a.port": 556, "properties.desired.tunnels.enabled": false}`)
+	merged, problems := manifest.Merge(withPriority(fullDeployment(t, `{"cameras": {"a": {"host": "h", "port": 554}}, "tunnels": {}}`), 1), withPriority(off, 90), withPriority(site, 20))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -132,8 +132,8 @@ func TestMerged_Explain(t *testing.T) {
 
 func TestMerge_wrong(t *testing.T) {
 	empty := `"$edgeAgent": {}`
-	a, b := on(t, "a.json", empty), on(t, "b.json", empty)
-	base := full(t, `{"a": {"b": 5}}`)
+	a, b := layerOf(t, "a.json", empty), layerOf(t, "b.json", empty)
+	base := fullDeployment(t, `{"a": {"b": 5}}`)
 	for _, c := range []struct {
 		name   string
 		base   manifest.Deployment
@@ -141,15 +141,15 @@ func TestMerge_wrong(t *testing.T) {
 		file   string
 		words  []string
 	}{
-		{"equal priorities", base, []manifest.Deployment{with(a, 7), with(b, 7)}, "b.json", []string{"has priority 7, as a.json has", "give them different"}},
-		{"equal to the base's", with(base, 7), []manifest.Deployment{with(a, 7)}, "a.json", []string{"has priority 7, as base.json has"}},
-		{"below the base's", with(base, 7), []manifest.Deployment{with(a, 6)}, "a.json", []string{"has priority 6, below the base base.json with 7", "higher"}},
-		{"one without a priority", base, []manifest.Deployment{with(a, 6), b}, "b.json", []string{"has no priority", "FILE@10"}},
+		{"equal priorities", base, []manifest.Deployment{withPriority(a, 7), withPriority(b, 7)}, "b.json", []string{"has priority 7, as a.json has", "give them different"}},
+		{"equal to the base's", withPriority(base, 7), []manifest.Deployment{withPriority(a, 7)}, "a.json", []string{"has priority 7, as base.json has"}},
+		{"below the base's", withPriority(base, 7), []manifest.Deployment{withPriority(a, 6)}, "a.json", []string{"has priority 6, below the base base.json with 7", "higher"}},
+		{"one without a priority", base, []manifest.Deployment{withPriority(a, 6), b}, "b.json", []string{"has no priority", "FILE@10"}},
 		{"a layer as base", a, []manifest.Deployment{b}, "a.json", []string{"content/modulesContent/$edgeAgent/properties.desired", "must be a full deployment", "name the device's"}},
 		{"a full one as layer", base, []manifest.Deployment{{Manifest: parse(t, "c.json", `{"modulesContent": {"$edgeAgent": {"properties.desired": {}}}}`)}}, "c.json", []string{"cannot stand in a layer", "names with dots"}},
-		{"below a value", base, []manifest.Deployment{with(on(t, "a.json", empty+`, "x": {"properties.desired.a.b.c": 1}`), 6)}, "a.json", []string{"x/properties.desired.a.b.c", "cannot be put into a/b, which is no object in base.json", "the whole a/b"}},
+		{"below a value", base, []manifest.Deployment{withPriority(layerOf(t, "a.json", empty+`, "x": {"properties.desired.a.b.c": 1}`), 6)}, "a.json", []string{"x/properties.desired.a.b.c", "cannot be put into a/b, which is no object in base.json", "the whole a/b"}},
 		{"below another layer's value", base, []manifest.Deployment{
-			with(on(t, "a.json", empty+`, "x": {"properties.desired.a": 1}`), 6), with(on(t, "b.json", empty+`, "x": {"properties.desired.a.b": null}`), 7),
+			withPriority(layerOf(t, "a.json", empty+`, "x": {"properties.desired.a": 1}`), 6), withPriority(layerOf(t, "b.json", empty+`, "x": {"properties.desired.a.b": null}`), 7),
 		}, "b.json", []string{"cannot be put into a, which is no object in a.json (priority 6)"}},
 	} {
 		merged, problems := manifest.Merge(c.base, c.layers...)
@@ -167,12 +167,12 @@ func TestMerge_wrong(t *testing.T) {
 
 // The priority in a file counts, unless another one is given.
 func TestMerge_priorityInFile(t *testing.T) {
-	low, high := parse(t, "low.json", strings.Replace(shown, "20", "5", 1)), parse(t, "high.json", strings.Replace(shown, `"b": 1`, `"b": 2`, 1))
+	low, high := parse(t, "low.json", strings.Replace(azExport, "20", "5", 1)), parse(t, "high.json", strings.Replace(azExport, `"b": 1`, `"b": 2`, 1))
 	for want, layers := range map[string][]manifest.Deployment{
 		"2": {{Manifest: high}, {Manifest: low}},
-		"1": {{Manifest: high}, with(manifest.Deployment{Manifest: low}, 21)},
+		"1": {{Manifest: high}, withPriority(manifest.Deployment{Manifest: low}, 21)},
 	} {
-		merged, problems := manifest.Merge(full(t, `{}`), layers...)
+		merged, problems := manifest.Merge(fullDeployment(t, `{}`), layers...)
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -184,7 +184,7 @@ func TestMerge_priorityInFile(t *testing.T) {
 
 // A manifest and a layer that are valid make a valid one, and what only the two
 // together do wrong is found.
-func TestMerge_isJudged(t *testing.T) {
+func TestMerge_resultIsValidated(t *testing.T) {
 	read := func(name string) manifest.Deployment {
 		return manifest.Deployment{Manifest: expand(t, manifest.Source{File: solution + name, EnvFile: solution + "site.env"})}
 	}
@@ -196,7 +196,7 @@ func TestMerge_isJudged(t *testing.T) {
 	if problems := manifest.Validate(merged.Manifest, manifest.Options{}); len(problems) > 0 {
 		t.Error(problems)
 	}
-	same := on(t, "same.json", `"$edgeAgent": {}, "rtsptunnel": {"properties.desired.cameras.back": {"host": "192.0.2.11", "port": 8554}}`)
+	same := layerOf(t, "same.json", `"$edgeAgent": {}, "rtsptunnel": {"properties.desired.cameras.back": {"host": "192.0.2.11", "port": 8554}}`)
 	if problems := manifest.Validate(same.Manifest, manifest.Options{}); len(problems) > 0 {
 		t.Error(problems)
 	}

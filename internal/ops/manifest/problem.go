@@ -86,7 +86,7 @@ type place struct {
 }
 
 // of is the place of something below.
-func (at place) of(line int, names ...string) place {
+func (at place) below(line int, names ...string) place {
 	return place{line, slices.Concat(at.path, names)}
 }
 

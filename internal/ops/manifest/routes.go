@@ -19,7 +19,7 @@ var (
 			{"timeToLiveSecs", false, integer(0, math.MaxUint32)},
 		}})
 	hubShape = object(
-		field{"schemaVersion", true, words("1.0", "1.1", "1.2")},
+		field{"schemaVersion", true, enum("1.0", "1.1", "1.2")},
 		field{"routes", true, routesShape},
 		field{"storeAndForwardConfiguration", false, object(
 			field{"timeToLiveSecs", true, integer(-1, math.MaxUint32)},

@@ -21,12 +21,12 @@ func (s settings) get(name string) *jsontree.Value { return s.object.Get(s.prefi
 func (s settings) set(name string, value *jsontree.Value) { s.object.Set(s.prefix+name, value) }
 
 // of is the place of one of the settings.
-func (s settings) of(name string) place {
+func (s settings) place(name string) place {
 	line := s.at.line
 	if v := s.get(name); v != nil {
 		line = v.Line
 	}
-	return s.at.of(line, s.prefix+name)
+	return s.at.below(line, s.prefix+name)
 }
 
 // settings are those of all modules, in the manifest's order.
@@ -42,7 +42,7 @@ func (m *Manifest) settings() []settings {
 		if !dotted[prefix] {
 			dotted[prefix] = true
 			section := m.content.Get(agentName)
-			all = append(all, settings{p.names[1], p.names[0] == "systemModules", section, prefix, m.at.of(section.Line, agentName)})
+			all = append(all, settings{p.names[1], p.names[0] == "systemModules", section, prefix, m.at.below(section.Line, agentName)})
 		}
 	}
 	return all
@@ -72,7 +72,7 @@ func settingsIn(v *jsontree.Value, names []string, at place) []settings {
 	var all []settings
 	for _, member := range v.Members {
 		below := append(append([]string{}, names...), member.Name)
-		all = append(all, settingsIn(member.Value, below, at.of(member.Value.Line, member.Name))...)
+		all = append(all, settingsIn(member.Value, below, at.below(member.Value.Line, member.Name))...)
 	}
 	return all
 }

@@ -32,7 +32,7 @@ type field struct {
 }
 
 // judge tells what is wrong with a value.
-func (s *shape) judge(c *checker, v *jsontree.Value, at place) {
+func (s *shape) validate(c *checker, v *jsontree.Value, at place) {
 	if !slices.Contains(s.kinds, v.Kind) {
 		c.fault(at, "must be "+s.kind(), "it is "+v.Kind.String())
 		return
@@ -74,21 +74,21 @@ func oneOf(values []string) string {
 func (s *shape) members(c *checker, v *jsontree.Value, at place) {
 	for _, f := range s.fields {
 		if f.required && v.Get(f.name) == nil {
-			c.fault(at.of(v.Line, f.name), "is missing", "add it: it must be "+f.shape.kind())
+			c.fault(at.below(v.Line, f.name), "is missing", "add it: it must be "+f.shape.kind())
 		}
 	}
 	for _, m := range v.Members {
-		below := at.of(m.Value.Line, m.Name)
+		below := at.below(m.Value.Line, m.Name)
 		f, known := s.field(m.Name)
 		switch {
 		case known:
-			f.judge(c, m.Value, below)
+			f.validate(c, m.Value, below)
 		case s.each == nil:
 			c.warn(below, "is not known here", "check its spelling, and where it stands: "+s.known())
 		case !s.names.MatchString(m.Name):
 			c.fault(below, "has a name that is not allowed", s.naming)
 		default:
-			s.each.judge(c, m.Value, below)
+			s.each.validate(c, m.Value, below)
 		}
 	}
 }
@@ -133,7 +133,7 @@ var (
 	anything  = &shape{kinds: []jsontree.Kind{jsontree.Null, jsontree.Bool, jsontree.Number, jsontree.String, jsontree.Array, jsontree.Object}}
 )
 
-func words(values ...string) *shape {
+func enum(values ...string) *shape {
 	return &shape{kinds: textShape.kinds, values: values}
 }
 

@@ -28,15 +28,15 @@ const (
 
 // twins judges the desired properties of all modules, and those of our own by their
 // schema.
-func (c *checker) twins(named []string) {
+func (c *checker) checkTwins(named []string) {
 	for _, name := range named {
 		if c.m.content.Get(name) == nil && !c.defined[name] {
-			c.warn(c.m.at.of(c.m.at.line, name), "is not there, and was to be judged as rtsptunnel's", "mend the name that was given")
+			c.warn(c.m.at.below(c.m.at.line, name), "is not there, and was to be judged as rtsptunnel's", "mend the name that was given")
 		}
 	}
-	ours := append(c.tunnels(), named...)
+	tunnels := append(c.tunnelModules(), named...)
 	for _, section := range c.m.content.Members {
-		at := c.m.at.of(section.Value.Line, section.Name)
+		at := c.m.at.below(section.Value.Line, section.Name)
 		system := section.Name == agentName || section.Name == hubName
 		switch {
 		case !system && !moduleName.MatchString(section.Name):
@@ -48,65 +48,65 @@ func (c *checker) twins(named []string) {
 			}
 			continue
 		case !system:
-			c.section(section.Name, section.Value)
+			c.checkSection(section.Name, section.Value)
 		}
 		for _, p := range c.m.parts(section.Name) {
-			c.format(p)
+			c.checkFormat(p)
 		}
-		if slices.Contains(ours, section.Name) {
-			c.tunnel(section.Name)
+		if slices.Contains(tunnels, section.Name) {
+			c.checkTunnel(section.Name)
 		}
 	}
 }
 
 // tunnels are the modules that are rtsptunnel by their image, or by their name if
 // nothing is known of their image.
-func (c *checker) tunnels() []string {
+func (c *checker) tunnelModules() []string {
 	images := c.m.Images()
 	var names []string
 	for name, image := range images {
 		repository, _, _ := strings.Cut(image, "@")
 		base, _, _ := strings.Cut(path.Base(repository), ":")
-		if base == ourName {
+		if base == tunnelName {
 			names = append(names, name)
 		}
 	}
-	if images[ourName] == "" {
-		names = append(names, ourName)
+	if images[tunnelName] == "" {
+		names = append(names, tunnelName)
 	}
 	return names
 }
 
-const ourName = "rtsptunnel"
+const tunnelName = "rtsptunnel"
 
 // section judges what there is for the twin of one module.
-func (c *checker) section(module string, section *jsontree.Value) {
-	at := c.m.at.of(section.Line, module)
+func (c *checker) checkSection(module string, section *jsontree.Value) {
+	at := c.m.at.below(section.Line, module)
 	for _, m := range section.Members {
 		names, isPart := partNames(m.Name)
 		switch {
 		case !isPart:
-			c.fault(at.of(m.Value.Line, m.Name), "is not known here", "there are properties.desired, and in layers its parts, as properties.desired.NAME")
+			c.fault(at.below(m.Value.Line, m.Name), "is not known here", "there are properties.desired, and in layers its parts, as properties.desired.NAME")
 		case len(names) > 0 && !c.layered:
-			c.beyond(at.of(m.Value.Line, m.Name), m.Name)
+			c.unexpectedMember(at.below(m.Value.Line, m.Name), m.Name)
 		case len(names) == 0 && !m.Value.Is(jsontree.Object):
-			c.fault(at.of(m.Value.Line, m.Name), "must be an object", "it is "+m.Value.Kind.String())
+			c.fault(at.below(m.Value.Line, m.Name), "must be an object", "it is "+m.Value.Kind.String())
 		}
 	}
-	c.overlaps(module)
+	c.checkOverlaps(module)
 	if !c.layered && !c.defined[module] {
 		c.warn(at, "is for a module that this deployment does not define", "mend the name, mind upper and lower case; leave it if a layer defines the module")
 	}
 }
 
 // format judges what IoT Hub takes in any twin.
-func (c *checker) format(p part) {
+func (c *checker) checkFormat(p part) {
 	for _, name := range p.names {
 		if name == "" {
 			c.fault(p.at, "has two dots without a name between them", "mend the name")
 			return
 		}
-		c.formatName(name, p.at)
+		c.checkName(name, p.at)
 	}
 	if size := len(p.value.Compact()); size > maxTwinSize {
 		c.warn(p.at, fmt.Sprintf("is %d bytes of JSON; IoT Hub takes about %d of all desired properties together", size, maxTwinSize), "shorten it")
@@ -115,7 +115,7 @@ func (c *checker) format(p part) {
 		c.tooDeep(p.at)
 		return
 	}
-	c.formatValue(p.value, p.at, len(p.names))
+	c.checkValue(p.value, p.at, len(p.names))
 }
 
 func (c *checker) tooDeep(at place) {
@@ -124,7 +124,7 @@ func (c *checker) tooDeep(at place) {
 
 // formatValue judges a value with that many objects and arrays around it, the desired
 // properties themselves not counted.
-func (c *checker) formatValue(v *jsontree.Value, at place, depth int) {
+func (c *checker) checkValue(v *jsontree.Value, at place, depth int) {
 	switch {
 	case (v.Is(jsontree.Array) || v.Is(jsontree.Object)) && depth > maxTwinDepth:
 		c.tooDeep(at)
@@ -134,15 +134,15 @@ func (c *checker) formatValue(v *jsontree.Value, at place, depth int) {
 		c.fault(at, fmt.Sprintf("is a string of more than %d bytes, which IoT Hub does not take", maxTwinText), "shorten it, or divide it")
 	case v.Is(jsontree.Array):
 		for i, item := range v.Items {
-			c.formatValue(item, at.of(item.Line, index(i)), depth+1)
+			c.checkValue(item, at.below(item.Line, index(i)), depth+1)
 		}
 	case v.Is(jsontree.Object):
 		for _, m := range v.Members {
-			below := at.of(m.Value.Line, m.Name)
+			below := at.below(m.Value.Line, m.Name)
 			if m.Name != "$version" && m.Name != "$metadata" { // the hub's own, in what az exports
-				c.formatName(m.Name, below)
+				c.checkName(m.Name, below)
 			}
-			c.formatValue(m.Value, below, depth+1)
+			c.checkValue(m.Value, below, depth+1)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func isTwinNumber(text string) bool {
 	return err == nil && minTwinInteger <= n && n <= maxTwinInteger
 }
 
-func (c *checker) formatName(name string, at place) {
+func (c *checker) checkName(name string, at place) {
 	if len(name) > maxTwinName {
 		c.fault(at, fmt.Sprintf("has a name of more than %d bytes, which IoT Hub does not take", maxTwinName), "shorten it")
 	}
@@ -168,11 +168,11 @@ func (c *checker) formatName(name string, at place) {
 }
 
 // tunnel judges the twin of one of our modules.
-func (c *checker) tunnel(module string) {
+func (c *checker) checkTunnel(module string) {
 	doc := c.m.Twin(module)
 	_, outcome, err := twin.Check(doc)
 	if err != nil {
-		c.fault(c.m.at.of(c.m.content.Get(module).Line, module), "is no twin of rtsptunnel: "+err.Error(), "mend it: docs/TWIN.md has all properties")
+		c.fault(c.m.at.below(c.m.content.Get(module).Line, module), "is no twin of rtsptunnel: "+err.Error(), "mend it: docs/TWIN.md has all properties")
 		return
 	}
 	for _, f := range outcome.Faults {
@@ -208,11 +208,11 @@ func (c *checker) inTwin(module, name string) place {
 			if v = v.Get(below); v != nil {
 				at.line = v.Line
 			}
-			at = at.of(at.line, below)
+			at = at.below(at.line, below)
 		}
 		return at
 	}
-	return c.m.at.of(c.m.content.Get(module).Line, append([]string{module, desiredName}, names...)...)
+	return c.m.at.below(c.m.content.Get(module).Line, append([]string{module, desiredName}, names...)...)
 }
 
 // sameLocalPort is the path of the camera whose local port the faulty one has, too;

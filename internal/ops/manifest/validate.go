@@ -20,20 +20,20 @@ type Options struct {
 // device from running.
 func Validate(m *Manifest, o Options) Problems {
 	c := &checker{report: report{file: m.file}, m: m, layered: m.Layered(), routes: map[string]place{}, defined: map[string]bool{}}
-	c.document()
-	c.agent()
-	c.hub()
+	c.checkDocument()
+	c.checkAgent()
+	c.checkHub()
 	for _, s := range m.settings() {
 		c.checkOptions(s)
 	}
 	c.checkRuntime()
-	c.twins(o.Tunnels)
-	c.placeholders(m.root, place{})
+	c.checkTwins(o.Tunnels)
+	c.checkPlaceholders(m.root, place{})
 	return c.list
 }
 
 // placeholders tells of every one that is left in a manifest.
-func (c *checker) placeholders(v *jsontree.Value, at place) {
+func (c *checker) checkPlaceholders(v *jsontree.Value, at place) {
 	eachText(v, at, func(text string, at place) {
 		if strings.Contains(text, "${") {
 			c.fault(at, "has a placeholder in it, which nobody expands any more", "have tunnelctl manifest expand make the manifest from its template")
@@ -49,16 +49,16 @@ type checker struct {
 	routes  map[string]place // by their words
 }
 
-// beside are the members that a deployment has beside its content where az prints it.
-var beside = []string{
+// exportedMembers are the members that a deployment has exportedMembers its content where az prints it.
+var exportedMembers = []string{
 	"id", "schemaVersion", "labels", contentName, "targetCondition", "createdTimeUtc", "lastUpdatedTimeUtc", "priority",
 	"systemMetrics", "metrics", "etag", "contentType", "scope",
 }
 
-func (c *checker) document() {
+func (c *checker) checkDocument() {
 	known := []string{modulesName}
 	if c.m.root.Get(modulesName) == nil {
-		known = beside
+		known = exportedMembers
 		for _, m := range c.m.root.Get(contentName).All() {
 			if m.Name != modulesName && !m.Value.Is(jsontree.Null) {
 				c.warn(place{m.Value.Line, []string{contentName, m.Name}}, "is not for modules", "leave it out: only modulesContent is read")
@@ -73,26 +73,26 @@ func (c *checker) document() {
 }
 
 // agent judges what there is for the edge agent, and learns which modules there are.
-func (c *checker) agent() {
-	c.learn()
+func (c *checker) checkAgent() {
+	c.collectModules()
 	section := c.m.content.Get(agentName)
 	switch {
 	case section == nil && c.layered:
-		c.fault(c.m.at.of(c.m.at.line, agentName), "is missing", `add "$edgeAgent": {} to a layer that has no modules; a full deployment needs all of it`)
+		c.fault(c.m.at.below(c.m.at.line, agentName), "is missing", `add "$edgeAgent": {} to a layer that has no modules; a full deployment needs all of it`)
 	case !c.layered && section.At(desiredName, "runtime") == nil && section.At(desiredName, "systemModules") == nil:
-		c.fault(c.m.at.of(section.Line, agentName, desiredName), "has neither runtime nor systemModules, which a full deployment needs, and cannot stand in a layer",
+		c.fault(c.m.at.below(section.Line, agentName, desiredName), "has neither runtime nor systemModules, which a full deployment needs, and cannot stand in a layer",
 			"for a layer, write names with dots, as properties.desired.modules.NAME; for a full deployment, add both")
 	case !c.layered:
-		c.whole(agentName, agentShape)
+		c.checkWhole(agentName, agentShape)
 	case section.Is(jsontree.Object):
-		c.layer(agentName, c.agentPart)
+		c.checkLayer(agentName, c.checkAgentPart)
 	default:
-		c.fault(c.m.at.of(section.Line, agentName), "must be an object", "it is "+section.Kind.String())
+		c.fault(c.m.at.below(section.Line, agentName), "must be an object", "it is "+section.Kind.String())
 	}
 }
 
 // learn notes the modules that are defined here.
-func (c *checker) learn() {
+func (c *checker) collectModules() {
 	for _, p := range c.m.parts(agentName) {
 		switch {
 		case len(p.names) == 0:
@@ -106,7 +106,7 @@ func (c *checker) learn() {
 }
 
 // agentPart judges a part of the edge agent's properties in a layer.
-func (c *checker) agentPart(p part) {
+func (c *checker) checkAgentPart(p part) {
 	credentials := len(p.names) > 2 && slices.Equal(p.names[:3], []string{"runtime", "settings", "registryCredentials"})
 	switch {
 	case p.names[0] == "systemModules":
@@ -122,22 +122,22 @@ func (c *checker) agentPart(p part) {
 	}
 }
 
-func (c *checker) hub() {
+func (c *checker) checkHub() {
 	section := c.m.content.Get(hubName)
 	switch {
 	case section == nil && !c.layered:
-		c.fault(c.m.at.of(c.m.at.line, hubName), "is missing", "add it, with schemaVersion and routes")
+		c.fault(c.m.at.below(c.m.at.line, hubName), "is missing", "add it, with schemaVersion and routes")
 	case section == nil:
 	case !section.Is(jsontree.Object):
-		c.fault(c.m.at.of(section.Line, hubName), "must be an object", "it is "+section.Kind.String())
+		c.fault(c.m.at.below(section.Line, hubName), "must be an object", "it is "+section.Kind.String())
 	case c.layered:
-		c.layer(hubName, c.hubPart)
+		c.checkLayer(hubName, c.checkHubPart)
 	default:
-		c.whole(hubName, hubShape)
+		c.checkWhole(hubName, hubShape)
 	}
 }
 
-func (c *checker) hubPart(p part) {
+func (c *checker) checkHubPart(p part) {
 	switch {
 	case p.names[0] != "routes":
 		c.warn(p.at, "is not among what the documents have in layers", "put it into the full deployment below the layers")
@@ -147,25 +147,25 @@ func (c *checker) hubPart(p part) {
 }
 
 // whole judges a section that has to have all its desired properties.
-func (c *checker) whole(module string, s *shape) {
+func (c *checker) checkWhole(module string, s *shape) {
 	section := c.m.content.Get(module)
-	at := c.m.at.of(section.Line, module)
+	at := c.m.at.below(section.Line, module)
 	if section.Get(desiredName) == nil {
-		c.fault(at.of(section.Line, desiredName), "is missing", "add it: this deployment is a full one, as its $edgeAgent has it")
+		c.fault(at.below(section.Line, desiredName), "is missing", "add it: this deployment is a full one, as its $edgeAgent has it")
 		return
 	}
 	for _, m := range section.Members {
 		if m.Name != desiredName {
-			c.beyond(at.of(m.Value.Line, m.Name), m.Name)
+			c.unexpectedMember(at.below(m.Value.Line, m.Name), m.Name)
 			continue
 		}
-		s.judge(c, m.Value, at.of(m.Value.Line, m.Name))
+		s.validate(c, m.Value, at.below(m.Value.Line, m.Name))
 	}
 }
 
 // beyond tells of a member of a section in a full deployment that is not
 // properties.desired.
-func (c *checker) beyond(at place, name string) {
+func (c *checker) unexpectedMember(at place, name string) {
 	if _, isPart := partNames(name); isPart {
 		c.fault(at, "is a part of desired properties in a full deployment, which makes it a layer to az iot edge deployment create", "put it into properties.desired")
 		return
@@ -174,11 +174,11 @@ func (c *checker) beyond(at place, name string) {
 }
 
 // layer judges a section of the runtime in a layer.
-func (c *checker) layer(module string, more func(part)) {
+func (c *checker) checkLayer(module string, more func(part)) {
 	section := c.m.content.Get(module)
 	for _, m := range section.Members {
 		if names, ok := partNames(m.Name); !ok || len(names) == 0 {
-			c.fault(c.m.at.of(m.Value.Line, module, m.Name), "cannot stand in a layer", "there, write names with dots, as properties.desired.modules.NAME or properties.desired.routes.NAME")
+			c.fault(c.m.at.below(m.Value.Line, module, m.Name), "cannot stand in a layer", "there, write names with dots, as properties.desired.modules.NAME or properties.desired.routes.NAME")
 		}
 	}
 	whole := agentShape
@@ -190,18 +190,18 @@ func (c *checker) layer(module string, more func(part)) {
 			continue
 		}
 		more(p)
-		if !c.allowed(p, whole) {
+		if !c.checkNames(p, whole) {
 			continue
 		}
 		if s := whole.at(p.names); s != nil {
-			s.judge(c, p.value, p.at)
+			s.validate(c, p.value, p.at)
 		}
 	}
-	c.overlaps(module)
+	c.checkOverlaps(module)
 }
 
 // allowed checks the names that stand between dots.
-func (c *checker) allowed(p part, s *shape) bool {
+func (c *checker) checkNames(p part, s *shape) bool {
 	for i, name := range p.names {
 		above := s.at(p.names[:i])
 		if above == nil || above.each == nil {
@@ -217,7 +217,7 @@ func (c *checker) allowed(p part, s *shape) bool {
 
 // overlaps tells of parts in one section of which one is in the other: which of them
 // holds is not written anywhere.
-func (c *checker) overlaps(module string) {
+func (c *checker) checkOverlaps(module string) {
 	parts := c.m.parts(module)
 	system := module == agentName || module == hubName
 	for _, inner := range parts {
