@@ -10,8 +10,8 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// What $edgeAgent's desired properties must be ("Properties of the IoT Edge agent and
-// IoT Edge hub module twins"; azure-iot-edgeagent-deployment-1.1).
+// The shapes of $edgeAgent's desired properties. They follow "Properties of the IoT Edge
+// agent and IoT Edge hub module twins" and the schema azure-iot-edgeagent-deployment-1.1.
 var (
 	restartShape = &shape{kinds: textShape.kinds, values: []string{"always", "never", "on-failure", "on-unhealthy"}, check: checkRestart}
 	statusShape  = enum("running", "stopped")
@@ -19,7 +19,7 @@ var (
 	orderShape   = integer(0, math.MaxUint32)
 	dockerShape  = enum("docker")
 
-	envShape = mapOf(`^[^+#$\s.]+$`, "an environment variable's name has no blank and none of . $ # +", object(
+	envShape = mapOf(`^[^+#$\s.]+$`, "an environment variable's name must not contain spaces or any of . $ # +", object(
 		field{"value", true, &shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Number, jsontree.Bool}}}))
 
 	moduleShape = object(
@@ -32,9 +32,9 @@ var (
 		field{"env", false, envShape},
 		field{"settings", true, settingsShape},
 	)
-	modulesShape = mapOf(`^[A-Za-z0-9_-]+$`, "a module's name has letters, digits, _ and -", moduleShape)
+	modulesShape = mapOf(`^[A-Za-z0-9_-]+$`, "a module's name may contain only letters, digits, _ and -", moduleShape)
 
-	credentialsShape = mapOf(`^[^.$# ]+$`, "a registry's label has no blank and none of . $ #", object(
+	credentialsShape = mapOf(`^[^.$# ]+$`, "a registry's label must not contain spaces or any of . $ #", object(
 		field{"username", true, textShape},
 		field{"password", true, textShape},
 		field{"address", true, &shape{kinds: textShape.kinds, check: checkAddress}}))
@@ -77,49 +77,55 @@ var (
 	}()
 )
 
+// checkFirstPiece reports createOptions that are still an object, as templates have them.
 func checkFirstPiece(c *checker, v *jsontree.Value, at place) {
 	if v.Is(jsontree.Object) {
-		c.fault(at, "must be a string in a manifest", "it is an object, as in a template: have tunnelctl manifest expand make a manifest of it")
+		c.fault(at, "must be a string in a manifest", "it is an object, as in a template: expand the template with tunnelctl manifest expand")
 	}
 }
 
 func checkAddress(c *checker, v *jsontree.Value, at place) {
 	if v.Text == "" || strings.ContainsFunc(v.Text, unicode.IsSpace) {
-		c.fault(at, "is empty or has a blank in it", "write the registry's host, as registry.example")
+		c.fault(at, "is empty or contains a space", "write the registry's host, such as registry.example")
 	}
 }
 
+// checkRestart warns of restart policies that the schema has, but the documentation of
+// the runtime calls unsupported.
 func checkRestart(c *checker, v *jsontree.Value, at place) {
 	if strings.HasPrefix(v.Text, "on-") {
-		c.warn(at, v.Text+" is a value that the schema knows and the runtime's makers do not support", "write always, and have the module end by itself when it is beyond help")
+		c.warn(at, v.Text+" is in the schema, but the runtime's maintainers do not support it", "use always, and let the module exit when it cannot recover")
 	}
 }
 
-// imageName is REPOSITORY[:TAG][@DIGEST], as Docker has it.
+// imageName is Docker's REPOSITORY[:TAG][@DIGEST]. Its groups are the tag and the digest.
 var imageName = regexp.MustCompile(`^(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._-]+(?:/[a-z0-9._-]+)*(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[a-f0-9]{64}))?$`)
 
 func checkImage(c *checker, v *jsontree.Value, at place) {
 	if isImagePlaceholder(v.Text) || strings.Contains(v.Text, "${") {
-		return // it is told as a placeholder
+		return // checkPlaceholders reports it
 	}
 	parts := imageName.FindStringSubmatch(v.Text)
 	switch {
 	case parts == nil:
-		c.fault(at, "is no name of an image", "write REGISTRY/REPOSITORY:TAG, the repository in lower case and without blanks")
+		c.fault(at, "is not an image name", "write REGISTRY/REPOSITORY:TAG, with the repository in lower case and without spaces")
 	case parts[1] == "" && parts[2] == "":
-		c.warn(at, "has no tag, which means latest", "name a version: the runtime does not look for a newer image of one name")
+		c.warn(at, "has no tag, which means latest", "use a version as the tag: the runtime does not check for a newer image of the same name")
 	case parts[1] == "latest" && parts[2] == "":
-		c.warn(at, "has the tag latest", "name a version: the runtime does not look for a newer image of one name")
+		c.warn(at, "has the tag latest", "use a version as the tag: the runtime does not check for a newer image of the same name")
 	}
 }
 
-// runtimeImage are the runtime's own images, and their version.
+// runtimeImage matches the runtime's own images. Its groups are the major and the minor
+// version.
 var runtimeImage = regexp.MustCompile(`/azureiotedge-(?:agent|hub):(\d+)\.(\d+)(?:[.-].*)?$`)
 
-// oldestRuntime is the oldest version 1.x that was supported this year.
+// oldestRuntime is the minor version of the oldest release 1.x that Microsoft supported
+// when this rule was written.
 const oldestRuntime = 5
 
-// checkRuntime tells of images of the runtime that are old, or not of one version.
+// checkRuntime warns of images of the runtime that are no longer supported, or that
+// differ in their version.
 func (c *checker) checkRuntime() {
 	versions := make(map[string]string)
 	for _, s := range c.m.settings() {
@@ -132,11 +138,11 @@ func (c *checker) checkRuntime() {
 			continue
 		}
 		if minor, err := strconv.Atoi(parts[2]); parts[1] == "1" && err == nil && minor < oldestRuntime {
-			c.warn(s.place("image"), "is a version of the runtime that is not supported any more", "take 1.6")
+			c.warn(s.place("image"), "is a runtime version that is no longer supported", "use 1.6")
 		}
 		versions[s.module] = parts[1] + "." + parts[2]
 		if hub := versions["edgeHub"]; hub != "" && versions["edgeAgent"] != "" && hub != versions["edgeAgent"] {
-			c.warn(s.place("image"), "edgeAgent and edgeHub are of different versions of the runtime", "give both the same tag")
+			c.warn(s.place("image"), "edgeAgent and edgeHub have different versions", "give both the same tag")
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// What a manifest has of createOptions: text, in pieces ("Configure container create
-// options for IoT Edge modules"; the tools' limits).
+// A manifest has createOptions as text, split into pieces. See "Configure container
+// create options for IoT Edge modules"; the sizes are the limits of Microsoft's tools.
 const (
 	createOptions = "createOptions"
 	pieceSize     = 512 // bytes
@@ -16,7 +16,8 @@ const (
 	maxOptions    = pieceSize * maxPieces
 )
 
-// pieceName is the name of piece i, from zero.
+// pieceName returns the name of piece i, which starts at zero: createOptions,
+// createOptions01, ...
 func pieceName(i int) string {
 	if i == 0 {
 		return createOptions
@@ -24,16 +25,17 @@ func pieceName(i int) string {
 	return fmt.Sprintf("%s%02d", createOptions, i)
 }
 
-// cutOptions makes of a module's createOptions, which a template has as an object, text
-// without blanks in pieces. Text that is in pieces already, or fits one, stays as it is.
-func (r *report) cutOptions(s settings) {
+// splitOptions converts a module's createOptions from the object that templates have to
+// compact text in pieces. It leaves text unchanged that fits one piece or is already
+// split.
+func (r *report) splitOptions(s settings) {
 	v, at := s.get(createOptions), s.place(createOptions)
 	if v == nil || v.Is(jsontree.String) && len(v.Text) <= pieceSize {
 		return
 	}
 	if s.get(pieceName(1)) != nil {
 		if !v.Is(jsontree.String) {
-			r.fault(at, "is an object, and there is "+pieceName(1)+" besides", "remove that: the object is cut into such pieces")
+			r.fault(at, "is an object, but there is also "+pieceName(1), "remove "+pieceName(1)+": the object is split into pieces automatically")
 		}
 		return
 	}
@@ -47,11 +49,11 @@ func (r *report) cutOptions(s settings) {
 		return
 	}
 	if bad := notASCII(text); bad >= 0 {
-		r.fault(at, fmt.Sprintf("has a character that is not ASCII, at %d of the text without blanks", bad), "leave it out: the tools and the hub count such characters differently")
+		r.fault(at, fmt.Sprintf("has a character that is not ASCII, at offset %d of the compact text", bad), "remove it: the tools and the hub count such characters differently")
 		return
 	}
 	if len(text) > maxOptions {
-		r.fault(at, fmt.Sprintf("is %d characters long without blanks; at most %d go into a manifest", len(text), maxOptions), "shorten it, or move settings into the image or the module's env")
+		r.fault(at, fmt.Sprintf("is %d characters long as compact text; at most %d fit into a manifest", len(text), maxOptions), "shorten it, or move settings into the image or the module's env")
 		return
 	}
 	for i := 0; len(text) > 0; i++ {
@@ -63,7 +65,7 @@ func (r *report) cutOptions(s settings) {
 	}
 }
 
-// notASCII is where the first byte is that is not ASCII, -1 if there is none.
+// notASCII returns the offset of the first byte that is not ASCII, or -1.
 func notASCII(text string) int {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
@@ -73,7 +75,8 @@ func notASCII(text string) int {
 	return -1
 }
 
-// joinOptions is the text of a module's createOptions, out of its pieces.
+// joinOptions returns the text of a module's createOptions, joined from its pieces. It
+// stops at the first gap.
 func joinOptions(s settings) string {
 	var text strings.Builder
 	for i := range maxPieces {

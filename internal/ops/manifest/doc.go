@@ -1,21 +1,22 @@
-// Package manifest reads deployment manifests of IoT Edge, whatever their modules:
-// it makes them from templates, judges them, and puts layers onto a base as IoT Hub
-// does for a device. It reads files and has no network.
+// Package manifest expands templates of IoT Edge into deployment manifests, validates
+// manifests, and merges a base with layers as IoT Hub does for a device. It works for any
+// modules. It reads files and does not use the network.
 //
 //   - [Expand] makes a manifest from a template, as iotedgedev does.
-//   - [Parse] reads a manifest that needs nothing more: a full or a layered one, or a
-//     deployment as az iot edge deployment show prints it.
-//   - [Load] does the one or the other, by what the file is.
-//   - [Validate] judges a manifest by what the runtime, IoT Hub and the schemas of
-//     iotedgedev and VS Code want, and the twins of our own module by its schema.
-//   - [Merge] puts layers onto a base by priority, and knows of each value in the
-//     result which of them it is from.
+//   - [Parse] reads an expanded manifest: a full or a layered one, or a deployment as az
+//     iot edge deployment show prints it.
+//   - [Load] expands templates and parses other files.
+//   - [Validate] checks a manifest against the rules of the runtime, of IoT Hub and of
+//     the schemas that iotedgedev and VS Code use. It checks rtsptunnel's twins against
+//     their schema.
+//   - [Merge] puts layers onto a base by priority, and records which deployment each
+//     value in the result comes from.
 //
-// What is wrong is always a list, [Problems]: each names file, line, the path in the
-// document, what is wrong and what to do. Some are warnings; the others keep Expand
-// and Merge from giving any result. No problem ever holds a value of the environment,
-// of an .env file, of a twin or of a manifest: any of them may be a secret.
+// Findings are [Problems]. Each names the file, the line, the path in the document, the
+// problem and what to do. Warnings do not affect results; after any other problem Expand
+// and Merge return no result. A problem never contains a value of the environment, of an
+// .env file, of a twin or of a manifest, because any of them may be a secret.
 //
-// A line belongs here when it says what stands in a manifest, or what becomes of it.
+// A line belongs here when it defines what a manifest contains or how it is transformed.
 // Talking to a hub, to a registry or to Docker does not.
 package manifest

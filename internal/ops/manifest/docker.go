@@ -10,8 +10,8 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// dockerOptions are the members of Docker's request to create a container, and those
-// that the runtime adds.
+// dockerOptions lists the members of Docker's request to create a container, and the
+// runtime's additions.
 var dockerOptions = []string{
 	"Hostname", "Domainname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Tty", "OpenStdin",
 	"StdinOnce", "Env", "Cmd", "Healthcheck", "ArgsEscaped", "Image", "Volumes", "WorkingDir", "Entrypoint",
@@ -21,7 +21,7 @@ var dockerOptions = []string{
 
 var pieceForm = regexp.MustCompile(`^(?i:createOptions)(\d*)$`)
 
-// checkOptions judges one module's createOptions.
+// checkOptions validates one module's createOptions.
 func (c *checker) checkOptions(s settings) {
 	if !c.checkPieces(s) {
 		return
@@ -31,17 +31,17 @@ func (c *checker) checkOptions(s settings) {
 	case strings.TrimSpace(text) == "":
 		return
 	case len(text) > maxOptions:
-		c.fault(at, fmt.Sprintf("is %d characters long; at most %d go into a manifest", len(text), maxOptions), "shorten it, or move settings into the image or the module's env")
+		c.fault(at, fmt.Sprintf("is %d characters long; at most %d fit into a manifest", len(text), maxOptions), "shorten it, or move settings into the image or the module's env")
 		return
 	case notASCII(text) >= 0:
-		c.warn(at, "has characters that are not ASCII", "leave them out: the tools and the hub count them differently")
+		c.warn(at, "has characters that are not ASCII", "remove them: the tools and the hub count them differently")
 	}
 	options, duplicates, err := jsontree.Parse([]byte(text))
 	if err != nil {
 		if syntax, ok := errors.AsType[*jsontree.SyntaxError](err); ok {
 			err = syntax.Err
 		}
-		c.fault(at, "is no JSON when its pieces are put together: "+err.Error(), "have it made from an object in a template, by tunnelctl manifest expand")
+		c.fault(at, "is not valid JSON after its pieces are joined: "+err.Error(), "write an object in a template, and expand it with tunnelctl manifest expand")
 		return
 	}
 	if !options.Is(jsontree.Object) {
@@ -54,7 +54,8 @@ func (c *checker) checkOptions(s settings) {
 	c.checkDocker(options, at)
 }
 
-// checkPieces checks that the pieces are there without a gap, and fit the tools.
+// checkPieces checks that the pieces have no gap, and that tools accept their names and
+// sizes. It reports false if the pieces cannot be joined.
 func (c *checker) checkPieces(s settings) bool {
 	last, ok := -1, true
 	for i := range maxPieces {
@@ -63,19 +64,19 @@ func (c *checker) checkPieces(s settings) bool {
 		case v == nil:
 			continue
 		case !v.Is(jsontree.String):
-			return false // told by its shape
+			return false // settingsShape reports it
 		case i != last+1:
-			c.fault(s.place(pieceName(i)), "has no piece before it", "add "+pieceName(i-1)+", or call this one so")
+			c.fault(s.place(pieceName(i)), "has no piece before it", "add "+pieceName(i-1)+", or rename this piece to it")
 			ok = false
 		case len(v.Text) > pieceSize:
-			c.warn(s.place(pieceName(i)), fmt.Sprintf("is longer than %d characters, which the tools do not like", pieceSize), "have tunnelctl manifest expand cut it")
+			c.warn(s.place(pieceName(i)), fmt.Sprintf("is longer than %d characters, the limit of Microsoft's tools", pieceSize), "split it, or expand its template with tunnelctl manifest expand")
 		}
 		last = i
 	}
 	for _, m := range s.object.All() {
 		name, below := strings.CutPrefix(m.Name, s.prefix)
 		if piece := pieceForm.FindStringSubmatch(name); below && piece != nil && !slices.Contains(pieceNames(), name) {
-			c.fault(s.place(name), "is no piece of createOptions that the runtime reads", fmt.Sprintf("they are %s, %s and so on to %s", pieceName(0), pieceName(1), pieceName(maxPieces-1)))
+			c.fault(s.place(name), "is not a piece of createOptions that the runtime reads", fmt.Sprintf("use %s, %s and so on up to %s", pieceName(0), pieceName(1), pieceName(maxPieces-1)))
 			ok = false
 		}
 	}
@@ -90,12 +91,12 @@ func pieceNames() []string {
 	return names
 }
 
-// checkDocker tells of options that will not do what they seem to.
+// checkDocker reports options that have another effect than they seem to have.
 func (c *checker) checkDocker(options *jsontree.Value, at place) {
 	below := func(names ...string) place { return at.below(at.line, names...) }
 	for _, m := range options.Members {
 		if !slices.Contains(dockerOptions, m.Name) {
-			c.warn(below(m.Name), "is no option of Docker's for a new container", "check its spelling, and whether it belongs into HostConfig")
+			c.warn(below(m.Name), "is not a Docker option for creating a container", "check its spelling, and whether it belongs in HostConfig")
 		}
 	}
 	mode := options.At("HostConfig", "NetworkMode")
@@ -103,13 +104,13 @@ func (c *checker) checkDocker(options *jsontree.Value, at place) {
 	endpoint := options.At("NetworkingConfig", "EndpointsConfig", "host") != nil
 	switch {
 	case host && !endpoint:
-		c.fault(below("HostConfig", "NetworkMode"), "is host, and NetworkingConfig/EndpointsConfig/host is missing: the runtime then adds its own network, and the container does not start",
+		c.fault(below("HostConfig", "NetworkMode"), "is host, but NetworkingConfig/EndpointsConfig/host is missing: the runtime then adds its own network, and the container does not start",
 			`add "NetworkingConfig":{"EndpointsConfig":{"host":{}}}`)
 	case endpoint && !host:
-		c.fault(below("NetworkingConfig", "EndpointsConfig", "host"), "is there, and HostConfig/NetworkMode is not host", `add "HostConfig":{"NetworkMode":"host"}`)
+		c.fault(below("NetworkingConfig", "EndpointsConfig", "host"), "is set, but HostConfig/NetworkMode is not host", `add "HostConfig":{"NetworkMode":"host"}`)
 	}
 	if host && len(options.At("HostConfig", "PortBindings").All()) > 0 {
-		c.warn(below("HostConfig", "PortBindings"), "has no effect on the host's network", "leave it out: the module's ports are the host's")
+		c.warn(below("HostConfig", "PortBindings"), "has no effect on the host network", "remove it: the module's ports are the host's")
 	}
 	test := options.At("Healthcheck", "Test")
 	if test.Is(jsontree.String) || test.Is(jsontree.Array) && len(test.Items) > 0 && test.Items[0].Text == "CMD-SHELL" {

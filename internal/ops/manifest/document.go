@@ -12,10 +12,10 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// What is far above what a hub takes, and bounds the time and the memory that a file
-// costs.
+// These limits are far above those of a hub. They bound the time and the memory that a
+// file can consume.
 const (
-	maxFile    = 1 << 20 // bytes, also once variables are put in
+	maxFile    = 1 << 20 // bytes, also after variables are expanded
 	maxMembers = 2000    // modules, and parts of one module's properties
 )
 
@@ -23,13 +23,12 @@ const (
 const (
 	agentName   = "$edgeAgent"
 	hubName     = "$edgeHub"
-	desiredName = "properties.desired" // a module's desired properties; a part of them has its path after a dot
+	desiredName = "properties.desired" // a module's desired properties; a dot and a path may follow, to name a part
 	modulesName = "modulesContent"
 	contentName = "content"
 )
 
-// Manifest is a deployment's document: not changed after it was made, and safe for
-// concurrent use.
+// Manifest is the document of a deployment. It is immutable and safe for concurrent use.
 type Manifest struct {
 	file    string
 	root    *jsontree.Value
@@ -37,17 +36,17 @@ type Manifest struct {
 	at      place           // of content
 }
 
-// Header is what a deployment at a hub has beside its content. A file has it if az iot
-// edge deployment show wrote it.
+// Header has the properties of a deployment at a hub, apart from its content. Files that
+// az iot edge deployment show wrote have one.
 type Header struct {
 	ID              string
 	Priority        *int // nil if the file has none
 	TargetCondition string
 }
 
-// Parse reads the document of a manifest; file is its name, for problems. A member
-// that is given twice is an error, as other readers take one of them without a word.
-// The manifest is nil if the document is none.
+// Parse reads the document of a manifest; file is its name in problems. Duplicate members
+// are errors, because other readers silently use one of them. The manifest is nil if doc
+// is not a deployment.
 func Parse(file string, doc []byte) (*Manifest, Problems) {
 	r := &report{file: file}
 	return r.parse(doc), r.list
@@ -61,7 +60,7 @@ func (r *report) parse(doc []byte) *Manifest {
 	return r.manifest(root)
 }
 
-// manifest finds the modules' content in a document.
+// manifest finds the modules' content in a document. It returns nil if there is none.
 func (r *report) manifest(root *jsontree.Value) *Manifest {
 	m := &Manifest{file: r.file, root: root, content: root.Get(modulesName)}
 	m.at = place{path: []string{modulesName}}
@@ -70,15 +69,15 @@ func (r *report) manifest(root *jsontree.Value) *Manifest {
 	}
 	switch {
 	case m.content == nil && root.Get("moduleContent") != nil:
-		r.fault(place{path: []string{"moduleContent"}}, "is a name that IoT Hub does not know any more", "call it "+modulesName)
+		r.fault(place{path: []string{"moduleContent"}}, "is an old name that IoT Hub no longer accepts", "rename it to "+modulesName)
 	case m.content == nil:
-		r.fault(place{}, "is no deployment: there is neither modulesContent nor content/modulesContent", "name a deployment manifest or its template")
+		r.fault(place{}, "is not a deployment: it has neither modulesContent nor content/modulesContent", "pass a deployment manifest or a template")
 	case !m.content.Is(jsontree.Object):
-		r.fault(m.at.below(m.content.Line), "must be an object, with a member for each module", "see the documents on deployment manifests")
+		r.fault(m.at.below(m.content.Line), "must be an object, with a member for each module", "see IoT Edge's documentation of deployment manifests")
 	default:
 		m.at.line = m.content.Line
 		if at, ok := m.tooManyMembers(); ok {
-			r.fault(at, fmt.Sprintf("has more than %d members", maxMembers), "leave some out: no hub takes as many")
+			r.fault(at, fmt.Sprintf("has more than %d members", maxMembers), "remove some: no hub accepts that many")
 			return nil
 		}
 		return m
@@ -86,7 +85,7 @@ func (r *report) manifest(root *jsontree.Value) *Manifest {
 	return nil
 }
 
-// crowd is a place with more members than a hub could take.
+// tooManyMembers returns a place with more than maxMembers members, if there is one.
 func (m *Manifest) tooManyMembers() (at place, ok bool) {
 	if len(m.content.Members) > maxMembers {
 		return m.at, true
@@ -99,10 +98,10 @@ func (m *Manifest) tooManyMembers() (at place, ok bool) {
 	return place{}, false
 }
 
-// tree reads a JSON document; nil if it is none.
+// tree parses a JSON document. It returns nil if the document is invalid.
 func (r *report) tree(doc []byte) *jsontree.Value {
-	if len(doc) > maxFile { // a file that is larger was not read
-		r.fault(place{}, fmt.Sprintf("is larger than %d MB once its variables are put in", maxFile>>20), "shorten the values of its variables")
+	if len(doc) > maxFile { // only expansion can cause it: read rejects larger files
+		r.fault(place{}, fmt.Sprintf("is larger than %d MB after its variables are expanded", maxFile>>20), "shorten the values of its variables")
 		return nil
 	}
 	root, duplicates, err := jsontree.Parse(doc)
@@ -111,7 +110,7 @@ func (r *report) tree(doc []byte) *jsontree.Value {
 		if syntax, ok := errors.AsType[*jsontree.SyntaxError](err); ok {
 			at.line, err = syntax.Line, syntax.Err
 		}
-		r.fault(at, "is no JSON: "+err.Error(), "mend it; comments and a comma after the last member are not allowed")
+		r.fault(at, "is not valid JSON: "+err.Error(), "fix it; comments and trailing commas are not allowed")
 		return nil
 	}
 	for _, d := range duplicates {
@@ -119,33 +118,33 @@ func (r *report) tree(doc []byte) *jsontree.Value {
 		if slices.Contains(d.Path, "routes") {
 			what = "is a route that is given twice"
 		}
-		r.fault(place{d.Line, d.Path}, fmt.Sprintf("%s, first on line %d", what, d.First), "remove one of them, or give it a name of its own")
+		r.fault(place{d.Line, d.Path}, fmt.Sprintf("%s, first on line %d", what, d.First), "remove one of them, or rename it")
 	}
 	return root
 }
 
-// read reads a file; nil if it cannot.
+// read reads a file of at most maxFile bytes. It returns nil after a problem.
 func (r *report) read() []byte {
 	f, err := os.Open(r.file)
 	if err != nil {
-		r.fault(place{}, unwrapPath(err), "name a file that can be read")
+		r.fault(place{}, unwrapPath(err), "pass a readable file")
 		return nil
 	}
 	defer func() { _ = f.Close() }()
 	doc, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:
-		r.fault(place{}, unwrapPath(err), "name a file that can be read")
+		r.fault(place{}, unwrapPath(err), "pass a readable file")
 		return nil
 	case len(doc) > maxFile:
-		r.fault(place{}, fmt.Sprintf("is larger than %d MB", maxFile>>20), "name a deployment manifest or its template")
+		r.fault(place{}, fmt.Sprintf("is larger than %d MB", maxFile>>20), "pass a deployment manifest or a template")
 		return nil
 	}
 	return append([]byte{}, doc...) // never nil
 }
 
-// unwrapPath is an error of the file system without the file's name, which stands
-// before it.
+// unwrapPath returns the text of a file system error without the file's name, which a
+// problem already has.
 func unwrapPath(err error) string {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Op + ": " + e.Err.Error()
@@ -153,21 +152,21 @@ func unwrapPath(err error) string {
 	return err.Error()
 }
 
-// File is where the manifest is from.
+// File returns the name of the manifest's file.
 func (m *Manifest) File() string { return m.file }
 
-// JSON is the whole document, indented, with a line break at its end.
+// JSON returns the whole document, indented, with a line break at its end.
 func (m *Manifest) JSON() []byte { return m.root.Indent() }
 
-// Content is {"modulesContent": ...}, without blanks: what IoT Hub takes as the content
-// of a configuration, and for one device.
+// Content returns {"modulesContent": ...} as compact JSON: the format that IoT Hub
+// accepts as the content of a configuration and for a single device.
 func (m *Manifest) Content() []byte {
 	content := jsontree.NewObject()
 	content.Set(modulesName, m.content)
 	return content.Compact()
 }
 
-// Header is what the file tells of the deployment.
+// Header returns the header that the file contains.
 func (m *Manifest) Header() Header {
 	var h Header
 	if v := m.root.Get("id"); v.Is(jsontree.String) {
@@ -184,12 +183,12 @@ func (m *Manifest) Header() Header {
 	return h
 }
 
-// Layered tells whether this is a layer, which a device takes on top of a full
-// deployment: one whose $edgeAgent has parts of its desired properties at most.
+// Layered reports whether the manifest is a layer, which IoT Hub puts on top of a full
+// deployment. A layer's $edgeAgent has no properties.desired, but at most parts of it.
 func (m *Manifest) Layered() bool { return m.content.Get(agentName).Get(desiredName) == nil }
 
-// Images are the images of the modules that the manifest defines, by the modules'
-// names; those of the runtime are edgeAgent and edgeHub.
+// Images returns the images of the modules that the manifest defines, by the modules'
+// names. The runtime's modules are edgeAgent and edgeHub.
 func (m *Manifest) Images() map[string]string {
 	images := make(map[string]string)
 	for _, s := range m.settings() {
@@ -200,8 +199,8 @@ func (m *Manifest) Images() map[string]string {
 	return images
 }
 
-// Twin is what the manifest has for the module's desired properties, as JSON: an
-// object with properties.desired, or with parts of it; nil if there is nothing.
+// Twin returns a module's section of the manifest as JSON: an object with
+// properties.desired or with parts of it. It returns nil if there is none.
 func (m *Manifest) Twin(module string) []byte {
 	section := m.content.Get(module)
 	if section == nil {
@@ -210,17 +209,17 @@ func (m *Manifest) Twin(module string) []byte {
 	return section.Compact()
 }
 
-// part is a piece of a module's desired properties: all of them, or what stands under
-// a name with dots.
+// part is one member of a module's section: all desired properties, or a part of them
+// under a name with dots.
 type part struct {
-	key   string   // as the section has it
-	names []string // down from the desired properties; none for all of them
+	key   string   // the member's name
+	names []string // path below the desired properties; empty for all of them
 	value *jsontree.Value
 	at    place
 }
 
-// parts are the pieces that the manifest has for a module; what is no piece of the
-// desired properties is left out.
+// parts returns the parts that the manifest has for a module. It ignores members that
+// are not desired properties.
 func (m *Manifest) parts(module string) []part {
 	var parts []part
 	for _, member := range m.content.Get(module).All() {
@@ -232,7 +231,8 @@ func (m *Manifest) parts(module string) []part {
 	return parts
 }
 
-// partNames divides a name like properties.desired.modules.camera.
+// partNames splits a name like properties.desired.modules.camera into the path below
+// properties.desired. ok is false for other names.
 func partNames(key string) (names []string, ok bool) {
 	if key == desiredName {
 		return nil, true

@@ -13,7 +13,7 @@ import (
 	"rtsptunnel/internal/ops/manifest"
 )
 
-// parse reads a manifest that must do.
+// parse reads a manifest that must be valid.
 func parse(t *testing.T, file, doc string) *manifest.Manifest {
 	t.Helper()
 	m, problems := manifest.Parse(file, []byte(doc))
@@ -23,7 +23,7 @@ func parse(t *testing.T, file, doc string) *manifest.Manifest {
 	return m
 }
 
-// lines are the problems, each as path: text, sorted.
+// lines returns the problems as path: text, sorted.
 func lines(problems manifest.Problems) []string {
 	got := []string{}
 	for _, p := range problems {
@@ -33,7 +33,7 @@ func lines(problems manifest.Problems) []string {
 	return got
 }
 
-// What az iot edge deployment show prints, shortened.
+// azExport is a shortened output of az iot edge deployment show.
 const azExport = `{
   "content": {"deviceContent": null, "moduleContent": null, "modulesContent": {"$edgeAgent": {}, "x": {"properties.desired.a": {"b": 1}}}},
   "createdTimeUtc": "0001-01-01T00:00:00+00:00", "etag": "Mg==", "id": "site-7", "labels": null, "lastUpdatedTimeUtc": "0001-01-01T00:00:00+00:00",
@@ -51,10 +51,10 @@ func TestManifest(t *testing.T) {
 		t.Errorf("content %s, want %s", got, want)
 	}
 	if got, want := string(m.Twin("x")), `{"properties.desired.a":{"b":1}}`; got != want || m.Twin("y") != nil {
-		t.Errorf("twin %s, want %s; of nobody %s", got, want, m.Twin("y"))
+		t.Errorf("twin %s, want %s; of a missing module %s", got, want, m.Twin("y"))
 	}
 	if got, want := string(m.Desired("x")), "{\n  \"a\": {\n    \"b\": 1\n  }\n}\n"; got != want || m.Desired("y") != nil {
-		t.Errorf("desired properties %s, want %s; of nobody %s", got, want, m.Desired("y"))
+		t.Errorf("desired properties %s, want %s; of a missing module %s", got, want, m.Desired("y"))
 	}
 	if !m.Layered() || m.File() != "azExport.json" {
 		t.Errorf("layered %v, file %s", m.Layered(), m.File())
@@ -73,7 +73,7 @@ func TestValidate_documents(t *testing.T) {
 		`{"modulesContent": {"$edgeAgent": []}}`:                {"modulesContent/$edgeAgent: must be an object"},
 		`{"modulesContent": {"$edgeAgent": {}, "$edgeHub": 7}}`: {"modulesContent/$edgeHub: must be an object"},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired": 1}}}`: {
-			"modulesContent/$edgeAgent/properties.desired: has neither runtime nor systemModules, which a full deployment needs, and cannot stand in a layer",
+			"modulesContent/$edgeAgent/properties.desired: has neither runtime nor systemModules, which a full deployment needs, and is not allowed in a layer",
 			"modulesContent/$edgeHub: is missing",
 		},
 		`{"modulesContent": {"$edgeAgent": {}}, "x": 1}`:                                          {"x: is not known here"},
@@ -81,32 +81,32 @@ func TestValidate_documents(t *testing.T) {
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x": {"type": "docker", "status": "running", "restartPolicy": "always",
 			"settings": {"image": "${MODULES.x}", "createOptions": {}}}}}}`: {
 			"modulesContent/$edgeAgent/properties.desired.modules.x/settings/createOptions: must be a string in a manifest",
-			"modulesContent/$edgeAgent/properties.desired.modules.x/settings/image: has a placeholder in it, which nobody expands any more",
+			"modulesContent/$edgeAgent/properties.desired.modules.x/settings/image: has a placeholder, which is not expanded in a manifest",
 		},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x.settings.createOptions": "[]", "properties.desired.modules.x.settings.createOptions02": "x"}}}`: {
 			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions02: has no piece before it",
-			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions02: is a part of a module, and the documents have modules in layers as a whole alone",
-			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions: is a part of a module, and the documents have modules in layers as a whole alone",
+			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions02: is a part of a module, but the documentation has only whole modules in layers",
+			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions: is a part of a module, but the documentation has only whole modules in layers",
 		},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.runtime.settings.registryCredentials.r": {"username": "u", "password": "p", "address": "a"}}}}`: {},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.modules.a b": {}}}}`: {
-			"modulesContent/$edgeAgent/properties.desired.modules.a b: has a name that IoT Hub does not take in a twin",
+			"modulesContent/$edgeAgent/properties.desired.modules.a b: has a name that IoT Hub does not accept in a twin",
 			"modulesContent/$edgeAgent/properties.desired.modules.a b: has a name that is not allowed",
 		},
 		`{"modulesContent": {"$edgeAgent": {}, "x": {"properties.desired": {"a\u001b[31m": 1, "$version": 7, "$metadata": {}, "list": [{"b.c": null}]}}}}`: {
-			"modulesContent/x/properties.desired/a?[31m: has a name that IoT Hub does not take in a twin",
-			"modulesContent/x/properties.desired/list/0/b.c: has a name that IoT Hub does not take in a twin",
+			"modulesContent/x/properties.desired/a?[31m: has a name that IoT Hub does not accept in a twin",
+			"modulesContent/x/properties.desired/list/0/b.c: has a name that IoT Hub does not accept in a twin",
 		},
 		`{"modulesContent": {"$edgeAgent": {}, "$edgeHub": {"properties.desired.routes.r": "FROM /messages/modules/elsewhere/* INTO BrokeredEndpoint('/modules/there/inputs/in')"}}}`: {},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.schemaVersion": "1.1"}}}`: {
-			"modulesContent/$edgeAgent/properties.desired.schemaVersion: is not among what the documents have in layers",
+			"modulesContent/$edgeAgent/properties.desired.schemaVersion: is not documented for layers",
 		},
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.log": 1, "properties.desired.log.level": "info"}}}`: {
-			"modulesContent/rtsptunnel/properties.desired.log.level: is inside of properties.desired.log, which this section has, too",
-			"modulesContent/rtsptunnel: is no twin of rtsptunnel: properties.desired.log.level is not an object, or is inside a value that is not an object",
+			"modulesContent/rtsptunnel/properties.desired.log.level: is inside of properties.desired.log, which this section also has",
+			"modulesContent/rtsptunnel: is not a twin of rtsptunnel: properties.desired.log.level is not an object, or is inside a value that is not an object",
 		},
 		`{"modulesContent": {"$edgeAgent": {}, "x": {"properties.desired": {"a": [` + strings.Repeat(`"`+strings.Repeat("x", 4000)+`",`, 9) + `1000]}}}}`: {
-			"modulesContent/x/properties.desired: is 36039 bytes of JSON; IoT Hub takes about 32768 of all desired properties together",
+			"modulesContent/x/properties.desired: is 36039 bytes of JSON; IoT Hub accepts about 32768 for all desired properties together",
 		},
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired": {"cameras": 7}}}}`: {"modulesContent/rtsptunnel/properties.desired/cameras: must be an object"},
 		`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.tunnels.max": 0, "properties.desired.cameras.a.port": 1}}}`: {
@@ -121,7 +121,7 @@ func TestValidate_documents(t *testing.T) {
 	}
 }
 
-// Pieces that nobody cut, in a manifest that is not from here.
+// Manifests from other tools may have createOptions in pieces of any size.
 func TestValidate_pieces(t *testing.T) {
 	// padded is an object that is n bytes long, as a JSON string.
 	padded := func(n int, text string) string {
@@ -129,9 +129,9 @@ func TestValidate_pieces(t *testing.T) {
 	}
 	for options, want := range map[string][]string{
 		padded(512, ""):  {},
-		padded(513, ""):  {"createOptions: is longer than 512 characters, which the tools do not like"},
-		padded(4096, ""): {"createOptions: is longer than 512 characters, which the tools do not like"},
-		padded(4097, ""): {"createOptions: is 4097 characters long; at most 4096 go into a manifest", "createOptions: is a string of more than 4096 bytes, which IoT Hub does not take", "createOptions: is longer than 512 characters, which the tools do not like"},
+		padded(513, ""):  {"createOptions: is longer than 512 characters, the limit of Microsoft's tools"},
+		padded(4096, ""): {"createOptions: is longer than 512 characters, the limit of Microsoft's tools"},
+		padded(4097, ""): {"createOptions: is 4097 characters long; at most 4096 fit into a manifest", "createOptions: is a string of more than 4096 bytes, which IoT Hub does not accept", "createOptions: is longer than 512 characters, the limit of Microsoft's tools"},
 		padded(99, "é"):  {"createOptions: has characters that are not ASCII"},
 		`" "`:            {},
 	} {
@@ -147,8 +147,8 @@ func TestValidate_pieces(t *testing.T) {
 	}
 }
 
-// Our module is known by its image, by its name if there is no image, or by being
-// named.
+// Validate finds rtsptunnel modules by their image, by their name if there is no image,
+// or by the option.
 func TestValidate_tunnels(t *testing.T) {
 	const bad = `{"cameras": {"a": {"host": "192.0.2.1"}, "b": {"host": "192.0.2.2"}}}`
 	for _, c := range []struct {
@@ -179,8 +179,8 @@ func TestParse_wrong(t *testing.T) {
 	for doc, want := range map[string]string{
 		`{"modulesContent": []}`:               "modulesContent: must be an object",
 		`{"content": {"modulesContent": "x"}}`: "content/modulesContent: must be an object",
-		`[]`:                                   ": is no deployment",
-		`{"content": []}`:                      ": is no deployment",
+		`[]`:                                   ": is not a deployment",
+		`{"content": []}`:                      ": is not a deployment",
 	} {
 		m, problems := manifest.Parse("x", []byte(doc))
 		if m != nil || len(problems) != 1 || !strings.HasPrefix(lines(problems)[0], want) {
@@ -194,7 +194,7 @@ func TestParse_wrong(t *testing.T) {
 	}
 }
 
-// Little that would become much costs no time and no memory.
+// Small inputs that expand to large ones consume little time and memory.
 func TestLoad_bounded(t *testing.T) {
 	var doubling strings.Builder
 	doubling.WriteString("A0=xxxxxxxx\n")
@@ -209,9 +209,9 @@ func TestLoad_bounded(t *testing.T) {
 		return strings.Join(list, ",")
 	}
 	for name, c := range map[string]struct{ doc, env, want string }{
-		"values of values": {`{"modulesContent": {"x": "$A39"}}`, doubling.String(), "site.env:18: has values that stand for more than 1 MB"},
+		"values of values": {`{"modulesContent": {"x": "$A39"}}`, doubling.String(), "site.env:18: has values that expand to more than 1 MB"},
 		"many values":      {`{"modulesContent": {"x": "$B"}}`, "A=" + strings.Repeat("x", 1000) + "\n" + strings.Repeat("B=${A}\n", 2000), "more than 1 MB"},
-		"one value often":  {`{"modulesContent": {"x": "` + strings.Repeat("$A", 2000) + `"}}`, "A=" + strings.Repeat("x", 1000), "a.template.json: is larger than 1 MB once its variables are put in"},
+		"one value often":  {`{"modulesContent": {"x": "` + strings.Repeat("$A", 2000) + `"}}`, "A=" + strings.Repeat("x", 1000), "a.template.json: is larger than 1 MB after its variables are expanded"},
 		"modules":          {`{"modulesContent": {` + many(`"x%d":{}`) + `}}`, "", "modulesContent: has more than 2000 members"},
 		"parts":            {`{"modulesContent": {"x": {` + many(`"properties.desired.a%d": 1`) + `}}}`, "", "modulesContent/x: has more than 2000 members"},
 	} {

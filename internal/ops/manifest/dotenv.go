@@ -8,11 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// An .env file as python-dotenv reads it, which iotedgedev uses: NAME=VALUE on each
-// line, "export" before it if you like; a value in double quotes with the escapes of a
-// shell's $'...', in single quotes as it is but for \' and \\, both over several lines
-// if need be, or bare up to a blank and #. ${OTHER} and ${OTHER:-default} in a value
-// stand for what the environment, or the file further up, has.
+// This file parses .env files like python-dotenv, which iotedgedev uses. The rules are:
+//   - each statement is NAME=VALUE, optionally after "export";
+//   - a value in double quotes has the escapes of a shell's $'...', and one in single
+//     quotes only \' and \\. Both may span lines;
+//   - an unquoted value ends at a space followed by #, or at the end of the line;
+//   - ${OTHER} and ${OTHER:-default} in a value are replaced from the environment, or
+//     from earlier lines of the file.
 
 var (
 	dotenvName      = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?(?:'([^'\n]+)'|([^=#\s']+))[ \t]*`)
@@ -28,8 +30,8 @@ var (
 	singleEscapes = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
 )
 
-// dotenv reads an .env file. lookup is the environment, which has the last word on
-// names in values.
+// dotenv parses an .env file. Where a value refers to a name, lookup, which is the
+// environment, takes precedence over the file.
 func (r *report) dotenv(doc []byte, lookup func(string) (string, bool)) map[string]string {
 	doc = bytes.TrimPrefix(doc, []byte("\ufeff"))
 	values := make(map[string]string)
@@ -42,13 +44,13 @@ func (r *report) dotenv(doc []byte, lookup func(string) (string, bool)) map[stri
 	for line := 1; text != ""; {
 		statement, value, has, ok := r.statement(text)
 		if !ok {
-			r.fault(place{line: line}, "is not NAME=VALUE", "write it so, with quotes around a value that has quotes in it, or begin the line with #")
+			r.fault(place{line: line}, "is not NAME=VALUE", "write NAME=VALUE, quote a value that contains quotes, or start the line with #")
 			statement, _, _ = strings.Cut(text, "\n")
 			statement += "\n"
 		} else if has {
 			name := dotenvName.FindStringSubmatch(statement)
 			if value, ok = interpolate(value, values, lookup, left); !ok {
-				r.fault(place{line: line}, fmt.Sprintf("has values that stand for more than %d MB with those they are made of", maxFile>>20), "shorten them")
+				r.fault(place{line: line}, fmt.Sprintf("has values that expand to more than %d MB", maxFile>>20), "shorten them")
 				return values
 			}
 			values[name[1]+name[2]] = value
@@ -60,8 +62,9 @@ func (r *report) dotenv(doc []byte, lookup func(string) (string, bool)) map[stri
 	return values
 }
 
-// statement is what text begins with, up to the end of its line, and its value, if it
-// has one.
+// statement returns the first statement of text, up to the end of its line, and its
+// value. has is false for a blank line, a comment or a name without a value. ok is false
+// if the line is invalid.
 func (r *report) statement(text string) (statement, value string, has, ok bool) {
 	if blank := dotenvRest.FindString(text); blank != "" {
 		return blank, "", false, true
@@ -71,7 +74,7 @@ func (r *report) statement(text string) (statement, value string, has, ok bool) 
 		return "", "", false, false
 	}
 	if rest := dotenvRest.FindString(text[end:]); rest != "" || end == len(text) {
-		return text[:end+len(rest)], "", false, true // a name alone says nothing
+		return text[:end+len(rest)], "", false, true // a name without a value is ignored
 	}
 	if text[end] != '=' {
 		return "", "", false, false
@@ -103,8 +106,8 @@ func (r *report) statement(text string) (statement, value string, has, ok bool) 
 	return text[:end+len(after)], value, true, true
 }
 
-// interpolate puts values of other variables into a value; not ok if it becomes longer
-// than most.
+// interpolate replaces references to other variables in a value. ok is false if the
+// result is longer than most bytes.
 func interpolate(value string, defined map[string]string, lookup func(string) (string, bool), most int) (text string, ok bool) {
 	var out strings.Builder
 	end := 0
@@ -120,7 +123,8 @@ func interpolate(value string, defined map[string]string, lookup func(string) (s
 	return out.String(), out.Len() <= most
 }
 
-// other is what stands for ${NAME:-default}.
+// resolveReference returns the replacement of ${NAME:-default}; parts are the groups of
+// dotenvReference.
 func resolveReference(parts []string, defined map[string]string, lookup func(string) (string, bool)) string {
 	if v, ok := lookup(parts[1]); ok {
 		return v

@@ -7,8 +7,8 @@ import (
 	"rtsptunnel/internal/ops/manifest"
 )
 
-// What python-dotenv makes of these files, in which A is the variable that counts; it
-// was asked. A nil is a variable that is not set.
+// The expected value of the variable A in each file is python-dotenv's, which was run on
+// them. nil means that A is not set.
 func TestDotenv(t *testing.T) {
 	set := func(value string) *string { return &value }
 	for file, want := range map[string]*string{
@@ -55,7 +55,7 @@ func TestDotenv(t *testing.T) {
 	}
 }
 
-// A line that is none is told without its content, and those around it count.
+// The problem of an invalid line does not repeat its content. The other lines are used.
 func TestDotenv_wrong(t *testing.T) {
 	for file, line := range map[string]int{
 		"A=b\nsecret is here\n":        2,
@@ -70,10 +70,10 @@ func TestDotenv_wrong(t *testing.T) {
 			t.Errorf("%q: got %v, %v, want line %d", file, values, problems, line)
 		}
 		if text := problems.Err().Error(); strings.Contains(text, "secret") {
-			t.Errorf("%q: the content is told: %s", file, text)
+			t.Errorf("%q: the problem repeats the content: %s", file, text)
 		}
 	}
 	if _, problems := manifest.Dotenv([]byte("A=\xff"), variables(nil)); problems.Err() == nil {
-		t.Error("what is not UTF-8 is taken")
+		t.Error("a file that is not UTF-8 is accepted")
 	}
 }

@@ -11,17 +11,17 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// environment is where the values of variables are from: the process, then the .env
-// file, then what iotedgedev takes if neither has them.
+// environment provides the values of variables: from the process, else from the .env
+// file, else iotedgedev's defaults.
 type environment struct {
 	lookup func(string) (string, bool)
-	file   string // the .env; empty if there is none
+	file   string // name of the .env file; empty if there is none
 	values map[string]string
 }
 
 var defaultVariables = map[string]string{"DEFAULT_PLATFORM": "amd64", "MODULES_PATH": "modules"}
 
-// get is a variable's value; not ok if nobody sets it.
+// get returns a variable's value. ok is false if it is not set.
 func (e *environment) get(name string) (value string, ok bool) {
 	if value, ok = e.lookup(name); ok {
 		return value, true
@@ -33,8 +33,8 @@ func (e *environment) get(name string) (value string, ok bool) {
 	return value, ok
 }
 
-// setting is a variable for this tool itself, without blanks around it, for which empty
-// is as good as not set.
+// setting returns a variable that configures the expansion, without space around it. If
+// it is empty or not set, setting returns iotedgedev's default.
 func (e *environment) setting(name string) string {
 	value, _ := e.get(name)
 	if value = strings.TrimSpace(value); value == "" {
@@ -43,7 +43,7 @@ func (e *environment) setting(name string) string {
 	return value
 }
 
-// origin says where a variable is looked for.
+// origin says where variables can be set, for remedies.
 func (e *environment) origin() string {
 	if e.file == "" {
 		return "the environment"
@@ -51,21 +51,21 @@ func (e *environment) origin() string {
 	return "the environment or " + e.file
 }
 
-// variable is ${NAME} or $NAME. Anything else that begins with ${ is no variable.
+// variable matches ${NAME} and $NAME. Other text that begins with ${ is not a variable.
 var variable = regexp.MustCompile(`\$(?:([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
 
-// reservedWords are the words of manifests that look like variables.
+// reservedWords look like variables, but have a meaning in manifests.
 var reservedWords = []string{"$edgeAgent", "$edgeHub", "$upstream", "$schema"}
 
-// expansion puts the values of variables into a document that is not JSON before.
+// expansion replaces variables in a document that need not be JSON before.
 type expansion struct {
 	env      *environment
-	unusable map[string]string // why the value of a variable was not taken
+	unusable map[string]string // why the value of a variable cannot be used, by name
 }
 
-// expand puts in the values of all variables that are set and fit. A ${NAME} that is
-// not becomes a string of this text at the latest, so that it can be reported where it
-// stands. It ends where the result becomes larger than maxFile.
+// expand replaces the variables that are set and usable. Other ${NAME} stay, in quotes,
+// so that the result can be parsed and reportPlaceholders can report their places. expand
+// stops when the result exceeds maxFile.
 func (x *expansion) expand(doc []byte) []byte {
 	var out bytes.Buffer
 	inString := false
@@ -89,7 +89,7 @@ func (x *expansion) expand(doc []byte) []byte {
 	return out.Bytes()
 }
 
-// value is what stands for the text of a variable.
+// value returns the replacement of a variable; text is the variable as written.
 func (x *expansion) value(text string, inString bool) string {
 	name := strings.Trim(text, "${}")
 	braces := strings.HasPrefix(text, "${")
@@ -104,11 +104,11 @@ func (x *expansion) value(text string, inString bool) string {
 	case inString && json.Valid([]byte(`"`+value+`"`)):
 		return value
 	case inString:
-		x.unusable[name] = "has a value with a quote, a backslash or a line break, which would end the string that it stands in"
+		x.unusable[name] = "has a value with a quote, a backslash or a line break, which would break the string around it"
 	case json.Valid([]byte(value)):
 		return string(compact(value))
 	default:
-		x.unusable[name] = "stands outside of quotes, and its value is no JSON"
+		x.unusable[name] = "is used outside of quotes, but its value is not valid JSON"
 	}
 	if braces && !inString {
 		return `"` + text + `"`
@@ -118,16 +118,16 @@ func (x *expansion) value(text string, inString bool) string {
 
 func compact(value string) []byte {
 	var out bytes.Buffer
-	_ = json.Compact(&out, []byte(value)) // it is valid
+	_ = json.Compact(&out, []byte(value)) // the caller has validated it
 	return out.Bytes()
 }
 
-// leftovers tells of every placeholder that is still in a document, and where.
+// reportPlaceholders reports every placeholder that is left in a document.
 func (x *expansion) reportPlaceholders(r *report, root *jsontree.Value) {
 	eachText(root, place{}, func(text string, at place) { x.reportPlaceholder(r, text, at) })
 }
 
-// eachText visits every string in v and every name of a member.
+// eachText visits every string and every member's name in v.
 func eachText(v *jsontree.Value, at place, visit func(text string, at place)) {
 	switch v.Kind {
 	case jsontree.String:
@@ -145,7 +145,7 @@ func eachText(v *jsontree.Value, at place, visit func(text string, at place)) {
 	}
 }
 
-// leftover tells of the placeholders in one string.
+// reportPlaceholder reports the placeholders in one string.
 func (x *expansion) reportPlaceholder(r *report, text string, at place) {
 	reported := ""
 	for _, match := range variable.FindAllStringSubmatch(text, -1) {
@@ -154,11 +154,11 @@ func (x *expansion) reportPlaceholder(r *report, text string, at place) {
 		switch {
 		case name == reported:
 		case unusable:
-			r.fault(at, name+" "+why, "give it another value in "+x.env.origin())
+			r.fault(at, name+" "+why, "set another value in "+x.env.origin())
 			reported = name
 		case match[2] != "":
 			if _, set := x.env.get(name); set {
-				r.fault(at, name+" stands in the value of another variable, where nobody expands it", "write what it stands for there")
+				r.fault(at, name+" is used in the value of another variable, where it is not expanded", "write its value there instead")
 			} else {
 				r.fault(at, name+" is not set", "set it in "+x.env.origin())
 			}
@@ -170,8 +170,8 @@ func (x *expansion) reportPlaceholder(r *report, text string, at place) {
 		return
 	}
 	if isImagePlaceholder(rest) {
-		r.fault(at, "has a placeholder for an image where none is expanded", "write it as the whole of a module's settings/image, under modules; iotedgedev expands it there alone")
+		r.fault(at, "has a placeholder for an image where none is expanded", "use it only as the whole value of a module's settings/image, under modules; iotedgedev expands it only there")
 		return
 	}
-	r.fault(at, "has a placeholder that nobody knows", "the known ones are ${VARIABLE}, ${MODULES.folder}, ${MODULEDIR<path>}, the latter two with .platform or .debug if need be")
+	r.fault(at, "has an unknown placeholder", "use ${VARIABLE}, ${MODULES.folder} or ${MODULEDIR<path>}, the latter two optionally with .platform or .debug")
 }

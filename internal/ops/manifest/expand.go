@@ -8,24 +8,24 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// Source is a template and what it is expanded with.
+// Source is a template and the inputs of its expansion.
 type Source struct {
-	// File is the template, as deployment.template.json.
+	// File is the template, such as deployment.template.json.
 	File string
-	// EnvFile is a file with variables; none if empty. FindEnv is the one that
-	// iotedgedev takes.
+	// EnvFile is a file with variables; empty for none. FindEnv finds the one that
+	// iotedgedev uses.
 	EnvFile string
-	// Lookup is the environment, which comes before EnvFile, as in iotedgedev:
-	// os.LookupEnv. If nil, it has nothing in it.
+	// Lookup is the environment, usually os.LookupEnv. It takes precedence over EnvFile, as
+	// in iotedgedev. If nil, the environment is empty.
 	Lookup func(name string) (value string, ok bool)
-	// Platform is the one of placeholders that name none. If empty, the variable
-	// DEFAULT_PLATFORM has it, and else it is amd64.
+	// Platform is the platform of placeholders that name none. If empty, it is the variable
+	// DEFAULT_PLATFORM, else amd64.
 	Platform string
 }
 
-// FindEnv is the .env file that goes with a template: the one that the variable
-// DOTENV_FILE names, .env in the current folder, or .env beside the template, where VS
-// Code looks for it. Empty if there is none of them.
+// FindEnv returns the first of: the file that the variable DOTENV_FILE names, .env in the
+// current folder, and .env in the template's folder, where VS Code looks for it. It
+// returns "" if there is none.
 func FindEnv(template string, lookup func(string) (string, bool)) string {
 	if named, _ := lookup("DOTENV_FILE"); strings.Trim(named, `"'`) != "" {
 		return strings.Trim(named, `"'`)
@@ -38,10 +38,10 @@ func FindEnv(template string, lookup func(string) (string, bool)) string {
 	return ""
 }
 
-// Expand makes a manifest from a template, full or layered, as iotedgedev does: it puts
-// in variables and the names of images, turns createOptions into text in pieces, and
-// takes out $schema-template. There is no manifest if there is an error among the
-// problems. It does not judge what it made: see Validate.
+// Expand makes a manifest from a full or layered template, as iotedgedev does. It replaces
+// variables and image placeholders, splits createOptions into pieces of text, and removes
+// $schema-template. The manifest is nil if any problem is an error. Expand does not
+// validate the result; see Validate.
 func Expand(s Source) (*Manifest, Problems) {
 	r := &report{file: s.File}
 	env := s.environment(r)
@@ -85,18 +85,18 @@ func expandDocument(r *report, env *environment, platform string, doc []byte) *M
 	i := &images{env: env, folder: filepath.Dir(r.file), platform: platform, modules: map[string]*module{}}
 	for _, s := range m.settings() {
 		i.expand(r, s)
-		r.cutOptions(s)
+		r.splitOptions(s)
 	}
 	x.reportPlaceholders(r, m.root)
 	return m
 }
 
-// templateMark is a member that only templates have.
+// templateMark is a member that identifies templates.
 const templateMark = "$schema-template"
 
-// Load reads a manifest, and expands it before if it is a template: if it has
-// $schema-template, or its name has .template. in it. There is no manifest if there is
-// an error among the problems.
+// Load reads a manifest. It expands a template first: a file with the member
+// $schema-template, or with .template. in its name. The manifest is nil if any problem is
+// an error.
 func Load(s Source) (*Manifest, Problems) {
 	r := &report{file: s.File}
 	doc := r.read()
@@ -117,7 +117,7 @@ func isTemplate(file string, doc []byte) bool {
 	if strings.Contains(filepath.Base(file), ".template.") {
 		return true
 	}
-	// What is no JSON before variables are put in may be a template all the same.
+	// A template need not be valid JSON before its variables are expanded.
 	x := &expansion{env: &environment{lookup: func(string) (string, bool) { return "", false }}, unusable: map[string]string{}}
 	root, _, err := jsontree.Parse(x.expand(doc))
 	return err == nil && root.Get(templateMark) != nil

@@ -15,7 +15,7 @@ import (
 
 const solution = "testdata/solution/"
 
-// variables is an environment that has these.
+// variables returns an environment with these values.
 func variables(values map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		value, ok := values[name]
@@ -23,7 +23,7 @@ func variables(values map[string]string) func(string) (string, bool) {
 	}
 }
 
-// expand expands a template that must do.
+// expand expands a template that must be valid.
 func expand(t *testing.T, s manifest.Source) *manifest.Manifest {
 	t.Helper()
 	m, problems := manifest.Expand(s)
@@ -46,7 +46,7 @@ func TestExpand(t *testing.T) {
 		if problems := manifest.Validate(m, manifest.Options{}); len(problems) > 0 {
 			t.Errorf("%s:\n%v", name, problems)
 		}
-		// A manifest is its own expansion.
+		// Expanding a manifest does not change it.
 		again := expand(t, manifest.Source{File: solution + "expanded/" + name + ".json"})
 		if diff := cmp.Diff(string(want), string(again.JSON())); diff != "" {
 			t.Errorf("%s, expanded again: %s", name, diff)
@@ -75,7 +75,7 @@ func TestExpand_images(t *testing.T) {
 	}
 }
 
-// The environment comes before the file, as in iotedgedev.
+// The environment takes precedence over the file, as in iotedgedev.
 func TestExpand_precedence(t *testing.T) {
 	m := expand(t, manifest.Source{
 		File: solution + "deployment.template.json", EnvFile: solution + "site.env",
@@ -90,8 +90,8 @@ func TestExpand_precedence(t *testing.T) {
 	}
 }
 
-// Variables that are called as words of manifests are, and $NAME that nobody sets, as
-// in a route's condition, change nothing.
+// Reserved words are not expanded, even if variables have these names. $NAME stays if it
+// is not set, as in a route's condition.
 func TestExpand_reservedWords(t *testing.T) {
 	m := expand(t, manifest.Source{
 		File: solution + "deployment.template.json", EnvFile: solution + "site.env",
@@ -122,8 +122,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// layer is a layered template with one module x of this image, createOptions and the
-// twin.
+// layer returns a layered template with one module x.
 func layer(image, options, twin string) string {
 	return `{"$schema-template": "4.0.0", "content": {"modulesContent": {
 "$edgeAgent": {"properties.desired.modules.x": {"type": "docker", "status": "running", "restartPolicy": "always",
@@ -132,7 +131,7 @@ func layer(image, options, twin string) string {
 }
 
 func TestExpand_createOptions(t *testing.T) {
-	// padded is an object that is n characters long without blanks.
+	// padded returns an object that is n characters long as compact text.
 	padded := func(n int) string {
 		return `{"Labels": {"a": "` + strings.Repeat("x", n-len(`{"Labels":{"a":""}}`)) + `"}}`
 	}
@@ -143,7 +142,7 @@ func TestExpand_createOptions(t *testing.T) {
 		`{}`:         {2},
 		`""`:         {0},
 		`"{ }"`:      {3},
-		`"` + strings.ReplaceAll(padded(600), `"`, `\"`) + `"`: {512, 88 + 2}, // text keeps its blanks
+		`"` + strings.ReplaceAll(padded(600), `"`, `\"`) + `"`: {512, 88 + 2}, // text keeps its two spaces
 	} {
 		dir := folder(t, map[string]string{"l.template.json": layer(`"example/x:1"`, options, `{}`)})
 		m := expand(t, manifest.Source{File: filepath.Join(dir, "l.template.json")})
@@ -168,12 +167,12 @@ func TestExpand_createOptions(t *testing.T) {
 			t.Errorf("%.30s: pieces of %v characters, want %v: %v", options, got, want, maps.Keys(settings))
 		}
 		if joined != "" && !json.Valid([]byte(joined)) {
-			t.Errorf("%.30s: the pieces are no JSON together: %s", options, joined)
+			t.Errorf("%.30s: the joined pieces are not valid JSON: %s", options, joined)
 		}
 	}
 }
 
-// In a layer, settings may stand under names with dots.
+// In a layer, settings may be under names with dots.
 func TestExpand_dottedSettings(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"l.template.json": `{"content": {"modulesContent": {"$edgeAgent": {

@@ -7,17 +7,17 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// Leaf is one value that a device gets, and why.
+// Leaf is one value that a device gets, and its origin.
 type Leaf struct {
 	Module string          `json:"module"`
-	Path   string          `json:"path"` // below the module's desired properties, divided by slashes
+	Path   string          `json:"path"` // below the module's desired properties, separated by slashes
 	Value  json.RawMessage `json:"value"`
-	From   string          `json:"from"`           // the deployment, as its String
-	Over   []string        `json:"over,omitempty"` // others that have a value there, the nearest first
+	From   string          `json:"from"`           // the deployment that sets it, as its String
+	Over   []string        `json:"over,omitempty"` // deployments whose values it overrides, highest priority first
 }
 
-// Explain tells of every value in the result which deployment it is from, and which
-// others it holds against; of one module, or of all if module is empty.
+// Explain lists every value in the result, the deployment that it comes from, and the
+// deployments that it overrides. It covers one module, or all if module is empty.
 func (m *Merged) Explain(module string) []Leaf {
 	leaves := []Leaf{} // not null in JSON
 	for _, section := range m.Manifest.content.Members {
@@ -45,7 +45,8 @@ func (m *Merged) leaf(path []string, v *jsontree.Value) Leaf {
 	return leaf
 }
 
-// Module is one of the modules that a device runs.
+// Module is one module of a device. From and Over are the origin of its image, as in
+// Leaf.
 type Module struct {
 	Name          string   `json:"name"`
 	Image         string   `json:"image"`
@@ -56,8 +57,8 @@ type Module struct {
 	Over          []string `json:"over,omitempty"`
 }
 
-// Modules are the modules of the device, the runtime's own first, in the order of the
-// documents.
+// Modules lists the device's modules in the order of the documents, with the runtime's
+// own first.
 func (m *Merged) Modules() []Module {
 	modules := []Module{}
 	agent := m.Manifest.content.At(agentName, desiredName)

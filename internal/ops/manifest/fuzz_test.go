@@ -19,10 +19,10 @@ const (
 "rtsptunnel": {"properties.desired.cameras.a.host": "i", "properties.desired.cameras.b": {"host": "h", "localPort": 5}}}}}`
 )
 
-// Whatever a template holds: there is a manifest or an error, the manifest is JSON that
-// reads as itself, no placeholder is left in it, and no secret is told.
+// For any template, Expand returns a manifest or an error. The manifest survives a round
+// trip and has no placeholder. No problem contains a secret.
 func FuzzExpand(f *testing.F) {
-	// Small ones: the larger a seed is, the longer it takes to make what was found small.
+	// Small seeds: the fuzzer takes longer to minimize findings from large ones.
 	f.Add([]byte(smallBase), []byte("A=b"))
 	f.Add([]byte(`{"content": {"modulesContent": {"$edgeAgent": {"properties.desired.modules.x.settings": {"image": "${MODULES.x}", "createOptions": {"a": "é"}}}}}}`), []byte("A='"))
 	f.Add([]byte(`{"modulesContent": {"$edgeAgent": {}, "$edgeHub": {"properties.desired": {"routes": {"$A": "FROM /messages/modules/$A/* INTO $A"}}}, "$A": 5}}`), []byte(""))
@@ -46,7 +46,7 @@ func FuzzExpand(f *testing.F) {
 		}
 		checkProblems(t, manifest.Validate(m, manifest.Options{Tunnels: []string{"x"}}), doc)
 		if bytes.Contains(m.JSON(), []byte("${")) {
-			t.Fatalf("a placeholder is left in %s", m.JSON())
+			t.Fatalf("there is a placeholder in %s", m.JSON())
 		}
 		again, problems := manifest.Parse(template, m.JSON())
 		if len(problems) > 0 || !bytes.Equal(again.JSON(), m.JSON()) {
@@ -55,28 +55,27 @@ func FuzzExpand(f *testing.F) {
 	})
 }
 
-// named is where a problem tells a name besides its path.
+// named matches the places in a problem's text that contain a name.
 var named = regexp.MustCompile(`(for module |, at )\S*hunter2`)
 
-// checkProblems checks that each is one line, and tells no secret that the document
-// does not have itself, nor makes a name of.
+// checkProblems checks that each problem is one line. It must not contain the secret,
+// unless a document contains the secret or expands it into a name.
 func checkProblems(t *testing.T, problems manifest.Problems, docs ...[]byte) {
 	t.Helper()
 	for _, p := range problems {
 		text := p.String()
 		if strings.ContainsAny(text, "\n\r\x1b") || p.Text == "" || p.Remedy == "" {
-			t.Fatalf("a problem is told as %q", text)
+			t.Fatalf("the problem reads %q", text)
 		}
 		isName := strings.Contains(p.Path, "hunter2") || named.MatchString(p.Text)
 		if strings.Contains(text, "hunter2") && !isName && !bytes.Contains(bytes.Join(docs, nil), []byte("hunter2")) {
-			t.Fatalf("a secret is told: %q", text)
+			t.Fatalf("the problem contains a secret: %q", text)
 		}
 	}
 }
 
-// Whatever layers hold: there is a result or an error, the result is a full manifest
-// that reads as itself, every value in it is from one of the files, and what the
-// topmost layer has is there.
+// For any layers, Merge returns a result or an error. The result is a full manifest that
+// survives a round trip, and every value in it has an origin.
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte(smallBase), []byte(smallLayer), []byte(`{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.cameras": null, "properties.desired.cameras.a.b": {"c": []}}}}`))
 	f.Add([]byte(`{"modulesContent": {"$edgeAgent": {"properties.desired": {}}, "x": {"properties.desired": {"a": {"b": {}}}}}}`),
@@ -105,7 +104,7 @@ func FuzzMerge(f *testing.F) {
 		}
 		for _, leaf := range merged.Explain("") {
 			if leaf.From == "" && string(leaf.Value) != "{}" {
-				t.Fatalf("nobody has %s/%s = %s", leaf.Module, leaf.Path, leaf.Value)
+				t.Fatalf("%s/%s = %s has no origin", leaf.Module, leaf.Path, leaf.Value)
 			}
 		}
 		checkProblems(t, manifest.Validate(merged.Manifest, manifest.Options{}), base, low, high)

@@ -16,8 +16,8 @@ import (
 	"rtsptunnel/internal/ops/manifest"
 )
 
-// The hub emulator has the rules of twins and of layers a second time; here each
-// judges the other.
+// The hub emulator implements the rules of twins and of layers a second time. These tests
+// compare the two implementations.
 
 func TestValidate_asTheHub(t *testing.T) {
 	nested := func(levels int, inner string) string {
@@ -60,7 +60,7 @@ func TestValidate_asTheHub(t *testing.T) {
 	}
 }
 
-// A part deep down is as deep as it would be in the whole.
+// The depth of a part counts from the desired properties, not from the part.
 func TestValidate_deepPart(t *testing.T) {
 	for name, good := range map[string]bool{
 		strings.Repeat(".o", 11) + `": 1`:   true,
@@ -76,7 +76,7 @@ func TestValidate_deepPart(t *testing.T) {
 	}
 }
 
-// generator makes contents of deployments.
+// generator creates random contents of deployments.
 type generator struct{ *rand.Rand }
 
 func (g generator) name() string { return string(rune('a' + g.IntN(3))) }
@@ -103,7 +103,7 @@ func (g generator) value(depth int) any {
 	return g.IntN(9)
 }
 
-// parts are what a layer has for one module.
+// parts returns a layer's section for one module.
 func (g generator) parts() map[string]any {
 	if g.IntN(5) == 0 {
 		return map[string]any{"properties.desired": g.object(3)}
@@ -138,8 +138,8 @@ func (g generator) layer() map[string]any {
 	return layer
 }
 
-// Whatever deployments there are: Merge and the hub emulator, which have no code in
-// common, make the same of them, or Merge says why they do not fit together.
+// Merge and the hub emulator, which share no code, give the same result for any
+// deployments, unless Merge reports that they do not fit together.
 func TestMerge_asTheHub(t *testing.T) {
 	merged := 0
 	for seed := range uint64(2000) {
@@ -164,7 +164,7 @@ func TestMerge_asTheHub(t *testing.T) {
 		g.Shuffle(len(theirs), func(i, j int) { theirs[i], theirs[j] = theirs[j], theirs[i] })
 		result, problems := manifest.Merge(ours[0], ours[1:]...)
 		if problems.Err() != nil {
-			continue // a part of what is no object
+			continue // a path leads through a value that is not an object
 		}
 		merged++
 		got := map[string]any{}
@@ -177,7 +177,7 @@ func TestMerge_asTheHub(t *testing.T) {
 		}
 	}
 	if merged < 500 {
-		t.Errorf("%d of 2000 fit together, which is too few to tell", merged)
+		t.Errorf("only %d of 2000 fit together, too few for a comparison", merged)
 	}
 }
 
@@ -190,7 +190,7 @@ func marshal(t *testing.T, value any) []byte {
 	return text
 }
 
-// decode keeps numbers as they are written.
+// decode keeps the notation of numbers.
 func decode(t *testing.T, text []byte) map[string]any {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(text))

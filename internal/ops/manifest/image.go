@@ -12,8 +12,9 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// Placeholders for images. A folder is one below MODULES_PATH, a path begins at the
-// template; both end in .platform or .debug, or in nothing for the default platform.
+// The placeholders for images: a folder below MODULES_PATH, or a path relative to the
+// template. Both may end in .platform or .debug; without it, the default platform is
+// used.
 var (
 	inModules = regexp.MustCompile(`^\$\{MODULES\.([^{}]+)\}$`)
 	inFolder  = regexp.MustCompile(`^\$\{MODULEDIR<([^{}]+)>(?:\.([^{}]+))?\}$`)
@@ -25,25 +26,25 @@ func isImagePlaceholder(text string) bool {
 
 func index(i int) string { return strconv.Itoa(i) }
 
-// images are the modules of one template.
+// images resolves the image placeholders of one template.
 type images struct {
 	env      *environment
-	folder   string // the template's
-	platform string // the default one
-	modules  map[string]*module
+	folder   string             // the template's folder
+	platform string             // the default platform
+	modules  map[string]*module // by folder
 }
 
-// module is what a module.json says of an image.
+// module is the content of a module.json.
 type module struct {
 	file       string
 	repository string
 	version    string
 	platforms  []string
-	problems   Problems // why it will not do
+	problems   Problems // why it is unusable
 }
 
-// expand puts in the image of one module. A placeholder that it cannot resolve stays,
-// with a problem.
+// expand replaces the image placeholder of one module. Placeholders with an unknown
+// syntax stay; reportPlaceholders reports them.
 func (i *images) expand(r *report, s settings) {
 	image := s.get("image")
 	if s.system || !image.Is(jsontree.String) || !isImagePlaceholder(image.Text) {
@@ -51,7 +52,7 @@ func (i *images) expand(r *report, s settings) {
 	}
 	folder, suffix, ok := i.resolve(image.Text)
 	if !ok {
-		return // it is told with the others that are left
+		return
 	}
 	name := i.name(r, folder, suffix, s.place("image"))
 	if name == "" {
@@ -60,14 +61,14 @@ func (i *images) expand(r *report, s settings) {
 	image.Text = name
 }
 
-// unresolved stands for an image that there is a problem with already.
+// unresolved replaces an image that already has a problem.
 const unresolved = "unresolved"
 
-// resolve is the folder with the module.json, and what the placeholder says of the
-// platform.
+// resolve returns the folder of the module.json and the placeholder's suffix, which names
+// a platform. ok is false if the placeholder's syntax is unknown.
 func (i *images) resolve(placeholder string) (folder, suffix string, ok bool) {
 	if match := inFolder.FindStringSubmatch(placeholder); match != nil {
-		// On Windows, people write backslashes, which stand twice in JSON.
+		// Templates from Windows contain backslashes.
 		return filepath.Join(i.folder, filepath.FromSlash(strings.ReplaceAll(match[1], `\`, "/"))), match[2], true
 	}
 	match := inModules.FindStringSubmatch(placeholder)
@@ -75,7 +76,7 @@ func (i *images) resolve(placeholder string) (folder, suffix string, ok bool) {
 		return "", "", false
 	}
 	modules := filepath.Join(i.folder, filepath.FromSlash(i.env.setting("MODULES_PATH")))
-	// A folder may have dots in its name; the longest that is there is meant.
+	// A folder's name may contain dots. The longest name that exists wins.
 	for name := match[1]; ; {
 		if _, err := os.Stat(filepath.Join(modules, name, "module.json")); err == nil {
 			return filepath.Join(modules, name), strings.TrimPrefix(match[1][len(name):], "."), true
@@ -89,12 +90,12 @@ func (i *images) resolve(placeholder string) (folder, suffix string, ok bool) {
 	}
 }
 
-// name is repository:version-platform, or empty with a problem.
+// name returns repository:version-platform, or "" after a problem.
 func (i *images) name(r *report, folder, suffix string, at place) string {
 	m := i.module(folder)
 	if len(m.problems) > 0 {
 		r.list = append(r.list, m.problems...)
-		m.problems = nil // each once
+		m.problems = nil // report each only once
 		return ""
 	}
 	if m.repository == "" {
@@ -109,7 +110,7 @@ func (i *images) name(r *report, folder, suffix string, at place) string {
 	}
 	if !slices.Contains(m.platforms, platform) {
 		r.fault(at, fmt.Sprintf("there is no platform %s in %s, which has %s", printable(platform), m.file, printable(strings.Join(m.platforms, ", "))),
-			"add it there under image/tag/platforms, or choose another one by --platform, DEFAULT_PLATFORM or the placeholder")
+			"add it there under image/tag/platforms, or choose another platform with --platform, DEFAULT_PLATFORM or the placeholder")
 		return ""
 	}
 	tag := m.version
@@ -119,7 +120,7 @@ func (i *images) name(r *report, folder, suffix string, at place) string {
 	return strings.ToLower(m.repository) + ":" + tag + "-" + platform
 }
 
-// module reads a module.json, once.
+// module returns the module.json of a folder. It reads each file once.
 func (i *images) module(folder string) *module {
 	m, ok := i.modules[folder]
 	if !ok {
@@ -135,7 +136,7 @@ func (i *images) readModule(file string) *module {
 	defer func() { m.problems = r.list }()
 	doc := r.read()
 	if doc == nil {
-		r.list[0].Remedy = "make the module's folder and its module.json, or write another one into the placeholder"
+		r.list[0].Remedy = "create the module's folder and its module.json, or change the placeholder"
 		return m
 	}
 	x := &expansion{env: i.env, unusable: map[string]string{}}
@@ -156,7 +157,7 @@ func (i *images) readModule(file string) *module {
 		m.platforms = append(m.platforms, p.Name)
 	}
 	if len(m.platforms) == 0 {
-		r.fault(place{path: []string{"image", "tag", "platforms"}}, "is missing", `write an object there, as {"amd64": "./Dockerfile.amd64"}`)
+		r.fault(place{path: []string{"image", "tag", "platforms"}}, "is missing", `write an object there, such as {"amd64": "./Dockerfile.amd64"}`)
 	}
 	m.repository = repository.Text
 	return m

@@ -9,11 +9,11 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// Deployment is a manifest with the priority that it has at a hub.
+// Deployment is a manifest with its priority at a hub.
 type Deployment struct {
 	Manifest *Manifest
-	// Priority is larger for what comes on top. If nil, it is the one in the file, as
-	// az iot edge deployment show writes it.
+	// Priority decides which deployment wins: the one with the higher number. If nil, the
+	// priority in the file counts, where az iot edge deployment show writes it.
 	Priority *int
 }
 
@@ -24,7 +24,7 @@ func (d Deployment) priority() *int {
 	return d.Manifest.Header().Priority
 }
 
-// String is the file, and the priority if there is one.
+// String returns the file's name, and the priority if there is one.
 func (d Deployment) String() string {
 	if p := d.priority(); p != nil {
 		return fmt.Sprintf("%s (priority %d)", d.Manifest.file, *p)
@@ -32,25 +32,30 @@ func (d Deployment) String() string {
 	return d.Manifest.file
 }
 
-// Merged is what a device gets that takes a base with layers.
+// Merged is the configuration of a device that a base and layers target.
 type Merged struct {
-	Manifest *Manifest    // a full one
-	Order    []Deployment // the base, and the layers by priority
-	history  map[string][]int
+	Manifest *Manifest        // a full deployment
+	Order    []Deployment     // the base, then the layers by priority
+	history  map[string][]int // indexes into Order that set a value, by the key of its path
 }
 
 // Merge puts layers onto a base as IoT Hub does for a device that all of them target
 // ("Understand IoT Edge automatic deployments for single devices or at scale", layered
-// deployment): in the order of their priorities, or of the arguments if none of the
-// layers has one. What a layer has under a name with dots takes the place of what is
-// there, as a whole: a module, a route, a part of a twin. What it has as a module's
-// properties.desired takes the place of all of them. null takes a property away. What
-// one layer has a value at, another one cannot have something below of. There is no
-// result if there is an error among the problems.
+// deployment). The layers' priorities decide the order, or the order of the arguments if
+// no layer has a priority.
+//
+// A layer's name with dots replaces the complete value at that path: a module, a route, a
+// part of a twin. A layer's properties.desired of a module replaces all of the module's
+// desired properties. null deletes a property. A path through a value that is not an
+// object is an error. The result is nil if any problem is an error.
+//
+// The hub emulator's package deployment implements the same rules a second time, on
+// purpose and without common code: a property test (TestMerge_asTheHub) compares the two,
+// so that each checks the other. Change both together.
 func Merge(base Deployment, layers ...Deployment) (*Merged, Problems) {
 	r := &report{file: base.Manifest.file}
 	if base.Manifest.Layered() {
-		r.fault(base.Manifest.at.below(0, agentName, desiredName), "is missing: the first one must be a full deployment, and this is a layer", "name the device's automatic deployment first, or the one for the device alone")
+		r.fault(base.Manifest.at.below(0, agentName, desiredName), "is missing: the first argument must be a full deployment, but this is a layer", "pass the device's automatic deployment first, or its deployment for a single device")
 	}
 	layers = r.order(base, layers)
 	m := &merging{report: r, result: &Merged{Order: append([]Deployment{base}, layers...), history: map[string][]int{}}, desired: jsontree.NewObject()}
@@ -64,7 +69,8 @@ func Merge(base Deployment, layers ...Deployment) (*Merged, Problems) {
 	return m.result, r.list
 }
 
-// order sorts the layers, and checks that their order is known.
+// order sorts the layers by priority. Either all layers have a priority, or none has one
+// and their order stays.
 func (r *report) order(base Deployment, layers []Deployment) []Deployment {
 	layers = slices.Clone(layers)
 	with := 0
@@ -78,7 +84,7 @@ func (r *report) order(base Deployment, layers []Deployment) []Deployment {
 	}
 	for _, d := range layers {
 		if d.priority() == nil {
-			r.list = append(r.list, Problem{File: d.Manifest.file, Text: "has no priority, and other layers have one", Remedy: "give one to all layers, as FILE@10, or to none, for the order they are named in"})
+			r.list = append(r.list, Problem{File: d.Manifest.file, Text: "has no priority, but other layers have one", Remedy: "give all layers a priority, such as FILE@10, or none, to merge them in the order of the arguments"})
 		}
 	}
 	if with < len(layers) {
@@ -93,25 +99,26 @@ func (r *report) order(base Deployment, layers []Deployment) []Deployment {
 	return layers
 }
 
-// above checks that one deployment outranks another.
+// checkOutranks checks that d has a higher priority than the deployment below it.
 func (r *report) checkOutranks(below, d Deployment) {
 	p := below.priority()
 	switch {
 	case p == nil:
 	case *p == *d.priority():
-		r.list = append(r.list, Problem{File: d.Manifest.file, Text: fmt.Sprintf("has priority %d, as %s has: which of them holds is up to the hub", *p, below.Manifest.file), Remedy: "give them different priorities"})
+		r.list = append(r.list, Problem{File: d.Manifest.file, Text: fmt.Sprintf("has priority %d, as %s has: the hub decides which of them wins", *p, below.Manifest.file), Remedy: "give them different priorities"})
 	case *p > *d.priority():
 		r.list = append(r.list, Problem{File: d.Manifest.file, Text: fmt.Sprintf("has priority %d, below the base %s with %d: it would never be applied", *d.priority(), below.Manifest.file, *p), Remedy: "give layers a higher priority than the deployment below them"})
 	}
 }
 
+// merging holds the state of one Merge.
 type merging struct {
 	*report
 	result  *Merged
 	desired *jsontree.Value // desired properties, by module
 }
 
-// put puts one deployment on top.
+// apply puts one deployment on top of those before it; number is its index in Order.
 func (m *merging) apply(number int, from *Manifest) {
 	m.file = from.file
 	for _, section := range from.content.Members {
@@ -119,12 +126,12 @@ func (m *merging) apply(number int, from *Manifest) {
 			m.desired.Set(section.Name, jsontree.NewObject())
 		}
 		parts := from.parts(section.Name)
-		// The whole comes before its parts.
+		// All desired properties are set before parts of them.
 		slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(len(a.names), len(b.names)) })
 		for _, p := range parts {
 			system := section.Name == agentName || section.Name == hubName
 			if len(p.names) == 0 && number > 0 && system {
-				m.fault(p.at, "cannot stand in a layer", "there, write names with dots, as properties.desired.modules.NAME")
+				m.fault(p.at, "is not allowed in a layer", "use names with dots there, such as properties.desired.modules.NAME")
 				continue
 			}
 			m.applyPart(number, section.Name, p)
@@ -139,11 +146,11 @@ func (m *merging) applyPart(number int, module string, p part) {
 		value = jsontree.NewObject()
 	}
 	if stop := setPath(m.desired, path, value); stop > 0 {
-		text := fmt.Sprintf("cannot be put into %s, which is no object", join(path[1:stop]))
+		text := fmt.Sprintf("cannot be put into %s, which is not an object", join(path[1:stop]))
 		if before := m.result.history[key(path[:stop])]; len(before) > 0 {
 			text += " in " + m.result.Order[before[len(before)-1]].String()
 		}
-		m.fault(p.at, text, "give the whole "+join(path[1:stop])+" there, or change the other one")
+		m.fault(p.at, text, "set the whole "+join(path[1:stop])+" there, or change the other deployment")
 		return
 	}
 	eachLeaf(value, path, func(path []string, _ *jsontree.Value) {
@@ -152,8 +159,9 @@ func (m *merging) applyPart(number int, module string, p part) {
 	})
 }
 
-// put puts a value at a path of objects, or takes away what is there if it is nil. stop
-// is how many names lead to what is no object, 0 if all are.
+// setPath sets the value at a path, or deletes it if value is nil. It creates objects on
+// the path. If there is another value on the path, setPath changes nothing below it and
+// returns how many names lead to it; otherwise it returns 0.
 func setPath(object *jsontree.Value, path []string, value *jsontree.Value) (stop int) {
 	for i, name := range path[:len(path)-1] {
 		below := object.Get(name)
@@ -178,8 +186,8 @@ func setPath(object *jsontree.Value, path []string, value *jsontree.Value) (stop
 	return 0
 }
 
-// lasting is a copy of a value as a twin keeps it, without nulls and without lines, as
-// it goes into another file; nil of null.
+// withoutNulls copies a value as a twin stores it: without members that are null. It drops
+// line numbers, because the copy belongs to another document. It returns nil for null.
 func withoutNulls(v *jsontree.Value) *jsontree.Value {
 	if v.Is(jsontree.Null) {
 		return nil
@@ -189,7 +197,7 @@ func withoutNulls(v *jsontree.Value) *jsontree.Value {
 		if kept := withoutNulls(item); kept != nil {
 			c.Items = append(c.Items, kept)
 		} else {
-			c.Items = append(c.Items, &jsontree.Value{}) // arrays are values as a whole
+			c.Items = append(c.Items, &jsontree.Value{}) // nulls in arrays stay: twins replace arrays as a whole
 		}
 	}
 	for _, m := range v.Members {
@@ -200,7 +208,7 @@ func withoutNulls(v *jsontree.Value) *jsontree.Value {
 	return c
 }
 
-// eachLeaf visits everything below v that is no object, and empty objects.
+// eachLeaf visits all values in v that are not objects, and all empty objects.
 func eachLeaf(v *jsontree.Value, path []string, visit func(path []string, v *jsontree.Value)) {
 	if v == nil {
 		return
@@ -214,10 +222,10 @@ func eachLeaf(v *jsontree.Value, path []string, visit func(path []string, v *jso
 	}
 }
 
-// key is a path as a map's key.
+// key returns a path as the key of a map.
 func key(path []string) string { return strings.Join(path, "\x00") }
 
-// finish makes the manifest.
+// finish builds the merged manifest.
 func (m *merging) finish() {
 	content := jsontree.NewObject()
 	for _, section := range m.desired.Members {
@@ -234,8 +242,8 @@ func (m *merging) finish() {
 	m.result.Manifest = &Manifest{file: strings.Join(files, "+"), root: root, content: content, at: place{path: []string{modulesName}}}
 }
 
-// desired are all desired properties that the manifest has for a module, its parts put
-// together. What does not fit is left out.
+// desired returns a module's desired properties, with the parts merged. It ignores parts
+// whose path leads through a value that is not an object.
 func (m *Manifest) desired(module string) *jsontree.Value {
 	all := jsontree.NewObject()
 	parts := m.parts(module)
@@ -246,8 +254,8 @@ func (m *Manifest) desired(module string) *jsontree.Value {
 	return all.Get(module)
 }
 
-// Desired are the desired properties that the manifest has for a module, as one
-// indented JSON object with a line break at its end; nil if there are none.
+// Desired returns a module's desired properties as one indented JSON object with a line
+// break at its end. It returns nil if the manifest has none.
 func (m *Manifest) Desired(module string) []byte {
 	desired := m.desired(module)
 	if desired == nil {

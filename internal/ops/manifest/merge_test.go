@@ -11,7 +11,7 @@ import (
 	"rtsptunnel/internal/ops/manifest"
 )
 
-// full is a base whose twin of x has these desired properties.
+// fullDeployment returns a base in which module x has these desired properties.
 func fullDeployment(t *testing.T, desired string) manifest.Deployment {
 	t.Helper()
 	doc := `{"modulesContent": {"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1", "runtime": {}, "systemModules": {},
@@ -21,7 +21,7 @@ func fullDeployment(t *testing.T, desired string) manifest.Deployment {
 	return manifest.Deployment{Manifest: parse(t, "base.json", doc)}
 }
 
-// on is a layer with these sections.
+// layerOf returns a layer with these sections.
 func layerOf(t *testing.T, name, sections string) manifest.Deployment {
 	t.Helper()
 	return manifest.Deployment{Manifest: parse(t, name, `{"content": {"modulesContent": {`+sections+`}}}`)}
@@ -32,9 +32,9 @@ func withPriority(d manifest.Deployment, priority int) manifest.Deployment {
 	return d
 }
 
-// "Understand IoT Edge automatic deployments", layered deployment, and "Deploy and
-// monitor IoT Edge modules at scale by using the Azure CLI" have the first three; what
-// follows from twins in general is the rest.
+// The first three cases are from "Understand IoT Edge automatic deployments", layered
+// deployment, and "Deploy and monitor IoT Edge modules at scale by using the Azure CLI".
+// The others follow from how twins are patched.
 func TestMerge_twins(t *testing.T) {
 	for _, c := range []struct {
 		name, base string
@@ -49,7 +49,7 @@ func TestMerge_twins(t *testing.T) {
 		{"a leaf in a section", `{"a": {"b": 1, "c": 2}}`, []string{`"properties.desired.a.c": 3`}, `{"a":{"b":1,"c":3}}`},
 		{"an array as a whole", `{"a": [1, 2]}`, []string{`"properties.desired.a": [3, null]`}, `{"a":[3,null]}`},
 		{"another kind", `{"a": {"b": 1}}`, []string{`"properties.desired.a": 3`}, `{"a":3}`},
-		{"null takes away", `{"a": {"b": 1, "c": 2}}`, []string{`"properties.desired.a.c": null, "properties.desired.x.y": null`}, `{"a":{"b":1}}`},
+		{"null deletes", `{"a": {"b": 1, "c": 2}}`, []string{`"properties.desired.a.c": null, "properties.desired.x.y": null`}, `{"a":{"b":1}}`},
 		{"null in a section", `{"a": 1}`, []string{`"properties.desired.b": {"c": null, "d": 1}`}, `{"a":1,"b":{"d":1}}`},
 		{"null for all", `{"a": 1}`, []string{`"properties.desired": null`}, `{}`},
 		{"the highest last", `{"a": 1}`, []string{`"properties.desired.a": 2`, `"properties.desired.a": 3`}, `{"a":3}`},
@@ -101,7 +101,7 @@ func TestMerge_modulesAndRoutes(t *testing.T) {
 	}
 }
 
-// An operator asks: why does this camera have this value?
+// Explain answers an operator's question: why does this camera have this value?
 func TestMerged_Explain(t *testing.T) {
 	site := layerOf(t, "site.json", `"$edgeAgent": {}, "x": {"properties.desired.cameras.a.port": 555, "properties.desired.cameras.b": {"host": "h"}}`)
 	off := layerOf(t, "off.json", `"$edgeAgent": {}, "x": {"properties.desired.cameras.a.port": 556, "properties.desired.tunnels.enabled": false}`)
@@ -125,8 +125,8 @@ func TestMerged_Explain(t *testing.T) {
 	if all := merged.Explain(""); len(all) != len(got)+8 { // two schemaVersions, runtime, systemModules, a route, and three of module x
 		t.Errorf("%d values in all: %v", len(all), all)
 	}
-	if none := merged.Explain("nobody"); none == nil || len(none) > 0 {
-		t.Errorf("of nobody: %v", none)
+	if none := merged.Explain("missing"); none == nil || len(none) > 0 {
+		t.Errorf("of a missing module: %v", none)
 	}
 }
 
@@ -145,12 +145,12 @@ func TestMerge_wrong(t *testing.T) {
 		{"equal to the base's", withPriority(base, 7), []manifest.Deployment{withPriority(a, 7)}, "a.json", []string{"has priority 7, as base.json has"}},
 		{"below the base's", withPriority(base, 7), []manifest.Deployment{withPriority(a, 6)}, "a.json", []string{"has priority 6, below the base base.json with 7", "higher"}},
 		{"one without a priority", base, []manifest.Deployment{withPriority(a, 6), b}, "b.json", []string{"has no priority", "FILE@10"}},
-		{"a layer as base", a, []manifest.Deployment{b}, "a.json", []string{"content/modulesContent/$edgeAgent/properties.desired", "must be a full deployment", "name the device's"}},
-		{"a full one as layer", base, []manifest.Deployment{{Manifest: parse(t, "c.json", `{"modulesContent": {"$edgeAgent": {"properties.desired": {}}}}`)}}, "c.json", []string{"cannot stand in a layer", "names with dots"}},
-		{"below a value", base, []manifest.Deployment{withPriority(layerOf(t, "a.json", empty+`, "x": {"properties.desired.a.b.c": 1}`), 6)}, "a.json", []string{"x/properties.desired.a.b.c", "cannot be put into a/b, which is no object in base.json", "the whole a/b"}},
+		{"a layer as base", a, []manifest.Deployment{b}, "a.json", []string{"content/modulesContent/$edgeAgent/properties.desired", "must be a full deployment", "pass the device's"}},
+		{"a full one as layer", base, []manifest.Deployment{{Manifest: parse(t, "c.json", `{"modulesContent": {"$edgeAgent": {"properties.desired": {}}}}`)}}, "c.json", []string{"is not allowed in a layer", "names with dots"}},
+		{"below a value", base, []manifest.Deployment{withPriority(layerOf(t, "a.json", empty+`, "x": {"properties.desired.a.b.c": 1}`), 6)}, "a.json", []string{"x/properties.desired.a.b.c", "cannot be put into a/b, which is not an object in base.json", "the whole a/b"}},
 		{"below another layer's value", base, []manifest.Deployment{
 			withPriority(layerOf(t, "a.json", empty+`, "x": {"properties.desired.a": 1}`), 6), withPriority(layerOf(t, "b.json", empty+`, "x": {"properties.desired.a.b": null}`), 7),
-		}, "b.json", []string{"cannot be put into a, which is no object in a.json (priority 6)"}},
+		}, "b.json", []string{"cannot be put into a, which is not an object in a.json (priority 6)"}},
 	} {
 		merged, problems := manifest.Merge(c.base, c.layers...)
 		if merged != nil || len(problems) != 1 || problems[0].File != c.file {
@@ -165,7 +165,7 @@ func TestMerge_wrong(t *testing.T) {
 	}
 }
 
-// The priority in a file counts, unless another one is given.
+// The priority in a file applies, unless the caller sets another one.
 func TestMerge_priorityInFile(t *testing.T) {
 	low, high := parse(t, "low.json", strings.Replace(azExport, "20", "5", 1)), parse(t, "high.json", strings.Replace(azExport, `"b": 1`, `"b": 2`, 1))
 	for want, layers := range map[string][]manifest.Deployment{
@@ -182,8 +182,8 @@ func TestMerge_priorityInFile(t *testing.T) {
 	}
 }
 
-// A manifest and a layer that are valid make a valid one, and what only the two
-// together do wrong is found.
+// Merging a valid base and a valid layer gives a valid manifest. Validating the result
+// finds faults that only their combination has.
 func TestMerge_resultIsValidated(t *testing.T) {
 	read := func(name string) manifest.Deployment {
 		return manifest.Deployment{Manifest: expand(t, manifest.Source{File: solution + name, EnvFile: solution + "site.env"})}
@@ -205,12 +205,12 @@ func TestMerge_resultIsValidated(t *testing.T) {
 		t.Fatal(problems)
 	}
 	problems = manifest.Validate(merged.Manifest, manifest.Options{})
-	// By name, back comes before front, which therefore is the fault.
+	// By name, back comes before front, which therefore has the fault.
 	if len(problems) != 1 || problems[0].Path != "modulesContent/rtsptunnel/properties.desired/cameras/front/localPort" ||
 		!strings.Contains(problems[0].Text, "is already the local port of camera back, at modulesContent/rtsptunnel/properties.desired/cameras/back/localPort") {
 		t.Errorf("got %v", problems)
 	}
 	if _, err := os.Stat(problems[0].File); err == nil || problems[0].Line != 0 {
-		t.Errorf("a merged manifest is told to be a file: %s", problems[0])
+		t.Errorf("the problem of a merged manifest names a file: %s", problems[0])
 	}
 }

@@ -7,17 +7,18 @@ import (
 	"unicode"
 )
 
-// Problem is one thing that is wrong, or looks so.
+// Problem is one error or warning.
 type Problem struct {
 	File    string `json:"file"`
-	Line    int    `json:"line,omitempty"` // in that file, from 1; 0 if nobody knows
-	Path    string `json:"path,omitempty"` // names from the root down, divided by slashes; empty is the file
+	Line    int    `json:"line,omitempty"` // in that file, from 1; 0 if unknown
+	Path    string `json:"path,omitempty"` // names from the root down, separated by slashes; empty for the whole file
 	Text    string `json:"problem"`
 	Remedy  string `json:"remedy"`
 	Warning bool   `json:"-"`
 }
 
-// String is FILE:LINE: PATH: what is wrong; what to do. A warning says so before PATH.
+// String returns FILE:LINE: PATH: the problem; what to do. A warning has "warning: "
+// before PATH.
 func (p Problem) String() string {
 	place := p.File
 	if p.Line > 0 {
@@ -38,14 +39,14 @@ func (p Problem) String() string {
 	return place
 }
 
-// Problems are in the order in which they were found, which is about that of the
-// document.
+// Problems lists problems in the order of their discovery, which is roughly the order of
+// the document.
 type Problems []Problem
 
-// Errors are those that are more than warnings.
+// Errors returns the problems that are not warnings.
 func (ps Problems) Errors() Problems { return ps.only(false) }
 
-// Warnings are those that keep nobody from going on.
+// Warnings returns the warnings. They do not affect the result.
 func (ps Problems) Warnings() Problems { return ps.only(true) }
 
 func (ps Problems) only(warnings bool) Problems {
@@ -58,8 +59,7 @@ func (ps Problems) only(warnings bool) Problems {
 	return some
 }
 
-// Err is nil if there are warnings at most; otherwise its text has all errors, one a
-// line.
+// Err returns an *Error with all errors, or nil if there are none besides warnings.
 func (ps Problems) Err() error {
 	if errs := ps.Errors(); len(errs) > 0 {
 		return &Error{errs}
@@ -67,10 +67,10 @@ func (ps Problems) Err() error {
 	return nil
 }
 
-// Error is that a manifest will not do.
+// Error lists the problems that make a manifest unusable.
 type Error struct{ Problems Problems }
 
-// Error is one line for each problem.
+// Error returns one line for each problem.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
@@ -79,13 +79,13 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// place is where in a document something stands. The zero place is the whole file.
+// place is a location in a document. The zero place is the whole file.
 type place struct {
 	line int
 	path []string
 }
 
-// of is the place of something below.
+// below returns the place of a descendant.
 func (at place) below(line int, names ...string) place {
 	return place{line, slices.Concat(at.path, names)}
 }
@@ -104,7 +104,7 @@ func (r *report) warn(at place, text, remedy string) {
 	r.list = append(r.list, Problem{File: r.file, Line: at.line, Path: join(at.path), Text: text, Remedy: remedy, Warning: true})
 }
 
-// maxName bounds how much of a name in a document is told, in bytes.
+// maxName is how many bytes of a name in a document a problem repeats.
 const maxName = 100
 
 func join(path []string) string {
@@ -115,7 +115,7 @@ func join(path []string) string {
 	return strings.Join(names, "/")
 }
 
-// printable is a name as a terminal may show it.
+// printable shortens a name and replaces characters that a terminal could interpret.
 func printable(name string) string {
 	if len(name) > maxName {
 		name = strings.ToValidUTF8(name[:maxName], "") + "..."

@@ -8,11 +8,11 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// What $edgeHub's desired properties must be ("Properties of the IoT Edge agent and
-// IoT Edge hub module twins"; azure-iot-edgehub-deployment-1.2).
+// The shapes of $edgeHub's desired properties. They follow "Properties of the IoT Edge
+// agent and IoT Edge hub module twins" and the schema azure-iot-edgehub-deployment-1.2.
 var (
 	routeText   = &shape{kinds: textShape.kinds, check: checkRoute}
-	routesShape = mapOf(`^[^.$# ]+$`, "a route's name has no blank and none of . $ #",
+	routesShape = mapOf(`^[^.$# ]+$`, "a route's name must not contain spaces or any of . $ #",
 		&shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Object}, check: checkRoute, fields: []field{
 			{"route", true, routeText},
 			{"priority", false, integer(0, 9)},
@@ -36,15 +36,15 @@ var (
 	inputPath   = regexp.MustCompile(`^/modules/([^/]+)/inputs/([^/]+)$`)
 )
 
-// checkRoute judges one route, given as a string. Another one with the same words in
-// it is an error, under whatever name.
+// checkRoute validates one route that is a string. The same route under another name is
+// an error, even if the space in it differs.
 func checkRoute(c *checker, v *jsontree.Value, at place) {
 	if !v.Is(jsontree.String) {
-		return // its member is judged
+		return // routeText validates the object's member route
 	}
 	parts := routeForm.FindStringSubmatch(v.Text)
 	if parts == nil {
-		c.fault(at, "is no route", `write FROM SOURCE INTO SINK, or FROM SOURCE WHERE CONDITION INTO SINK, as FROM /messages/* INTO $upstream`)
+		c.fault(at, "is not a route", `write FROM SOURCE INTO SINK, or FROM SOURCE WHERE CONDITION INTO SINK, such as FROM /messages/* INTO $upstream`)
 		return
 	}
 	source, sink := parts[1], parts[3]
@@ -56,9 +56,9 @@ func checkRoute(c *checker, v *jsontree.Value, at place) {
 	}
 	switch module := routeModule.FindStringSubmatch(source); {
 	case !strings.HasPrefix(source, "/"):
-		c.fault(at, "has a source that is none", "write a path, as /messages/* or /messages/modules/NAME/outputs/*")
+		c.fault(at, "has an invalid source", "write a path, such as /messages/* or /messages/modules/NAME/outputs/*")
 	case !routeSource.MatchString(source):
-		c.warn(at, "has a source that the documents do not know, and may never match", "write /messages/*, /messages/modules/NAME/outputs/OUTPUT or the like")
+		c.warn(at, "has a source that is not documented and may never match", "use a documented source, such as /messages/* or /messages/modules/NAME/outputs/OUTPUT")
 	case module != nil:
 		c.checkModule(at, module[1])
 	}
@@ -72,21 +72,22 @@ func (c *checker) checkSink(at place, sink string) {
 	const remedy = `write $upstream, or BrokeredEndpoint("/modules/NAME/inputs/INPUT")`
 	endpoint := routeInput.FindStringSubmatch(sink)
 	if endpoint == nil {
-		c.fault(at, "has a sink that is none", remedy)
+		c.fault(at, "has an invalid sink", remedy)
 		return
 	}
 	input := inputPath.FindStringSubmatch(endpoint[1] + endpoint[2])
 	if input == nil {
-		c.fault(at, "has a sink that is no module's input", remedy)
+		c.fault(at, "has a sink that is not a module's input", remedy)
 		return
 	}
 	c.checkModule(at, input[1])
 }
 
-// checkModule checks that a route's module is there. A layer does not know all of them.
+// checkModule checks that a route's module exists. It cannot check layers, because other
+// deployments may define the module.
 func (c *checker) checkModule(at place, name string) {
 	if c.layered || c.defined[name] {
 		return
 	}
-	c.fault(at, "is for module "+printable(name)+", which this deployment does not have", "mend the name, mind upper and lower case, or define the module in $edgeAgent")
+	c.fault(at, "is for module "+printable(name)+", which this deployment does not have", "fix the name, which is case-sensitive, or define the module in $edgeAgent")
 }

@@ -10,7 +10,7 @@ import (
 	"rtsptunnel/internal/testkit/schematest"
 )
 
-// What is made here is judged by schemas that are not ours.
+// Expanded and merged manifests pass the public schemas of Microsoft's tools.
 func TestExpand_publicSchemas(t *testing.T) {
 	schemas := schematest.Load(t)
 	var base manifest.Deployment
@@ -27,7 +27,7 @@ func TestExpand_publicSchemas(t *testing.T) {
 	checkPublic(t, schemas, "merged", merged.Manifest.JSON())
 	// A layer alone passes no public schema: there is none for layers.
 	if err := schemas.Check(schematest.Manifest, layer.Manifest.JSON()); err == nil {
-		t.Error("the schema takes a layer: use it")
+		t.Error("the schema accepts a layer: check layers against it")
 	}
 	template, err := os.ReadFile(solution + "deployment.template.json")
 	if err != nil {
@@ -38,8 +38,8 @@ func TestExpand_publicSchemas(t *testing.T) {
 	}
 }
 
-// checkPublic judges a full manifest by the schema of the whole, and those of its
-// parts.
+// checkPublic validates a full manifest against the public schemas of the whole document
+// and of its sections.
 func checkPublic(t *testing.T, schemas *schematest.Schemas, name string, doc []byte) {
 	t.Helper()
 	if err := schemas.Check(schematest.Manifest, doc); err != nil {
@@ -62,14 +62,14 @@ func checkPublic(t *testing.T, schemas *schematest.Schemas, name string, doc []b
 	}
 }
 
-// What the public schemas refuse is a problem here, too.
+// What the public schemas reject is also a problem for Validate.
 func TestValidate_asPublicSchemas(t *testing.T) {
 	schemas := schematest.Load(t)
 	doc, err := os.ReadFile(solution + "expanded/deployment.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := 0
+	rejected := 0
 	for _, change := range []struct{ from, to string }{
 		{`"docker"`, `"podman"`},
 		{`"running"`, `"runs"`},
@@ -103,19 +103,19 @@ func TestValidate_asPublicSchemas(t *testing.T) {
 			t.Errorf("no %s", change.from)
 		}
 		if err := schemas.Check(schematest.Manifest, []byte(changed)); err == nil {
-			t.Logf("the schema takes %s", change.to)
+			t.Logf("the schema accepts %s", change.to)
 			continue
 		}
-		refused++
+		rejected++
 		m, problems := manifest.Parse("x", []byte(changed))
 		if m != nil {
 			problems = append(problems, manifest.Validate(m, manifest.Options{})...)
 		}
 		if len(problems) == 0 {
-			t.Errorf("%s is refused by the public schema, and taken here", change.to)
+			t.Errorf("the public schema rejects %s, but Validate accepts it", change.to)
 		}
 	}
-	if refused < 20 {
-		t.Errorf("the schema refuses %d only", refused)
+	if rejected < 20 {
+		t.Errorf("the schema rejects only %d", rejected)
 	}
 }

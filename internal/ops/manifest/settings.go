@@ -6,13 +6,13 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// settings are the settings of one module, in a manifest of either kind: the members of
-// an object, or of a layer's $edgeAgent by names with dots.
+// settings gives access to one module's settings in a full deployment or a layer. They
+// are an object, or in a layer's $edgeAgent members whose names have dots.
 type settings struct {
 	module string
-	system bool // one of the runtime's
+	system bool // a module of the runtime
 	object *jsontree.Value
-	prefix string // of the names in object
+	prefix string // of the settings' names in object
 	at     place  // of object
 }
 
@@ -20,7 +20,7 @@ func (s settings) get(name string) *jsontree.Value { return s.object.Get(s.prefi
 
 func (s settings) set(name string, value *jsontree.Value) { s.object.Set(s.prefix+name, value) }
 
-// of is the place of one of the settings.
+// place returns the place of one setting.
 func (s settings) place(name string) place {
 	line := s.at.line
 	if v := s.get(name); v != nil {
@@ -29,7 +29,7 @@ func (s settings) place(name string) place {
 	return s.at.below(line, s.prefix+name)
 }
 
-// settings are those of all modules, in the manifest's order.
+// settings returns the settings of all modules, in the manifest's order.
 func (m *Manifest) settings() []settings {
 	var all []settings
 	dotted := make(map[string]bool)
@@ -48,14 +48,15 @@ func (m *Manifest) settings() []settings {
 	return all
 }
 
+// isBelowSettings reports whether a path leads to a single setting or further down.
 func isBelowSettings(names []string) bool {
 	return len(names) > 3 && isGroup(names[0]) && names[2] == "settings"
 }
 
 func isGroup(name string) bool { return name == "modules" || name == "systemModules" }
 
-// settingsIn are those in a value that stands under these names in $edgeAgent's desired
-// properties.
+// settingsIn returns the settings in a value; names are its path below $edgeAgent's
+// desired properties.
 func settingsIn(v *jsontree.Value, names []string, at place) []settings {
 	if !v.Is(jsontree.Object) {
 		return nil

@@ -10,28 +10,28 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// shape is what a value must be.
+// shape describes the values that are valid in one place.
 type shape struct {
 	kinds  []jsontree.Kind
-	values []string // of a string; any if none
-	least  int64    // of a number, which then is an integer
-	most   int64    // no bounds if 0
-	fields []field  // of an object with members of its own
-	names  *regexp.Regexp
-	naming string // what names must be, for people
-	each   *shape // of an object with members of any name that names allows
+	values []string       // a string's allowed values; empty allows any
+	least  int64          // a number's lower bound, if most is not 0
+	most   int64          // a number's upper bound, which makes it an integer; 0 for no bounds
+	fields []field        // an object's known members
+	names  *regexp.Regexp // the names that an object's other members may have
+	naming string         // the rule of names, as a remedy
+	each   *shape         // an object's other members; nil if it has none
 
-	check func(c *checker, v *jsontree.Value, at place) // what else there is to say; only of the right kind
+	check func(c *checker, v *jsontree.Value, at place) // further checks, for values of the right kind
 }
 
-// field is a member of an object.
+// field is a known member of an object.
 type field struct {
 	name     string
 	required bool
 	shape    *shape
 }
 
-// judge tells what is wrong with a value.
+// validate reports how a value and its members violate the shape.
 func (s *shape) validate(c *checker, v *jsontree.Value, at place) {
 	if !slices.Contains(s.kinds, v.Kind) {
 		c.fault(at, "must be "+s.kind(), "it is "+v.Kind.String())
@@ -40,12 +40,12 @@ func (s *shape) validate(c *checker, v *jsontree.Value, at place) {
 	switch v.Kind {
 	case jsontree.String:
 		if len(s.values) > 0 && !slices.Contains(s.values, v.Text) {
-			c.fault(at, "must be "+oneOf(s.values), "mind upper and lower case")
+			c.fault(at, "must be "+oneOf(s.values), "use one of these values; they are case-sensitive")
 			return
 		}
 	case jsontree.Number:
 		if n, err := strconv.ParseInt(v.Text, 10, 64); s.most > 0 && (err != nil || n < s.least || n > s.most) {
-			c.fault(at, fmt.Sprintf("must be an integer from %d to %d", s.least, s.most), "write such a number")
+			c.fault(at, fmt.Sprintf("must be an integer from %d to %d", s.least, s.most), "write a number in this range")
 			return
 		}
 	case jsontree.Object:
@@ -84,7 +84,7 @@ func (s *shape) members(c *checker, v *jsontree.Value, at place) {
 		case known:
 			f.validate(c, m.Value, below)
 		case s.each == nil:
-			c.warn(below, "is not known here", "check its spelling, and where it stands: "+s.known())
+			c.warn(below, "is not known here", "check its spelling and its place: "+s.known())
 		case !s.names.MatchString(m.Name):
 			c.fault(below, "has a name that is not allowed", s.naming)
 		default:
@@ -101,7 +101,7 @@ func (s *shape) known() string {
 	return "known are " + strings.Join(names, ", ")
 }
 
-// field is the shape of a member that has one of its own.
+// field returns the shape of a known member.
 func (s *shape) field(name string) (*shape, bool) {
 	for _, f := range s.fields {
 		if f.name == name {
@@ -111,7 +111,7 @@ func (s *shape) field(name string) (*shape, bool) {
 	return nil, false
 }
 
-// at is the shape of what stands below by these names; nil if nobody knows.
+// at returns the shape of the descendant at a path; nil if it is unknown.
 func (s *shape) at(names []string) *shape {
 	for _, name := range names {
 		below, known := s.field(name)
@@ -145,6 +145,8 @@ func object(fields ...field) *shape {
 	return &shape{kinds: anyObject.kinds, fields: fields}
 }
 
+// mapOf is the shape of an object whose members all have one shape. names is a regular
+// expression for their names, and naming says it in words.
 func mapOf(names, naming string, each *shape) *shape {
 	return &shape{kinds: anyObject.kinds, names: regexp.MustCompile(names), naming: naming, each: each}
 }

@@ -14,11 +14,11 @@ import (
 	"rtsptunnel/internal/module/twin"
 )
 
-// What IoT Hub takes as desired properties ("Understand and use module twins in IoT
-// Hub", format).
+// IoT Hub's limits for desired properties ("Understand and use module twins in IoT Hub",
+// format).
 const (
 	maxTwinDepth = 10
-	maxTwinSize  = 32 << 10 // bytes, about: the hub counts without quotes and braces
+	maxTwinSize  = 32 << 10 // bytes, approximate: the hub does not count quotes and braces
 	maxTwinText  = 4 << 10  // bytes of one string
 	maxTwinName  = 1 << 10  // bytes of one name
 
@@ -26,12 +26,12 @@ const (
 	maxTwinInteger int64 = 4503599627370495
 )
 
-// twins judges the desired properties of all modules, and those of our own by their
-// schema.
+// checkTwins validates the desired properties of all modules, and those of rtsptunnel
+// modules against their schema. named lists further rtsptunnel modules.
 func (c *checker) checkTwins(named []string) {
 	for _, name := range named {
 		if c.m.content.Get(name) == nil && !c.defined[name] {
-			c.warn(c.m.at.below(c.m.at.line, name), "is not there, and was to be judged as rtsptunnel's", "mend the name that was given")
+			c.warn(c.m.at.below(c.m.at.line, name), "is not in the manifest, but was named as an rtsptunnel module", "fix the name in the arguments")
 		}
 	}
 	tunnels := append(c.tunnelModules(), named...)
@@ -59,8 +59,8 @@ func (c *checker) checkTwins(named []string) {
 	}
 }
 
-// tunnels are the modules that are rtsptunnel by their image, or by their name if
-// nothing is known of their image.
+// tunnelModules returns the rtsptunnel modules: those with an image of that name, and the
+// module of that name if its image is unknown, as in layers.
 func (c *checker) tunnelModules() []string {
 	images := c.m.Images()
 	var names []string
@@ -79,14 +79,14 @@ func (c *checker) tunnelModules() []string {
 
 const tunnelName = "rtsptunnel"
 
-// section judges what there is for the twin of one module.
+// checkSection validates the members of one module's section, apart from their values.
 func (c *checker) checkSection(module string, section *jsontree.Value) {
 	at := c.m.at.below(section.Line, module)
 	for _, m := range section.Members {
 		names, isPart := partNames(m.Name)
 		switch {
 		case !isPart:
-			c.fault(at.below(m.Value.Line, m.Name), "is not known here", "there are properties.desired, and in layers its parts, as properties.desired.NAME")
+			c.fault(at.below(m.Value.Line, m.Name), "is not known here", "use properties.desired, or in layers a part of it, such as properties.desired.NAME")
 		case len(names) > 0 && !c.layered:
 			c.unexpectedMember(at.below(m.Value.Line, m.Name), m.Name)
 		case len(names) == 0 && !m.Value.Is(jsontree.Object):
@@ -95,21 +95,21 @@ func (c *checker) checkSection(module string, section *jsontree.Value) {
 	}
 	c.checkOverlaps(module)
 	if !c.layered && !c.defined[module] {
-		c.warn(at, "is for a module that this deployment does not define", "mend the name, mind upper and lower case; leave it if a layer defines the module")
+		c.warn(at, "is for a module that this deployment does not define", "fix the name, which is case-sensitive; ignore this if a layer defines the module")
 	}
 }
 
-// format judges what IoT Hub takes in any twin.
+// checkFormat checks IoT Hub's limits, which apply to any twin.
 func (c *checker) checkFormat(p part) {
 	for _, name := range p.names {
 		if name == "" {
-			c.fault(p.at, "has two dots without a name between them", "mend the name")
+			c.fault(p.at, "has two dots without a name between them", "fix the name")
 			return
 		}
 		c.checkName(name, p.at)
 	}
 	if size := len(p.value.Compact()); size > maxTwinSize {
-		c.warn(p.at, fmt.Sprintf("is %d bytes of JSON; IoT Hub takes about %d of all desired properties together", size, maxTwinSize), "shorten it")
+		c.warn(p.at, fmt.Sprintf("is %d bytes of JSON; IoT Hub accepts about %d for all desired properties together", size, maxTwinSize), "shorten it")
 	}
 	if len(p.names) > maxTwinDepth+1 {
 		c.tooDeep(p.at)
@@ -119,19 +119,19 @@ func (c *checker) checkFormat(p part) {
 }
 
 func (c *checker) tooDeep(at place) {
-	c.fault(at, fmt.Sprintf("is nested more than %d deep, which IoT Hub does not take", maxTwinDepth), "make it flatter")
+	c.fault(at, fmt.Sprintf("is nested more than %d levels deep, which IoT Hub does not accept", maxTwinDepth), "flatten it")
 }
 
-// formatValue judges a value with that many objects and arrays around it, the desired
-// properties themselves not counted.
+// checkValue checks a value and its descendants. depth is the number of objects and arrays
+// around it, without the desired properties themselves.
 func (c *checker) checkValue(v *jsontree.Value, at place, depth int) {
 	switch {
 	case (v.Is(jsontree.Array) || v.Is(jsontree.Object)) && depth > maxTwinDepth:
 		c.tooDeep(at)
 	case v.Is(jsontree.Number) && !isTwinNumber(v.Text):
-		c.fault(at, "is a number that IoT Hub does not take", fmt.Sprintf("write an integer from %d to %d, or a fraction below 1e308", minTwinInteger, maxTwinInteger))
+		c.fault(at, "is a number that IoT Hub does not accept", fmt.Sprintf("write an integer from %d to %d, or a fraction below 1e308", minTwinInteger, maxTwinInteger))
 	case v.Is(jsontree.String) && len(v.Text) > maxTwinText:
-		c.fault(at, fmt.Sprintf("is a string of more than %d bytes, which IoT Hub does not take", maxTwinText), "shorten it, or divide it")
+		c.fault(at, fmt.Sprintf("is a string of more than %d bytes, which IoT Hub does not accept", maxTwinText), "shorten it, or split it")
 	case v.Is(jsontree.Array):
 		for i, item := range v.Items {
 			c.checkValue(item, at.below(item.Line, index(i)), depth+1)
@@ -139,7 +139,7 @@ func (c *checker) checkValue(v *jsontree.Value, at place, depth int) {
 	case v.Is(jsontree.Object):
 		for _, m := range v.Members {
 			below := at.below(m.Value.Line, m.Name)
-			if m.Name != "$version" && m.Name != "$metadata" { // the hub's own, in what az exports
+			if m.Name != "$version" && m.Name != "$metadata" { // the hub's own members, which az exports
 				c.checkName(m.Name, below)
 			}
 			c.checkValue(m.Value, below, depth+1)
@@ -147,11 +147,11 @@ func (c *checker) checkValue(v *jsontree.Value, at place, depth int) {
 	}
 }
 
-// isTwinNumber tells of a number of JSON whether it is within IoT Hub's bounds.
+// isTwinNumber reports whether a JSON number is within IoT Hub's bounds.
 func isTwinNumber(text string) bool {
 	if strings.ContainsAny(text, ".eE") {
-		_, err := strconv.ParseFloat(text, 64) // or it is too large
-		return err == nil
+		_, err := strconv.ParseFloat(text, 64)
+		return err == nil // an error means that the number is too large
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	return err == nil && minTwinInteger <= n && n <= maxTwinInteger
@@ -159,29 +159,29 @@ func isTwinNumber(text string) bool {
 
 func (c *checker) checkName(name string, at place) {
 	if len(name) > maxTwinName {
-		c.fault(at, fmt.Sprintf("has a name of more than %d bytes, which IoT Hub does not take", maxTwinName), "shorten it")
+		c.fault(at, fmt.Sprintf("has a name of more than %d bytes, which IoT Hub does not accept", maxTwinName), "shorten it")
 	}
 	bad := func(r rune) bool { return r == '.' || r == '$' || r == ' ' || unicode.IsControl(r) }
 	if strings.ContainsFunc(name, bad) && !strings.Contains(name, "${") {
-		c.fault(at, "has a name that IoT Hub does not take in a twin", "use a name without dots, dollars, blanks and control characters")
+		c.fault(at, "has a name that IoT Hub does not accept in a twin", "use a name without dots, dollar signs, spaces and control characters")
 	}
 }
 
-// tunnel judges the twin of one of our modules.
+// checkTunnel validates the twin of one rtsptunnel module, as the module itself does.
 func (c *checker) checkTunnel(module string) {
 	doc := c.m.Twin(module)
 	_, outcome, err := twin.Check(doc)
 	if err != nil {
-		c.fault(c.m.at.below(c.m.content.Get(module).Line, module), "is no twin of rtsptunnel: "+err.Error(), "mend it: docs/TWIN.md has all properties")
+		c.fault(c.m.at.below(c.m.content.Get(module).Line, module), "is not a twin of rtsptunnel: "+err.Error(), "fix it: docs/TWIN.md has all properties")
 		return
 	}
 	for _, f := range outcome.Faults {
 		at := c.inTwin(module, f.Path)
-		remedy := "mend it: docs/TWIN.md has all properties"
+		remedy := "fix it: docs/TWIN.md has all properties"
 		text := f.Text
 		if other := c.sameLocalPort(module, f); other != "" {
 			text += ", at " + other
-			remedy = "give one of the two cameras a localPort of its own"
+			remedy = "give one of the two cameras another localPort"
 		}
 		c.fault(at, text, remedy)
 	}
@@ -192,11 +192,12 @@ func (c *checker) checkTunnel(module string) {
 		c.warn(c.inTwin(module, name), "is not known to rtsptunnel", "check its spelling")
 	}
 	for _, name := range outcome.NotYet {
-		c.warn(c.inTwin(module, name), "has no effect in this version", "leave it out")
+		c.warn(c.inTwin(module, name), "has no effect in this version", "remove it")
 	}
 }
 
-// inTwin is the place of what package twin calls cameras/front/port.
+// inTwin returns the place in the manifest of a path in package twin's notation, such as
+// cameras/front/port.
 func (c *checker) inTwin(module, name string) place {
 	names := strings.Split(name, "/")
 	for _, p := range c.m.parts(module) {
@@ -215,8 +216,8 @@ func (c *checker) inTwin(module, name string) place {
 	return c.m.at.below(c.m.content.Get(module).Line, append([]string{module, desiredName}, names...)...)
 }
 
-// sameLocalPort is the path of the camera whose local port the faulty one has, too;
-// empty if the fault is another one.
+// sameLocalPort returns the path of the local port that a camera's local port duplicates.
+// It returns "" if f is another fault.
 func (c *checker) sameLocalPort(module string, f twin.Fault) string {
 	names := strings.Split(f.Path, "/")
 	if f.Code != reason.ConfigDuplicate || len(names) != 3 {
@@ -235,7 +236,8 @@ func (c *checker) sameLocalPort(module string, f twin.Fault) string {
 	return ""
 }
 
-// localPort is a camera's local port if it were the only one.
+// localPort returns the local port that a camera gets if it is the only one, or 0 if the
+// camera is invalid.
 func (c *checker) localPort(module, camera string) int {
 	desired := c.m.desired(module)
 	alone := map[string]any{"cameras": map[string]any{camera: desired.At("cameras", camera)}}

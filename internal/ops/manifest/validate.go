@@ -8,16 +8,17 @@ import (
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// Options are what Validate is told besides the manifest.
+// Options are the options of Validate.
 type Options struct {
-	// Tunnels are names of modules whose twins are rtsptunnel's. A module whose image
-	// is called rtsptunnel is one without being named, and so is one that is called so
-	// itself if the manifest does not say its image, as layers.
+	// Tunnels names further rtsptunnel modules, whose twins are validated against the
+	// module's schema. Validate itself finds modules whose image is called rtsptunnel. It
+	// also takes a module called rtsptunnel for one if the manifest has no image for it,
+	// as in layers.
 	Tunnels []string
 }
 
-// Validate judges a manifest, full or layered. Nothing that it only warns of keeps a
-// device from running.
+// Validate checks a full or layered manifest. A device can run a manifest that has only
+// warnings.
 func Validate(m *Manifest, o Options) Problems {
 	c := &checker{report: report{file: m.file}, m: m, layered: m.Layered(), routes: map[string]place{}, defined: map[string]bool{}}
 	c.checkDocument()
@@ -32,24 +33,25 @@ func Validate(m *Manifest, o Options) Problems {
 	return c.list
 }
 
-// placeholders tells of every one that is left in a manifest.
+// checkPlaceholders reports placeholders that are left in a manifest.
 func (c *checker) checkPlaceholders(v *jsontree.Value, at place) {
 	eachText(v, at, func(text string, at place) {
 		if strings.Contains(text, "${") {
-			c.fault(at, "has a placeholder in it, which nobody expands any more", "have tunnelctl manifest expand make the manifest from its template")
+			c.fault(at, "has a placeholder, which is not expanded in a manifest", "expand the template with tunnelctl manifest expand")
 		}
 	})
 }
 
+// checker holds the state of one Validate.
 type checker struct {
 	report
 	m       *Manifest
 	layered bool
-	defined map[string]bool  // modules
-	routes  map[string]place // by their words
+	defined map[string]bool  // names of the modules that $edgeAgent defines
+	routes  map[string]place // by the route's text with single spaces
 }
 
-// exportedMembers are the members that a deployment has exportedMembers its content where az prints it.
+// exportedMembers lists the members of a deployment as az prints it, with its content.
 var exportedMembers = []string{
 	"id", "schemaVersion", "labels", contentName, "targetCondition", "createdTimeUtc", "lastUpdatedTimeUtc", "priority",
 	"systemMetrics", "metrics", "etag", "contentType", "scope",
@@ -61,27 +63,27 @@ func (c *checker) checkDocument() {
 		known = exportedMembers
 		for _, m := range c.m.root.Get(contentName).All() {
 			if m.Name != modulesName && !m.Value.Is(jsontree.Null) {
-				c.warn(place{m.Value.Line, []string{contentName, m.Name}}, "is not for modules", "leave it out: only modulesContent is read")
+				c.warn(place{m.Value.Line, []string{contentName, m.Name}}, "is not for modules", "remove it: only modulesContent is read")
 			}
 		}
 	}
 	for _, m := range c.m.root.Members {
 		if !slices.Contains(known, m.Name) {
-			c.warn(place{m.Value.Line, []string{m.Name}}, "is not known here", "leave it out: known is "+strings.Join(known, ", "))
+			c.warn(place{m.Value.Line, []string{m.Name}}, "is not known here", "remove it: known are "+strings.Join(known, ", "))
 		}
 	}
 }
 
-// agent judges what there is for the edge agent, and learns which modules there are.
+// checkAgent validates $edgeAgent's section and records the modules that it defines.
 func (c *checker) checkAgent() {
 	c.collectModules()
 	section := c.m.content.Get(agentName)
 	switch {
 	case section == nil && c.layered:
-		c.fault(c.m.at.below(c.m.at.line, agentName), "is missing", `add "$edgeAgent": {} to a layer that has no modules; a full deployment needs all of it`)
+		c.fault(c.m.at.below(c.m.at.line, agentName), "is missing", `add "$edgeAgent": {} to a layer without modules; a full deployment needs a complete one`)
 	case !c.layered && section.At(desiredName, "runtime") == nil && section.At(desiredName, "systemModules") == nil:
-		c.fault(c.m.at.below(section.Line, agentName, desiredName), "has neither runtime nor systemModules, which a full deployment needs, and cannot stand in a layer",
-			"for a layer, write names with dots, as properties.desired.modules.NAME; for a full deployment, add both")
+		c.fault(c.m.at.below(section.Line, agentName, desiredName), "has neither runtime nor systemModules, which a full deployment needs, and is not allowed in a layer",
+			"for a layer, use names with dots, such as properties.desired.modules.NAME; for a full deployment, add both")
 	case !c.layered:
 		c.checkWhole(agentName, agentShape)
 	case section.Is(jsontree.Object):
@@ -91,7 +93,7 @@ func (c *checker) checkAgent() {
 	}
 }
 
-// learn notes the modules that are defined here.
+// collectModules records the modules that the manifest defines.
 func (c *checker) collectModules() {
 	for _, p := range c.m.parts(agentName) {
 		switch {
@@ -105,20 +107,20 @@ func (c *checker) collectModules() {
 	}
 }
 
-// agentPart judges a part of the edge agent's properties in a layer.
+// checkAgentPart checks whether a layer may have a part of $edgeAgent's properties.
 func (c *checker) checkAgentPart(p part) {
 	credentials := len(p.names) > 2 && slices.Equal(p.names[:3], []string{"runtime", "settings", "registryCredentials"})
 	switch {
 	case p.names[0] == "systemModules":
 		c.fault(p.at, "is the runtime's own module, which a layer cannot have", "change it in the full deployment below the layers")
 	case p.names[0] == "modules" && len(p.names) == 1:
-		c.fault(p.at, "would be all modules", "write properties.desired.modules.NAME for each")
+		c.fault(p.at, "would replace all modules", "write properties.desired.modules.NAME for each")
 	case p.names[0] == "modules":
 		if len(p.names) > 2 {
-			c.warn(p.at, "is a part of a module, and the documents have modules in layers as a whole alone", "repeat the whole module under properties.desired.modules."+printable(p.names[1]))
+			c.warn(p.at, "is a part of a module, but the documentation has only whole modules in layers", "repeat the whole module under properties.desired.modules."+printable(p.names[1]))
 		}
 	case !credentials:
-		c.warn(p.at, "is not among what the documents have in layers", "put it into the full deployment below the layers")
+		c.warn(p.at, "is not documented for layers", "put it into the full deployment below the layers")
 	}
 }
 
@@ -137,21 +139,22 @@ func (c *checker) checkHub() {
 	}
 }
 
+// checkHubPart checks whether a layer may have a part of $edgeHub's properties.
 func (c *checker) checkHubPart(p part) {
 	switch {
 	case p.names[0] != "routes":
-		c.warn(p.at, "is not among what the documents have in layers", "put it into the full deployment below the layers")
+		c.warn(p.at, "is not documented for layers", "put it into the full deployment below the layers")
 	case len(p.names) == 1:
-		c.fault(p.at, "would be all routes", "write properties.desired.routes.NAME for each")
+		c.fault(p.at, "would replace all routes", "write properties.desired.routes.NAME for each")
 	}
 }
 
-// whole judges a section that has to have all its desired properties.
+// checkWhole validates a runtime section of a full deployment.
 func (c *checker) checkWhole(module string, s *shape) {
 	section := c.m.content.Get(module)
 	at := c.m.at.below(section.Line, module)
 	if section.Get(desiredName) == nil {
-		c.fault(at.below(section.Line, desiredName), "is missing", "add it: this deployment is a full one, as its $edgeAgent has it")
+		c.fault(at.below(section.Line, desiredName), "is missing", "add it: this is a full deployment, because its $edgeAgent has properties.desired")
 		return
 	}
 	for _, m := range section.Members {
@@ -163,22 +166,23 @@ func (c *checker) checkWhole(module string, s *shape) {
 	}
 }
 
-// beyond tells of a member of a section in a full deployment that is not
-// properties.desired.
+// unexpectedMember reports a member other than properties.desired in a section of a full
+// deployment.
 func (c *checker) unexpectedMember(at place, name string) {
 	if _, isPart := partNames(name); isPart {
-		c.fault(at, "is a part of desired properties in a full deployment, which makes it a layer to az iot edge deployment create", "put it into properties.desired")
+		c.fault(at, "is a part of desired properties in a full deployment, which az iot edge deployment create therefore takes for a layer", "put it into properties.desired")
 		return
 	}
-	c.fault(at, "is not known here", "there is properties.desired alone")
+	c.fault(at, "is not known here", "only properties.desired is allowed")
 }
 
-// layer judges a section of the runtime in a layer.
+// checkLayer validates a runtime section of a layer. more checks whether a layer may have
+// a part at all.
 func (c *checker) checkLayer(module string, more func(part)) {
 	section := c.m.content.Get(module)
 	for _, m := range section.Members {
 		if names, ok := partNames(m.Name); !ok || len(names) == 0 {
-			c.fault(c.m.at.below(m.Value.Line, module, m.Name), "cannot stand in a layer", "there, write names with dots, as properties.desired.modules.NAME or properties.desired.routes.NAME")
+			c.fault(c.m.at.below(m.Value.Line, module, m.Name), "is not allowed in a layer", "use names with dots there, such as properties.desired.modules.NAME or properties.desired.routes.NAME")
 		}
 	}
 	whole := agentShape
@@ -200,7 +204,8 @@ func (c *checker) checkLayer(module string, more func(part)) {
 	c.checkOverlaps(module)
 }
 
-// allowed checks the names that stand between dots.
+// checkNames checks the names between the dots of a part. It reports false after a
+// problem.
 func (c *checker) checkNames(p part, s *shape) bool {
 	for i, name := range p.names {
 		above := s.at(p.names[:i])
@@ -215,18 +220,18 @@ func (c *checker) checkNames(p part, s *shape) bool {
 	return true
 }
 
-// overlaps tells of parts in one section of which one is in the other: which of them
-// holds is not written anywhere.
+// checkOverlaps reports parts of one section that lie inside of each other, because no
+// documentation says which of them wins.
 func (c *checker) checkOverlaps(module string) {
 	parts := c.m.parts(module)
 	system := module == agentName || module == hubName
 	for _, inner := range parts {
 		for _, outer := range parts {
 			if system && len(outer.names) == 0 {
-				continue // that cannot stand there at all
+				continue // reported already: layers must not have it
 			}
 			if len(outer.names) < len(inner.names) && slices.Equal(outer.names, inner.names[:len(outer.names)]) {
-				c.fault(inner.at, "is inside of "+printable(outer.key)+", which this section has, too", "put it in there")
+				c.fault(inner.at, "is inside of "+printable(outer.key)+", which this section also has", "move it into "+printable(outer.key))
 			}
 		}
 	}

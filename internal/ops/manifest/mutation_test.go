@@ -9,7 +9,7 @@ import (
 	"rtsptunnel/internal/ops/manifest"
 )
 
-// wrong is a change to one file of the good solution, and what is to be said of it.
+// mutation is a change to one file of the valid solution, and the problem that it causes.
 type mutation struct {
 	name     string
 	file     string // deployment.template.json if empty
@@ -17,14 +17,14 @@ type mutation struct {
 	env      map[string]string
 	platform string
 
-	in      string // file; the changed one if empty
-	path    string // all of it, or if it begins with ... its end
-	text    string // a part of it
-	remedy  string // a part of it
+	in      string // the problem's file; the changed one if empty
+	path    string // its path, or after ... the end of the path
+	text    string // a part of its text
+	remedy  string // a part of its remedy
 	warning bool
 }
 
-// judged expands the template of a solution and judges it.
+// problemsOf expands the template of a solution and validates the result.
 func problemsOf(t *testing.T, dir string, m mutation) manifest.Problems {
 	t.Helper()
 	template := "deployment.template.json"
@@ -43,7 +43,7 @@ func problemsOf(t *testing.T, dir string, m mutation) manifest.Problems {
 	return problems
 }
 
-// change replaces a text in a file, which must be there.
+// change replaces a text in a file, which must contain it.
 func change(t *testing.T, file, from, to string) {
 	t.Helper()
 	before, err := os.ReadFile(file)
@@ -84,7 +84,7 @@ func (m mutation) test(t *testing.T) {
 		t.Errorf("got %+v\nwant %s: %s: ...%s...; ...%s..., warning %v", p, m.in, m.path, m.text, m.remedy, m.warning)
 	}
 	if strings.Contains(p.String(), "canary") {
-		t.Errorf("a secret is told: %s", p)
+		t.Errorf("the problem contains a secret: %s", p)
 	}
 }
 
@@ -133,19 +133,19 @@ var expandMutations = []mutation{
 	},
 	{
 		name: "a variable in a variable", env: map[string]string{"CONTAINER_REGISTRY_PASSWORD": "${OTHER}", "OTHER": "canary"},
-		path: agentPath + "/runtime/settings/registryCredentials/site/password", text: "OTHER stands in the value of another variable", remedy: "write what it stands for",
+		path: agentPath + "/runtime/settings/registryCredentials/site/password", text: "OTHER is used in the value of another variable", remedy: "write its value there",
 	},
 	{
 		name: "a value that is no JSON", env: map[string]string{"LIMIT": "canary"},
-		path: filterPath + "/env/LIMIT/value", text: "LIMIT stands outside of quotes, and its value is no JSON", remedy: "another value",
+		path: filterPath + "/env/LIMIT/value", text: "LIMIT is used outside of quotes, but its value is not valid JSON", remedy: "another value",
 	},
 	{
 		name: "createOptions too long", old: "0123456789", new: strings.Repeat("0123456789", 8),
-		path: filterPath + "/settings/createOptions", text: "characters long without blanks; at most 4096", remedy: "shorten",
+		path: filterPath + "/settings/createOptions", text: "characters long as compact text; at most 4096", remedy: "shorten",
 	},
 	{
 		name: "createOptions not ASCII", old: "a<b & c>d\",", new: "é\",",
-		path: filterPath + "/settings/createOptions", text: "not ASCII", remedy: "leave it out",
+		path: filterPath + "/settings/createOptions", text: "not ASCII", remedy: "remove it",
 	},
 	{
 		name: "createOptions of another kind", file: layered, old: `{"HostConfig": {"Memory": 100000000}}`, new: "7",
@@ -153,19 +153,19 @@ var expandMutations = []mutation{
 	},
 	{
 		name: "an object beside a piece", file: layered, old: `"createOptions": {"HostConfig"`, new: `"createOptions01": "x", "createOptions": {"HostConfig"`,
-		path: layerPath + "/settings/createOptions", text: "createOptions01 besides", remedy: "remove",
+		path: layerPath + "/settings/createOptions", text: "there is also createOptions01", remedy: "remove",
 	},
 	{
 		name: "unknown placeholder", old: "${MODULES.filter}", new: "${MODULE.filter}",
-		path: filterPath + "/settings/image", text: "a placeholder that nobody knows", remedy: "${MODULES.folder}",
+		path: filterPath + "/settings/image", text: "has an unknown placeholder", remedy: "${MODULES.folder}",
 	},
 	{
 		name: "a placeholder that does not end", old: "${MODULES.filter}", new: "example/${MODULES",
-		path: filterPath + "/settings/image", text: "a placeholder that nobody knows", remedy: "${MODULES.folder}",
+		path: filterPath + "/settings/image", text: "has an unknown placeholder", remedy: "${MODULES.folder}",
 	},
 	{
 		name: "more than the placeholder", old: "${MODULES.filter}", new: "${MODULES.filter}-x",
-		path: filterPath + "/settings/image", text: "where none is expanded", remedy: "the whole of a module's settings/image",
+		path: filterPath + "/settings/image", text: "where none is expanded", remedy: "the whole value of a module's settings/image",
 	},
 	{
 		name: "an image elsewhere", old: `"a<b & c>d"}`, new: `"${MODULES.filter}"}`,
@@ -177,7 +177,7 @@ var expandMutations = []mutation{
 	},
 	{
 		name: "missing module.json", old: "${MODULES.filter}", new: "${MODULES.filtre}",
-		in: "modules/filtre/module.json", text: "open: no such file", remedy: "make the module's folder",
+		in: "modules/filtre/module.json", text: "open: no such file", remedy: "create the module's folder",
 	},
 	{
 		name: "outside of the modules' folder", old: "${MODULES.filter}", new: "${MODULES.../filter}",
@@ -185,7 +185,7 @@ var expandMutations = []mutation{
 	},
 	{
 		name: "missing folder", old: "./elsewhere/probe", new: "./elsewhere/prob",
-		in: "elsewhere/prob/module.json", text: "open: no such file", remedy: "make the module's folder",
+		in: "elsewhere/prob/module.json", text: "open: no such file", remedy: "create the module's folder",
 	},
 	{
 		name: "missing platform", old: "${MODULES.filter}", new: "${MODULES.filter.arm64v8}",
@@ -201,7 +201,7 @@ var expandMutations = []mutation{
 	},
 	{
 		name: "module.json that is no JSON", file: "modules/filter/module.json", old: `"language": "csharp"`, new: "language",
-		text: "is no JSON: invalid character 'l'", remedy: "mend it",
+		text: "is not valid JSON: invalid character 'l'", remedy: "fix it",
 	},
 	{
 		name: "module.json without a repository", file: "modules/filter/module.json", old: "repository", new: "repositry",
@@ -225,12 +225,12 @@ var expandMutations = []mutation{
 	},
 	{
 		name: "no JSON", old: `"startupOrder": 0,`, new: `"startupOrder": 0,,`,
-		text: "is no JSON: invalid character ','", remedy: "comments and a comma after the last member",
+		text: "is not valid JSON: invalid character ','", remedy: "comments and trailing commas",
 	},
-	{name: "no deployment", old: "modulesContent", new: "moduleContents", text: "is no deployment", remedy: "name a deployment"},
-	{name: "the old name", old: "modulesContent", new: "moduleContent", path: "moduleContent", text: "does not know any more", remedy: "call it modulesContent"},
-	{name: "an .env that is none", file: "site.env", old: "EMPTY=\n", new: "canary is here\n", text: "is not NAME=VALUE", remedy: "write it so"},
-	{name: "an .env that does not end", file: "site.env", old: "EMPTY=\n", new: "EMPTY='canary\nx\n", text: "is not NAME=VALUE", remedy: "write it so"},
+	{name: "no deployment", old: "modulesContent", new: "moduleContents", text: "is not a deployment", remedy: "pass a deployment"},
+	{name: "the old name", old: "modulesContent", new: "moduleContent", path: "moduleContent", text: "no longer accepts", remedy: "rename it to modulesContent"},
+	{name: "an invalid .env", file: "site.env", old: "EMPTY=\n", new: "canary is here\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE"},
+	{name: "an .env that does not end", file: "site.env", old: "EMPTY=\n", new: "EMPTY='canary\nx\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE"},
 }
 
 func TestExpand_wrong(t *testing.T) {
@@ -257,7 +257,7 @@ func TestExpand_files(t *testing.T) {
 	}
 }
 
-// The place is told so that an editor finds it.
+// A problem's text begins with the place in a format that editors can open.
 func TestProblem_line(t *testing.T) {
 	dir := folder(t, map[string]string{"x.template.json": "{\"modulesContent\": {\n\n\"x\": {\"properties.desired\":\n {\"a\": \"${NONE}\"}}}}"})
 	_, problems := manifest.Expand(manifest.Source{File: filepath.Join(dir, "x.template.json")})
