@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,9 @@ const (
 	modulesName = "modulesContent"
 	contentName = "content"
 )
+
+// isRuntime reports whether a section belongs to the runtime's edge agent or edge hub.
+func isRuntime(section string) bool { return section == agentName || section == hubName }
 
 // Manifest is the document of a deployment. It is immutable and safe for concurrent use.
 type Manifest struct {
@@ -228,6 +232,14 @@ func (m *Manifest) parts(module string) []part {
 			parts = append(parts, part{member.Name, names, member.Value, m.at.below(member.Value.Line, module, member.Name)})
 		}
 	}
+	return parts
+}
+
+// partsByDepth returns the parts in the order in which they apply: all desired properties
+// before parts of them.
+func (m *Manifest) partsByDepth(module string) []part {
+	parts := m.parts(module)
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(len(a.names), len(b.names)) })
 	return parts
 }
 

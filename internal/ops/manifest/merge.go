@@ -84,7 +84,7 @@ func (r *report) order(base Deployment, layers []Deployment) []Deployment {
 	}
 	for _, d := range layers {
 		if d.priority() == nil {
-			r.list = append(r.list, Problem{File: d.Manifest.file, Text: "has no priority, but other layers have one", Remedy: "give all layers a priority, such as FILE@10, or none, to merge them in the order of the arguments"})
+			r.rankFault(d, "has no priority, but other layers have one", "give all layers a priority, such as FILE@10, or none, to merge them in the order of the arguments")
 		}
 	}
 	if with < len(layers) {
@@ -105,10 +105,15 @@ func (r *report) checkOutranks(below, d Deployment) {
 	switch {
 	case p == nil:
 	case *p == *d.priority():
-		r.list = append(r.list, Problem{File: d.Manifest.file, Text: fmt.Sprintf("has priority %d, as %s has: the hub decides which of them wins", *p, below.Manifest.file), Remedy: "give them different priorities"})
+		r.rankFault(d, fmt.Sprintf("has priority %d, as %s has: the hub decides which of them wins", *p, below.Manifest.file), "give them different priorities")
 	case *p > *d.priority():
-		r.list = append(r.list, Problem{File: d.Manifest.file, Text: fmt.Sprintf("has priority %d, below the base %s with %d: it would never be applied", *d.priority(), below.Manifest.file, *p), Remedy: "give layers a higher priority than the deployment below them"})
+		r.rankFault(d, fmt.Sprintf("has priority %d, below the base %s with %d: it would never be applied", *d.priority(), below.Manifest.file, *p), "give layers a higher priority than the deployment below them")
 	}
+}
+
+// rankFault reports a fault of a deployment's priority.
+func (r *report) rankFault(d Deployment, text, remedy string) {
+	r.list = append(r.list, Problem{File: d.Manifest.file, Text: text, Remedy: remedy})
 }
 
 // merging holds the state of one Merge.
@@ -125,12 +130,8 @@ func (m *merging) apply(number int, from *Manifest) {
 		if m.desired.Get(section.Name) == nil {
 			m.desired.Set(section.Name, jsontree.NewObject())
 		}
-		parts := from.parts(section.Name)
-		// All desired properties are set before parts of them.
-		slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(len(a.names), len(b.names)) })
-		for _, p := range parts {
-			system := section.Name == agentName || section.Name == hubName
-			if len(p.names) == 0 && number > 0 && system {
+		for _, p := range from.partsByDepth(section.Name) {
+			if len(p.names) == 0 && number > 0 && isRuntime(section.Name) {
 				m.fault(p.at, "is not allowed in a layer", "use names with dots there, such as properties.desired.modules.NAME")
 				continue
 			}
@@ -160,8 +161,8 @@ func (m *merging) applyPart(number int, module string, p part) {
 }
 
 // setPath sets the value at a path, or deletes it if value is nil. It creates objects on
-// the path. If there is another value on the path, setPath changes nothing below it and
-// returns how many names lead to it; otherwise it returns 0.
+// the path. If there is another value on the path, setPath changes nothing and returns how
+// many names lead to that value; otherwise it returns 0.
 func setPath(object *jsontree.Value, path []string, value *jsontree.Value) (stop int) {
 	for i, name := range path[:len(path)-1] {
 		below := object.Get(name)
@@ -246,9 +247,7 @@ func (m *merging) finish() {
 // whose path leads through a value that is not an object.
 func (m *Manifest) desired(module string) *jsontree.Value {
 	all := jsontree.NewObject()
-	parts := m.parts(module)
-	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(len(a.names), len(b.names)) })
-	for _, p := range parts {
+	for _, p := range m.partsByDepth(module) {
 		setPath(all, append([]string{module}, p.names...), withoutNulls(p.value))
 	}
 	return all.Get(module)

@@ -37,9 +37,9 @@ func (c *checker) checkTwins(named []string) {
 	tunnels := append(c.tunnelModules(), named...)
 	for _, section := range c.m.content.Members {
 		at := c.m.at.below(section.Value.Line, section.Name)
-		system := section.Name == agentName || section.Name == hubName
+		system := isRuntime(section.Name)
 		switch {
-		case !system && !moduleName.MatchString(section.Name):
+		case !system && !modulesShape.names.MatchString(section.Name):
 			c.fault(at, "has a name that is not allowed", modulesShape.naming)
 			continue
 		case !section.Value.Is(jsontree.Object):
@@ -77,7 +77,10 @@ func (c *checker) tunnelModules() []string {
 	return names
 }
 
-const tunnelName = "rtsptunnel"
+const (
+	tunnelName = "rtsptunnel"
+	twinRemedy = "fix it: docs/TWIN.md has all properties"
+)
 
 // checkSection validates the members of one module's section, apart from their values.
 func (c *checker) checkSection(module string, section *jsontree.Value) {
@@ -172,13 +175,12 @@ func (c *checker) checkTunnel(module string) {
 	doc := c.m.Twin(module)
 	_, outcome, err := twin.Check(doc)
 	if err != nil {
-		c.fault(c.m.at.below(c.m.content.Get(module).Line, module), "is not a twin of rtsptunnel: "+err.Error(), "fix it: docs/TWIN.md has all properties")
+		c.fault(c.m.at.below(c.m.content.Get(module).Line, module), "is not a twin of rtsptunnel: "+err.Error(), twinRemedy)
 		return
 	}
 	for _, f := range outcome.Faults {
 		at := c.inTwin(module, f.Path)
-		remedy := "fix it: docs/TWIN.md has all properties"
-		text := f.Text
+		text, remedy := f.Text, twinRemedy
 		if other := c.sameLocalPort(module, f); other != "" {
 			text += ", at " + other
 			remedy = "give one of the two cameras another localPort"
@@ -186,7 +188,7 @@ func (c *checker) checkTunnel(module string) {
 		c.fault(at, text, remedy)
 	}
 	for _, w := range outcome.Warnings {
-		c.warn(c.inTwin(module, w.Path), w.Text, "docs/TWIN.md has all properties")
+		c.warn(c.inTwin(module, w.Path), w.Text, twinRemedy)
 	}
 	for _, name := range outcome.UnknownKeys {
 		c.warn(c.inTwin(module, name), "is not known to rtsptunnel", "check its spelling")

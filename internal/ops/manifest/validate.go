@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -224,10 +223,9 @@ func (c *checker) checkNames(p part, s *shape) bool {
 // documentation says which of them wins.
 func (c *checker) checkOverlaps(module string) {
 	parts := c.m.parts(module)
-	system := module == agentName || module == hubName
 	for _, inner := range parts {
 		for _, outer := range parts {
-			if system && len(outer.names) == 0 {
+			if isRuntime(module) && len(outer.names) == 0 {
 				continue // reported already: layers must not have it
 			}
 			if len(outer.names) < len(inner.names) && slices.Equal(outer.names, inner.names[:len(outer.names)]) {
@@ -236,5 +234,3 @@ func (c *checker) checkOverlaps(module string) {
 		}
 	}
 }
-
-var moduleName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
