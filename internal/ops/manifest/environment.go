@@ -63,9 +63,9 @@ type expansion struct {
 	unusable map[string]string // why the value of a variable cannot be used, by name
 }
 
-// expand replaces the variables that are set and usable. Other ${NAME} stay, in quotes,
-// so that the result can be parsed and reportPlaceholders can report their places. expand
-// stops when the result exceeds maxFile.
+// expand replaces the variables that are set and usable. Other ${NAME} stay. Outside of
+// strings they are put in quotes, so that the result can be parsed and reportPlaceholders
+// can report their places. expand stops when the result exceeds maxFile.
 func (x *expansion) expand(doc []byte) []byte {
 	var out bytes.Buffer
 	inString := false
