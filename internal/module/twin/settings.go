@@ -123,7 +123,7 @@ func (s *Settings) fields(section string) []field {
 	}
 }
 
-// cameraFields are the properties of one entry of the desired property cameras.
+// cameraFields returns the properties of one entry of the desired property cameras.
 func cameraFields(c *camera.Camera) []field {
 	return []field{
 		{"host", &c.Host},
