@@ -23,6 +23,8 @@ var onlyIn = map[string]home{
 	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},
 	"github.com/pion/rtp":                   {[]string{"testkit/rtsptest"}, "RTP packets"},
 	"github.com/santhosh-tekuri/jsonschema": {[]string{"module/twin", "testkit/schematest"}, "JSON Schema: our own, and public ones in tests"},
+	"github.com/spf13/cobra":                {[]string{"base/cli"}, "commands are declared in one way"},
+	"github.com/spf13/pflag":                {[]string{"base/cli"}, "flags, for cobra"},
 	"golang.org/x/net/http/httpproxy":       {[]string{"module/config"}, "HTTPS_PROXY and NO_PROXY"},
 	"golang.org/x/net/idna":                 {[]string{"module/policy"}, "hosts have one canonical form"},
 	"golang.org/x/time":                     {[]string{"hub/hubemulator/throttle", "wire/pace"}, "rates: operations of a hub, bytes of tunnels"},

@@ -14,6 +14,8 @@ var mayImport = map[string]rule{
 	"contract/reason":     {nil, "the closed list of reason codes"},
 	"contract/tunnelopen": {[]string{"contract/reason"}, "request, errors and header fields of the contract"},
 
+	"base/buildinfo": {nil, "version and commit of the binary"},
+	"base/cli":       {[]string{"base/buildinfo"}, "how operators' programs declare commands; buildinfo: the command version"},
 	"base/health":    {[]string{"base/httpd"}, "health endpoints of any program"},
 	"base/httpd":     {nil, "an HTTP server that ends completely"},
 	"base/jsontree":  {nil, "JSON documents that keep their order and positions"},
@@ -53,11 +55,11 @@ var mayImport = map[string]rule{
 	"hub/hubclient": {nil, "IoT Hub's REST API"},
 	"hub/hubemulator": {
 		[]string{
-			"base/httpd", "base/localca", "base/wholefile", "hub/hubemulator/broker", "hub/hubemulator/control", "hub/hubemulator/faults",
+			"base/cli", "base/httpd", "base/localca", "base/wholefile", "hub/hubemulator/broker", "hub/hubemulator/control", "hub/hubemulator/faults",
 			"hub/hubemulator/mqttws", "hub/hubemulator/rest", "hub/hubemulator/rollout", "hub/hubemulator/statefile", "hub/hubemulator/store",
 			"hub/hubemulator/telemetry", "hub/hubemulator/throttle", "hub/hubemulator/workload",
 		},
-		"wires the packages below it into the hub emulator",
+		"wires the packages below it into the hub emulator; cli: the command serve",
 	},
 	"hub/hubemulator/broker": {
 		[]string{"hub/hubemulator/faults", "hub/hubemulator/sas", "hub/hubemulator/store", "hub/hubemulator/telemetry", "hub/hubemulator/throttle"},
@@ -92,12 +94,12 @@ var mayImport = map[string]rule{
 	},
 
 	"ops/demo": {
-		[]string{"base/httpd", "base/localca", "gateway", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
+		[]string{"base/cli", "base/httpd", "base/localca", "gateway", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
 		"starts all programs and cameras on one machine",
 	},
-	"ops/hubctl":      {[]string{"hub/hubaccess", "hub/hubclient"}, "verbs for any hub; it does not know which one"},
+	"ops/hubctl":      {[]string{"base/cli", "hub/hubaccess", "hub/hubclient"}, "verbs for any hub; it does not know which one"},
 	"ops/manifest":    {[]string{"base/jsontree", "contract/reason", "module/twin"}, "deployment manifests of any modules; twin: ours are judged by their schema"},
-	"ops/manifestctl": {[]string{"base/wholefile", "hub/hubaccess", "hub/hubclient", "ops/manifest"}, "verbs for manifests; wholefile: a result is complete or absent"},
+	"ops/manifestctl": {[]string{"base/cli", "base/wholefile", "hub/hubaccess", "hub/hubclient", "ops/manifest"}, "verbs for manifests; wholefile: a result is complete or absent"},
 
 	"testkit/hubtest":    {[]string{"hub/hubclient", "hub/hubemulator", "testkit/porttest"}, "a hub emulator for one test"},
 	"testkit/logtest":    {nil, "a log that a test reads and waits for"},
@@ -123,9 +125,9 @@ var mayImport = map[string]rule{
 
 	"images/sbom": {nil, "lists what an image holds, from its archive"},
 
-	"cmd/hubemulator": {[]string{"hub/hubemulator", "ops/hubctl"}, "flags and exit codes"},
+	"cmd/hubemulator": {[]string{"base/cli", "hub/hubaccess", "hub/hubemulator"}, "flags and exit codes; hubaccess: it refuses secrets in arguments"},
 	"cmd/rtsptunnel":  {[]string{"base/health", "contract/reason", "module", "module/config", "module/twin"}, "flags and exit codes; all but module: for the commands beside it"},
-	"cmd/tunnelctl":   {[]string{"ops/demo", "ops/manifestctl"}, "flags and exit codes"},
+	"cmd/tunnelctl":   {[]string{"base/cli", "hub/hubaccess", "ops/demo", "ops/hubctl", "ops/manifestctl"}, "flags and exit codes"},
 }
 
 // forTests are packages that no program may contain.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/ops/manifestctl"
@@ -30,9 +31,10 @@ func (f *fleet) deploy(t *testing.T, content string, args ...string) {
 	}
 	environment := map[string]string{"HUB_CONNECTION_STRING": f.OwnerConnectionString(), "HUB_CA_FILE": f.CAFile()}
 	var stdout, stderr bytes.Buffer
-	code := manifestctl.Main(t.Context(), append([]string{"apply", file}, args...), &stdout, &stderr, func(name string) (string, bool) {
-		value, ok := environment[name]
-		return value, ok
+	program := cli.Program{Name: "tunnelctl", Brief: "test", Commands: []*cli.Command{manifestctl.Command()}}
+	code := program.Run(t.Context(), append([]string{"manifest", "apply", file}, args...), cli.IO{
+		Out: &stdout, Err: &stderr,
+		Lookup: func(name string) (string, bool) { value, ok := environment[name]; return value, ok },
 	})
 	if code != 0 {
 		t.Fatalf("%v: exit code %d:\n%s", args, code, &stderr)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubemulator/query"
 	"rtsptunnel/internal/ops/manifest"
 	"rtsptunnel/internal/ops/manifestctl"
@@ -240,13 +241,16 @@ func TestRollout_tunnelctlCommands(t *testing.T) {
 	t.Chdir(top)
 	ran := 0
 	for _, command := range commands {
-		args, ours := strings.CutPrefix(command, "tunnelctl manifest ")
+		args, ours := strings.CutPrefix(command, "tunnelctl ")
 		if !ours {
 			continue
 		}
 		ran++
 		var out, complaints bytes.Buffer
-		code := manifestctl.Main(t.Context(), strings.Fields(args), &out, &complaints, func(string) (string, bool) { return "", false })
+		program := cli.Program{Name: "tunnelctl", Brief: "test", Commands: []*cli.Command{manifestctl.Command()}}
+		code := program.Run(t.Context(), strings.Fields(args), cli.IO{
+			Out: &out, Err: &complaints, Lookup: func(string) (string, bool) { return "", false },
+		})
 		if code != 0 || strings.Contains(complaints.String(), "deploy/") {
 			t.Errorf("%s: exit code %d: %s", command, code, &complaints)
 		}

@@ -2,7 +2,6 @@ package packaging_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/x509"
 	"encoding/json"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/module/config"
 	"rtsptunnel/internal/ops/demo"
@@ -105,8 +105,8 @@ func TestLaunch(t *testing.T) {
 func TestLaunch_demo(t *testing.T) {
 	c := configuration(t, "demo")
 	var out, complaint bytes.Buffer
-	if c.Program != workspace+"cmd/tunnelctl" || c.Args[0] != "demo" ||
-		demo.Main(context.Background(), append(c.Args[1:], "--help"), &out, &complaint) != 0 {
+	program := cli.Program{Name: "tunnelctl", Brief: "test", Commands: []*cli.Command{demo.Command()}}
+	if c.Program != workspace+"cmd/tunnelctl" || program.Run(t.Context(), append(c.Args, "--help"), cli.IO{Out: &out, Err: &complaint}) != 0 {
 		t.Errorf("%+v: %s", c, &complaint)
 	}
 }
@@ -122,7 +122,7 @@ func TestLaunch_moduleAgainstTheEmulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/bin/", "./cmd/hubemulator")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/bin/", "./cmd/hubemulator", "./cmd/tunnelctl")
 	build.Dir = top
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

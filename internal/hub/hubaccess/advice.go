@@ -73,7 +73,7 @@ func adviceOnAnswer(e *hubclient.Error) string {
 		if e.Code == codeConfigurationExists {
 			return "Somebody has made one of that id meanwhile: try again."
 		}
-		return "It exists already: hubemulator device show, or module show, tells what it is."
+		return "It exists already: tunnelctl hub device show, or module show, shows it."
 	case http.StatusPreconditionFailed:
 		return "Somebody has changed it meanwhile: read it again, and give its new etag."
 	case http.StatusTooManyRequests:
@@ -91,9 +91,9 @@ func adviceOnMissing(e *hubclient.Error) string {
 	case e.Number == numberOffline || strings.HasPrefix(e.Code, codeOffline):
 		return "It is offline, or has not asked for methods: start it, or wait longer for it by --connect-timeout."
 	case e.Code == codeNoConfiguration:
-		return "See which there are by hubemulator deployment list."
+		return "See which there are by tunnelctl hub deployment list."
 	case e.Code == codeNoModule:
-		return "See which there are by hubemulator module list DEVICE; make it by hubemulator module add DEVICE/MODULE."
+		return "See which there are by tunnelctl hub module list DEVICE; make it by tunnelctl hub module add DEVICE/MODULE."
 	}
-	return "See which devices there are by hubemulator device list; make it by hubemulator device add ID."
+	return "See which devices there are by tunnelctl hub device list; make it by tunnelctl hub device add ID."
 }

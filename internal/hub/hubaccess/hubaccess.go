@@ -126,7 +126,8 @@ var secret = regexp.MustCompile(`(?i)SharedAccess(Key|Signature)|HostName=.*;`)
 var errSecret = errors.New(`an argument holds what looks like a connection string or a key, and was not read.
 Every user of this machine sees the arguments of a running program, and shells keep
 them. Set the environment variable HUB_CONNECTION_STRING, or put the connection string
-into a file of your own and name it by --connection-string-file FILE`)
+into a file of your own and name it by --connection-string-file FILE. A payload, twin or
+tags with a key in it go into a file too`)
 
 // CheckArguments refuses arguments that look like secrets, before anything repeats them.
 func CheckArguments(args []string) error {

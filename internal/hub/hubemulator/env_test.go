@@ -39,7 +39,7 @@ const serveEnv = "HUBEMULATOR_TEST_SERVE"
 func TestMain(m *testing.M) {
 	if os.Getenv(serveEnv) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-		code := hubemulator.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+		code := runCommand(ctx, os.Args[1:], os.Stdout, os.Stderr)
 		stop()
 		os.Exit(code)
 	}

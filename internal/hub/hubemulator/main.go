@@ -4,77 +4,24 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubemulator/store"
 )
 
-// Exit codes of Main.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
-
-const usage = `Usage: hubemulator serve --state DIR [flags]
-
-Runs an IoT Hub, an edge hub and a workload API for tests, until SIGTERM or
-SIGINT. Writes KEY='VALUE' lines for a shell to standard output, then a line
-that says "ready"; logs go to standard error.
-
-Flags:
-  --hostname NAME          the hub's name in tokens, user names and its
-                           certificate (localhost)
-  --gateway-hostname NAME  the edge device's name, one more in the certificate
-  --https HOST:PORT        where services connect, and devices and modules by
-                           WebSocket (127.0.0.1:8443)
-  --mqtt HOST:PORT         where devices and modules connect (127.0.0.1:8883)
-  --workload HOST:PORT     where the workload API listens over plain HTTP too,
-                           besides DIR/workload.sock (nowhere)
-  --throttle               limit rates as IoT Hub does at tier S1 with one unit
-  --state DIR              directory for keys, devices and twins (state.json) and
-                           the workload socket; made if missing, taken up again
-                           if there (required)
-  --owner-key-file FILE    the key of HUB_CONNECTION_STRING, base64; without it
-                           one is made at the first start and kept in DIR
-  --module DEVICE/MODULE   a module to make; may be given several times. The
-                           workload API serves the modules of the first one's
-                           device (edge1)
-`
-
-// Main is the command: it runs until ctx is done and returns the exit code: 0
-// after a normal end, 1 after an error, 2 for arguments it does not
-// understand. args are without the program's name, and begin with serve.
-func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	c, err := parseArgs(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return exitCode(write(stdout, usage), stderr)
+// Command is hubemulator serve. It runs until ctx is done.
+func Command() *cli.Command {
+	return &cli.Command{
+		Name: "serve", Needs: "--state DIR", Brief: "run a hub on this machine",
+		Detail: `It runs an IoT Hub, an edge hub and a workload API for tests, until SIGTERM or SIGINT. It
+writes KEY='VALUE' lines for a shell to standard output, then a line that says "ready"; logs
+go to standard error.
+`,
+		Define: define,
 	}
-	if err != nil {
-		return exitCode(errors.Join(err, errUsage), stderr)
-	}
-	c.options.Log = zerolog.New(stderr).With().Timestamp().Logger()
-	return exitCode(c.run(ctx, stdout), stderr)
-}
-
-// errUsage marks errors that are the caller's.
-var errUsage = errors.New("see hubemulator serve --help")
-
-func exitCode(err error, stderr io.Writer) int {
-	if err == nil {
-		return exitOK
-	}
-	if _, writeErr := fmt.Fprintf(stderr, "hubemulator: %v\n", err); writeErr != nil {
-		return exitError
-	}
-	if errors.Is(err, errUsage) {
-		return exitUsage
-	}
-	return exitError
 }
 
 // command is a parsed command line.
@@ -83,33 +30,24 @@ type command struct {
 	modules [][2]string // device, module
 }
 
-func parseArgs(args []string) (command, error) {
+func define(flags *flag.FlagSet) cli.Action {
 	var c command
-	flags := flag.NewFlagSet("hubemulator serve", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // Main prints errors and help
-	flags.StringVar(&c.options.HostName, "hostname", defaultHostName, "")
-	flags.StringVar(&c.options.GatewayName, "gateway-hostname", "", "")
-	flags.StringVar(&c.options.HTTPS, "https", "127.0.0.1:8443", "")
-	flags.StringVar(&c.options.MQTT, "mqtt", "127.0.0.1:8883", "")
-	flags.StringVar(&c.options.WorkloadHTTP, "workload", "", "")
-	flags.BoolVar(&c.options.Throttle, "throttle", false, "")
-	flags.StringVar(&c.options.Dir, "state", "", "")
-	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "")
-	flags.Func("module", "", c.addModule)
-
-	if len(args) == 0 || args[0] != "serve" {
-		return command{}, errors.New("the first argument must be serve")
+	flags.StringVar(&c.options.HostName, "hostname", defaultHostName, "the hub's `NAME` in tokens, user names and its certificate (localhost)")
+	flags.StringVar(&c.options.GatewayName, "gateway-hostname", "", "`NAME` of the edge device, one more in the certificate")
+	flags.StringVar(&c.options.HTTPS, "https", "127.0.0.1:8443", "`HOST:PORT` for services, and for devices and modules by WebSocket (127.0.0.1:8443)")
+	flags.StringVar(&c.options.MQTT, "mqtt", "127.0.0.1:8883", "`HOST:PORT` for devices and modules (127.0.0.1:8883)")
+	flags.StringVar(&c.options.WorkloadHTTP, "workload", "", "`HOST:PORT` for the workload API over plain HTTP, besides DIR/workload.sock (none)")
+	flags.BoolVar(&c.options.Throttle, "throttle", false, "limit rates as IoT Hub does at tier S1 with one unit")
+	flags.StringVar(&c.options.Dir, "state", "", "`DIR` for keys, devices and twins (state.json) and the workload socket; it is made if missing, and its state is loaded if there is one (required)")
+	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "`FILE` with the key of HUB_CONNECTION_STRING, base64; without it the first start makes one and keeps it in DIR")
+	flags.Func("module", "`DEVICE/MODULE` to make; may be repeated. The workload API serves the modules of the first one's device (edge1)", c.addModule)
+	return func(ctx context.Context, call *cli.Call) error {
+		if c.options.Dir == "" {
+			return cli.Usagef("--state is missing")
+		}
+		c.options.Log = zerolog.New(call.Err).With().Timestamp().Logger()
+		return c.run(ctx, call)
 	}
-	if err := flags.Parse(args[1:]); err != nil {
-		return command{}, err
-	}
-	if flags.NArg() > 0 {
-		return command{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	if c.options.Dir == "" {
-		return command{}, errors.New("--state is missing")
-	}
-	return c, nil
 }
 
 func (c *command) addModule(value string) error {
@@ -124,7 +62,7 @@ func (c *command) addModule(value string) error {
 	return nil
 }
 
-func (c command) run(ctx context.Context, stdout io.Writer) (err error) {
+func (c command) run(ctx context.Context, call *cli.Call) (err error) {
 	hub, err := Start(c.options) //nolint:contextcheck // a hub lives until Close, not as long as a context
 	if err != nil {
 		return err
@@ -133,20 +71,20 @@ func (c command) run(ctx context.Context, stdout io.Writer) (err error) {
 	for _, m := range c.modules {
 		if _, err := hub.AddModule(m[0], m[1]); err != nil {
 			if errors.Is(err, store.ErrInvalidID) {
-				err = errors.Join(err, errUsage)
+				err = cli.Usage(err)
 			}
 			return err
 		}
 	}
-	if err := announce(stdout, hub); err != nil {
+	if err := call.Print(announcement(hub)); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nil
 }
 
-// announce says how to reach the hub, in lines a shell can read.
-func announce(w io.Writer, hub *Hub) error {
+// announcement says how to reach the hub, in lines that a shell can read.
+func announcement(hub *Hub) string {
 	lines := [][2]string{
 		{"HUB_CONNECTION_STRING", hub.OwnerConnectionString()},
 		{"CA_FILE", hub.CAFile()},
@@ -160,17 +98,9 @@ func announce(w io.Writer, hub *Hub) error {
 	for _, line := range lines {
 		text.WriteString(line[0] + "=" + shellQuote(line[1]) + "\n")
 	}
-	text.WriteString("ready\n")
-	return write(w, text.String())
+	return text.String() + "ready\n"
 }
 
 func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-func write(w io.Writer, text string) error {
-	if _, err := io.WriteString(w, text); err != nil {
-		return fmt.Errorf("write to standard output: %w", err)
-	}
-	return nil
 }

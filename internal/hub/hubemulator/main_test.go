@@ -9,8 +9,15 @@ import (
 	"strings"
 	"testing"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubemulator"
 )
+
+// runCommand is the program hubemulator, with serve alone.
+func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	program := cli.Program{Name: "hubemulator", Brief: "test", Commands: []*cli.Command{hubemulator.Command()}}
+	return program.Run(ctx, args, cli.IO{Out: stdout, Err: stderr})
+}
 
 func TestMain_serve(t *testing.T) {
 	t.Parallel()
@@ -21,7 +28,7 @@ func TestMain_serve(t *testing.T) {
 	code := make(chan int, 1)
 	go func() {
 		defer writer.CloseWithError(io.EOF)
-		code <- hubemulator.Main(ctx, []string{
+		code <- runCommand(ctx, []string{
 			"serve", "--state", dir, "--https", "127.0.0.1:0", "--mqtt=127.0.0.1:0",
 			"--module", "dev/m1", "--module", "dev/m2", "--gateway-hostname", gatewayName,
 		}, writer, &stderr)
@@ -81,9 +88,9 @@ func TestMain_arguments(t *testing.T) {
 	}{
 		{"help", []string{"serve", "--help"}, 0, "Usage: hubemulator serve", ""},
 		{"help of serve", []string{"serve", "-h"}, 0, "--gateway-hostname", ""},
-		{"nothing", nil, 2, "", "must be serve"},
-		{"no verb", []string{"--state", "x"}, 2, "", "must be serve"},
-		{"unknown command", []string{"dance"}, 2, "", "must be serve"},
+		{"nothing", nil, 2, "", "no command given"},
+		{"no verb", []string{"--state", "x"}, 2, "", "unknown flag --state"},
+		{"unknown command", []string{"dance"}, 2, "", `unknown command "dance"`},
 		{"unknown flag", []string{"serve", "--nope"}, 2, "", "-nope"},
 		{"no state", []string{"serve"}, 2, "", "--state is missing"},
 		{"bad module", []string{"serve", "--state", "x", "--module", "m1"}, 2, "", "want DEVICE/MODULE"},
@@ -96,7 +103,7 @@ func TestMain_arguments(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if got := hubemulator.Main(t.Context(), tt.args, &stdout, &stderr); got != tt.code {
+			if got := runCommand(t.Context(), tt.args, &stdout, &stderr); got != tt.code {
 				t.Errorf("exit code %d, want %d", got, tt.code)
 			}
 			if !strings.Contains(stdout.String(), tt.stdout) || tt.stdout == "" && stdout.Len() > 0 {

@@ -93,7 +93,7 @@ func TestMain_workloadHTTP(t *testing.T) {
 	code := make(chan int, 1)
 	go func() {
 		defer writer.CloseWithError(io.EOF)
-		code <- hubemulator.Main(ctx, []string{
+		code <- runCommand(ctx, []string{
 			"serve", "--state", newDir(t), "--https", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--workload", "127.0.0.1:0",
 		}, writer, &stderr)
 	}()

@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/ops/demo"
 	"rtsptunnel/internal/testkit/logtest"
 	"rtsptunnel/internal/testkit/rtsptest"
@@ -31,6 +32,12 @@ func TestMain(m *testing.M) {
 		os.Exit(demo.Module())
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// run is tunnelctl demo.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	program := cli.Program{Name: "tunnelctl", Brief: "test", Commands: []*cli.Command{demo.Command()}}
+	return program.Run(ctx, append([]string{"demo"}, args...), cli.IO{Out: stdout, Err: stderr})
 }
 
 const patience = 60 * time.Second // for what takes seconds at most
@@ -71,7 +78,7 @@ func noProcess(t *testing.T, said string) {
 func TestOnce_json(t *testing.T) {
 	tempDir(t)
 	var stdout, stderr bytes.Buffer
-	if code := demo.Main(t.Context(), []string{"--once", "--json", "--verbose", "--port", "0"}, &stdout, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"--once", "--json", "--verbose", "--port", "0"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, &stderr)
 	}
 	var got struct {
@@ -117,7 +124,7 @@ func TestDemo_forPeople(t *testing.T) {
 	defer interrupt()
 	code := make(chan int, 1)
 	logs := logtest.New()
-	go func() { code <- demo.Main(ctx, []string{"--port", "0", "--verbose"}, out, logs) }()
+	go func() { code <- run(ctx, []string{"--port", "0", "--verbose"}, out, logs) }()
 	out.Await(t, "Ctrl-C ends everything.", 1)
 	urls := rtspURL.FindAllString(out.String(), -1)
 	if len(urls) != 2 {
@@ -187,7 +194,7 @@ func (r *readerGone) Write(p []byte) (int, error) {
 func TestDemo_endsWithItsReader(t *testing.T) {
 	tempDir(t)
 	code := make(chan int, 1)
-	go func() { code <- demo.Main(t.Context(), []string{"--port", "0"}, &readerGone{}, io.Discard) }()
+	go func() { code <- run(t.Context(), []string{"--port", "0"}, &readerGone{}, io.Discard) }()
 	select {
 	case got := <-code:
 		if got != 0 {
@@ -208,7 +215,7 @@ func TestOnce_interrupted(t *testing.T) {
 			interrupt()
 		}
 	})
-	if code := demo.Main(ctx, []string{"--once", "--port", "0"}, out, out); code != 1 || !strings.HasSuffix(out.String(), "tunnelctl demo: interrupted\n") {
+	if code := run(ctx, []string{"--once", "--port", "0"}, out, out); code != 1 || !strings.HasSuffix(out.String(), "tunnelctl: interrupted\n") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 	noProcess(t, out.String())
@@ -228,7 +235,7 @@ func TestDemo_anotherModule(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	code := make(chan int, 1)
-	go func() { code <- demo.Main(ctx, []string{"--port", "0", "--module", program}, out, io.Discard) }()
+	go func() { code <- run(ctx, []string{"--port", "0", "--module", program}, out, io.Discard) }()
 	out.Await(t, "Ctrl-C ends everything.", 1)
 	pid, err := strconv.Atoi(processID.FindStringSubmatch(out.String())[1])
 	if err != nil {
@@ -270,7 +277,7 @@ func TestDemo_anotherModule(t *testing.T) {
 func TestDemo_noSuchModule(t *testing.T) {
 	tempDir(t)
 	var stdout, stderr bytes.Buffer
-	if code := demo.Main(t.Context(), []string{"--once", "--port", "0", "--module", "/nonexistent"}, &stdout, &stderr); code != 1 {
+	if code := run(t.Context(), []string{"--once", "--port", "0", "--module", "/nonexistent"}, &stdout, &stderr); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	if said := stderr.String(); !strings.Contains(said, "edge module: ") || !strings.Contains(said, "/nonexistent") {
@@ -292,7 +299,7 @@ func TestDemo_interruptedWhileStarting(t *testing.T) {
 					interrupt()
 				}
 			})
-			if code := demo.Main(ctx, []string{"--port", "0"}, out, out); code != 0 {
+			if code := run(ctx, []string{"--port", "0"}, out, out); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 			if said := out.String(); !strings.Contains(said, "interrupted") || strings.Contains(said, "rtsp://") {
@@ -314,7 +321,7 @@ func TestDemo_portTaken(t *testing.T) {
 		free.Close()
 		port := strconv.Itoa(first.Addr().(*net.TCPAddr).Port)
 		var stdout, stderr bytes.Buffer
-		if code := demo.Main(t.Context(), []string{"--once", "--port", port}, &stdout, &stderr); code != 1 {
+		if code := run(t.Context(), []string{"--once", "--port", port}, &stdout, &stderr); code != 1 {
 			t.Errorf("exit code %d", code)
 		}
 		if said := stderr.String(); !strings.Contains(said, busy.Addr().String()) || !strings.Contains(said, "--port") {
@@ -399,11 +406,11 @@ func TestMain_usage(t *testing.T) {
 		{[]string{"--nope"}, 2},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := demo.Main(t.Context(), c.args, &stdout, &stderr); code != c.code {
+		if code := run(t.Context(), c.args, &stdout, &stderr); code != c.code {
 			t.Errorf("%v: exit code %d, want %d", c.args, code, c.code)
 		}
-		if !strings.Contains(stdout.String()+stderr.String(), "Usage: tunnelctl demo") {
-			t.Errorf("%v says neither how it is used: %s%s", c.args, &stdout, &stderr)
+		if said := stdout.String() + stderr.String(); !strings.Contains(said, "Usage: tunnelctl demo") && !strings.Contains(said, "\nSee tunnelctl demo --help.\n") {
+			t.Errorf("%v does not say how it is used: %s", c.args, said)
 		}
 	}
 }

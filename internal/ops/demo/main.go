@@ -4,84 +4,55 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/gateway"
 )
 
-const usage = `Usage: tunnelctl demo [--port N] [--once [--json]] [--module PROGRAM]
-                      [--verbose]
-
-Starts a hub emulator, two cameras, a gateway and the edge module on this machine's
-loopback and shows how to watch the cameras through tunnels. Ctrl-C ends it all.
-
-  --port N    port of the first camera for players; the second has the next one.
-              0 takes free ports. (default 8554)
-  --once      watch 100 frames of each camera, print how it went, and end; exit
-              code 1 if a camera could not be watched
-  --json      with --once: print one JSON object and nothing else on standard output
-  --module P  run this program as the edge module, with the module's environment alone, in
-              the place of the one that is in here: another build, or what runs an image
-  --verbose   also write the log lines of all parts to standard error
-`
-
-// Exit codes of Main.
-const (
-	exitOK    = 0
-	exitFault = 1
-	exitUsage = 2
-)
-
-// Main is the command with its arguments; it runs until ctx is done, until nobody
-// reads what it writes or, with --once, until the cameras have been watched, and
-// returns the exit code.
-func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		_, _ = io.WriteString(stdout, usage)
-		return exitOK
+// Command is tunnelctl demo. It runs until ctx is done, until its output has no reader
+// any more or, with --once, until the cameras have been watched.
+func Command() *cli.Command {
+	return &cli.Command{
+		Name: "demo", Brief: "run the whole product on this machine: watch two cameras through tunnels",
+		Detail: `It starts a hub emulator, two cameras, a gateway and the edge module on this machine's
+loopback, and shows how to watch the cameras through tunnels. Ctrl-C ends all of it.
+`,
+		Define: define,
 	}
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "tunnelctl demo: %v\n\n%s", err, usage)
-		return exitUsage
-	}
-	if err := o.run(ctx, stdout, stderr); err != nil {
-		_, _ = fmt.Fprintf(stderr, "tunnelctl demo: %v\n", err)
-		return exitFault
-	}
-	return exitOK
 }
 
 type options struct {
 	port                int
 	once, json, verbose bool
-	module              string // a program; empty for this very binary
+	module              string // a program; empty for this binary
 }
 
-func parse(args []string) (options, error) {
+func define(flags *flag.FlagSet) cli.Action {
 	var o options
-	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.IntVar(&o.port, "port", 8554, "")
-	flags.BoolVar(&o.once, "once", false, "")
-	flags.BoolVar(&o.json, "json", false, "")
-	flags.BoolVar(&o.verbose, "verbose", false, "")
-	flags.StringVar(&o.module, "module", "", "")
-	if err := flags.Parse(args); err != nil {
-		return options{}, err
+	flags.IntVar(&o.port, "port", 8554, "port `N` of the first camera for players; the second has the next one. 0 takes free ports (8554)")
+	flags.BoolVar(&o.once, "once", false, "watch 100 frames of each camera, print the results, and end; the exit code is 1 if a camera could not be watched")
+	flags.BoolVar(&o.json, "json", false, "with --once: print one JSON object and nothing else on standard output")
+	flags.BoolVar(&o.verbose, "verbose", false, "also write the log lines of all parts to standard error")
+	flags.StringVar(&o.module, "module", "", "run `PROGRAM` as the edge module, with only the module's environment, instead of the module in this binary: another build, or a program that runs an image")
+	return func(ctx context.Context, call *cli.Call) error {
+		if err := o.check(); err != nil {
+			return err
+		}
+		return o.run(ctx, call.Out, call.Err)
 	}
+}
+
+func (o options) check() error {
 	switch {
-	case flags.NArg() > 0:
-		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.json && !o.once:
-		return options{}, errors.New("--json goes with --once")
+		return cli.Usagef("--json goes with --once")
 	case o.port < 0 || o.port > 65534:
-		return options{}, fmt.Errorf("--port %d is out of range", o.port)
+		return cli.Usagef("--port %d is out of range", o.port)
 	}
-	return o, nil
+	return nil
 }
 
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {

@@ -3,34 +3,26 @@ package hubctl
 import (
 	"context"
 	"flag"
-	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubclient"
 )
 
-var deploymentList = verb{
-	name: "deployment list", brief: "list automatic deployments, and how many devices they reach",
-	define: func(s *session, _ *flag.FlagSet) action { return s.listDeployments },
-}
-
-var deploymentShow = verb{
-	name: "deployment show", args: "ID", brief: "show an automatic deployment, and how many devices it reaches",
-	detail: `Its content is not shown: a registry's password may be in it.
-`,
-	define: func(s *session, _ *flag.FlagSet) action { return s.showDeployment },
-}
-
-var deploymentRemove = verb{
-	name: "deployment rm", args: "ID", brief: "remove an automatic deployment",
-	detail: `Devices take what the others that target them say; those that none targets any more
-keep what they have.
-`,
-	define: func(s *session, _ *flag.FlagSet) action { return s.removeDeployment },
+func deploymentVerbs() []*cli.Command {
+	return []*cli.Command{
+		verb(cli.Command{Name: "list", Brief: "list automatic deployments, and how many devices they reach"},
+			func(s *session, _ *flag.FlagSet) action { return s.listDeployments }),
+		verb(cli.Command{
+			Name: "show", Args: "ID", Brief: "show an automatic deployment, and how many devices it reaches",
+			Detail: "Its content is not shown: it may hold a registry's password.\n",
+		}, func(s *session, _ *flag.FlagSet) action { return s.showDeployment }),
+		verb(cli.Command{Name: "rm", Args: "ID", Brief: "remove an automatic deployment", Detail: `Its devices get the content of the other deployments that target them. A device that no
+deployment targets any more keeps its modules.
+`}, func(s *session, _ *flag.FlagSet) action { return s.removeDeployment }),
+	}
 }
 
 // shownDeployment is a deployment without its content, which may hold secrets.
@@ -71,15 +63,16 @@ func (s *session) listDeployments(ctx context.Context) error {
 		for _, c := range list {
 			shown = append(shown, newShown(c))
 		}
-		return s.printJSON(shown)
+		return s.PrintJSON(shown)
 	}
-	return s.print(table(func(w io.Writer) {
-		_, _ = fmt.Fprintln(w, "DEPLOYMENT\tPRIORITY\tTARGETED\tAPPLIED\tTARGET CONDITION")
-		for _, c := range list {
-			results := c.SystemMetrics.Results
-			_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\n", c.ID, c.Priority, results["targetedCount"], results["appliedCount"], c.TargetCondition)
-		}
-	}))
+	rows := [][]string{{"DEPLOYMENT", "PRIORITY", "TARGETED", "APPLIED", "TARGET CONDITION"}}
+	for _, c := range list {
+		results := c.SystemMetrics.Results
+		rows = append(rows, []string{
+			c.ID, strconv.Itoa(c.Priority), decimal(results["targetedCount"]), decimal(results["appliedCount"]), c.TargetCondition,
+		})
+	}
+	return s.Print(cli.Table(rows))
 }
 
 func (s *session) showDeployment(ctx context.Context) error {
@@ -87,14 +80,14 @@ func (s *session) showDeployment(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := hub.Configuration(ctx, s.args[0])
+	c, err := hub.Configuration(ctx, s.Args[0])
 	if err != nil {
 		return err
 	}
 	if s.json {
-		return s.printJSON(newShown(c))
+		return s.PrintJSON(newShown(c))
 	}
-	lines := [][2]string{
+	rows := [][]string{
 		{"deployment", c.ID},
 		{"priority", strconv.Itoa(c.Priority)},
 		{"condition", c.TargetCondition},
@@ -102,30 +95,28 @@ func (s *session) showDeployment(ctx context.Context) error {
 		{"changed", c.Updated},
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
-		lines = append(lines, [2]string{"label " + name, c.Labels[name]})
+		rows = append(rows, []string{"label " + name, c.Labels[name]})
 	}
 	for _, metrics := range []hubclient.Metrics{c.SystemMetrics, c.Metrics} {
 		for _, name := range slices.Sorted(maps.Keys(metrics.Results)) {
-			lines = append(lines, [2]string{name, strconv.FormatInt(metrics.Results[name], 10)})
+			rows = append(rows, []string{name, decimal(metrics.Results[name])})
 		}
 	}
-	return s.print(table(func(w io.Writer) {
-		for _, line := range lines {
-			_, _ = fmt.Fprintln(w, strings.Join(line[:], "\t"))
-		}
-	}))
+	return s.Print(cli.Table(rows))
 }
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (s *session) removeDeployment(ctx context.Context) error {
 	hub, err := s.hub()
 	if err != nil {
 		return err
 	}
-	if err := hub.DeleteConfiguration(ctx, s.args[0], ""); err != nil {
+	if err := hub.DeleteConfiguration(ctx, s.Args[0], ""); err != nil {
 		return err
 	}
 	if s.json {
 		return nil
 	}
-	return s.print("removed " + s.args[0] + "\n")
+	return s.Print("removed " + s.Args[0] + "\n")
 }

@@ -13,6 +13,8 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"go.uber.org/goleak"
 
+	"rtsptunnel/internal/base/cli"
+	"rtsptunnel/internal/hub/hubaccess"
 	"rtsptunnel/internal/hub/hubemulator/sas"
 	"rtsptunnel/internal/ops/hubctl"
 	"rtsptunnel/internal/testkit/hubtest"
@@ -40,6 +42,13 @@ func start(t *testing.T) *env {
 	}}
 }
 
+func program() cli.Program {
+	return cli.Program{
+		Name: "tunnelctl", Brief: "test", Commands: []*cli.Command{hubctl.Command()},
+		CheckArguments: hubaccess.CheckArguments, Advise: hubaccess.Advice,
+	}
+}
+
 // run runs one verb, which must tell no secret.
 func (e *env) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
@@ -52,8 +61,10 @@ func (e *env) run(t *testing.T, args ...string) (code int, stdout, stderr string
 func (e *env) runSecret(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	getenv := func(name string) string { return e.variables[name] }
-	code = hubctl.Main(t.Context(), args, strings.NewReader(e.stdin), &out, &errs, getenv)
+	code = program().Run(t.Context(), append([]string{"hub"}, args...), cli.IO{
+		In: strings.NewReader(e.stdin), Out: &out, Err: &errs,
+		Lookup: func(name string) (string, bool) { value, ok := e.variables[name]; return value, ok },
+	})
 	logtest.NoSecret(t, errs.String())
 	return code, out.String(), errs.String()
 }

@@ -1,108 +1,56 @@
-// Package hubctl is what the command hubemulator does besides serving: an operator's
-// verbs for the registry, deployments, twins, direct methods and queries of an IoT Hub.
-// All go through hubclient, so that a real hub and the emulator are served alike.
+// Package hubctl is the command tunnelctl hub: an operator's verbs for the registry,
+// deployments, twins, direct methods and queries of an IoT Hub. All of them go through
+// hubclient, so they work with a real hub and with the emulator.
 //
-// A line belongs here when it reads arguments, or writes for a person or a script.
-// What the hub is asked, and how, is hubclient's.
+// Code belongs here if it reads arguments, or writes for a person or a script. The
+// requests to the hub belong to hubclient.
 //
 // The rules are:
 //   - The owner's connection string comes from the environment or a file, never from
-//     an argument: arguments are seen by every user of the machine, and shells keep
-//     them.
-//   - No key is written, except as the connection string that was asked for.
-//   - Results go to standard output and everything else to standard error. Exit codes
-//     are ok, failed (the hub, or the way to it) and usage (nothing was asked of the
-//     hub).
+//     an argument: every user of the machine sees arguments, and shells keep them.
+//   - No key is written, except in a connection string that the user asks for.
 package hubctl
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"io"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubaccess"
 )
 
-// Exit codes of Main.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
-
-// Main runs one verb and returns the exit code: 0 after success, 1 if the hub or the
-// way to it failed, 2 if the arguments, or what they or the environment name, will not
-// do. args are without the program's name.
-func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
-	s := &session{stdin: stdin, stdout: stdout, getenv: getenv}
-	defer s.close()
-	name, err := s.run(ctx, args)
-	if err == nil {
-		return exitOK
-	}
-	usage, isUsage := errors.AsType[*usageError](err)
-	switch {
-	case isUsage:
-		_, _ = fmt.Fprintf(stderr, "hubemulator: %v\nSee %s --help.\n", usage, name)
-		return exitUsage
-	default:
-		_, _ = fmt.Fprintf(stderr, "hubemulator: %v\n%s", err, hubaccess.Advice(err))
-		return exitFailed
+// Command is the group of all verbs.
+func Command() *cli.Command {
+	return &cli.Command{
+		Name: "hub", Brief: "manage devices, modules, twins, methods and deployments of an IoT Hub or the emulator",
+		Notes: hubaccess.Help + "\n",
+		Commands: []*cli.Command{
+			{Name: "device", Brief: "devices in the registry", Commands: deviceVerbs()},
+			{Name: "module", Brief: "modules in the registry", Commands: moduleVerbs()},
+			{Name: "deployment", Brief: "automatic deployments", Commands: deploymentVerbs()},
+			{Name: "twin", Brief: "twins of devices and modules", Commands: twinVerbs()},
+			{Name: "method", Brief: "direct methods of devices and modules", Commands: []*cli.Command{methodCall()}},
+			queryVerb(),
+		},
 	}
 }
 
-// run finds the verb and runs it. name is the command that has help on it.
-func (s *session) run(ctx context.Context, args []string) (name string, err error) {
-	if len(args) == 0 {
-		return "hubemulator", usagef("no command given")
-	}
-	if err := hubaccess.CheckArguments(args); err != nil {
-		return "hubemulator", usagef("%w. A payload, twin\nor tags with a key in it go by a file too.", err)
-	}
-	v, rest, ok := find(args)
-	if !ok {
-		return s.runGroup(args)
-	}
-	name = "hubemulator " + v.name
-	flags, action := s.prepare(v)
-	s.args, err = parse(flags, rest)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return name, s.print(v.help(flags))
-	case err != nil:
-		return name, &usageError{err}
-	}
-	if err := v.count(s.args); err != nil {
-		return name, err
-	}
-	return name, action(ctx)
-}
+// action does what a verb is for. The session has as many arguments as the verb declares.
+type action func(context.Context) error
 
-// runGroup answers what is no verb: help on a group of them, or a mistake.
-func (s *session) runGroup(args []string) (name string, err error) {
-	help, ok := groupHelp(args[0])
-	if !ok {
-		return "hubemulator", usagef("unknown command %q", args[0])
+// verb completes a command with the flags that all verbs have. define adds its own flags
+// and returns what to do once they are parsed.
+func verb(c cli.Command, define func(s *session, flags *flag.FlagSet) action) *cli.Command {
+	c.Define = func(flags *flag.FlagSet) cli.Action {
+		s := &session{}
+		act := define(s, flags)
+		s.access.Flags(flags)
+		flags.BoolVar(&s.json, "json", false, "write JSON, for programs")
+		return func(ctx context.Context, call *cli.Call) error {
+			s.Call = call
+			defer s.close()
+			return act(ctx)
+		}
 	}
-	name = "hubemulator " + args[0]
-	if len(args) == 1 {
-		return name, usagef("which of its commands?")
-	}
-	if isHelp(args[1]) {
-		return name, s.print(help)
-	}
-	return name, usagef("unknown command %q", args[0]+" "+args[1])
-}
-
-func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
-
-// usageError is the caller's mistake; nothing was asked of the hub.
-type usageError struct{ error }
-
-func (e *usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error {
-	return &usageError{fmt.Errorf(format, args...)}
+	return &c
 }

@@ -13,29 +13,31 @@ import (
 	"strings"
 	"testing"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/base/localca"
-	"rtsptunnel/internal/ops/hubctl"
 	"rtsptunnel/internal/testkit/hubtest"
 )
 
 func TestHelp(t *testing.T) {
 	e := &env{}
 	for _, c := range []struct{ args, word string }{
-		{"device --help", "device add ID"},
+		{"--help", "\n  device add ID "},
+		{"device --help", "\n  add ID "},
 		{"device add --help", "--thumbprint HEX"},
 		{"device add d -h", "a secret"},
 		{"method call --help", "whatever its status"},
-		{"query --help", "Usage: hubemulator query QUERY [flags]"},
+		{"query --help", "Usage: tunnelctl hub query QUERY [flags]"},
 		{"twin set --help", "--if-match ETAG"},
 	} {
 		got := e.must(t, strings.Fields(c.args)...)
-		if !strings.HasPrefix(got, "Usage: hubemulator ") || !strings.Contains(got, c.word) {
+		if !strings.HasPrefix(got, "Usage: tunnelctl hub ") || !strings.Contains(got, c.word) {
 			t.Errorf("%s: no %q in:\n%s", c.args, c.word, got)
 		}
 	}
+	all := e.must(t, "--help")
 	for verb := range strings.SplitSeq("device add,device list,module rm,twin get,method call,query", ",") {
-		if !strings.Contains(hubctl.Usage(), "\n  "+verb) && !strings.HasPrefix(hubctl.Usage(), "  "+verb) {
-			t.Errorf("%s is not in:\n%s", verb, hubctl.Usage())
+		if !strings.Contains(all, "\n  "+verb) {
+			t.Errorf("%s is not in:\n%s", verb, all)
 		}
 	}
 }
@@ -43,15 +45,17 @@ func TestHelp(t *testing.T) {
 func TestArguments(t *testing.T) {
 	e := &env{}
 	for _, c := range []struct{ args, word string }{
-		{"", "no command given"},
+		{"", "which of the commands of hub?\nSee tunnelctl hub --help."},
 		{"dance", `unknown command "dance"`},
-		{"device", "which of its commands?\nSee hubemulator device --help."},
-		{"device dance", `unknown command "device dance"`},
-		{"device add", "ID is missing\nSee hubemulator device add --help."},
+		{"metod call d m", `unknown command "metod", did you mean "method"?`},
+		{"device", "which of the commands of device?\nSee tunnelctl hub device --help."},
+		{"device dance", "unknown command \"dance\"\nSee tunnelctl hub device --help."},
+		{"device add", "ID is missing\nSee tunnelctl hub device add --help."},
 		{"device add a b", `unexpected argument "b"`},
 		{"method call d", "NAME is missing"},
 		{"query SELECT x", `unexpected argument "x" (one with blanks in it needs quotes)`},
 		{"device list --nope", "-nope"},
+		{"device list -json", "did you mean --json?\nSee tunnelctl hub device list --help."},
 		{"device list", "Set HUB_CONNECTION_STRING"},
 	} {
 		e.refused(t, 2, []string{c.word}, strings.Fields(c.args)...)
@@ -62,7 +66,7 @@ func TestArguments(t *testing.T) {
 func TestArguments_order(t *testing.T) {
 	e := start(t)
 	for id, args := range map[string][]string{
-		"d1": {"--edge", "d1"}, "d2": {"d2", "--edge"}, "d3": {"--disabled=false", "-edge", "--", "d3"}, "-d": {"--edge", "--", "-d"},
+		"d1": {"--edge", "d1"}, "d2": {"d2", "--edge"}, "d3": {"--disabled=false", "--edge", "--", "d3"}, "-d": {"--edge", "--", "-d"},
 	} {
 		got := e.must(t, append([]string{"device", "add"}, args...)...)
 		if !strings.HasPrefix(got, "device           "+id+"\n") || !strings.Contains(got, "edge             yes\n") {
@@ -347,12 +351,14 @@ d2       disabled   Disconnected   selfSigned   no     never
 // A reader that is gone, or a full disk, is not passed over.
 func TestOutput_fails(t *testing.T) {
 	hub := hubtest.Start(t, io.Discard)
-	getenv := func(name string) string {
-		return map[string]string{"HUB_CONNECTION_STRING": hub.OwnerConnectionString(), "CA_FILE": hub.CAFile()}[name]
+	lookup := func(name string) (string, bool) {
+		value, ok := map[string]string{"HUB_CONNECTION_STRING": hub.OwnerConnectionString(), "CA_FILE": hub.CAFile()}[name]
+		return value, ok
 	}
 	for _, args := range [][]string{{"device", "list"}, {"device", "--help"}} {
 		var stderr bytes.Buffer
-		code := hubctl.Main(t.Context(), args, strings.NewReader(""), full{}, &stderr, getenv)
+		std := cli.IO{In: strings.NewReader(""), Out: full{}, Err: &stderr, Lookup: lookup}
+		code := program().Run(t.Context(), append([]string{"hub"}, args...), std)
 		if code != 1 || !strings.Contains(stderr.String(), "write to standard output: disk full") {
 			t.Errorf("%v: exit code %d, stderr %s", args, code, stderr.String())
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubclient"
 )
 
@@ -17,12 +18,13 @@ const (
 	maxConnect  = 5 * time.Minute
 )
 
-var methodCall = verb{
-	name: "method call", args: "DEVICE[/MODULE] NAME", brief: "call a direct method and write its status and payload",
-	detail: `The exit code is 0 if there is an answer, whatever its status: the status is the
-device's own word, and is the first line written (with --json, the member status).
+func methodCall() *cli.Command {
+	return verb(cli.Command{
+		Name: "call", Args: "DEVICE[/MODULE] NAME", Brief: "call a direct method and write its status and payload",
+		Detail: `The exit code is 0 if there is an answer, whatever its status: the device chooses the
+status. It is the first line of the output or, with --json, the member status.
 `,
-	define: defineMethodCall,
+	}, defineMethodCall)
 }
 
 func defineMethodCall(s *session, flags *flag.FlagSet) action {
@@ -32,11 +34,11 @@ func defineMethodCall(s *session, flags *flag.FlagSet) action {
 	flags.Func("timeout", "wait for the answer for `DURATION`, 5s to 5m (30s)", seconds(&m.ResponseTimeout, minResponse, maxResponse))
 	flags.Func("connect-timeout", "wait for one that is offline for `DURATION`, 0s to 5m (10s)", seconds(&m.ConnectTimeout, 0, maxConnect))
 	return func(ctx context.Context) error {
-		id, err := parseID(s.args[0])
+		id, err := parseID(s.Args[0])
 		if err != nil {
 			return err
 		}
-		m.Name = s.args[1]
+		m.Name = s.Args[1]
 		if m.Payload, err = s.payload(*payload, *file); err != nil {
 			return err
 		}
@@ -59,7 +61,7 @@ func seconds(target *time.Duration, least, most time.Duration) func(string) erro
 func (s *session) payload(text, file string) (json.RawMessage, error) {
 	switch {
 	case text != "" && file != "":
-		return nil, usagef("--payload and --payload-file exclude each other")
+		return nil, cli.Usagef("--payload and --payload-file exclude each other")
 	case text != "":
 		return checkJSON("payload", []byte(text))
 	case file == "":
@@ -82,13 +84,13 @@ func (s *session) callMethod(ctx context.Context, id hubclient.Identity, m hubcl
 		return err
 	}
 	if s.json {
-		return s.printJSON(struct {
+		return s.PrintJSON(struct {
 			Status  int             `json:"status"`
 			Payload json.RawMessage `json:"payload"`
 		}{status, payload})
 	}
-	if err := s.print(fmt.Sprintf("status %d\n", status)); err != nil {
+	if err := s.Print(fmt.Sprintf("status %d\n", status)); err != nil {
 		return err
 	}
-	return s.printJSON(payload)
+	return s.PrintJSON(payload)
 }

@@ -71,7 +71,7 @@ func TestMethod_refusals(t *testing.T) {
 		{"whole seconds", []string{"--timeout", "5500ms"}},
 	} {
 		args := append(slices.Clip(call), c.args...)
-		e.refused(t, 2, []string{c.word, "See hubemulator method call --help."}, args...)
+		e.refused(t, 2, []string{c.word, "See tunnelctl hub method call --help."}, args...)
 		if _, _, stderr := e.run(t, args...); strings.Contains(stderr, secret) {
 			t.Errorf("the payload is repeated:\n%s", stderr)
 		}

@@ -5,25 +5,28 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+
+	"rtsptunnel/internal/base/cli"
 )
 
-var queryRun = verb{
-	name: "query", args: "QUERY", brief: "run a query, as 'SELECT * FROM devices', and write what it finds",
-	detail: `Each item is one line of JSON; with --json, all are one array. What a real hub finds may
-be some minutes old.
+func queryVerb() *cli.Command {
+	return verb(cli.Command{
+		Name: "query", Args: "QUERY", Brief: "run a query, as 'SELECT * FROM devices', and write the result",
+		Detail: `Each item is one line of JSON; with --json, all are one array. The result of a real hub
+may be some minutes old.
 `,
-	define: func(s *session, _ *flag.FlagSet) action { return s.query },
+	}, func(s *session, _ *flag.FlagSet) action { return s.query })
 }
 
-// query writes each item as it comes. If a later page fails, the array of --json
-// stays open, so that nobody takes it for the whole.
+// query writes each item as it comes. If a later page fails, the array of --json stays
+// open, so that a program cannot take it for the whole result.
 func (s *session) query(ctx context.Context) error {
 	hub, err := s.hub()
 	if err != nil {
 		return err
 	}
 	n := 0
-	for item, err := range hub.Query(ctx, s.args[0]) {
+	for item, err := range hub.Query(ctx, s.Args[0]) {
 		if err != nil {
 			return err
 		}
@@ -36,9 +39,9 @@ func (s *session) query(ctx context.Context) error {
 	case !s.json:
 		return nil
 	case n == 0:
-		return s.print("[]\n")
+		return s.Print("[]\n")
 	}
-	return s.print("\n]\n")
+	return s.Print("\n]\n")
 }
 
 // printItem writes item number n, from zero, on a line.
@@ -56,5 +59,5 @@ func (s *session) printItem(item json.RawMessage, n int) error {
 	if !s.json {
 		line.WriteString("\n")
 	}
-	return s.print(line.String())
+	return s.Print(line.String())
 }

@@ -5,53 +5,37 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"net"
 	"strings"
 	"time"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubclient"
 )
 
-// The verbs of devices; those of modules are below.
-var (
-	deviceAdd = verb{
-		name: "device add", args: "ID", brief: "make a device, with keys unless it has certificates",
-		define: defineDeviceAdd,
+func deviceVerbs() []*cli.Command {
+	return []*cli.Command{
+		verb(cli.Command{Name: "add", Args: "ID", Brief: "make a device, with keys unless it has certificates"}, defineDeviceAdd),
+		verb(cli.Command{Name: "list", Brief: "list all devices"},
+			func(s *session, _ *flag.FlagSet) action { return s.listDevices }),
+		verb(cli.Command{Name: "show", Args: "ID", Brief: "show a device's entry in the registry, without its keys"},
+			func(s *session, flags *flag.FlagSet) action { return defineShow(s, flags, parseDevice) }),
+		verb(cli.Command{Name: "rm", Args: "ID", Brief: "remove a device and its modules"},
+			func(s *session, _ *flag.FlagSet) action { return s.remover(parseDevice) }),
 	}
-	deviceList = verb{
-		name: "device list", brief: "list all devices",
-		define: func(s *session, _ *flag.FlagSet) action { return s.listDevices },
-	}
-	deviceShow = verb{
-		name: "device show", args: "ID", brief: "show what the registry has of a device, without its keys",
-		define: func(s *session, flags *flag.FlagSet) action { return defineShow(s, flags, parseDevice) },
-	}
-	deviceRemove = verb{
-		name: "device rm", args: "ID", brief: "remove a device and its modules",
-		define: func(s *session, _ *flag.FlagSet) action { return s.remover(parseDevice) },
-	}
-)
+}
 
-var (
-	moduleAdd = verb{
-		name: "module add", args: "DEVICE/MODULE", brief: "make a module of a device, with keys",
-		define: defineModuleAdd,
+func moduleVerbs() []*cli.Command {
+	return []*cli.Command{
+		verb(cli.Command{Name: "add", Args: "DEVICE/MODULE", Brief: "make a module of a device, with keys"}, defineModuleAdd),
+		verb(cli.Command{Name: "list", Args: "DEVICE", Brief: "list the modules of a device"},
+			func(s *session, _ *flag.FlagSet) action { return s.listModules }),
+		verb(cli.Command{Name: "show", Args: "DEVICE/MODULE", Brief: "show a module's entry in the registry, without its keys"},
+			func(s *session, flags *flag.FlagSet) action { return defineShow(s, flags, parseModule) }),
+		verb(cli.Command{Name: "rm", Args: "DEVICE/MODULE", Brief: "remove a module"},
+			func(s *session, _ *flag.FlagSet) action { return s.remover(parseModule) }),
 	}
-	moduleList = verb{
-		name: "module list", args: "DEVICE", brief: "list the modules of a device",
-		define: func(s *session, _ *flag.FlagSet) action { return s.listModules },
-	}
-	moduleShow = verb{
-		name: "module show", args: "DEVICE/MODULE", brief: "show what the registry has of a module, without its keys",
-		define: func(s *session, flags *flag.FlagSet) action { return defineShow(s, flags, parseModule) },
-	}
-	moduleRemove = verb{
-		name: "module rm", args: "DEVICE/MODULE", brief: "remove a module",
-		define: func(s *session, _ *flag.FlagSet) action { return s.remover(parseModule) },
-	}
-)
+}
 
 func defineDeviceAdd(s *session, flags *flag.FlagSet) action {
 	var device deviceFlags
@@ -61,7 +45,7 @@ func defineDeviceAdd(s *session, flags *flag.FlagSet) action {
 	flags.Func("thumbprint", "digest of its certificate in `HEX`, for selfSigned; once more for a second one", device.addThumbprint)
 	secret := defineSecret(flags)
 	return func(ctx context.Context) error {
-		id, err := parseDevice(s.args[0])
+		id, err := parseDevice(s.Args[0])
 		if err != nil {
 			return err
 		}
@@ -79,7 +63,7 @@ func defineDeviceAdd(s *session, flags *flag.FlagSet) action {
 func defineModuleAdd(s *session, flags *flag.FlagSet) action {
 	secret := defineSecret(flags)
 	return func(ctx context.Context) error {
-		id, err := parseModule(s.args[0])
+		id, err := parseModule(s.Args[0])
 		if err != nil {
 			return err
 		}
@@ -106,7 +90,7 @@ func (s *session) add(ctx context.Context, r hubclient.Registration, secret *sec
 func defineShow(s *session, flags *flag.FlagSet, parse func(string) (hubclient.Identity, error)) action {
 	secret := defineSecret(flags)
 	return func(ctx context.Context) error {
-		id, err := parse(s.args[0])
+		id, err := parse(s.Args[0])
 		if err != nil {
 			return err
 		}
@@ -127,7 +111,7 @@ func defineShow(s *session, flags *flag.FlagSet, parse func(string) (hubclient.I
 
 func (s *session) remover(parse func(string) (hubclient.Identity, error)) action {
 	return func(ctx context.Context) error {
-		id, err := parse(s.args[0])
+		id, err := parse(s.Args[0])
 		if err != nil {
 			return err
 		}
@@ -141,7 +125,7 @@ func (s *session) remover(parse func(string) (hubclient.Identity, error)) action
 		if s.json {
 			return nil
 		}
-		return s.print("removed " + id.String() + "\n")
+		return s.Print("removed " + id.String() + "\n")
 	}
 }
 
@@ -154,13 +138,14 @@ func (s *session) listDevices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.printList(devices, "DEVICE\tSTATUS\tCONNECTION\tAUTH\tEDGE\tLAST ACTIVITY", func(r hubclient.Registration) []string {
+	header := []string{"DEVICE", "STATUS", "CONNECTION", "AUTH", "EDGE", "LAST ACTIVITY"}
+	return s.printList(devices, header, func(r hubclient.Registration) []string {
 		return []string{r.DeviceID, r.Status, r.ConnectionState, r.Authentication.Type, yesNo(r.IsEdge()), when(r.LastActivity)}
 	})
 }
 
 func (s *session) listModules(ctx context.Context) error {
-	id, err := parseDevice(s.args[0])
+	id, err := parseDevice(s.Args[0])
 	if err != nil {
 		return err
 	}
@@ -172,25 +157,24 @@ func (s *session) listModules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.printList(modules, "MODULE\tCONNECTION\tAUTH\tLAST ACTIVITY", func(r hubclient.Registration) []string {
+	return s.printList(modules, []string{"MODULE", "CONNECTION", "AUTH", "LAST ACTIVITY"}, func(r hubclient.Registration) []string {
 		return []string{r.ID().String(), r.ConnectionState, r.Authentication.Type, when(r.LastActivity)}
 	})
 }
 
-func (s *session) printList(list []hubclient.Registration, header string, row func(hubclient.Registration) []string) error {
+func (s *session) printList(list []hubclient.Registration, header []string, row func(hubclient.Registration) []string) error {
 	if s.json {
 		shown := make([]hubclient.Registration, 0, len(list)) // [] and not null if empty
 		for _, r := range list {
 			shown = append(shown, r.WithoutKeys())
 		}
-		return s.printJSON(shown)
+		return s.PrintJSON(shown)
 	}
-	return s.print(table(func(w io.Writer) {
-		_, _ = fmt.Fprintln(w, header)
-		for _, r := range list {
-			_, _ = fmt.Fprintln(w, strings.Join(row(r), "\t"))
-		}
-	}))
+	rows := [][]string{header}
+	for _, r := range list {
+		rows = append(rows, row(r))
+	}
+	return s.Print(cli.Table(rows))
 }
 
 // printRegistration writes the one thing about a device or module that was asked for.
@@ -199,25 +183,21 @@ func (s *session) printRegistration(r hubclient.Registration, secret *secretFlag
 		return s.printConnectionString(r, secret)
 	}
 	if s.json {
-		return s.printJSON(r.WithoutKeys())
+		return s.PrintJSON(r.WithoutKeys())
 	}
-	lines := [][2]string{{"device", r.DeviceID}}
+	rows := [][]string{{"device", r.DeviceID}}
 	if r.ModuleID != "" {
-		lines = append(lines, [2]string{"module", r.ModuleID})
+		rows = append(rows, []string{"module", r.ModuleID})
 	} else {
-		lines = append(lines, [2]string{"status", r.Status}, [2]string{"edge", yesNo(r.IsEdge())})
+		rows = append(rows, []string{"status", r.Status}, []string{"edge", yesNo(r.IsEdge())})
 	}
-	lines = append(lines,
-		[2]string{"authentication", r.Authentication.Type},
-		[2]string{"connection", r.ConnectionState},
-		[2]string{"last activity", when(r.LastActivity)},
-		[2]string{"generation", r.GenerationID},
-		[2]string{"etag", r.ETag})
-	return s.print(table(func(w io.Writer) {
-		for _, line := range lines {
-			_, _ = fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
-		}
-	}))
+	rows = append(rows,
+		[]string{"authentication", r.Authentication.Type},
+		[]string{"connection", r.ConnectionState},
+		[]string{"last activity", when(r.LastActivity)},
+		[]string{"generation", r.GenerationID},
+		[]string{"etag", r.ETag})
+	return s.Print(cli.Table(rows))
 }
 
 func (s *session) printConnectionString(r hubclient.Registration, secret *secretFlags) error {
@@ -232,7 +212,7 @@ func (s *session) printConnectionString(r hubclient.Registration, secret *secret
 	if err != nil {
 		return err
 	}
-	return s.print(text + "\n")
+	return s.Print(text + "\n")
 }
 
 // secretFlags are about printing the one secret there is to print.
@@ -252,9 +232,9 @@ func defineSecret(flags *flag.FlagSet) *secretFlags {
 func (f *secretFlags) check(s *session) error {
 	switch {
 	case !f.wanted && (f.gateway != "" || f.hostName != ""):
-		return usagef("--gateway and --hostname go with --connection-string")
+		return cli.Usagef("--gateway and --hostname go with --connection-string")
 	case f.wanted && s.json:
-		return usagef("--connection-string and --json exclude each other")
+		return cli.Usagef("--connection-string and --json exclude each other")
 	}
 	return nil
 }
@@ -281,15 +261,15 @@ func (f *deviceFlags) authentication() (hubclient.Authentication, error) {
 	n := len(f.thumbprints)
 	switch {
 	case f.auth != "selfSigned" && n > 0:
-		return hubclient.Authentication{}, usagef("--thumbprint goes with --auth selfSigned")
+		return hubclient.Authentication{}, cli.Usagef("--thumbprint goes with --auth selfSigned")
 	case f.auth == "sas":
 		return hubclient.Authentication{Type: hubclient.AuthSAS}, nil
 	case f.auth == "ca":
 		return hubclient.Authentication{Type: hubclient.AuthAuthority}, nil
 	case f.auth != "selfSigned":
-		return hubclient.Authentication{}, usagef("--auth must be sas, selfSigned or ca")
+		return hubclient.Authentication{}, cli.Usagef("--auth must be sas, selfSigned or ca")
 	case n == 0 || n > atMost:
-		return hubclient.Authentication{}, usagef("--auth selfSigned wants one --thumbprint, or two")
+		return hubclient.Authentication{}, cli.Usagef("--auth selfSigned wants one --thumbprint, or two")
 	}
 	t := &hubclient.Thumbprint{Primary: f.thumbprints[0]}
 	if n == atMost {

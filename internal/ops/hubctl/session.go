@@ -1,38 +1,22 @@
 package hubctl
 
 import (
-	"bytes"
 	"encoding/json"
-	"flag"
-	"fmt"
-	"io"
 	"strings"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubaccess"
 	"rtsptunnel/internal/hub/hubclient"
 )
 
-// session is one run of a verb: what it was given, and how it reaches the hub.
+// session is one run of a verb.
 type session struct {
-	stdin  io.Reader
-	stdout io.Writer
-	getenv func(string) string
+	*cli.Call
 
-	args   []string // of the verb
 	access hubaccess.Access
 	json   bool
 
 	client *hubclient.Client // nil until hub is called
-}
-
-// prepare defines the flags of a verb, and those that all verbs have.
-func (s *session) prepare(v verb) (*flag.FlagSet, action) {
-	flags := flag.NewFlagSet(v.name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // Main prints errors and help
-	do := v.define(s, flags)
-	s.access.Flags(flags)
-	flags.BoolVar(&s.json, "json", false, "write JSON, for programs")
-	return flags, do
 }
 
 func (s *session) close() {
@@ -41,11 +25,12 @@ func (s *session) close() {
 	}
 }
 
-// hub returns the client. Call it when all arguments are known to be good.
+// hub returns the client. Call it only after all arguments have been checked: its errors
+// are usage errors too.
 func (s *session) hub() (*hubclient.Client, error) {
-	client, err := s.access.Open(s.getenv)
+	client, err := s.access.Open(s.Getenv)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, cli.Usage(err)
 	}
 	s.client = client
 	return client, nil
@@ -55,42 +40,21 @@ func (s *session) hub() (*hubclient.Client, error) {
 func (s *session) input(flagName, name string) ([]byte, error) {
 	b, err := []byte(nil), error(nil)
 	if name == "-" {
-		b, err = hubaccess.ReadLimited(s.stdin)
+		b, err = hubaccess.ReadLimited(s.In)
 	} else {
 		b, err = hubaccess.ReadFile(name)
 	}
 	if err != nil {
-		return nil, usagef("--%s: %w", flagName, err)
+		return nil, cli.Usagef("--%s: %w", flagName, err)
 	}
 	return b, nil
-}
-
-// print writes text to standard output.
-func (s *session) print(text string) error {
-	if _, err := io.WriteString(s.stdout, text); err != nil {
-		return fmt.Errorf("write to standard output: %w", err)
-	}
-	return nil
-}
-
-// printJSON writes a value as indented JSON. A document of the hub's keeps its order
-// and its numbers.
-func (s *session) printJSON(value any) error {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(value); err != nil {
-		return err
-	}
-	return s.print(text.String())
 }
 
 // parseID reads DEVICE or DEVICE/MODULE.
 func parseID(text string) (hubclient.Identity, error) {
 	device, module, hasModule := strings.Cut(text, "/")
 	if device == "" || hasModule && module == "" || strings.Contains(module, "/") {
-		return hubclient.Identity{}, usagef("%q is neither DEVICE nor DEVICE/MODULE", text)
+		return hubclient.Identity{}, cli.Usagef("%q is neither DEVICE nor DEVICE/MODULE", text)
 	}
 	return hubclient.Identity{Device: device, Module: module}, nil
 }
@@ -98,7 +62,7 @@ func parseID(text string) (hubclient.Identity, error) {
 func parseDevice(text string) (hubclient.Identity, error) {
 	id, err := parseID(text)
 	if err == nil && id.Module != "" {
-		err = usagef("%q is a module; for modules there is hubemulator module", text)
+		err = cli.Usagef("%q is a module; for modules there is tunnelctl hub module", text)
 	}
 	return id, err
 }
@@ -106,16 +70,16 @@ func parseDevice(text string) (hubclient.Identity, error) {
 func parseModule(text string) (hubclient.Identity, error) {
 	id, err := parseID(text)
 	if err == nil && id.Module == "" {
-		err = usagef("%q is a device; want DEVICE/MODULE", text)
+		err = cli.Usagef("%q is a device; want DEVICE/MODULE", text)
 	}
 	return id, err
 }
 
-// checkJSON checks what a flag brought. The error does not repeat it.
+// checkJSON checks the value of a flag. The error does not repeat the value.
 func checkJSON(flagName string, text []byte) (json.RawMessage, error) {
 	var raw json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil {
-		return nil, usagef("--%s is not JSON: %w", flagName, err)
+		return nil, cli.Usagef("--%s is not JSON: %w", flagName, err)
 	}
 	return raw, nil
 }

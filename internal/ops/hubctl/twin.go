@@ -6,24 +6,23 @@ import (
 	"flag"
 	"fmt"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubclient"
 )
 
-var twinGet = verb{
-	name: "twin get", args: "DEVICE[/MODULE]", brief: "write a twin as JSON",
-	define: func(s *session, _ *flag.FlagSet) action { return s.getTwin },
-}
-
-var twinSet = verb{
-	name: "twin set", args: "DEVICE[/MODULE]", brief: "change desired properties or tags",
-	detail: `What is given is merged into what there is, where null deletes, or replaces it. A FILE
-holds the section itself, as {"interval":5}; "-" is standard input.
-`,
-	define: defineTwinSet,
+func twinVerbs() []*cli.Command {
+	return []*cli.Command{
+		verb(cli.Command{Name: "get", Args: "DEVICE[/MODULE]", Brief: "write a twin as JSON"},
+			func(s *session, _ *flag.FlagSet) action { return s.getTwin }),
+		verb(cli.Command{Name: "set", Args: "DEVICE[/MODULE]", Brief: "change desired properties or tags", Detail: `The given sections are merged into the twin, where null deletes a property; with
+--replace each one replaces its section. A FILE holds the section itself, as
+{"interval":5}; "-" is standard input.
+`}, defineTwinSet),
+	}
 }
 
 func (s *session) getTwin(ctx context.Context) error {
-	id, err := parseID(s.args[0])
+	id, err := parseID(s.Args[0])
 	if err != nil {
 		return err
 	}
@@ -35,7 +34,7 @@ func (s *session) getTwin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.printJSON(twin.Document)
+	return s.PrintJSON(twin.Document)
 }
 
 func defineTwinSet(s *session, flags *flag.FlagSet) action {
@@ -44,14 +43,14 @@ func defineTwinSet(s *session, flags *flag.FlagSet) action {
 	replace := flags.Bool("replace", false, "put what is given in the place of the whole section")
 	etag := flags.String("if-match", "", "change nothing unless the twin's etag is `ETAG`")
 	return func(ctx context.Context) error {
-		id, err := parseID(s.args[0])
+		id, err := parseID(s.Args[0])
 		switch {
 		case err != nil:
 			return err
 		case *desired == "" && *tags == "":
-			return usagef("nothing to set: want --desired, --tags or both")
+			return cli.Usagef("nothing to set: want --desired, --tags or both")
 		case *desired == "-" && *tags == "-":
-			return usagef("standard input is there only once")
+			return cli.Usagef("standard input is there only once")
 		}
 		u := hubclient.TwinUpdate{Replace: *replace, ETag: *etag}
 		if u.Desired, err = s.section("desired", *desired); err != nil {
@@ -78,7 +77,7 @@ func (s *session) section(flagName, file string) (json.RawMessage, error) {
 		return nil, err
 	}
 	if section[0] != '{' {
-		return nil, usagef("--%s is not a JSON object, as {\"interval\":5}", flagName)
+		return nil, cli.Usagef("--%s is not a JSON object, as {\"interval\":5}", flagName)
 	}
 	return section, nil
 }
@@ -93,7 +92,7 @@ func (s *session) setTwin(ctx context.Context, id hubclient.Identity, u hubclien
 		return err
 	}
 	if s.json {
-		return s.printJSON(twin.Document)
+		return s.PrintJSON(twin.Document)
 	}
 	var desired struct {
 		Version int64 `json:"$version"`
@@ -101,5 +100,5 @@ func (s *session) setTwin(ctx context.Context, id hubclient.Identity, u hubclien
 	if err := json.Unmarshal(twin.Properties.Desired, &desired); err != nil {
 		return fmt.Errorf("the hub's answer has no desired properties: %w", err)
 	}
-	return s.print(fmt.Sprintf("changed the twin of %s: desired properties are at version %d, etag %s\n", id, desired.Version, twin.ETag))
+	return s.Print(fmt.Sprintf("changed the twin of %s: desired properties are at version %d, etag %s\n", id, desired.Version, twin.ETag))
 }

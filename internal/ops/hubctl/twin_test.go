@@ -121,7 +121,7 @@ func TestTwin_refusals(t *testing.T) {
 		if strings.Contains(stderr, secret) {
 			t.Errorf("the content is repeated:\n%s", stderr)
 		}
-		e.refused(t, 2, append(c.words, "See hubemulator twin set --help."), append([]string{"twin", "set", "edge1"}, c.args...)...)
+		e.refused(t, 2, append(c.words, "See tunnelctl hub twin set --help."), append([]string{"twin", "set", "edge1"}, c.args...)...)
 	}
 	e.refused(t, 1, []string{"400 ArgumentInvalid"}, "twin", "set", "edge1", "--desired", file(t, fmt.Sprintf(`{%q:1}`, "a.b")))
 	e.refused(t, 1, []string{"read twin of nobody", "404 DeviceNotFound"}, "twin", "get", "nobody")

@@ -6,38 +6,38 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubaccess"
 	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/ops/manifest"
 )
 
-var applyVerb = verb{
-	name: "apply", args: "FILE", least: 1, most: 1, brief: "bring a manifest or a template to a device, or to a fleet, by the hub",
-	detail: `One of:
+func applyVerb() *cli.Command {
+	return verb(cli.Command{
+		Name: "apply", Args: "FILE", Brief: "apply a manifest or a template to a device or a fleet, through the hub",
+		Detail: `One of:
 
-  --device ID       to one IoT Edge device, now. Modules that are not in it are taken
-                    away. Devices that automatic deployments target want none of this.
-  --deployment ID   as an automatic deployment, which the hub brings to all IoT Edge
-                    devices that meet --target-condition, within minutes, and to those
-                    that come later; a layer with --layered. An id is in lower case.
+  --device ID       to one IoT Edge device, at once. Modules that are not in the manifest
+                    are removed. Do not use it on devices that automatic deployments target.
+  --deployment ID   as an automatic deployment: within minutes the hub applies it to all
+                    IoT Edge devices that meet --target-condition, and later to new ones; a
+                    layer needs --layered. An id is in lower case.
 
-A template is expanded before, and all is judged as by validate; with an error nothing
-is asked of the hub. What is so already is not written again. The content of a
-deployment that exists cannot be changed: make one of another id and a higher priority,
-and delete the old one. All else of it can be: what is named here takes the place of what
-is there.
-
-` + hubaccess.Help + "\n",
-	define: defineApply,
+A template is expanded first. The manifest is checked as by validate, and after an error
+the hub is not asked. Nothing is written if the hub has it already. The content of an
+existing deployment cannot be changed: make one with another id and a higher priority, and
+delete the old one. Its other settings can be changed: the flags replace what the hub has.
+`,
+		Notes: hubaccess.Help + "\n",
+	}, defineApply)
 }
 
-// target is where a manifest is to go.
+// target says where a manifest goes.
 type target struct {
 	device     string
 	deployment string
@@ -48,7 +48,7 @@ type target struct {
 	metrics    pairs
 	dryRun     bool
 
-	given map[string]bool // the flags that were there
+	given func(flagName string) bool // whether the flag was on the command line
 }
 
 // pairs is a flag NAME=VALUE that may be given several times.
@@ -70,7 +70,7 @@ func (p pairs) Set(text string) error {
 }
 
 func defineApply(s *session, flags *flag.FlagSet) action {
-	t := target{labels: pairs{}, metrics: pairs{}, given: map[string]bool{}}
+	t := target{labels: pairs{}, metrics: pairs{}}
 	s.templateFlags(flags)
 	s.judgeFlags(flags)
 	s.access.Flags(flags)
@@ -84,7 +84,7 @@ func defineApply(s *session, flags *flag.FlagSet) action {
 	flags.Var(t.metrics, "metric", "`NAME=QUERY` whose rows the hub counts; may be repeated")
 	flags.BoolVar(&t.dryRun, "dry-run", false, "write what would change, and change nothing")
 	return func(ctx context.Context, files []string) error {
-		flags.Visit(func(f *flag.Flag) { t.given[f.Name] = true })
+		t.given = s.Given
 		if err := t.check(); err != nil {
 			return err
 		}
@@ -98,13 +98,13 @@ var onlyFleet = []string{"layered", "priority", "target-condition", "label", "me
 func (t *target) check() error {
 	switch {
 	case (t.device == "") == (t.deployment == ""):
-		return usagef("where to? One of --device and --deployment says it")
+		return cli.Usagef("where to? One of --device and --deployment says it")
 	case t.priority < 0:
-		return usagef("--priority is from 0 up")
+		return cli.Usagef("--priority is from 0 up")
 	}
 	for _, name := range onlyFleet {
-		if t.device != "" && t.given[name] {
-			return usagef("--%s is for --deployment, not for one device", name)
+		if t.device != "" && t.given(name) {
+			return cli.Usagef("--%s is for --deployment, not for one device", name)
 		}
 	}
 	return nil
@@ -122,9 +122,9 @@ func (s *session) apply(ctx context.Context, file string, t *target) error {
 	if err := t.fit(m); err != nil {
 		return err
 	}
-	client, err := s.access.Open(s.getenv)
+	client, err := s.access.Open(s.Getenv)
 	if err != nil {
-		return &usageError{err}
+		return cli.Usage(err)
 	}
 	defer client.Close()
 	var done outcome
@@ -138,9 +138,9 @@ func (s *session) apply(ctx context.Context, file string, t *target) error {
 	}
 	done.Hub, done.DryRun = client.Host(), t.dryRun
 	if s.json {
-		return s.printJSON(done)
+		return s.PrintJSON(done)
 	}
-	return s.print(done.text())
+	return s.Print(done.text())
 }
 
 // fit says whether the manifest may go there, and fills in what it says itself.
@@ -156,15 +156,15 @@ func (t *target) fit(m *manifest.Manifest) error {
 	case !m.Layered() && t.layered:
 		return fmt.Errorf("%s is a full deployment; leave out --layered, or take properties.desired of $edgeAgent apart", m.File())
 	}
-	if !t.given["priority"] {
+	if !t.given("priority") {
 		if header.Priority == nil {
-			return usagef("--priority is missing")
+			return cli.Usagef("--priority is missing")
 		}
 		t.priority = *header.Priority
 	}
-	if !t.given["target-condition"] {
+	if !t.given("target-condition") {
 		if header.TargetCondition == "" {
-			return usagef("--target-condition is missing; '' is no device, as one that is made before it is needed")
+			return cli.Usagef("--target-condition is missing; '' is no device, as one that is made before it is needed")
 		}
 		t.condition = header.TargetCondition
 	}
@@ -218,11 +218,11 @@ func (o outcome) text() string {
 	default:
 		fmt.Fprintf(&b, "%s %s%s at %s\n", what, would, o.Action, o.Hub)
 	}
-	b.WriteString(table(func(w io.Writer) {
-		for _, c := range o.Changes {
-			_, _ = fmt.Fprintf(w, "  %s\t%s\n", c.Change, c.Place)
-		}
-	}))
+	rows := make([][]string, 0, len(o.Changes))
+	for _, c := range o.Changes {
+		rows = append(rows, []string{"  " + c.Change, c.Place})
+	}
+	b.WriteString(cli.Table(rows))
 	if o.Targeted != nil {
 		fmt.Fprintf(&b, "devices that meet its condition now: %d\n", *o.Targeted)
 	}
@@ -275,17 +275,17 @@ func watchFleet(id string) string {
 	query := fmt.Sprintf("SELECT deviceId FROM devices.modules WHERE moduleId = '%s' AND configurations.[[%s]].status = 'Applied'", edgeAgent, id)
 	return fmt.Sprintf(`IoT Hub brings it to devices within minutes. Devices whose edge agent has it (none, if it is
 for twins alone):
-  hubemulator query "%s"
+  tunnelctl hub query "%s"
 or az iot edge deployment show-metric --metric-id appliedCount --metric-type system --deployment-id '%s'
 `, strings.ReplaceAll(query, "$", `\$`), strings.ReplaceAll(id, "'", `'\''`))
 }
 
 // changes returns the differences. Labels and metrics that nobody has named stay.
 func (t *target) changes(have hubclient.Configuration, want *hubclient.Configuration) []change {
-	if !t.given["label"] {
+	if !t.given("label") {
 		want.Labels = have.Labels
 	}
-	if !t.given["metric"] {
+	if !t.given("metric") {
 		want.Metrics.Queries = have.Metrics.Queries
 	}
 	list := []change{}

@@ -69,7 +69,7 @@ func TestApply_device(t *testing.T) {
 		t.Errorf("changes %v", places)
 	}
 	said := e.must(t, "apply", template, "--device", "edge1")
-	for _, want := range []string{"applied to device edge1 at " + hub.Client.Host(), "added   $edgeAgent/modules\n", "hubemulator twin get 'edge1/$edgeAgent'"} {
+	for _, want := range []string{"applied to device edge1 at " + hub.Client.Host(), "added   $edgeAgent/modules\n", "tunnelctl hub twin get 'edge1/$edgeAgent'"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in:\n%s", want, said)
 		}
@@ -126,12 +126,12 @@ func TestApply_commands(t *testing.T) {
 	e, hub := startWithHub(t)
 	const id = `a$b'(c);d#e`
 	said := e.must(t, "apply", template, "--deployment", id, "--priority", "1", "--target-condition", "*")
-	i := strings.Index(said, "  hubemulator query")
+	i := strings.Index(said, "  tunnelctl hub query")
 	if i < 0 {
 		t.Fatalf("no command in:\n%s", said)
 	}
 	commands := strings.Replace(said[i:], "\nor az", "\naz", 1)
-	script := "hubemulator() { printf '%s\\n' \"$2\"; }\naz() { for last; do :; done; printf '%s\\n' \"$last\"; }\n" + commands
+	script := "tunnelctl() { printf '%s\\n' \"$3\"; }\naz() { for last; do :; done; printf '%s\\n' \"$last\"; }\n" + commands
 	out, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
 	query, shown, _ := strings.Cut(string(out), "\n")
 	if err != nil || shown != id+"\n" {
@@ -248,7 +248,7 @@ func TestApply_refused(t *testing.T) {
 		{1, "say --layered if that is meant", append([]string{"off.json"}, fleet...)},
 		{1, "leave out --layered", append([]string{template, "--layered"}, fleet...)},
 		{1, "cannot be all that a device has", []string{"off.json", "--device", "edge1"}},
-		{1, "hubemulator device list", []string{template, "--device", "nobody"}},
+		{1, "tunnelctl hub device list", []string{template, "--device", "nobody"}},
 		{1, "plain is no IoT Edge device", []string{template, "--device", "plain"}},
 		{1, "--target-condition: the hub says: ", []string{template, "--deployment", "d", "--priority", "1", "--target-condition", "status = 'enabled'"}},
 		{1, "--metric m: the hub says: ", append([]string{template, "--metric", "m=SELECT"}, fleet...)},

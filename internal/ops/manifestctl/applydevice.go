@@ -26,7 +26,7 @@ func (s *session) toDevice(ctx context.Context, client *hubclient.Client, m *man
 		return outcome{}, err
 	}
 	if !device.IsEdge() {
-		return outcome{}, fmt.Errorf("%s is no IoT Edge device, and takes no deployments; such a device is made by hubemulator device add ID --edge, or in the portal", t.device)
+		return outcome{}, fmt.Errorf("%s is no IoT Edge device, and takes no deployments; such a device is made by tunnelctl hub device add ID --edge, or in the portal", t.device)
 	}
 	want, err := sections(m)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *session) toDevice(ctx context.Context, client *hubclient.Client, m *man
 
 func watchDevice(device string) string {
 	return fmt.Sprintf(`The edge agent reports lastDesiredVersion and lastDesiredStatus once it has it:
-  hubemulator twin get '%s/%s'
+  tunnelctl hub twin get '%s/%s'
 `, device, edgeAgent)
 }
 
@@ -109,7 +109,7 @@ func (s *session) warnOfDeployments(device string, twin json.RawMessage) {
 	if json.Unmarshal(twin, &document) != nil || len(document.Configurations) == 0 {
 		return
 	}
-	_, _ = fmt.Fprintf(s.stderr, "warning: %s is targeted by automatic deployments (%s), which IoT Hub does not mix with this: it takes back what they say, within minutes\n",
+	_, _ = fmt.Fprintf(s.Err, "warning: %s is targeted by automatic deployments (%s), which IoT Hub does not mix with this: it takes back what they say, within minutes\n",
 		device, strings.Join(slices.Sorted(maps.Keys(document.Configurations)), ", "))
 }
 

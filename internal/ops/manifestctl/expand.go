@@ -4,19 +4,21 @@ import (
 	"context"
 	"flag"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/ops/manifest"
 )
 
-var expandVerb = verb{
-	name: "expand", args: "FILE", least: 1, most: 1, brief: "make a manifest from a template, and judge it",
-	detail: `It does what iotedgedev does, for full and layered templates: ${NAME} is a variable of
-the environment or, if it is not there, of the .env file; ${MODULES.folder} and
-${MODULEDIR<path>}, with .platform or .debug after the name if need be, are images by
-their module.json: the repository in lower case, and version[-CONTAINER_TAG]-platform.
-createOptions become text in pieces of 512 characters, 8 at most. What is left of
-placeholders, and whatever validate finds, is an error, and then there is no result.
+func expandVerb() *cli.Command {
+	return verb(cli.Command{
+		Name: "expand", Args: "FILE", Brief: "make a manifest from a template, and check it",
+		Detail: `It does what iotedgedev does, for full and layered templates. ${NAME} is a variable of
+the environment or, if the environment lacks it, of the .env file. ${MODULES.folder} and
+${MODULEDIR<path>} are images as their module.json describes them: the repository in lower
+case, and version[-CONTAINER_TAG]-platform; .platform or .debug may follow the name.
+createOptions become text in pieces of 512 characters, 8 at most. A placeholder that is
+left is an error, as is each error that validate finds; then there is no result.
 `,
-	define: defineExpand,
+	}, defineExpand)
 }
 
 func defineExpand(s *session, flags *flag.FlagSet) action {

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"rtsptunnel/internal/base/cli"
+	"rtsptunnel/internal/hub/hubaccess"
 	"rtsptunnel/internal/ops/manifest"
 	"rtsptunnel/internal/ops/manifestctl"
 )
@@ -48,9 +50,13 @@ func (e *env) run(t *testing.T, args ...string) (code int, stdout, stderr string
 	if e.stdout != nil {
 		w = e.stdout
 	}
-	code = manifestctl.Main(t.Context(), args, w, &errs, func(name string) (string, bool) {
-		value, ok := e.variables[name]
-		return value, ok
+	program := cli.Program{
+		Name: "tunnelctl", Brief: "test", Commands: []*cli.Command{manifestctl.Command()},
+		CheckArguments: hubaccess.CheckArguments, Advise: hubaccess.Advice,
+	}
+	code = program.Run(t.Context(), append([]string{"manifest"}, args...), cli.IO{
+		Out: w, Err: &errs,
+		Lookup: func(name string) (string, bool) { value, ok := e.variables[name]; return value, ok },
 	})
 	if strings.Contains(errs.String(), "canary") {
 		t.Errorf("%v: a secret is told:\n%s", args, errs.String())
@@ -146,7 +152,7 @@ func TestArguments(t *testing.T) {
 	e := start(t)
 	for _, c := range []struct{ args, word string }{
 		{"", "which of the commands of manifest?\nSee tunnelctl manifest --help."},
-		{"dance", `unknown command "manifest dance"`},
+		{"dance", `unknown command "dance"`},
 		{"expand", "FILE is missing\nSee tunnelctl manifest expand --help."},
 		{"expand a b", `unexpected argument "b"`},
 		{"expand a --nope", "-nope"},

@@ -1,35 +1,36 @@
 package manifestctl
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/ops/manifest"
 )
 
-var mergeVerb = verb{
-	name: "merge", args: "BASE LAYER...", least: 1, most: math.MaxInt, brief: "put layers onto a base, as IoT Hub does for a device",
-	detail: `BASE is a full deployment, LAYER are layered ones that target the same device; each is a
-manifest or a template. A layer's priority is written behind its name, as
-site.json@20, or stands in the file if az iot edge deployment show wrote it; without
-any, the order is that of the arguments, the last one on top. Written is the whole
-deployment that the device gets, as a manifest, or one of:
+func mergeVerb() *cli.Command {
+	return verb(cli.Command{
+		Name: "merge", Args: "BASE LAYER...", Brief: "merge layers into a base, as IoT Hub does for a device",
+		Detail: `BASE is a full deployment, and each LAYER a layered one that targets the same device; all
+are manifests or templates. A layer's priority follows its name, as in site.json@20, or
+stands in the file if az iot edge deployment show wrote it. Without priorities, the last
+argument wins. The result is the whole deployment that the device gets, as a manifest, or
+one of:
 
-  --modules      the modules, and which file each is from
+  --modules      the modules, and the file that each comes from
   --twin NAME    the desired properties of module NAME
-  --explain      every value with the file that it is from, and those it holds against;
-                 with --twin NAME of that module alone
+  --explain      every value with the file that it comes from, and the files whose value it
+                 overrides; with --twin NAME, of that module alone
 `,
-	define: defineMerge,
+	}, defineMerge)
 }
 
-// shown is what merge is to write.
+// shown selects what merge writes.
 type shown struct {
 	modules bool
 	twin    string
@@ -47,7 +48,7 @@ func defineMerge(s *session, flags *flag.FlagSet) action {
 	flags.BoolVar(&show.explain, "explain", false, "write which file each value is from")
 	return func(_ context.Context, files []string) error {
 		if show.modules && (show.explain || show.twin != "") {
-			return usagef("--modules stands alone: it is not for --twin and --explain")
+			return cli.Usagef("--modules stands alone: it is not for --twin and --explain")
 		}
 		merged, err := s.merge(files)
 		if err != nil {
@@ -99,7 +100,7 @@ func withPriority(arg string) (named, error) {
 	}
 	n, err := strconv.ParseInt(parts[2], 10, 32)
 	if err != nil {
-		return named{}, usagef("the priority of %.100q is too large", arg)
+		return named{}, cli.Usagef("the priority of %.100q is too large", arg)
 	}
 	priority := int(n)
 	return named{parts[1], &priority}, nil
@@ -111,11 +112,11 @@ func (s *session) show(merged *manifest.Merged, show shown) error {
 	}
 	switch {
 	case show.explain && s.json:
-		return s.printJSON(merged.Explain(show.twin))
+		return s.resultJSON(merged.Explain(show.twin))
 	case show.explain:
 		return s.result([]byte(explained(merged.Explain(show.twin))))
 	case show.modules && s.json:
-		return s.printJSON(merged.Modules())
+		return s.resultJSON(merged.Modules())
 	case show.modules:
 		return s.result([]byte(listed(merged.Modules())))
 	case show.twin != "":
@@ -125,28 +126,20 @@ func (s *session) show(merged *manifest.Merged, show shown) error {
 }
 
 func listed(modules []manifest.Module) string {
-	return table(func(w io.Writer) {
-		_, _ = fmt.Fprintln(w, "MODULE\tIMAGE\tSTATUS\tRESTART\tFROM")
-		for _, m := range modules {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Image, dash(m.Status), dash(m.RestartPolicy), origin(m.From, m.Over))
-		}
-	})
-}
-
-func dash(text string) string {
-	if text == "" {
-		return "-"
+	rows := [][]string{{"MODULE", "IMAGE", "STATUS", "RESTART", "FROM"}}
+	for _, m := range modules {
+		rows = append(rows, []string{m.Name, m.Image, cmp.Or(m.Status, "-"), cmp.Or(m.RestartPolicy, "-"), origin(m.From, m.Over)})
 	}
-	return text
+	return cli.Table(rows)
 }
 
 // explained has a line for each value.
 func explained(leaves []manifest.Leaf) string {
-	return table(func(w io.Writer) {
-		for _, l := range leaves {
-			_, _ = fmt.Fprintf(w, "%s/%s\t%s\t%s\n", l.Module, l.Path, l.Value, origin(l.From, l.Over))
-		}
-	})
+	rows := make([][]string, 0, len(leaves))
+	for _, l := range leaves {
+		rows = append(rows, []string{l.Module + "/" + l.Path, string(l.Value), origin(l.From, l.Over)})
+	}
+	return cli.Table(rows)
 }
 
 func origin(from string, over []string) string {

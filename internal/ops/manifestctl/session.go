@@ -2,7 +2,6 @@ package manifestctl
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/base/wholefile"
 	"rtsptunnel/internal/hub/hubaccess"
 	"rtsptunnel/internal/ops/manifest"
@@ -17,8 +17,7 @@ import (
 
 // session is one run of a verb.
 type session struct {
-	stdout, stderr io.Writer
-	lookup         func(string) (string, bool)
+	*cli.Call
 
 	env      string // flags that several verbs have
 	platform string
@@ -29,12 +28,6 @@ type session struct {
 	access   hubaccess.Access
 
 	read []string // files that were read, or may have been
-}
-
-// getenv is a variable, or nothing.
-func (s *session) getenv(name string) string {
-	value, _ := s.lookup(name)
-	return value
 }
 
 // names is a flag that may be given several times.
@@ -66,10 +59,10 @@ func (s *session) judgeFlags(flags *flag.FlagSet) {
 func (s *session) source(file string) manifest.Source {
 	env := s.env
 	if env == "" {
-		env = manifest.FindEnv(file, s.lookup)
+		env = manifest.FindEnv(file, s.Lookup)
 	}
 	s.read = append(s.read, file, env)
-	return manifest.Source{File: file, EnvFile: env, Lookup: s.lookup, Platform: s.platform}
+	return manifest.Source{File: file, EnvFile: env, Lookup: s.Lookup, Platform: s.platform}
 }
 
 // judge is what is wrong with a manifest.
@@ -80,11 +73,11 @@ func (s *session) judge(m *manifest.Manifest) manifest.Problems {
 // tell writes problems to standard error, and fails if they are reason to.
 func (s *session) tell(problems manifest.Problems) error {
 	for _, p := range problems {
-		_, _ = io.WriteString(s.stderr, p.String()+"\n")
+		_, _ = io.WriteString(s.Err, p.String()+"\n")
 	}
 	switch {
 	case problems.Err() != nil:
-		return errTold
+		return cli.ErrReported
 	case s.strict && len(problems) > 0:
 		return errors.New("there are warnings, which --strict takes for errors")
 	}
@@ -94,7 +87,7 @@ func (s *session) tell(problems manifest.Problems) error {
 // result writes the result of a verb.
 func (s *session) result(text []byte) error {
 	if s.output == "" {
-		return s.print(string(text))
+		return s.Print(string(text))
 	}
 	if err := s.spareInput(); err != nil {
 		return err
@@ -114,26 +107,17 @@ func (s *session) spareInput() error {
 	}
 	for _, file := range s.read {
 		if input, err := os.Stat(file); err == nil && os.SameFile(input, output) {
-			return usagef("--output is %s, which was read for it; name another file", file)
+			return cli.Usagef("--output is %s, which was read for it; name another file", file)
 		}
 	}
 	return nil
 }
 
-func (s *session) print(text string) error {
-	if _, err := io.WriteString(s.stdout, text); err != nil {
-		return fmt.Errorf("write to standard output: %w", err)
-	}
-	return nil
-}
-
-func (s *session) printJSON(value any) error {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(value); err != nil {
+// resultJSON writes the result of a verb as JSON.
+func (s *session) resultJSON(value any) error {
+	text, err := cli.JSON(value)
+	if err != nil {
 		return err
 	}
-	return s.result(text.Bytes())
+	return s.result(text)
 }

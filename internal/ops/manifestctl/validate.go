@@ -5,16 +5,18 @@ import (
 	"flag"
 	"fmt"
 
+	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/ops/manifest"
 )
 
-var validateVerb = verb{
-	name: "validate", args: "FILE", least: 1, most: 1, brief: "judge a manifest or a template, full or layered",
-	detail: `A template is expanded before, and not written. Each finding is a line on standard
-error: FILE:LINE, warning if it is no more than that, the path in the document, what is
-wrong, and what to do. A twin of rtsptunnel is judged by its schema.
+func validateVerb() *cli.Command {
+	return verb(cli.Command{
+		Name: "validate", Args: "FILE", Brief: "check a manifest or a template, full or layered",
+		Detail: `A template is expanded first; the expansion is not written. Each finding is a line on
+standard error: FILE:LINE, the word warning if it is one, the path in the document, the
+fault, and the remedy. A twin of rtsptunnel is checked against its schema.
 `,
-	define: defineValidate,
+	}, defineValidate)
 }
 
 // verdict is what validate finds, as JSON.
@@ -44,7 +46,7 @@ func defineValidate(s *session, flags *flag.FlagSet) action {
 		if m.Layered() {
 			kind = "a layer"
 		}
-		return s.print(fmt.Sprintf("%s: valid, %s, warnings: %d\n", files[0], kind, len(problems)))
+		return s.Print(fmt.Sprintf("%s: valid, %s, warnings: %d\n", files[0], kind, len(problems)))
 	}
 }
 
@@ -56,11 +58,11 @@ func (s *session) tellJSON(file string, problems manifest.Problems) error {
 	if v.Warnings == nil {
 		v.Warnings = manifest.Problems{}
 	}
-	if err := s.printJSON(v); err != nil {
+	if err := s.PrintJSON(v); err != nil {
 		return err
 	}
 	if !v.Valid {
-		return errTold
+		return cli.ErrReported
 	}
 	return nil
 }

@@ -1,0 +1,52 @@
+// Package buildinfo says what a binary was made of. It works without a linker flag: the
+// version is then dev, and the commit comes from Go's own build information.
+package buildinfo
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// Values that the linker may set, by -X.
+var (
+	Version = "dev"
+	Commit  string
+	Date    string
+)
+
+// Info is what this binary was made of. Values that are not known are "unknown".
+type Info struct {
+	Program string `json:"program"`
+	Version string `json:"version"`
+	Commit  string `json:"commit"` // ends in -modified if the sources were changed
+	Date    string `json:"date"`   // of the commit, in RFC 3339
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+// Read returns the information about the running binary.
+func Read(program string) Info {
+	vcs := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			vcs[s.Key] = s.Value
+		}
+	}
+	i := Info{
+		Program: program, Version: Version,
+		Commit: cmp.Or(Commit, vcs["vcs.revision"], "unknown"), Date: cmp.Or(Date, vcs["vcs.time"], "unknown"),
+		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
+	}
+	if vcs["vcs.modified"] == "true" && Commit == "" {
+		i.Commit += "-modified"
+	}
+	return i
+}
+
+// String returns one line for people.
+func (i Info) String() string {
+	return fmt.Sprintf("%s %s, commit %s of %s, %s, %s/%s", i.Program, i.Version, i.Commit, i.Date, i.Go, i.OS, i.Arch)
+}

@@ -1,0 +1,20 @@
+package buildinfo_test
+
+import (
+	"runtime"
+	"testing"
+
+	"rtsptunnel/internal/base/buildinfo"
+)
+
+func TestRead(t *testing.T) {
+	i := buildinfo.Read("kitchen")
+	if i.Program != "kitchen" || i.Version != "dev" || i.Commit == "" || i.Date == "" || i.Go != runtime.Version() {
+		t.Errorf("read %+v", i)
+	}
+	i.Commit, i.Date = "abc", "2026-01-02T03:04:05Z"
+	want := "kitchen dev, commit abc of 2026-01-02T03:04:05Z, " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH
+	if got := i.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
