@@ -18,7 +18,7 @@ var (
 
 // Info is what this binary was made of. Values that are not known are "unknown".
 type Info struct {
-	Program string `json:"program"`
+	Program string `json:"-"`
 	Version string `json:"version"`
 	Commit  string `json:"commit"` // ends in -modified if the sources were changed
 	Date    string `json:"date"`   // of the commit, in RFC 3339
@@ -42,6 +42,9 @@ func Read(program string) Info {
 	}
 	if vcs["vcs.modified"] == "true" && Commit == "" {
 		i.Commit += "-modified"
+	}
+	if i.Arch == "arm" {
+		i.Arch += "/v" + cmp.Or(vcs["GOARM"], "?")
 	}
 	return i
 }

@@ -228,7 +228,7 @@ func TestVersion(t *testing.T) {
 		t.Errorf("--version: %s", d)
 	}
 	var info map[string]string
-	if err := json.Unmarshal([]byte(run(t, never(t), "version", "--json").Stdout), &info); err != nil || info["program"] != "kitchen" || info["go"] == "" {
+	if err := json.Unmarshal([]byte(run(t, never(t), "version", "--json").Stdout), &info); err != nil || info["version"] != "dev" || info["go"] == "" {
 		t.Errorf("version --json: %v, %v", info, err)
 	}
 }

@@ -1,7 +1,7 @@
-// Package hubaccess is how the commands of operators find their hub: the connection
-// string from the environment or a file, never from an argument; the authorities to
-// trust; and what to do about a hub's errors. It is one for all commands, so that they
-// are told of their hub in one way.
+// Package hubaccess connects operators' commands to their hub. It reads the connection
+// string from the environment or a file, never from an argument, and the authorities to
+// trust; and it gives advice on a hub's errors. All commands share it, so that they name
+// their hub in the same way.
 package hubaccess
 
 import (
@@ -17,27 +17,27 @@ import (
 	"rtsptunnel/internal/hub/hubclient"
 )
 
-// Access is where a command's hub is told. The zero value is of use: the environment.
+// Access names a command's hub. The zero value takes the environment's.
 type Access struct {
 	ConnectionFile string // with the connection string, instead of HUB_CONNECTION_STRING
 	CAFile         string // with certificates in PEM, instead of HUB_CA_FILE and CA_FILE
 }
 
-// Flags defines the flags that set it.
+// Flags defines the flags that set the fields of a.
 func (a *Access) Flags(flags *flag.FlagSet) {
 	flags.StringVar(&a.ConnectionFile, "connection-string-file", "", "`FILE` with the hub's connection string, instead of HUB_CONNECTION_STRING")
-	flags.StringVar(&a.CAFile, "ca-file", "", "`FILE` with certificates (PEM) of authorities to trust besides the system's")
+	flags.StringVar(&a.CAFile, "ca-file", "", "`FILE` with certificates (PEM) of authorities to trust besides those of the system")
 }
 
-// Help is the paragraph on it that every command's help has.
-const Help = `The hub's connection string comes from the environment variable
-HUB_CONNECTION_STRING or from --connection-string-file FILE, never from an argument.
-An emulator's certificate (ca.pem) is named by --ca-file FILE, HUB_CA_FILE or CA_FILE;
-what the system trusts is trusted besides.`
+// Help is the paragraph that every command's help has.
+const Help = `The hub's connection string comes from the environment variable HUB_CONNECTION_STRING or
+from --connection-string-file FILE, never from an argument. --ca-file FILE, HUB_CA_FILE or
+CA_FILE names the authority of an emulator (its ca.pem), which is trusted besides those of
+the system.`
 
-// Open returns a client, which the caller closes; nothing is asked of the hub. Every
-// error is what the user has named wrongly or not at all. getenv is os.Getenv, or as
-// that.
+// Open returns a client without asking the hub; the caller closes the client. Every error
+// is a mistake in what the user named, or something that is not named. getenv works as
+// os.Getenv.
 func (a Access) Open(getenv func(string) string) (*hubclient.Client, error) {
 	text, source, err := a.connectionString(getenv)
 	if err != nil {
@@ -54,7 +54,7 @@ func (a Access) Open(getenv func(string) string) (*hubclient.Client, error) {
 	return client, nil
 }
 
-// connectionString returns it and where it is from.
+// connectionString returns the connection string and where it comes from.
 func (a Access) connectionString(getenv func(string) string) (text, source string, err error) {
 	const variable = "HUB_CONNECTION_STRING"
 	if a.ConnectionFile != "" {
@@ -65,12 +65,12 @@ func (a Access) connectionString(getenv func(string) string) (text, source strin
 		return string(b), a.ConnectionFile, nil
 	}
 	if text = getenv(variable); text == "" {
-		return "", "", fmt.Errorf("which hub? Set %s, or name a file by --connection-string-file; an emulator's is the first line that hubemulator serve prints", variable)
+		return "", "", fmt.Errorf("which hub? Set %s, or name a file by --connection-string-file; for an emulator, it is the first line that hubemulator serve prints", variable)
 	}
 	return text, variable, nil
 }
 
-// roots are nil, which is the system's, unless a file is named.
+// roots returns nil, for those of the system alone, unless a file is named.
 func (a Access) roots(getenv func(string) string) (*x509.CertPool, error) {
 	source, name := "--ca-file", a.CAFile
 	for _, variable := range []string{"HUB_CA_FILE", "CA_FILE"} {
@@ -79,7 +79,7 @@ func (a Access) roots(getenv func(string) string) (*x509.CertPool, error) {
 		}
 	}
 	if name == "" {
-		return nil, nil //nolint:nilnil // nil is a pool: the system's
+		return nil, nil //nolint:nilnil // nil is the system's pool
 	}
 	pem, err := ReadFile(name)
 	if err != nil {
@@ -87,7 +87,7 @@ func (a Access) roots(getenv func(string) string) (*x509.CertPool, error) {
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		roots = x509.NewCertPool() // a machine that trusts nobody
+		roots = x509.NewCertPool() // the machine trusts no authority
 	}
 	if !roots.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s: %s holds no certificate in PEM", source, name)
@@ -95,12 +95,12 @@ func (a Access) roots(getenv func(string) string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// maxInput is far above what a hub takes, in bytes.
+// maxInput is far more than a hub accepts, in bytes.
 const maxInput = 1 << 20
 
-// ReadFile reads a file that a hub may be told of, 1 MB at most.
+// ReadFile reads a file whose content goes to a hub, 1 MiB at most.
 func ReadFile(name string) ([]byte, error) {
-	f, err := os.Open(name) //nolint:gosec // the caller of the command names the file
+	f, err := os.Open(name) //nolint:gosec // the user of the command names the file
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +108,14 @@ func ReadFile(name string) ([]byte, error) {
 	return ReadLimited(f)
 }
 
-// ReadLimited is ReadFile for what is open already.
+// ReadLimited is ReadFile for an open file or stream.
 func ReadLimited(r io.Reader) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxInput+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(b) > maxInput {
-		return nil, fmt.Errorf("more than %d KB is more than any hub takes", maxInput>>10)
+		return nil, fmt.Errorf("more than %d KB is more than any hub accepts", maxInput>>10)
 	}
 	return b, nil
 }
@@ -123,11 +123,11 @@ func ReadLimited(r io.Reader) ([]byte, error) {
 // secret matches connection strings, tokens and their parts.
 var secret = regexp.MustCompile(`(?i)SharedAccess(Key|Signature)|HostName=.*;`)
 
-var errSecret = errors.New(`an argument holds what looks like a connection string or a key, and was not read.
+var errSecret = errors.New(`an argument looks like a connection string or a key, and was not read.
 Every user of this machine sees the arguments of a running program, and shells keep
 them. Set the environment variable HUB_CONNECTION_STRING, or put the connection string
-into a file of your own and name it by --connection-string-file FILE. A payload, twin or
-tags with a key in it go into a file too`)
+into a file and name it by --connection-string-file FILE. Put a payload, twin or tags
+with a key into a file too`)
 
 // CheckArguments refuses arguments that look like secrets, before anything repeats them.
 func CheckArguments(args []string) error {

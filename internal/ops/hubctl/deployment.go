@@ -14,14 +14,14 @@ import (
 func deploymentVerbs() []*cli.Command {
 	return []*cli.Command{
 		verb(cli.Command{Name: "list", Brief: "list automatic deployments, and how many devices they reach"},
-			func(s *session, _ *flag.FlagSet) action { return s.listDeployments }),
+			func(j *job, _ *flag.FlagSet) action { return j.listDeployments }),
 		verb(cli.Command{
 			Name: "show", Args: "ID", Brief: "show an automatic deployment, and how many devices it reaches",
 			Detail: "Its content is not shown: it may hold a registry's password.\n",
-		}, func(s *session, _ *flag.FlagSet) action { return s.showDeployment }),
+		}, func(j *job, _ *flag.FlagSet) action { return j.showDeployment }),
 		verb(cli.Command{Name: "rm", Args: "ID", Brief: "remove an automatic deployment", Detail: `Its devices get the content of the other deployments that target them. A device that no
 deployment targets any more keeps its modules.
-`}, func(s *session, _ *flag.FlagSet) action { return s.removeDeployment }),
+`}, func(j *job, _ *flag.FlagSet) action { return j.removeDeployment }),
 	}
 }
 
@@ -49,8 +49,8 @@ func newShown(c hubclient.Configuration) shownDeployment {
 	return shown
 }
 
-func (s *session) listDeployments(ctx context.Context) error {
-	hub, err := s.hub()
+func (j *job) listDeployments(ctx context.Context) error {
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
@@ -58,12 +58,12 @@ func (s *session) listDeployments(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.json {
-		shown := make([]shownDeployment, 0, len(list)) // [] and not null if empty
+	if j.json {
+		shown := make([]shownDeployment, 0, len(list)) // [], not null, if empty
 		for _, c := range list {
 			shown = append(shown, newShown(c))
 		}
-		return s.PrintJSON(shown)
+		return j.PrintJSON(shown)
 	}
 	rows := [][]string{{"DEPLOYMENT", "PRIORITY", "TARGETED", "APPLIED", "TARGET CONDITION"}}
 	for _, c := range list {
@@ -72,20 +72,20 @@ func (s *session) listDeployments(ctx context.Context) error {
 			c.ID, strconv.Itoa(c.Priority), decimal(results["targetedCount"]), decimal(results["appliedCount"]), c.TargetCondition,
 		})
 	}
-	return s.Print(cli.Table(rows))
+	return j.Print(cli.Table(rows))
 }
 
-func (s *session) showDeployment(ctx context.Context) error {
-	hub, err := s.hub()
+func (j *job) showDeployment(ctx context.Context) error {
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
-	c, err := hub.Configuration(ctx, s.Args[0])
+	c, err := hub.Configuration(ctx, j.Args[0])
 	if err != nil {
 		return err
 	}
-	if s.json {
-		return s.PrintJSON(newShown(c))
+	if j.json {
+		return j.PrintJSON(newShown(c))
 	}
 	rows := [][]string{
 		{"deployment", c.ID},
@@ -102,21 +102,21 @@ func (s *session) showDeployment(ctx context.Context) error {
 			rows = append(rows, []string{name, decimal(metrics.Results[name])})
 		}
 	}
-	return s.Print(cli.Table(rows))
+	return j.Print(cli.Table(rows))
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
-func (s *session) removeDeployment(ctx context.Context) error {
-	hub, err := s.hub()
+func (j *job) removeDeployment(ctx context.Context) error {
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
-	if err := hub.DeleteConfiguration(ctx, s.Args[0], ""); err != nil {
+	if err := hub.DeleteConfiguration(ctx, j.Args[0], ""); err != nil {
 		return err
 	}
-	if s.json {
+	if j.json {
 		return nil
 	}
-	return s.Print("removed " + s.Args[0] + "\n")
+	return j.Print("removed " + j.Args[0] + "\n")
 }

@@ -17,7 +17,7 @@ func TestDeployment_listShowRemove(t *testing.T) {
 		t.Errorf("an empty list is %q", got)
 	}
 	content := `{"modulesContent":{"$edgeAgent":{"properties.desired":{"runtime":{"settings":{"registryCredentials":{"r":{"password":"canary"}}}}}}}}`
-	for id, condition := range map[string]string{"base": "*", "nobody": ""} {
+	for id, condition := range map[string]string{"base": "*", "unused": ""} {
 		if _, err := e.hub.Client.CreateConfiguration(t.Context(), hubclient.Configuration{
 			ID: id, Priority: 7, TargetCondition: condition, Content: json.RawMessage(content), Labels: map[string]string{"site": "a"},
 			Metrics: hubclient.Metrics{Queries: map[string]string{"all": "SELECT * FROM devices"}},
@@ -27,7 +27,7 @@ func TestDeployment_listShowRemove(t *testing.T) {
 	}
 	want := `DEPLOYMENT   PRIORITY   TARGETED   APPLIED   TARGET CONDITION
 base         7          1          1         *
-nobody       7          0          0         
+unused       7          0          0         
 `
 	if d := cmp.Diff(want, e.must(t, "deployment", "list")); d != "" {
 		t.Errorf("list (-want +got):\n%s", d)
@@ -65,7 +65,7 @@ all                       1
 	for _, verb := range []string{"show", "rm"} {
 		e.refused(t, 1, []string{"404 ConfigurationNotFound", "deployment list"}, "deployment", verb, "base")
 	}
-	if got := e.must(t, "deployment", "rm", "nobody", "--json"); got != "" {
+	if got := e.must(t, "deployment", "rm", "unused", "--json"); got != "" {
 		t.Errorf("rm --json wrote %q", got)
 	}
 }

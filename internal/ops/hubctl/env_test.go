@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = time.Minute
 
-// env is what a user of the command has around it.
+// env is the surroundings of a command.
 type env struct {
 	hub       *hubtest.Hub
 	variables map[string]string
@@ -49,7 +49,7 @@ func program() cli.Program {
 	}
 }
 
-// run runs one verb, which must tell no secret.
+// run runs one verb, which must not write a secret.
 func (e *env) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	code, stdout, stderr = e.runSecret(t, args...)
@@ -57,7 +57,7 @@ func (e *env) run(t *testing.T, args ...string) (code int, stdout, stderr string
 	return code, stdout, stderr
 }
 
-// runSecret runs one verb that is to write a secret, but to standard output alone.
+// runSecret runs one verb that may write a secret, but only to standard output.
 func (e *env) runSecret(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -69,7 +69,7 @@ func (e *env) runSecret(t *testing.T, args ...string) (code int, stdout, stderr 
 	return code, out.String(), errs.String()
 }
 
-// must runs a verb that has to succeed in silence but for its result.
+// must runs a verb that has to succeed and writes only its result.
 func (e *env) must(t *testing.T, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := e.run(t, args...)
@@ -79,8 +79,8 @@ func (e *env) must(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// refused runs a verb that has to fail with an exit code and all these words, and
-// write nothing.
+// refused runs a verb that has to fail with an exit code and all these words. It must not
+// write to standard output.
 func (e *env) refused(t *testing.T, code int, words []string, args ...string) {
 	t.Helper()
 	got, stdout, stderr := e.run(t, args...)

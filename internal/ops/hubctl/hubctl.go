@@ -35,20 +35,20 @@ func Command() *cli.Command {
 	}
 }
 
-// action does what a verb is for. The session has as many arguments as the verb declares.
+// action does what a verb is for. The job has as many arguments as the verb declares.
 type action func(context.Context) error
 
 // verb completes a command with the flags that all verbs have. define adds its own flags
 // and returns what to do once they are parsed.
-func verb(c cli.Command, define func(s *session, flags *flag.FlagSet) action) *cli.Command {
+func verb(c cli.Command, define func(j *job, flags *flag.FlagSet) action) *cli.Command {
 	c.Define = func(flags *flag.FlagSet) cli.Action {
-		s := &session{}
-		act := define(s, flags)
-		s.access.Flags(flags)
-		flags.BoolVar(&s.json, "json", false, "write JSON, for programs")
+		j := &job{}
+		act := define(j, flags)
+		j.access.Flags(flags)
+		flags.BoolVar(&j.json, "json", false, "write JSON, for programs")
 		return func(ctx context.Context, call *cli.Call) error {
-			s.Call = call
-			defer s.close()
+			j.Call = call
+			defer j.close()
 			return act(ctx)
 		}
 	}

@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"rtsptunnel/internal/base/cli"
@@ -62,7 +64,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// Flags may stand anywhere; behind -- there are none.
+// Flags may stand anywhere before --.
 func TestArguments_order(t *testing.T) {
 	e := start(t)
 	for id, args := range map[string][]string{
@@ -115,7 +117,7 @@ func TestConnection_fromFiles(t *testing.T) {
 	e.refused(t, 2, []string{"HUB_CONNECTION_STRING", "no SharedAccessKeyName"}, "device", "list")
 }
 
-// Each way to fail to reach a hub says where, and what to do.
+// Each connection error names the address and a remedy.
 func TestConnection_fails(t *testing.T) {
 	e := start(t)
 	good := e.variables
@@ -137,14 +139,14 @@ func TestConnection_fails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := refusedAddress(t)
+	closed := refusedAddress(t)
 	for _, c := range []struct {
 		variables map[string]string
 		words     []string
 	}{
 		{with("CA_FILE", ""), []string{"localhost:" + port, "unknown authority", "--ca-file"}},
 		{with("CA_FILE", file(t, string(other.CertPEM()))), []string{"unknown authority", "--ca-file"}},
-		{at(nobody), []string{nobody, "connection refused", "does hubemulator serve run"}},
+		{at(closed), []string{closed, "connection refused", "does hubemulator serve run"}},
 		{at(strings.TrimPrefix(plain.URL, "http://")), []string{"HTTP response to HTTPS client", "is it the hub's HTTPS port"}},
 		{at(otherProtocol(t)), []string{"does not look like a TLS handshake", "is it the hub's HTTPS port"}},
 		{at("nowhere.invalid"), []string{"nowhere.invalid", "Check HostName"}},
@@ -155,8 +157,8 @@ func TestConnection_fails(t *testing.T) {
 	}
 }
 
-// Takes ten seconds, which is how long the client gives a hub for TLS; a method call
-// as a whole has longer. The kernel accepts, and nobody says anything.
+// The kernel accepts the connection, and no program answers. The test takes ten seconds,
+// the client's timeout for TLS; the timeout of a method call is longer.
 func TestConnection_silentHub(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -170,18 +172,26 @@ func TestConnection_silentHub(t *testing.T) {
 	e.refused(t, 1, []string{"TLS handshake timeout", "No answer in time"}, "method", "call", "d", "m")
 }
 
-// refusedAddress is one of loopback where nobody listens.
+// refusedAddress returns an address on loopback that refuses connections: its port is
+// bound until the test ends, and has no listener.
 func refusedAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "127.0.0.1:" + strconv.Itoa(address.(*syscall.SockaddrInet4).Port)
 }
 
-// otherProtocol is the address of a server that is neither HTTP's nor TLS's.
+// otherProtocol returns the address of a server that speaks neither HTTP nor TLS.
 func otherProtocol(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -201,8 +211,8 @@ func otherProtocol(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// The emulator's own pages: of a query, and of a list that the registry cannot give.
-func TestQuery_ofTheEmulator(t *testing.T) {
+// The emulator sends pages, for a query and for a list that is too long for one answer.
+func TestQuery_pagesOfTheEmulator(t *testing.T) {
 	e := start(t)
 	const many = 1001
 	for i := range many {
@@ -217,7 +227,7 @@ func TestQuery_ofTheEmulator(t *testing.T) {
 				t.Errorf("%v: no %s", args, id)
 			}
 		}
-		if n := strings.Count(got, "\n"); n < many+1 || n > many+2 { // edge1, and a table has a header
+		if n := strings.Count(got, "\n"); n < many+1 || n > many+2 { // edge1 comes on top, and a table has a header
 			t.Errorf("%v: %d lines", args, n)
 		}
 	}
@@ -241,7 +251,7 @@ func TestQuery(t *testing.T) {
 	if text, list := none.must(t, "query", "SELECT * FROM devices"), none.must(t, "query", "SELECT * FROM devices", "--json"); text != "" || list != "[]\n" {
 		t.Errorf("no items: %q, %q", text, list)
 	}
-	// A later page fails: what came is there, but no end.
+	// A later page fails: the array is not closed.
 	broken, stopBroken := startPages(t, `[1]`, `broken`)
 	defer stopBroken()
 	code, stdout, stderr := broken.run(t, "query", "SELECT * FROM devices", "--json")
@@ -250,8 +260,8 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// A hub that turns in a circle does not take the command along.
-func TestQuery_circle(t *testing.T) {
+// A hub that repeats its continuation does not keep the command busy.
+func TestQuery_repeatedContinuation(t *testing.T) {
 	e, stop := startHandler(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("x-ms-continuation", "x")
 		_, _ = io.WriteString(w, `[1]`)
@@ -262,8 +272,8 @@ func TestQuery_circle(t *testing.T) {
 	}
 }
 
-// startPages starts a hub that answers the query SELECT * FROM devices, and has been
-// told nothing else.
+// startPages starts a hub that answers the query SELECT * FROM devices, and no other
+// request.
 func startPages(t *testing.T, pages ...string) (e *env, stop func()) {
 	t.Helper()
 	return startHandler(t, func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +301,7 @@ func startHandler(t *testing.T, handler http.HandlerFunc) (e *env, stop func()) 
 	}}, server.Close
 }
 
-// What a real hub answers and the emulator never does.
+// Answers that real hubs and proxies give, and the emulator does not.
 func TestAnswers_ofOtherHubs(t *testing.T) {
 	for _, c := range []struct {
 		status       int
@@ -303,7 +313,7 @@ func TestAnswers_ofOtherHubs(t *testing.T) {
 		{403, "IotHubQuotaExceeded", `{"Message":"ErrorCode:IotHubQuotaExceeded;quota"}`, "", "403 IotHubQuotaExceeded: quota\nThe policy"},
 		{404, "DeviceNotOnline", `{"Message":"{\"errorCode\":404103,\"message\":\"Timed out\"}"}`, "", "(404103): Timed out\nIt is offline"},
 		{429, "ThrottlingException", `{"Message":"x"}`, "", "The hub is throttling"},
-		{503, "ServiceUnavailable", ``, "", "503 ServiceUnavailable: Service Unavailable\nThat is the hub's own"},
+		{503, "ServiceUnavailable", ``, "", "503 ServiceUnavailable: Service Unavailable\nThe fault is in the hub"},
 		{504, "GatewayTimeout", `{"Message":"{\"errorCode\":504101,\"message\":\"Timed out\"}"}`, "", "(504101): Timed out\nIt is connected"},
 		{418, "", `{}`, "", "answered 418: I'm a teapot\n"},
 	} {
@@ -320,7 +330,7 @@ func TestAnswers_ofOtherHubs(t *testing.T) {
 	}
 }
 
-// A list of 1,000 may not be all: the rest comes by query.
+// A list of 1,000 may be incomplete: the command lists all devices by a query.
 func TestDeviceList_ofManyDevices(t *testing.T) {
 	e, stop := startHandler(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
@@ -348,7 +358,7 @@ d2       disabled   Disconnected   selfSigned   no     never
 	}
 }
 
-// A reader that is gone, or a full disk, is not passed over.
+// A closed standard output, or a full disk, is an error.
 func TestOutput_fails(t *testing.T) {
 	hub := hubtest.Start(t, io.Discard)
 	lookup := func(name string) (string, bool) {

@@ -27,27 +27,27 @@ status. It is the first line of the output or, with --json, the member status.
 	}, defineMethodCall)
 }
 
-func defineMethodCall(s *session, flags *flag.FlagSet) action {
-	payload := flags.String("payload", "", "what to call it with, `JSON` (null)")
+func defineMethodCall(j *job, flags *flag.FlagSet) action {
+	payload := flags.String("payload", "", "payload of the call, `JSON` (null)")
 	file := flags.String("payload-file", "", "`FILE` with the payload; - is standard input")
 	m := hubclient.Method{ResponseTimeout: 30 * time.Second, ConnectTimeout: 10 * time.Second}
-	flags.Func("timeout", "wait for the answer for `DURATION`, 5s to 5m (30s)", seconds(&m.ResponseTimeout, minResponse, maxResponse))
-	flags.Func("connect-timeout", "wait for one that is offline for `DURATION`, 0s to 5m (10s)", seconds(&m.ConnectTimeout, 0, maxConnect))
+	flags.Func("timeout", "wait `DURATION` for the answer, 5s to 5m (30s)", wholeSeconds(&m.ResponseTimeout, minResponse, maxResponse))
+	flags.Func("connect-timeout", "wait `DURATION` for a module or device that is offline, 0s to 5m (10s)", wholeSeconds(&m.ConnectTimeout, 0, maxConnect))
 	return func(ctx context.Context) error {
-		id, err := parseID(s.Args[0])
+		id, err := parseID(j.Args[0])
 		if err != nil {
 			return err
 		}
-		m.Name = s.Args[1]
-		if m.Payload, err = s.payload(*payload, *file); err != nil {
+		m.Name = j.Args[1]
+		if m.Payload, err = j.payload(*payload, *file); err != nil {
 			return err
 		}
-		return s.callMethod(ctx, id, m)
+		return j.callMethod(ctx, id, m)
 	}
 }
 
-// seconds reads a duration of whole seconds.
-func seconds(target *time.Duration, least, most time.Duration) func(string) error {
+// wholeSeconds parses a flag's value into target.
+func wholeSeconds(target *time.Duration, least, most time.Duration) func(string) error {
 	return func(text string) error {
 		d, err := time.ParseDuration(text)
 		if err != nil || d != d.Truncate(time.Second) || d < least || d > most {
@@ -58,7 +58,7 @@ func seconds(target *time.Duration, least, most time.Duration) func(string) erro
 	}
 }
 
-func (s *session) payload(text, file string) (json.RawMessage, error) {
+func (j *job) payload(text, file string) (json.RawMessage, error) {
 	switch {
 	case text != "" && file != "":
 		return nil, cli.Usagef("--payload and --payload-file exclude each other")
@@ -67,15 +67,15 @@ func (s *session) payload(text, file string) (json.RawMessage, error) {
 	case file == "":
 		return nil, nil
 	}
-	b, err := s.input("payload-file", file)
+	b, err := j.input("payload-file", file)
 	if err != nil {
 		return nil, err
 	}
 	return checkJSON("payload-file", b)
 }
 
-func (s *session) callMethod(ctx context.Context, id hubclient.Identity, m hubclient.Method) error {
-	hub, err := s.hub()
+func (j *job) callMethod(ctx context.Context, id hubclient.Identity, m hubclient.Method) error {
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
@@ -83,14 +83,14 @@ func (s *session) callMethod(ctx context.Context, id hubclient.Identity, m hubcl
 	if err != nil {
 		return err
 	}
-	if s.json {
-		return s.PrintJSON(struct {
+	if j.json {
+		return j.PrintJSON(struct {
 			Status  int             `json:"status"`
 			Payload json.RawMessage `json:"payload"`
 		}{status, payload})
 	}
-	if err := s.Print(fmt.Sprintf("status %d\n", status)); err != nil {
+	if err := j.Print(fmt.Sprintf("status %d\n", status)); err != nil {
 		return err
 	}
-	return s.PrintJSON(payload)
+	return j.PrintJSON(payload)
 }

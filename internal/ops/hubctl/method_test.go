@@ -56,7 +56,7 @@ func TestMethod_refusals(t *testing.T) {
 	call := []string{"method", "call", "edge1", "reboot"}
 	e.refused(t, 1, []string{"invoke reboot on edge1: the hub localhost:", "404 DeviceNotOnline (404103)", "offline", "--connect-timeout"},
 		append(slices.Clip(call), "--connect-timeout", "0s")...)
-	e.refused(t, 1, []string{"404 DeviceNotFound"}, "method", "call", "nobody", "reboot")
+	e.refused(t, 1, []string{"404 DeviceNotFound"}, "method", "call", "missing", "reboot")
 	e.refused(t, 1, []string{"400 ArgumentInvalid"}, "method", "call", "edge1", "re/boot")
 	for _, c := range []struct {
 		word string

@@ -15,49 +15,49 @@ func queryVerb() *cli.Command {
 		Detail: `Each item is one line of JSON; with --json, all are one array. The result of a real hub
 may be some minutes old.
 `,
-	}, func(s *session, _ *flag.FlagSet) action { return s.query })
+	}, func(j *job, _ *flag.FlagSet) action { return j.query })
 }
 
 // query writes each item as it comes. If a later page fails, the array of --json stays
 // open, so that a program cannot take it for the whole result.
-func (s *session) query(ctx context.Context) error {
-	hub, err := s.hub()
+func (j *job) query(ctx context.Context) error {
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
 	n := 0
-	for item, err := range hub.Query(ctx, s.Args[0]) {
+	for item, err := range hub.Query(ctx, j.Args[0]) {
 		if err != nil {
 			return err
 		}
-		if err := s.printItem(item, n); err != nil {
+		if err := j.printItem(item, n); err != nil {
 			return err
 		}
 		n++
 	}
 	switch {
-	case !s.json:
+	case !j.json:
 		return nil
 	case n == 0:
-		return s.Print("[]\n")
+		return j.Print("[]\n")
 	}
-	return s.Print("\n]\n")
+	return j.Print("\n]\n")
 }
 
-// printItem writes item number n, from zero, on a line.
-func (s *session) printItem(item json.RawMessage, n int) error {
+// printItem writes item n, counted from zero, on one line.
+func (j *job) printItem(item json.RawMessage, n int) error {
 	var line bytes.Buffer
 	switch {
-	case s.json && n == 0:
+	case j.json && n == 0:
 		line.WriteString("[\n")
-	case s.json:
+	case j.json:
 		line.WriteString(",\n")
 	}
 	if err := json.Compact(&line, item); err != nil {
 		return err
 	}
-	if !s.json {
+	if !j.json {
 		line.WriteString("\n")
 	}
-	return s.Print(line.String())
+	return j.Print(line.String())
 }

@@ -17,11 +17,11 @@ func deviceVerbs() []*cli.Command {
 	return []*cli.Command{
 		verb(cli.Command{Name: "add", Args: "ID", Brief: "make a device, with keys unless it has certificates"}, defineDeviceAdd),
 		verb(cli.Command{Name: "list", Brief: "list all devices"},
-			func(s *session, _ *flag.FlagSet) action { return s.listDevices }),
+			func(j *job, _ *flag.FlagSet) action { return j.listDevices }),
 		verb(cli.Command{Name: "show", Args: "ID", Brief: "show a device's entry in the registry, without its keys"},
-			func(s *session, flags *flag.FlagSet) action { return defineShow(s, flags, parseDevice) }),
+			func(j *job, flags *flag.FlagSet) action { return defineShow(j, flags, parseDevice) }),
 		verb(cli.Command{Name: "rm", Args: "ID", Brief: "remove a device and its modules"},
-			func(s *session, _ *flag.FlagSet) action { return s.remover(parseDevice) }),
+			func(j *job, _ *flag.FlagSet) action { return j.removeAction(parseDevice) }),
 	}
 }
 
@@ -29,23 +29,23 @@ func moduleVerbs() []*cli.Command {
 	return []*cli.Command{
 		verb(cli.Command{Name: "add", Args: "DEVICE/MODULE", Brief: "make a module of a device, with keys"}, defineModuleAdd),
 		verb(cli.Command{Name: "list", Args: "DEVICE", Brief: "list the modules of a device"},
-			func(s *session, _ *flag.FlagSet) action { return s.listModules }),
+			func(j *job, _ *flag.FlagSet) action { return j.listModules }),
 		verb(cli.Command{Name: "show", Args: "DEVICE/MODULE", Brief: "show a module's entry in the registry, without its keys"},
-			func(s *session, flags *flag.FlagSet) action { return defineShow(s, flags, parseModule) }),
+			func(j *job, flags *flag.FlagSet) action { return defineShow(j, flags, parseModule) }),
 		verb(cli.Command{Name: "rm", Args: "DEVICE/MODULE", Brief: "remove a module"},
-			func(s *session, _ *flag.FlagSet) action { return s.remover(parseModule) }),
+			func(j *job, _ *flag.FlagSet) action { return j.removeAction(parseModule) }),
 	}
 }
 
-func defineDeviceAdd(s *session, flags *flag.FlagSet) action {
+func defineDeviceAdd(j *job, flags *flag.FlagSet) action {
 	var device deviceFlags
 	edge := flags.Bool("edge", false, "make an IoT Edge device")
-	disabled := flags.Bool("disabled", false, "make it disabled: it cannot connect")
-	flags.StringVar(&device.auth, "auth", "sas", "`HOW` it logs in: sas, selfSigned or ca (sas)")
-	flags.Func("thumbprint", "digest of its certificate in `HEX`, for selfSigned; once more for a second one", device.addThumbprint)
+	disabled := flags.Bool("disabled", false, "make the device disabled: it cannot connect")
+	flags.StringVar(&device.auth, "auth", "sas", "`HOW` the device logs in: sas, selfSigned or ca (sas)")
+	flags.Func("thumbprint", "digest of the device's certificate in `HEX`, for selfSigned; may be given twice", device.addThumbprint)
 	secret := defineSecret(flags)
 	return func(ctx context.Context) error {
-		id, err := parseDevice(s.Args[0])
+		id, err := parseDevice(j.Args[0])
 		if err != nil {
 			return err
 		}
@@ -56,27 +56,27 @@ func defineDeviceAdd(s *session, flags *flag.FlagSet) action {
 		if r.Authentication, err = device.authentication(); err != nil {
 			return err
 		}
-		return s.add(ctx, r, secret)
+		return j.add(ctx, r, secret)
 	}
 }
 
-func defineModuleAdd(s *session, flags *flag.FlagSet) action {
+func defineModuleAdd(j *job, flags *flag.FlagSet) action {
 	secret := defineSecret(flags)
 	return func(ctx context.Context) error {
-		id, err := parseModule(s.Args[0])
+		id, err := parseModule(j.Args[0])
 		if err != nil {
 			return err
 		}
 		r := hubclient.Registration{DeviceID: id.Device, ModuleID: id.Module, Authentication: hubclient.Authentication{Type: hubclient.AuthSAS}}
-		return s.add(ctx, r, secret)
+		return j.add(ctx, r, secret)
 	}
 }
 
-func (s *session) add(ctx context.Context, r hubclient.Registration, secret *secretFlags) error {
-	if err := secret.check(s); err != nil {
+func (j *job) add(ctx context.Context, r hubclient.Registration, secret *secretFlags) error {
+	if err := secret.check(j); err != nil {
 		return err
 	}
-	hub, err := s.hub()
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
@@ -84,20 +84,20 @@ func (s *session) add(ctx context.Context, r hubclient.Registration, secret *sec
 	if err != nil {
 		return err
 	}
-	return s.printRegistration(made, secret)
+	return j.printRegistration(made, secret)
 }
 
-func defineShow(s *session, flags *flag.FlagSet, parse func(string) (hubclient.Identity, error)) action {
+func defineShow(j *job, flags *flag.FlagSet, parse func(string) (hubclient.Identity, error)) action {
 	secret := defineSecret(flags)
 	return func(ctx context.Context) error {
-		id, err := parse(s.Args[0])
+		id, err := parse(j.Args[0])
 		if err != nil {
 			return err
 		}
-		if err := secret.check(s); err != nil {
+		if err := secret.check(j); err != nil {
 			return err
 		}
-		hub, err := s.hub()
+		hub, err := j.hub()
 		if err != nil {
 			return err
 		}
@@ -105,32 +105,32 @@ func defineShow(s *session, flags *flag.FlagSet, parse func(string) (hubclient.I
 		if err != nil {
 			return err
 		}
-		return s.printRegistration(r, secret)
+		return j.printRegistration(r, secret)
 	}
 }
 
-func (s *session) remover(parse func(string) (hubclient.Identity, error)) action {
+func (j *job) removeAction(parse func(string) (hubclient.Identity, error)) action {
 	return func(ctx context.Context) error {
-		id, err := parse(s.Args[0])
+		id, err := parse(j.Args[0])
 		if err != nil {
 			return err
 		}
-		hub, err := s.hub()
+		hub, err := j.hub()
 		if err != nil {
 			return err
 		}
 		if err := hub.Unregister(ctx, id, ""); err != nil {
 			return err
 		}
-		if s.json {
+		if j.json {
 			return nil
 		}
-		return s.Print("removed " + id.String() + "\n")
+		return j.Print("removed " + id.String() + "\n")
 	}
 }
 
-func (s *session) listDevices(ctx context.Context) error {
-	hub, err := s.hub()
+func (j *job) listDevices(ctx context.Context) error {
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
@@ -139,17 +139,17 @@ func (s *session) listDevices(ctx context.Context) error {
 		return err
 	}
 	header := []string{"DEVICE", "STATUS", "CONNECTION", "AUTH", "EDGE", "LAST ACTIVITY"}
-	return s.printList(devices, header, func(r hubclient.Registration) []string {
-		return []string{r.DeviceID, r.Status, r.ConnectionState, r.Authentication.Type, yesNo(r.IsEdge()), when(r.LastActivity)}
+	return j.printList(devices, header, func(r hubclient.Registration) []string {
+		return []string{r.DeviceID, r.Status, r.ConnectionState, r.Authentication.Type, yesNo(r.IsEdge()), shortTime(r.LastActivity)}
 	})
 }
 
-func (s *session) listModules(ctx context.Context) error {
-	id, err := parseDevice(s.Args[0])
+func (j *job) listModules(ctx context.Context) error {
+	id, err := parseDevice(j.Args[0])
 	if err != nil {
 		return err
 	}
-	hub, err := s.hub()
+	hub, err := j.hub()
 	if err != nil {
 		return err
 	}
@@ -157,33 +157,34 @@ func (s *session) listModules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.printList(modules, []string{"MODULE", "CONNECTION", "AUTH", "LAST ACTIVITY"}, func(r hubclient.Registration) []string {
-		return []string{r.ID().String(), r.ConnectionState, r.Authentication.Type, when(r.LastActivity)}
+	return j.printList(modules, []string{"MODULE", "CONNECTION", "AUTH", "LAST ACTIVITY"}, func(r hubclient.Registration) []string {
+		return []string{r.ID().String(), r.ConnectionState, r.Authentication.Type, shortTime(r.LastActivity)}
 	})
 }
 
-func (s *session) printList(list []hubclient.Registration, header []string, row func(hubclient.Registration) []string) error {
-	if s.json {
-		shown := make([]hubclient.Registration, 0, len(list)) // [] and not null if empty
+func (j *job) printList(list []hubclient.Registration, header []string, row func(hubclient.Registration) []string) error {
+	if j.json {
+		shown := make([]hubclient.Registration, 0, len(list)) // [], not null, if empty
 		for _, r := range list {
 			shown = append(shown, r.WithoutKeys())
 		}
-		return s.PrintJSON(shown)
+		return j.PrintJSON(shown)
 	}
 	rows := [][]string{header}
 	for _, r := range list {
 		rows = append(rows, row(r))
 	}
-	return s.Print(cli.Table(rows))
+	return j.Print(cli.Table(rows))
 }
 
-// printRegistration writes the one thing about a device or module that was asked for.
-func (s *session) printRegistration(r hubclient.Registration, secret *secretFlags) error {
+// printRegistration writes an entry of the registry or, if the user asks for it, its
+// connection string alone.
+func (j *job) printRegistration(r hubclient.Registration, secret *secretFlags) error {
 	if secret.wanted {
-		return s.printConnectionString(r, secret)
+		return j.printConnectionString(r, secret)
 	}
-	if s.json {
-		return s.PrintJSON(r.WithoutKeys())
+	if j.json {
+		return j.PrintJSON(r.WithoutKeys())
 	}
 	rows := [][]string{{"device", r.DeviceID}}
 	if r.ModuleID != "" {
@@ -194,28 +195,28 @@ func (s *session) printRegistration(r hubclient.Registration, secret *secretFlag
 	rows = append(rows,
 		[]string{"authentication", r.Authentication.Type},
 		[]string{"connection", r.ConnectionState},
-		[]string{"last activity", when(r.LastActivity)},
+		[]string{"last activity", shortTime(r.LastActivity)},
 		[]string{"generation", r.GenerationID},
 		[]string{"etag", r.ETag})
-	return s.Print(cli.Table(rows))
+	return j.Print(cli.Table(rows))
 }
 
-func (s *session) printConnectionString(r hubclient.Registration, secret *secretFlags) error {
+func (j *job) printConnectionString(r hubclient.Registration, secret *secretFlags) error {
 	host := secret.hostName
 	if host == "" {
-		host = s.client.Host()
+		host = j.client.Host()
 		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name // the device side has ports of its own
+			host = name // devices connect to other ports
 		}
 	}
 	text, err := r.ConnectionString(host, secret.gateway)
 	if err != nil {
 		return err
 	}
-	return s.Print(text + "\n")
+	return j.Print(text + "\n")
 }
 
-// secretFlags are about printing the one secret there is to print.
+// secretFlags are about writing a connection string, which is a secret.
 type secretFlags struct {
 	wanted            bool
 	gateway, hostName string
@@ -223,29 +224,29 @@ type secretFlags struct {
 
 func defineSecret(flags *flag.FlagSet) *secretFlags {
 	var f secretFlags
-	flags.BoolVar(&f.wanted, "connection-string", false, "write its own connection string and nothing else; that is a secret")
-	flags.StringVar(&f.gateway, "gateway", "", "put `NAME`, the edge device's, into the connection string as GatewayHostName")
-	flags.StringVar(&f.hostName, "hostname", "", "put `NAME` into it as the hub's, if devices know the hub by another name (serve --hostname)")
+	flags.BoolVar(&f.wanted, "connection-string", false, "write its connection string, which is a secret, and nothing else")
+	flags.StringVar(&f.gateway, "gateway", "", "`NAME` of the edge device, for GatewayHostName in the connection string")
+	flags.StringVar(&f.hostName, "hostname", "", "`NAME` of the hub in the connection string, if devices know the hub by another name (serve --hostname)")
 	return &f
 }
 
-func (f *secretFlags) check(s *session) error {
+func (f *secretFlags) check(j *job) error {
 	switch {
 	case !f.wanted && (f.gateway != "" || f.hostName != ""):
 		return cli.Usagef("--gateway and --hostname go with --connection-string")
-	case f.wanted && s.json:
+	case f.wanted && j.json:
 		return cli.Usagef("--connection-string and --json exclude each other")
 	}
 	return nil
 }
 
-// deviceFlags are about how a device logs in.
+// deviceFlags say how a device logs in.
 type deviceFlags struct {
 	auth        string
 	thumbprints []string
 }
 
-// addThumbprint takes hex as openssl writes it too, with colons.
+// addThumbprint accepts hex with and without the colons that openssl writes.
 func (f *deviceFlags) addThumbprint(text string) error {
 	const sha1Size, sha256Size = 20, 32
 	digest, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
@@ -257,7 +258,7 @@ func (f *deviceFlags) addThumbprint(text string) error {
 }
 
 func (f *deviceFlags) authentication() (hubclient.Authentication, error) {
-	const atMost = 2
+	const maxThumbprints = 2
 	n := len(f.thumbprints)
 	switch {
 	case f.auth != "selfSigned" && n > 0:
@@ -268,11 +269,11 @@ func (f *deviceFlags) authentication() (hubclient.Authentication, error) {
 		return hubclient.Authentication{Type: hubclient.AuthAuthority}, nil
 	case f.auth != "selfSigned":
 		return hubclient.Authentication{}, cli.Usagef("--auth must be sas, selfSigned or ca")
-	case n == 0 || n > atMost:
-		return hubclient.Authentication{}, cli.Usagef("--auth selfSigned wants one --thumbprint, or two")
+	case n == 0 || n > maxThumbprints:
+		return hubclient.Authentication{}, cli.Usagef("--auth selfSigned needs one --thumbprint, or two")
 	}
 	t := &hubclient.Thumbprint{Primary: f.thumbprints[0]}
-	if n == atMost {
+	if n == maxThumbprints {
 		t.Secondary = f.thumbprints[1]
 	}
 	return hubclient.Authentication{Type: hubclient.AuthSelfSigned, Thumbprint: t}, nil
@@ -285,8 +286,8 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// when shortens a time of the hub's, which may have no zone and then is UTC.
-func when(text string) string {
+// shortTime shortens a time that the hub sent. A time without a zone is UTC.
+func shortTime(text string) string {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		t, err = time.Parse("2006-01-02T15:04:05", text)

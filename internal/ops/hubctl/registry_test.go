@@ -18,8 +18,8 @@ func TestDevice_addShowListRemove(t *testing.T) {
 	e.must(t, "device", "add", "d2", "--auth", "selfSigned", "--thumbprint", digest)
 	e.must(t, "device", "add", "d3", "--auth=ca")
 
-	// The hub invents two values.
-	invented := regexp.MustCompile(`(?m)^((?:generation|etag) +)\S+$`)
+	// The hub chooses two values.
+	chosen := regexp.MustCompile(`(?m)^((?:generation|etag) +)\S+$`)
 	want := `device           d1
 status           disabled
 edge             yes
@@ -29,7 +29,7 @@ last activity    never
 generation       *
 etag             *
 `
-	if diff := cmp.Diff(want, invented.ReplaceAllString(shown, "$1*")); diff != "" {
+	if diff := cmp.Diff(want, chosen.ReplaceAllString(shown, "$1*")); diff != "" {
 		t.Errorf("add (-want +got):\n%s", diff)
 	}
 	if again := e.must(t, "device", "show", "d1"); again != shown {
@@ -90,8 +90,8 @@ edge1/rtsptunnel   Disconnected   sas    never
 	}
 }
 
-// The keys the hub made are printed when they are asked for, in the one form devices
-// take, and they open the hub's door.
+// --connection-string prints the keys that the hub made, as devices need them. They are
+// accepted by the hub.
 func TestConnectionString(t *testing.T) {
 	e := start(t)
 	code, made, stderr := e.runSecret(t, "module", "add", "edge1/m1", "--connection-string",
@@ -104,7 +104,7 @@ func TestConnectionString(t *testing.T) {
 	if shown := e.must(t, "module", "show", "edge1/m1"); !strings.Contains(shown, "connection       Connected\n") {
 		t.Errorf("not connected:\n%s", shown)
 	}
-	// Ports are those of the service side, so there is none.
+	// The port in HostName is for services, so that the result has none.
 	_, device, _ := e.runSecret(t, "device", "show", "--connection-string", "edge1")
 	if !regexp.MustCompile(`^HostName=localhost;DeviceId=edge1;SharedAccessKey=\S+=\n$`).MatchString(device) {
 		t.Errorf("the device's: %q", device)
@@ -120,12 +120,12 @@ func TestAdd_refusals(t *testing.T) {
 	e := start(t)
 	e.refused(t, 1, []string{"add edge1", "409 DeviceAlreadyExists", "It exists already"}, "device", "add", "edge1")
 	e.refused(t, 1, []string{"409 ModuleAlreadyExistsOnDevice", "It exists already"}, "module", "add", "edge1/rtsptunnel")
-	e.refused(t, 1, []string{"404 DeviceNotFound", "device add ID"}, "module", "add", "nobody/m")
+	e.refused(t, 1, []string{"404 DeviceNotFound", "device add ID"}, "module", "add", "missing/m")
 	e.refused(t, 1, []string{"400 ArgumentInvalid", "invalid id"}, "device", "add", "a b")
 	e.refused(t, 2, []string{"is a module"}, "device", "add", "d/m")
 	e.refused(t, 2, []string{"is a device"}, "module", "add", "d")
 	e.refused(t, 2, []string{"sas, selfSigned or ca"}, "device", "add", "d", "--auth", "x509")
-	e.refused(t, 2, []string{"wants one --thumbprint"}, "device", "add", "d", "--auth", "selfSigned")
+	e.refused(t, 2, []string{"needs one --thumbprint"}, "device", "add", "d", "--auth", "selfSigned")
 	e.refused(t, 2, []string{"goes with --auth selfSigned"}, "device", "add", "d", "--thumbprint", strings.Repeat("ab", 20))
 	e.refused(t, 2, []string{"digest in hex"}, "device", "add", "d", "--auth", "selfSigned", "--thumbprint", "abc")
 	if got := e.must(t, "device", "list"); strings.Count(got, "\n") != 2 {

@@ -124,6 +124,6 @@ func TestTwin_refusals(t *testing.T) {
 		e.refused(t, 2, append(c.words, "See tunnelctl hub twin set --help."), append([]string{"twin", "set", "edge1"}, c.args...)...)
 	}
 	e.refused(t, 1, []string{"400 ArgumentInvalid"}, "twin", "set", "edge1", "--desired", file(t, fmt.Sprintf(`{%q:1}`, "a.b")))
-	e.refused(t, 1, []string{"read twin of nobody", "404 DeviceNotFound"}, "twin", "get", "nobody")
+	e.refused(t, 1, []string{"read twin of missing", "404 DeviceNotFound"}, "twin", "get", "missing")
 	e.refused(t, 2, []string{"neither DEVICE nor DEVICE/MODULE"}, "twin", "get", "a/b/c")
 }

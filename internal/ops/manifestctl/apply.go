@@ -51,7 +51,7 @@ type target struct {
 	given func(flagName string) bool // whether the flag was on the command line
 }
 
-// pairs is a flag NAME=VALUE that may be given several times.
+// pairs is the value of a flag NAME=VALUE that may be repeated.
 type pairs map[string]string
 
 func (p pairs) String() string { return "" }
@@ -69,40 +69,40 @@ func (p pairs) Set(text string) error {
 	return nil
 }
 
-func defineApply(s *session, flags *flag.FlagSet) action {
+func defineApply(j *job, flags *flag.FlagSet) action {
 	t := target{labels: pairs{}, metrics: pairs{}}
-	s.templateFlags(flags)
-	s.judgeFlags(flags)
-	s.access.Flags(flags)
-	flags.BoolVar(&s.json, "json", false, "write what was done as JSON, for programs")
+	j.templateFlags(flags)
+	j.checkFlags(flags)
+	j.access.Flags(flags)
+	flags.BoolVar(&j.json, "json", false, "write what was done as JSON, for programs")
 	flags.StringVar(&t.device, "device", "", "`ID` of the one device")
 	flags.StringVar(&t.deployment, "deployment", "", "`ID` of the automatic deployment")
-	flags.BoolVar(&t.layered, "layered", false, "FILE is a layer, which full deployments of lower priority carry")
-	flags.IntVar(&t.priority, "priority", 0, "`N` from 0 up; of deployments that target a device the highest wins (the file's, if az wrote it)")
-	flags.StringVar(&t.condition, "target-condition", "", "`CONDITION` that devices meet, as tags.site='a'; * is all, '' is none (the file's, if az wrote it)")
+	flags.BoolVar(&t.layered, "layered", false, "FILE is a layer on top of full deployments of lower priority")
+	flags.IntVar(&t.priority, "priority", 0, "`N`, 0 or more; the highest deployment that targets a device wins (the one in the file, if az wrote it)")
+	flags.StringVar(&t.condition, "target-condition", "", "`CONDITION` that devices meet, as tags.site='a'; * is all, '' is none (the one in the file, if az wrote it)")
 	flags.Var(t.labels, "label", "`NAME=VALUE` for people; may be repeated")
 	flags.Var(t.metrics, "metric", "`NAME=QUERY` whose rows the hub counts; may be repeated")
 	flags.BoolVar(&t.dryRun, "dry-run", false, "write what would change, and change nothing")
 	return func(ctx context.Context, files []string) error {
-		t.given = s.Given
+		t.given = j.Given
 		if err := t.check(); err != nil {
 			return err
 		}
-		return s.apply(ctx, files[0], &t)
+		return j.apply(ctx, files[0], &t)
 	}
 }
 
-// onlyFleet are the flags that say nothing of one device.
-var onlyFleet = []string{"layered", "priority", "target-condition", "label", "metric"}
+// fleetFlags have no meaning for one device.
+var fleetFlags = []string{"layered", "priority", "target-condition", "label", "metric"}
 
 func (t *target) check() error {
 	switch {
 	case (t.device == "") == (t.deployment == ""):
-		return cli.Usagef("where to? One of --device and --deployment says it")
+		return cli.Usagef("where to? Give one of --device and --deployment")
 	case t.priority < 0:
-		return cli.Usagef("--priority is from 0 up")
+		return cli.Usagef("--priority must be 0 or more")
 	}
-	for _, name := range onlyFleet {
+	for _, name := range fleetFlags {
 		if t.device != "" && t.given(name) {
 			return cli.Usagef("--%s is for --deployment, not for one device", name)
 		}
@@ -110,26 +110,26 @@ func (t *target) check() error {
 	return nil
 }
 
-// apply judges the file before the hub is asked for anything.
-func (s *session) apply(ctx context.Context, file string, t *target) error {
-	m, problems := manifest.Load(s.source(file))
+// apply checks the file before the first request to the hub.
+func (j *job) apply(ctx context.Context, file string, t *target) error {
+	m, problems := manifest.Load(j.source(file))
 	if m != nil {
-		problems = append(problems, s.judge(m)...)
+		problems = append(problems, j.check(m)...)
 	}
-	if err := s.tell(problems); err != nil {
+	if err := j.report(problems); err != nil {
 		return err
 	}
-	if err := t.fit(m); err != nil {
+	if err := t.complete(m); err != nil {
 		return err
 	}
-	client, err := s.access.Open(s.Getenv)
+	client, err := j.access.Open(j.Getenv)
 	if err != nil {
 		return cli.Usage(err)
 	}
 	defer client.Close()
 	var done outcome
 	if t.device != "" {
-		done, err = s.toDevice(ctx, client, m, t)
+		done, err = j.toDevice(ctx, client, m, t)
 	} else {
 		done, err = toFleet(ctx, client, m, t)
 	}
@@ -137,24 +137,25 @@ func (s *session) apply(ctx context.Context, file string, t *target) error {
 		return err
 	}
 	done.Hub, done.DryRun = client.Host(), t.dryRun
-	if s.json {
-		return s.PrintJSON(done)
+	if j.json {
+		return j.PrintJSON(done)
 	}
-	return s.Print(done.text())
+	return j.Print(done.text())
 }
 
-// fit says whether the manifest may go there, and fills in what it says itself.
-func (t *target) fit(m *manifest.Manifest) error {
+// complete checks that the manifest fits the target, and takes the priority and the
+// condition from the manifest if no flag gives them.
+func (t *target) complete(m *manifest.Manifest) error {
 	header := m.Header()
 	switch {
 	case t.device != "" && m.Layered():
-		return fmt.Errorf("%s is a layer, which cannot be all that a device has; put it onto its base by tunnelctl manifest merge, or make it a deployment by --deployment ID --layered", m.File())
+		return fmt.Errorf("%s is a layer, which cannot be the whole deployment of a device; merge it into its base by tunnelctl manifest merge, or make it a deployment by --deployment ID --layered", m.File())
 	case t.device != "":
 		return nil
 	case m.Layered() && !t.layered:
-		return fmt.Errorf("%s is a layer, which needs a full deployment of lower priority on each device; say --layered if that is meant", m.File())
+		return fmt.Errorf("%s is a layer, which needs a full deployment of lower priority on each device; give --layered if you mean that", m.File())
 	case !m.Layered() && t.layered:
-		return fmt.Errorf("%s is a full deployment; leave out --layered, or take properties.desired of $edgeAgent apart", m.File())
+		return fmt.Errorf("%s is a full deployment; leave out --layered, or split properties.desired of $edgeAgent into parts", m.File())
 	}
 	if !t.given("priority") {
 		if header.Priority == nil {
@@ -164,14 +165,14 @@ func (t *target) fit(m *manifest.Manifest) error {
 	}
 	if !t.given("target-condition") {
 		if header.TargetCondition == "" {
-			return cli.Usagef("--target-condition is missing; '' is no device, as one that is made before it is needed")
+			return cli.Usagef("--target-condition is missing; '' targets no device, for a deployment that is not needed yet")
 		}
 		t.condition = header.TargetCondition
 	}
 	return nil
 }
 
-// outcome is what was done, or would be.
+// outcome is what apply did or, in a dry run, would do.
 type outcome struct {
 	Hub        string `json:"hub"`
 	Device     string `json:"device,omitempty"`
@@ -179,12 +180,12 @@ type outcome struct {
 	// Action is created, changed, applied or unchanged.
 	Action string `json:"action"`
 	DryRun bool   `json:"dryRun"`
-	// Changes are places and what becomes of them, without values, which may be secrets.
+	// Changes has no values, since they may be secrets.
 	Changes []change `json:"changes"`
-	// Targeted is how many devices meet the condition now; of deployments.
+	// Targeted is how many devices meet the deployment's condition now.
 	Targeted *int `json:"targeted,omitempty"`
 
-	watch string
+	watch string // how to watch the device or fleet get it
 }
 
 // change is one difference between the hub and the manifest.
@@ -212,7 +213,7 @@ func (o outcome) text() string {
 	}
 	switch o.Action {
 	case actionUnchanged:
-		fmt.Fprintf(&b, "%s at %s is so already; nothing was written\n", what, o.Hub)
+		fmt.Fprintf(&b, "%s at %s is up to date; nothing was written\n", what, o.Hub)
 	case actionApplied:
 		fmt.Fprintf(&b, "%sapplied to %s at %s\n", would, what, o.Hub)
 	default:
@@ -232,7 +233,7 @@ func (o outcome) text() string {
 	return b.String()
 }
 
-// toFleet makes or changes an automatic deployment.
+// toFleet creates or changes an automatic deployment.
 func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest, t *target) (outcome, error) {
 	done := outcome{Deployment: t.deployment, Changes: []change{}, watch: watchFleet(t.deployment)}
 	want := hubclient.Configuration{
@@ -248,16 +249,16 @@ func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest
 	done.Action = actionCreated
 	if exists {
 		if !sameJSON(have.Content, want.Content) {
-			return outcome{}, fmt.Errorf("deployment %s is there with another content, and the content of a deployment cannot be changed; choose another id, and delete the old one once the new one is in force", t.deployment)
+			return outcome{}, fmt.Errorf("deployment %s exists with another content, and the content of a deployment cannot be changed; choose another id, and delete the old deployment once the new one is in force", t.deployment)
 		}
-		want.Content, want.ETag = have.Content, have.ETag // as the hub writes it: 1.0 may be 1 there
+		want.Content, want.ETag = have.Content, have.ETag // as the hub wrote it: it may have 1 for 1.0
 		if done.Changes = t.changes(have, &want); len(done.Changes) == 0 {
 			done.Action = actionUnchanged
 		} else {
 			done.Action = actionChanged
 		}
 	}
-	if err := judgeQueries(ctx, client, want); err != nil {
+	if err := checkQueries(ctx, client, want); err != nil {
 		return outcome{}, err
 	}
 	if done.Targeted, err = targeted(ctx, client, want.TargetCondition); err != nil {
@@ -269,18 +270,17 @@ func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest
 	return done, write(ctx, client, want, exists)
 }
 
-// watchFleet has commands for a shell, which does not leave dollars in double quotes
-// alone.
+// watchFleet returns commands for a shell, which expands dollars in double quotes.
 func watchFleet(id string) string {
 	query := fmt.Sprintf("SELECT deviceId FROM devices.modules WHERE moduleId = '%s' AND configurations.[[%s]].status = 'Applied'", edgeAgent, id)
-	return fmt.Sprintf(`IoT Hub brings it to devices within minutes. Devices whose edge agent has it (none, if it is
-for twins alone):
+	return fmt.Sprintf(`IoT Hub applies it to devices within minutes. To list the devices whose edge agent has it (none,
+if it changes only twins of other modules):
   tunnelctl hub query "%s"
 or az iot edge deployment show-metric --metric-id appliedCount --metric-type system --deployment-id '%s'
 `, strings.ReplaceAll(query, "$", `\$`), strings.ReplaceAll(id, "'", `'\''`))
 }
 
-// changes returns the differences. Labels and metrics that nobody has named stay.
+// changes returns the differences. Without the flag, labels and metrics stay as they are.
 func (t *target) changes(have hubclient.Configuration, want *hubclient.Configuration) []change {
 	if !t.given("label") {
 		want.Labels = have.Labels
@@ -305,23 +305,23 @@ func (t *target) changes(have hubclient.Configuration, want *hubclient.Configura
 	return list
 }
 
-// judgeQueries has the hub say what is wrong with conditions and metrics before
-// anything is written.
-func judgeQueries(ctx context.Context, client *hubclient.Client, want hubclient.Configuration) error {
+// checkQueries asks the hub for errors in the condition and the metrics, before anything is
+// written.
+func checkQueries(ctx context.Context, client *hubclient.Client, want hubclient.Configuration) error {
 	if strings.TrimSpace(want.TargetCondition) == "" && len(want.Metrics.Queries) == 0 {
 		return nil
 	}
-	wrong, err := client.TestQueries(ctx, want.TargetCondition, want.Metrics.Queries)
+	faults, err := client.TestQueries(ctx, want.TargetCondition, want.Metrics.Queries)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		flagName := "--metric " + name
 		if name == "" {
 			flagName = "--target-condition"
 		}
-		errs = append(errs, fmt.Errorf("%s: the hub says: %s", flagName, wrong[name]))
+		errs = append(errs, fmt.Errorf("%s: the hub says: %s", flagName, faults[name]))
 	}
 	return errors.Join(errs...)
 }
@@ -346,8 +346,8 @@ func targeted(ctx context.Context, client *hubclient.Client, condition string) (
 	return &n, nil
 }
 
-// write sends the deployment, and does not believe in it before it has seen it: a hub
-// has been seen to keep an old content without a word.
+// write sends the deployment and compares the answer with it: hubs are known to keep the
+// old content without an error.
 func write(ctx context.Context, client *hubclient.Client, want hubclient.Configuration, exists bool) error {
 	send := client.CreateConfiguration
 	if exists {
@@ -358,12 +358,12 @@ func write(ctx context.Context, client *hubclient.Client, want hubclient.Configu
 		return err
 	}
 	if !sameJSON(made.Content, want.Content) {
-		return fmt.Errorf("the hub has another content for deployment %s than it was sent; choose another id", want.ID)
+		return fmt.Errorf("the hub kept another content for deployment %s than it was sent; choose another id", want.ID)
 	}
 	return nil
 }
 
-// sameJSON says whether two documents say the same.
+// sameJSON reports whether two documents have the same values.
 func sameJSON(a, b json.RawMessage) bool {
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && len(differences("", x, y)) == 0

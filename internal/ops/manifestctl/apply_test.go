@@ -14,7 +14,7 @@ import (
 	"rtsptunnel/internal/testkit/hubtest"
 )
 
-// startWithHub is start with a hub that the environment names.
+// startWithHub is start with a hub, which the environment names.
 func startWithHub(t *testing.T) (*env, *hubtest.Hub) {
 	t.Helper()
 	hub := hubtest.Start(t, io.Discard)
@@ -23,7 +23,7 @@ func startWithHub(t *testing.T) (*env, *hubtest.Hub) {
 	return e, hub
 }
 
-// desired are the desired properties of a module, without what the hub adds.
+// desired returns the desired properties of a module, without those that the hub adds.
 func desired(t *testing.T, hub *hubtest.Hub, module string) map[string]any {
 	t.Helper()
 	twin, err := hub.Client.Twin(t.Context(), hubclient.Identity{Device: hub.ID.Device, Module: module})
@@ -85,7 +85,7 @@ func TestApply_device(t *testing.T) {
 			t.Errorf("%s (-manifest +hub):\n%s", module, d)
 		}
 	}
-	// Once more is nothing new.
+	// A second time, nothing changes.
 	if again := e.apply(t, "--device", "edge1", template); again.Action != "unchanged" || len(again.Changes) != 0 {
 		t.Errorf("again: %+v", again)
 	}
@@ -96,8 +96,8 @@ func TestApply_device(t *testing.T) {
 	}
 }
 
-// A section without properties.desired leaves the module what it has.
-func TestApply_nothingSaid(t *testing.T) {
+// A section without properties.desired leaves the desired properties as they are.
+func TestApply_withoutDesired(t *testing.T) {
 	e, hub := startWithHub(t)
 	e.must(t, "apply", template, "--device", "edge1")
 	had := desired(t, hub, "rtsptunnel")
@@ -121,7 +121,7 @@ func TestApply_nothingSaid(t *testing.T) {
 	}
 }
 
-// The commands to go on with are for a shell, whatever is in the id.
+// The commands that apply prints work in a shell, whatever the id contains.
 func TestApply_commands(t *testing.T) {
 	e, hub := startWithHub(t)
 	const id = `a$b'(c);d#e`
@@ -173,7 +173,7 @@ func TestApply_deployment(t *testing.T) {
 	write(t, "off.json", off)
 	e.must(t, "apply", "off.json", "--deployment", "off", "--priority", "90", "--target-condition", "tags.off = true", "--layered")
 	e.must(t, "apply", layer, "--layered", "--deployment", "layer", "--priority", "20", "--target-condition", "deviceId = 'edge1'")
-	// The hub makes of it what merge says.
+	// The hub's result is the result of merge.
 	want := e.must(t, "merge", template+"@1", layer+"@20", "--twin", "rtsptunnel")
 	var wanted map[string]any
 	if err := json.Unmarshal([]byte(want), &wanted); err != nil {
@@ -183,7 +183,7 @@ func TestApply_deployment(t *testing.T) {
 		t.Errorf("the twin (-merge +hub):\n%s", d)
 	}
 
-	// Again: unchanged; other settings: changed; labels that nobody names stay.
+	// A second time: unchanged. With other settings: changed. Without --label, labels stay.
 	args := []string{template, "--deployment", "base", "--target-condition", "*", "--priority"}
 	if got := e.apply(t, append(args, "1")...); got.Action != "unchanged" {
 		t.Errorf("again: %+v", got)
@@ -198,7 +198,7 @@ func TestApply_deployment(t *testing.T) {
 	e.refused(t, 1, []string{"content of a deployment cannot be changed; choose another id"}, append([]string{"apply"}, append(args, "2")...)...)
 }
 
-// A number or a null that is written in another way is no other content.
+// Content with numbers or nulls in another notation is the same content.
 func TestApply_sameContent(t *testing.T) {
 	e, hub := startWithHub(t)
 	for i, value := range []string{`{"n": 1, "m": null}`, `{"n": 1.0}`} {
@@ -210,7 +210,7 @@ func TestApply_sameContent(t *testing.T) {
 	}
 }
 
-// What az iot edge deployment show has printed says itself where it goes.
+// The output of az iot edge deployment show brings its own priority and condition.
 func TestApply_header(t *testing.T) {
 	e, hub := startWithHub(t)
 	write(t, "shown.json", `{"id": "old", "priority": 7, "targetCondition": "tags.a = 'b'", "content": `+off+`}`)
@@ -237,7 +237,7 @@ func TestApply_refused(t *testing.T) {
 		{2, "where to?", []string{template}},
 		{2, "where to?", []string{template, "--device", "edge1", "--deployment", "d"}},
 		{2, "--priority is for --deployment", []string{template, "--device", "edge1", "--priority", "1"}},
-		{2, "--priority is from 0 up", []string{template, "--deployment", "d", "--priority", "-1"}},
+		{2, "--priority must be 0 or more", []string{template, "--deployment", "d", "--priority", "-1"}},
 		{2, "--priority is missing", []string{template, "--deployment", "d", "--target-condition", "*"}},
 		{2, "--target-condition is missing", []string{template, "--deployment", "d", "--priority", "1"}},
 		{2, "want NAME=VALUE", append([]string{template, "--label", "a"}, fleet...)},
@@ -245,10 +245,10 @@ func TestApply_refused(t *testing.T) {
 		{2, "looks like a connection string", append([]string{template, "--label", "HostName=h;SharedAccessKey=x"}, fleet...)},
 		{1, "bad.json:1: ", append([]string{"bad.json", "--layered"}, fleet...)},
 		{1, "none.json", append([]string{"none.json"}, fleet...)},
-		{1, "say --layered if that is meant", append([]string{"off.json"}, fleet...)},
+		{1, "give --layered if you mean that", append([]string{"off.json"}, fleet...)},
 		{1, "leave out --layered", append([]string{template, "--layered"}, fleet...)},
-		{1, "cannot be all that a device has", []string{"off.json", "--device", "edge1"}},
-		{1, "tunnelctl hub device list", []string{template, "--device", "nobody"}},
+		{1, "cannot be the whole deployment of a device", []string{"off.json", "--device", "edge1"}},
+		{1, "tunnelctl hub device list", []string{template, "--device", "missing"}},
 		{1, "plain is no IoT Edge device", []string{template, "--device", "plain"}},
 		{1, "--target-condition: the hub says: ", []string{template, "--deployment", "d", "--priority", "1", "--target-condition", "status = 'enabled'"}},
 		{1, "--metric m: the hub says: ", append([]string{template, "--metric", "m=SELECT"}, fleet...)},
@@ -265,7 +265,7 @@ func TestApply_refused(t *testing.T) {
 	e.refused(t, 1, []string{"unknown authority", "name the ca.pem"}, append([]string{"apply", template}, fleet...)...)
 }
 
-// A device that automatic deployments target is told of.
+// A device that automatic deployments target gets a warning.
 func TestApply_warnsOfDeployments(t *testing.T) {
 	e, _ := startWithHub(t)
 	e.must(t, "apply", template, "--deployment", "base", "--priority", "1", "--target-condition", "*")
@@ -275,8 +275,8 @@ func TestApply_warnsOfDeployments(t *testing.T) {
 	}
 }
 
-// The merge of package manifest and that of the hub emulator, which do not know of each
-// other, come to the same.
+// Package manifest and the hub emulator merge layers independently of each other. Both get
+// the same result.
 func TestMerge_asTheHub(t *testing.T) {
 	e, hub := startWithHub(t)
 	write(t, "whole.json", `{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired": {"cameras": {"a": {"host": "192.0.2.1", "localPort": 7777}}}}}}`)

@@ -15,24 +15,24 @@ import (
 	"rtsptunnel/internal/ops/manifest"
 )
 
-// edgeAgent is the module whose twin says what a device runs.
+// edgeAgent is the module whose twin lists the modules of a device.
 const edgeAgent = "$edgeAgent"
 
-// toDevice brings a manifest to one device.
-func (s *session) toDevice(ctx context.Context, client *hubclient.Client, m *manifest.Manifest, t *target) (outcome, error) {
+// toDevice applies a manifest to one device.
+func (j *job) toDevice(ctx context.Context, client *hubclient.Client, m *manifest.Manifest, t *target) (outcome, error) {
 	done := outcome{Device: t.device, Action: actionApplied, watch: watchDevice(t.device)}
 	device, err := client.Registration(ctx, hubclient.Identity{Device: t.device})
 	if err != nil {
 		return outcome{}, err
 	}
 	if !device.IsEdge() {
-		return outcome{}, fmt.Errorf("%s is no IoT Edge device, and takes no deployments; such a device is made by tunnelctl hub device add ID --edge, or in the portal", t.device)
+		return outcome{}, fmt.Errorf("%s is no IoT Edge device, and accepts no deployments; tunnelctl hub device add ID --edge makes one, as does the portal", t.device)
 	}
 	want, err := sections(m)
 	if err != nil {
 		return outcome{}, err
 	}
-	if done.Changes, err = s.deviceChanges(ctx, client, t.device, want); err != nil {
+	if done.Changes, err = j.deviceChanges(ctx, client, t.device, want); err != nil {
 		return outcome{}, err
 	}
 	switch {
@@ -60,19 +60,19 @@ func sections(m *manifest.Manifest) (map[string]any, error) {
 	}
 	want := make(map[string]any, len(content.Modules))
 	for module, section := range content.Modules {
-		if desired, says := section["properties.desired"]; says { // else what it has stays
+		if desired, ok := section["properties.desired"]; ok { // otherwise the twin stays as it is
 			want[module] = desired
 		}
 	}
 	return want, nil
 }
 
-// deviceChanges returns what would become of the modules of a device, and of their
-// desired properties.
-func (s *session) deviceChanges(ctx context.Context, client *hubclient.Client, device string, want map[string]any) ([]change, error) {
+// deviceChanges returns the changes to the modules of a device and their desired
+// properties.
+func (j *job) deviceChanges(ctx context.Context, client *hubclient.Client, device string, want map[string]any) ([]change, error) {
 	changes := []change{}
 	for _, module := range slices.Sorted(maps.Keys(want)) {
-		have, err := s.desired(ctx, client, hubclient.Identity{Device: device, Module: module})
+		have, err := j.desired(ctx, client, hubclient.Identity{Device: device, Module: module})
 		if err != nil {
 			return nil, err
 		}
@@ -81,12 +81,12 @@ func (s *session) deviceChanges(ctx context.Context, client *hubclient.Client, d
 	return changes, nil
 }
 
-// desired returns what a module has; nothing if there is no such module. It tells of
-// automatic deployments that will have their way again.
-func (s *session) desired(ctx context.Context, client *hubclient.Client, id hubclient.Identity) (any, error) {
+// desired returns the desired properties of a module, or nil if there is no such module. It
+// warns of automatic deployments, which will override a change.
+func (j *job) desired(ctx context.Context, client *hubclient.Client, id hubclient.Identity) (any, error) {
 	twin, err := client.Twin(ctx, id)
 	if e, ok := errors.AsType[*hubclient.Error](err); ok && e.Status == http.StatusNotFound {
-		return nil, nil //nolint:nilnil // nothing is what there is
+		return nil, nil //nolint:nilnil // there is no such module
 	}
 	if err != nil {
 		return nil, err
@@ -97,23 +97,23 @@ func (s *session) desired(ctx context.Context, client *hubclient.Client, id hubc
 	}
 	maps.DeleteFunc(section, func(name string, _ any) bool { return strings.HasPrefix(name, "$") })
 	if id.Module == edgeAgent {
-		s.warnOfDeployments(id.Device, twin.Document)
+		j.warnOfDeployments(id.Device, twin.Document)
 	}
 	return section, nil
 }
 
-func (s *session) warnOfDeployments(device string, twin json.RawMessage) {
+func (j *job) warnOfDeployments(device string, twin json.RawMessage) {
 	var document struct {
 		Configurations map[string]any `json:"configurations"`
 	}
 	if json.Unmarshal(twin, &document) != nil || len(document.Configurations) == 0 {
 		return
 	}
-	_, _ = fmt.Fprintf(s.Err, "warning: %s is targeted by automatic deployments (%s), which IoT Hub does not mix with this: it takes back what they say, within minutes\n",
+	_, _ = fmt.Fprintf(j.Err, "warning: %s is targeted by automatic deployments (%s): IoT Hub applies them again within minutes, and this change is lost\n",
 		device, strings.Join(slices.Sorted(maps.Keys(document.Configurations)), ", "))
 }
 
-// differences returns the places where want is not have, without values.
+// differences returns the places where want differs from have, without values.
 func differences(place string, have, want any) []change {
 	old, isObject := have.(map[string]any)
 	next, alsoObject := want.(map[string]any)

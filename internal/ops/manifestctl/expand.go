@@ -21,18 +21,18 @@ left is an error, as is each error that validate finds; then there is no result.
 	}, defineExpand)
 }
 
-func defineExpand(s *session, flags *flag.FlagSet) action {
-	s.templateFlags(flags)
-	s.outputFlag(flags)
-	s.judgeFlags(flags)
+func defineExpand(j *job, flags *flag.FlagSet) action {
+	j.templateFlags(flags)
+	j.outputFlag(flags)
+	j.checkFlags(flags)
 	return func(_ context.Context, files []string) error {
-		m, problems := manifest.Expand(s.source(files[0]))
+		m, problems := manifest.Expand(j.source(files[0]))
 		if m != nil {
-			problems = append(problems, s.judge(m)...)
+			problems = append(problems, j.check(m)...)
 		}
-		if err := s.tell(problems); err != nil {
+		if err := j.report(problems); err != nil {
 			return err
 		}
-		return s.result(m.JSON())
+		return j.result(m.JSON())
 	}
 }

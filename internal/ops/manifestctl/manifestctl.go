@@ -35,13 +35,13 @@ type action func(ctx context.Context, files []string) error
 
 // verb completes a command. define adds its flags and returns what to do once they are
 // parsed.
-func verb(c cli.Command, define func(s *session, flags *flag.FlagSet) action) *cli.Command {
+func verb(c cli.Command, define func(j *job, flags *flag.FlagSet) action) *cli.Command {
 	c.Files = true
 	c.Define = func(flags *flag.FlagSet) cli.Action {
-		s := &session{}
-		act := define(s, flags)
+		j := &job{}
+		act := define(j, flags)
 		return func(ctx context.Context, call *cli.Call) error {
-			s.Call = call
+			j.Call = call
 			return act(ctx, call.Args)
 		}
 	}

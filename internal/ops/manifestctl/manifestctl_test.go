@@ -22,14 +22,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// env is what a user of the command has around it.
+// env is the surroundings of a command.
 type env struct {
-	dir       string // the solution, which is the current folder
+	dir       string // the solution; it is the current folder
 	variables map[string]string
-	stdout    io.Writer // if not nil
+	stdout    io.Writer // replaces the buffer of run, if not nil
 }
 
-// start makes a copy of a solution and goes there.
+// start copies a solution and changes to its folder.
 func start(t *testing.T) *env {
 	t.Helper()
 	dir := t.TempDir()
@@ -59,12 +59,12 @@ func (e *env) run(t *testing.T, args ...string) (code int, stdout, stderr string
 		Lookup: func(name string) (string, bool) { value, ok := e.variables[name]; return value, ok },
 	})
 	if strings.Contains(errs.String(), "canary") {
-		t.Errorf("%v: a secret is told:\n%s", args, errs.String())
+		t.Errorf("%v: a secret is written:\n%s", args, errs.String())
 	}
 	return code, out.String(), errs.String()
 }
 
-// must runs a verb that has to succeed in silence but for its result.
+// must runs a verb that has to succeed and writes only its result.
 func (e *env) must(t *testing.T, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := e.run(t, args...)
@@ -74,8 +74,8 @@ func (e *env) must(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// refused runs a verb that has to fail with an exit code and these words, and write
-// nothing: neither to standard output, nor into the folder.
+// refused runs a verb that has to fail with an exit code and these words. It must write
+// nothing to standard output and into the folder.
 func (e *env) refused(t *testing.T, code int, words []string, args ...string) {
 	t.Helper()
 	before := tree(t, ".")
@@ -93,7 +93,7 @@ func (e *env) refused(t *testing.T, code int, words []string, args ...string) {
 	}
 }
 
-// tree are the files below, with their contents.
+// tree returns the files below dir, with their contents.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -184,8 +184,8 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// What the wrong templates of operators get: file, path, remedy, and nothing is
-// written, even where something was.
+// Errors in a template are reported with file, path and remedy. An existing output file
+// stays as it is.
 func TestExpand_wrong(t *testing.T) {
 	e := start(t)
 	good := read(t, template)
@@ -224,7 +224,7 @@ func TestValidate(t *testing.T) {
 	if code != 0 || stdout != "warned.json: valid, a full deployment, warnings: 1\n" || !strings.HasPrefix(stderr, "warned.json:") || !strings.Contains(stderr, ": warning: modulesContent/") {
 		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
 	}
-	e.refused(t, 1, []string{": warning: ", "which --strict takes for errors"}, "validate", "warned.json", "--strict")
+	e.refused(t, 1, []string{": warning: ", "which are errors with --strict"}, "validate", "warned.json", "--strict")
 	write(t, "other.json", strings.NewReplacer("rtsptunnel", "other", "8554", "70000").Replace(read(t, "expanded/deployment.json")))
 	e.must(t, "validate", "other.json")
 	e.refused(t, 1, []string{"cameras/front/localPort: must be an integer"}, "validate", "other.json", "--rtsptunnel", "other")
@@ -269,7 +269,7 @@ func TestValidate_json(t *testing.T) {
 
 func TestMerge(t *testing.T) {
 	e := start(t)
-	// With null in a layer: a camera goes.
+	// A null in a layer removes a camera.
 	write(t, "off.json", `{"modulesContent": {"$edgeAgent": {}, "rtsptunnel": {"properties.desired.tunnels.enabled": false, "properties.desired.cameras.front": null}}}`)
 	args := []string{"merge", template, "off.json@90", layer + "@20"}
 	write(t, "merged.json", e.must(t, args...))
@@ -333,13 +333,13 @@ func TestMerge_wrong(t *testing.T) {
 		{[]string{layer, "off.json"}, []string{"must be a full deployment"}},
 		{[]string{template, "same.json"}, []string{template + "+same.json: ", "8554 is already the local port of camera a, at "}},
 		{[]string{template, "none.json", "none2.json"}, []string{"none.json: open: no such file", "none2.json: open: no such file"}},
-		{[]string{template, "off.json", "--twin", "nobody"}, []string{`no module "nobody" has desired properties`, "--modules"}},
+		{[]string{template, "off.json", "--twin", "missing"}, []string{`no module "missing" has desired properties`, "--modules"}},
 	} {
 		e.refused(t, 1, c.words, slices.Concat([]string{"merge", "--output", "out.json"}, c.args)...)
 	}
 }
 
-// A reader that is gone, or a full disk, is not passed over.
+// A closed standard output, or a full disk, is an error.
 func TestOutput_fails(t *testing.T) {
 	e := start(t)
 	e.stdout = full{}
@@ -354,8 +354,8 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
-// A result is not written over what it was made of.
-func TestOutput_sparesInput(t *testing.T) {
+// A result does not overwrite an input.
+func TestOutput_isNoInput(t *testing.T) {
 	e := start(t)
 	if err := os.Symlink(template, "link.json"); err != nil {
 		t.Fatal(err)
@@ -366,6 +366,6 @@ func TestOutput_sparesInput(t *testing.T) {
 		{"expand", template, "--output", ".env"},
 		{"merge", template, layer, "--output", layer},
 	} {
-		e.refused(t, 2, []string{"which was read for it; name another file"}, args...)
+		e.refused(t, 2, []string{"which is an input; name another file"}, args...)
 	}
 }

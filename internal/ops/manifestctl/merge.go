@@ -37,92 +37,92 @@ type shown struct {
 	explain bool
 }
 
-func defineMerge(s *session, flags *flag.FlagSet) action {
+func defineMerge(j *job, flags *flag.FlagSet) action {
 	var show shown
-	s.templateFlags(flags)
-	s.outputFlag(flags)
-	s.judgeFlags(flags)
-	flags.BoolVar(&s.json, "json", false, "write --modules and --explain as JSON, for programs")
+	j.templateFlags(flags)
+	j.outputFlag(flags)
+	j.checkFlags(flags)
+	flags.BoolVar(&j.json, "json", false, "write --modules and --explain as JSON, for programs")
 	flags.BoolVar(&show.modules, "modules", false, "write the device's modules")
 	flags.StringVar(&show.twin, "twin", "", "write the desired properties of module `NAME`")
-	flags.BoolVar(&show.explain, "explain", false, "write which file each value is from")
+	flags.BoolVar(&show.explain, "explain", false, "write the file that each value comes from")
 	return func(_ context.Context, files []string) error {
 		if show.modules && (show.explain || show.twin != "") {
-			return cli.Usagef("--modules stands alone: it is not for --twin and --explain")
+			return cli.Usagef("--modules stands alone: it excludes --twin and --explain")
 		}
-		merged, err := s.merge(files)
+		merged, err := j.merge(files)
 		if err != nil {
 			return err
 		}
-		return s.show(merged, show)
+		return j.show(merged, show)
 	}
 }
 
-// merge reads all files, and puts them together. It tells what is wrong with each, and
-// with the result.
-func (s *session) merge(files []string) (*manifest.Merged, error) {
+// merge reads all files and merges them. It reports the errors of each file, and all
+// problems of the result.
+func (j *job) merge(files []string) (*manifest.Merged, error) {
 	var deployments []manifest.Deployment
 	var errs manifest.Problems
 	for _, file := range files {
-		d, err := withPriority(file)
+		d, err := parseLayer(file)
 		if err != nil {
 			return nil, err
 		}
-		m, problems := manifest.Load(s.source(d.file))
+		m, problems := manifest.Load(j.source(d.file))
 		if m != nil {
-			problems = append(problems, s.judge(m)...)
+			problems = append(problems, j.check(m)...)
 		}
 		errs = append(errs, problems.Errors()...)
 		deployments = append(deployments, manifest.Deployment{Manifest: m, Priority: d.priority})
 	}
-	if err := s.tell(errs); err != nil {
+	if err := j.report(errs); err != nil {
 		return nil, err
 	}
 	merged, problems := manifest.Merge(deployments[0], deployments[1:]...)
 	if merged != nil {
-		problems = append(problems, s.judge(merged.Manifest)...)
+		problems = append(problems, j.check(merged.Manifest)...)
 	}
-	return merged, s.tell(problems)
+	return merged, j.report(problems)
 }
 
-// named is an argument: a file and its priority, nil if it has none.
-type named struct {
+// layerArg is an argument: a file and its priority, nil if it has none.
+type layerArg struct {
 	file     string
 	priority *int
 }
 
 var prioritySuffix = regexp.MustCompile(`^(.+)@([0-9]+)$`)
 
-func withPriority(arg string) (named, error) {
+func parseLayer(arg string) (layerArg, error) {
 	parts := prioritySuffix.FindStringSubmatch(arg)
 	if parts == nil {
-		return named{file: arg}, nil
+		return layerArg{file: arg}, nil
 	}
 	n, err := strconv.ParseInt(parts[2], 10, 32)
 	if err != nil {
-		return named{}, cli.Usagef("the priority of %.100q is too large", arg)
+		return layerArg{}, cli.Usagef("the priority of %.100q is too large", arg)
 	}
 	priority := int(n)
-	return named{parts[1], &priority}, nil
+	return layerArg{parts[1], &priority}, nil
 }
 
-func (s *session) show(merged *manifest.Merged, show shown) error {
+func (j *job) show(merged *manifest.Merged, show shown) error {
 	if show.twin != "" && merged.Manifest.Twin(show.twin) == nil {
 		return fmt.Errorf("no module %.100q has desired properties in this deployment; its modules are listed by --modules", show.twin)
 	}
 	switch {
-	case show.explain && s.json:
-		return s.resultJSON(merged.Explain(show.twin))
+	case show.explain && j.json:
+		return j.resultJSON(merged.Explain(show.twin))
 	case show.explain:
-		return s.result([]byte(explained(merged.Explain(show.twin))))
-	case show.modules && s.json:
-		return s.resultJSON(merged.Modules())
+		return j.result([]byte(explained(merged.Explain(show.twin))))
+	case show.modules && j.json:
+		return j.resultJSON(merged.Modules())
 	case show.modules:
-		return s.result([]byte(listed(merged.Modules())))
+		return j.result([]byte(listed(merged.Modules())))
 	case show.twin != "":
-		return s.result(merged.Manifest.Desired(show.twin))
+		return j.result(merged.Manifest.Desired(show.twin))
 	}
-	return s.result(merged.Manifest.JSON())
+	return j.result(merged.Manifest.JSON())
 }
 
 func listed(modules []manifest.Module) string {
@@ -133,7 +133,7 @@ func listed(modules []manifest.Module) string {
 	return cli.Table(rows)
 }
 
-// explained has a line for each value.
+// explained returns a line for each value.
 func explained(leaves []manifest.Leaf) string {
 	rows := make([][]string, 0, len(leaves))
 	for _, l := range leaves {

@@ -19,7 +19,7 @@ fault, and the remedy. A twin of rtsptunnel is checked against its schema.
 	}, defineValidate)
 }
 
-// verdict is what validate finds, as JSON.
+// verdict is the result of validate, as JSON.
 type verdict struct {
 	File     string            `json:"file"`
 	Valid    bool              `json:"valid"`
@@ -27,38 +27,38 @@ type verdict struct {
 	Warnings manifest.Problems `json:"warnings"`
 }
 
-func defineValidate(s *session, flags *flag.FlagSet) action {
-	s.templateFlags(flags)
-	s.judgeFlags(flags)
-	flags.BoolVar(&s.json, "json", false, "write the findings to standard output as JSON, for programs")
+func defineValidate(j *job, flags *flag.FlagSet) action {
+	j.templateFlags(flags)
+	j.checkFlags(flags)
+	flags.BoolVar(&j.json, "json", false, "write the findings to standard output as JSON, for programs")
 	return func(_ context.Context, files []string) error {
-		m, problems := manifest.Load(s.source(files[0]))
+		m, problems := manifest.Load(j.source(files[0]))
 		if m != nil {
-			problems = append(problems, s.judge(m)...)
+			problems = append(problems, j.check(m)...)
 		}
-		if s.json {
-			return s.tellJSON(files[0], problems)
+		if j.json {
+			return j.reportJSON(files[0], problems)
 		}
-		if err := s.tell(problems); err != nil {
+		if err := j.report(problems); err != nil {
 			return err
 		}
 		kind := "a full deployment"
 		if m.Layered() {
 			kind = "a layer"
 		}
-		return s.Print(fmt.Sprintf("%s: valid, %s, warnings: %d\n", files[0], kind, len(problems)))
+		return j.Print(fmt.Sprintf("%s: valid, %s, warnings: %d\n", files[0], kind, len(problems)))
 	}
 }
 
-func (s *session) tellJSON(file string, problems manifest.Problems) error {
-	v := verdict{file, problems.Err() == nil && (!s.strict || len(problems) == 0), problems.Errors(), problems.Warnings()}
+func (j *job) reportJSON(file string, problems manifest.Problems) error {
+	v := verdict{file, problems.Err() == nil && (!j.strict || len(problems) == 0), problems.Errors(), problems.Warnings()}
 	if v.Errors == nil {
 		v.Errors = manifest.Problems{} // not null
 	}
 	if v.Warnings == nil {
 		v.Warnings = manifest.Problems{}
 	}
-	if err := s.PrintJSON(v); err != nil {
+	if err := j.PrintJSON(v); err != nil {
 		return err
 	}
 	if !v.Valid {

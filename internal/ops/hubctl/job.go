@@ -9,8 +9,8 @@ import (
 	"rtsptunnel/internal/hub/hubclient"
 )
 
-// session is one run of a verb.
-type session struct {
+// job is one run of a verb.
+type job struct {
 	*cli.Call
 
 	access hubaccess.Access
@@ -19,28 +19,28 @@ type session struct {
 	client *hubclient.Client // nil until hub is called
 }
 
-func (s *session) close() {
-	if s.client != nil {
-		s.client.Close()
+func (j *job) close() {
+	if j.client != nil {
+		j.client.Close()
 	}
 }
 
 // hub returns the client. Call it only after all arguments have been checked: its errors
 // are usage errors too.
-func (s *session) hub() (*hubclient.Client, error) {
-	client, err := s.access.Open(s.Getenv)
+func (j *job) hub() (*hubclient.Client, error) {
+	client, err := j.access.Open(j.Getenv)
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	s.client = client
+	j.client = client
 	return client, nil
 }
 
-// input reads the file that a flag names; "-" is standard input.
-func (s *session) input(flagName, name string) ([]byte, error) {
+// input reads the file that a flag names. The name "-" is standard input.
+func (j *job) input(flagName, name string) ([]byte, error) {
 	b, err := []byte(nil), error(nil)
 	if name == "-" {
-		b, err = hubaccess.ReadLimited(s.In)
+		b, err = hubaccess.ReadLimited(j.In)
 	} else {
 		b, err = hubaccess.ReadFile(name)
 	}
@@ -62,7 +62,7 @@ func parseID(text string) (hubclient.Identity, error) {
 func parseDevice(text string) (hubclient.Identity, error) {
 	id, err := parseID(text)
 	if err == nil && id.Module != "" {
-		err = cli.Usagef("%q is a module; for modules there is tunnelctl hub module", text)
+		err = cli.Usagef("%q is a module; tunnelctl hub module manages modules", text)
 	}
 	return id, err
 }
