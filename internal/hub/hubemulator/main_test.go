@@ -19,7 +19,7 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	return program.Run(ctx, args, cli.IO{Out: stdout, Err: stderr})
 }
 
-func TestMain_serve(t *testing.T) {
+func TestServe(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(newDir(t), "it's here")
 	ctx, stop := context.WithCancel(t.Context())
@@ -76,7 +76,7 @@ func TestMain_serve(t *testing.T) {
 	}
 }
 
-func TestMain_arguments(t *testing.T) {
+func TestServe_arguments(t *testing.T) {
 	t.Parallel()
 	taken, _ := start(t)
 	tests := []struct {

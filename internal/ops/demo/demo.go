@@ -1,11 +1,11 @@
 // Package demo is the command tunnelctl demo: the whole product on one machine's
-// loopback. It starts the hub emulator with its workload API, two cameras, the
-// gateway, and the edge module as a process of its own, says what it does, and ends
-// it all in order. With --once it also watches each camera through a tunnel and
-// says how that went.
+// loopback. It starts the hub emulator with its workload API, two cameras, the gateway,
+// and the edge module as a separate process. It prints each step, and stops the parts in
+// the reverse order of their start. With --once it watches each camera through a tunnel
+// and prints the results.
 //
-// A line belongs here when it starts one of those parts or prints about it. The
-// package does not know how a tunnel works.
+// Code belongs here if it starts one of the parts or prints about it. The package does
+// not know how a tunnel works.
 package demo
 
 import (
@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,42 +33,41 @@ import (
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
-// The names in the demo, as they would stand in a real deployment.
+// The names in the demo, in the form of a real deployment.
 const (
-	hubName     = "hub.rtsptunnel.test"  // reserved for tests (RFC 6761, 6.2): never a real hub
+	hubName     = "hub.rtsptunnel.test"  // .test is reserved (RFC 6761, 6.2): never a real hub
 	gatewayName = "edge.rtsptunnel.test" // the edge device's host name
 	deviceID    = "edge1"
 	moduleID    = "rtsptunnel"
 )
 
-// site is one of the demo's two cameras.
-type site struct {
-	name      string // the clip it shows
-	localPort int    // as the module's twin has it
+// camera is one of the demo's two cameras.
+type camera struct {
+	name      string // also the name of its clip
+	localPort int    // in the module's twin
 
-	camera   *rtsptest.Camera
-	listener net.Listener // where players find it
+	simulator *rtsptest.Camera
+	listener  net.Listener // for players
 }
 
-func sites() []*site {
-	return []*site{{name: "front", localPort: 554}, {name: "yard", localPort: 1554}}
+func newCameras() []*camera {
+	return []*camera{{name: "front", localPort: 554}, {name: "yard", localPort: 1554}}
 }
 
-// url is what a player opens.
-func (s *site) url() string { return "rtsp://" + s.listener.Addr().String() + "/" + s.name }
+// url returns the URL for players.
+func (c *camera) url() string { return "rtsp://" + c.listener.Addr().String() + "/" + c.name }
 
-// demo is the running whole. Its parts are closed in the reverse order of their
-// start.
+// demo is everything that runs. close closes its parts in the reverse order of their start.
 type demo struct {
-	port    int    // of the first RTSP listener; the others follow; 0 for free ports
-	program string // the edge module; empty for this very binary
+	port    int    // of the first RTSP listener; the second has the next one; 0 takes free ports
+	program string // the edge module; empty for this binary
 	out     *printer
-	logs    io.Writer // takes the log lines of all parts
+	logs    io.Writer // of all parts
 	log     zerolog.Logger
 	observe func(gateway.Event)
 
 	dir     string
-	sites   []*site
+	cameras []*camera
 	hub     *hubemulator.Hub
 	client  *hubclient.Client
 	gateway *gateway.Gateway
@@ -78,8 +78,8 @@ type demo struct {
 	closers []func()
 }
 
-// start starts everything and returns when the module has acknowledged its cameras.
-// Whatever it started is closed by close, also after an error.
+// start starts everything and returns when the module has acknowledged its cameras. The
+// caller must call close, also after an error.
 func (d *demo) start(ctx context.Context) error {
 	for _, step := range []struct {
 		name string
@@ -96,19 +96,19 @@ func (d *demo) start(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
-		said, err := step.run(ctx)
+		result, err := step.run(ctx)
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
-		d.out.step(step.name, said)
+		d.out.step(step.name, result)
 	}
 	return nil
 }
 
-// errInterrupted is Ctrl-C before everything had started.
+// errInterrupted is Ctrl-C before the end of the start or of --once.
 var errInterrupted = errors.New("interrupted")
 
 func (d *demo) onClose(f func()) { d.closers = append(d.closers, f) }
@@ -120,10 +120,10 @@ func (d *demo) close() {
 	d.closers = nil
 }
 
-// listen takes the ports first: they are what a second demo would want too.
+// listen takes the ports first, since a second demo on this machine may have them.
 func (d *demo) listen(ctx context.Context) (string, error) {
-	var said []string
-	for i, s := range d.sites {
+	var addresses []string
+	for i, c := range d.cameras {
 		port := 0
 		if d.port != 0 {
 			port = d.port + i
@@ -131,13 +131,13 @@ func (d *demo) listen(ctx context.Context) (string, error) {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
-			return "", fmt.Errorf("%w (is another demo running? --port N takes others, --port 0 free ones)", err)
+			return "", fmt.Errorf("%w (is another demo running? --port N takes other ports, --port 0 free ones)", err)
 		}
-		s.listener = ln
+		c.listener = ln
 		d.onClose(func() { _ = ln.Close() })
-		said = append(said, ln.Addr().String())
+		addresses = append(addresses, ln.Addr().String())
 	}
-	return "taken for players: " + and(said), nil
+	return "taken for players: " + strings.Join(addresses, " and "), nil
 }
 
 func (d *demo) startHub(context.Context) (string, error) {
@@ -147,7 +147,7 @@ func (d *demo) startHub(context.Context) (string, error) {
 	}
 	d.dir = dir
 	d.onClose(func() { _ = os.RemoveAll(dir) })
-	hub, err := hubemulator.Start(hubemulator.Options{ //nolint:contextcheck // it lives until Close
+	hub, err := hubemulator.Start(hubemulator.Options{ //nolint:contextcheck // it runs until Close
 		HostName: hubName, GatewayName: gatewayName, EdgeDevice: deviceID,
 		Dir: filepath.Join(dir, "hub"), Log: d.log.With().Str("part", "hub emulator").Logger(),
 	})
@@ -165,21 +165,21 @@ func (d *demo) startHub(context.Context) (string, error) {
 }
 
 func (d *demo) startCameras(context.Context) (string, error) {
-	var said []string
-	for _, s := range d.sites {
-		camera, err := rtsptest.Start(rtsptest.Options{Name: s.name})
+	var addresses []string
+	for _, c := range d.cameras {
+		simulator, err := rtsptest.Start(rtsptest.Options{Name: c.name})
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", s.name, err)
+			return "", fmt.Errorf("%s: %w", c.name, err)
 		}
-		s.camera = camera
-		d.onClose(camera.Close)
-		said = append(said, s.name+" on "+camera.Addr())
+		c.simulator = simulator
+		d.onClose(simulator.Close)
+		addresses = append(addresses, c.name+" on "+simulator.Addr())
 	}
-	return and(said), nil
+	return strings.Join(addresses, " and "), nil
 }
 
-// startGateway has a certificate authority of its own: the module must trust the
-// hub and the gateway for different reasons.
+// startGateway gives the gateway its own certificate authority, other than the hub's, as
+// in a real deployment.
 func (d *demo) startGateway(ctx context.Context) (string, error) {
 	ca, err := localca.New("rtsptunnel demo gateway CA")
 	if err != nil {
@@ -201,13 +201,13 @@ func (d *demo) startGateway(ctx context.Context) (string, error) {
 	log := d.log.With().Str("part", "gateway").Logger()
 	d.gateway = gateway.New(gateway.Options{Hub: d.client, BaseURL: d.base, Log: log, Observe: d.observe})
 	secured := tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-	server := httpd.Serve(secured, d.gateway, log) //nolint:contextcheck // it lives until Close
+	server := httpd.Serve(secured, d.gateway, log) //nolint:contextcheck // it runs until Close
 	d.onClose(func() { _ = server.Close() })
 	return "waits for tunnels on " + d.base, nil
 }
 
-// deploy registers the edge device and applies a deployment to it, as an operator
-// would: it makes the module and names its cameras.
+// deploy registers the edge device and applies a deployment to it, as an operator does.
+// The deployment makes the module and names its cameras.
 func (d *demo) deploy(ctx context.Context) (string, error) {
 	device := hubclient.Registration{DeviceID: deviceID, Capabilities: &hubclient.Capabilities{IoTEdge: true}}
 	if _, err := d.client.Register(ctx, device); err != nil {
@@ -231,10 +231,10 @@ func (d *demo) identity() hubclient.Identity {
 func (d *demo) publish(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var publishing sync.WaitGroup
-	for _, s := range d.sites {
+	for _, c := range d.cameras {
 		publishing.Go(func() {
-			camera := gateway.Camera{Name: s.name, Identity: d.identity(), LocalPort: s.localPort}
-			if err := d.gateway.Publish(ctx, s.listener, camera); err != nil {
+			published := gateway.Camera{Name: c.name, Identity: d.identity(), LocalPort: c.localPort}
+			if err := d.gateway.Publish(ctx, c.listener, published); err != nil {
 				d.out.line("%v", err)
 			}
 		})
@@ -242,5 +242,5 @@ func (d *demo) publish(ctx context.Context) {
 	d.onClose(func() { cancel(); publishing.Wait() })
 }
 
-// endTime bounds what the module may take to end; then it is killed.
-const endTime = 9 * time.Second
+// stopTimeout is how long the module may take to stop before it is killed.
+const stopTimeout = 9 * time.Second

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,7 +25,7 @@ import (
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
-// The demo starts this very binary again as the edge module.
+// The demo starts this binary again as the edge module.
 func TestMain(m *testing.M) {
 	if demo.IsModule(os.Args) {
 		os.Exit(demo.Module())
@@ -40,9 +39,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return program.Run(ctx, append([]string{"demo"}, args...), cli.IO{Out: stdout, Err: stderr})
 }
 
-const patience = 60 * time.Second // for what takes seconds at most
+const patience = 60 * time.Second // for steps that take seconds at most
 
-// tempDir is the demo's temporary folder, which must be empty in the end.
+// tempDir gives the demo a temporary folder, which must be empty at the end.
 func tempDir(t *testing.T) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rt-") // t.TempDir is too long for a unix socket's path
@@ -61,10 +60,10 @@ func tempDir(t *testing.T) {
 
 var processID = regexp.MustCompile(`process (\d+)`)
 
-// noProcess fails if a module process that the demo named is still there.
-func noProcess(t *testing.T, said string) {
+// noProcess fails if a module process that the demo named still exists.
+func noProcess(t *testing.T, output string) {
 	t.Helper()
-	for _, m := range processID.FindAllStringSubmatch(said, -1) {
+	for _, m := range processID.FindAllStringSubmatch(output, -1) {
 		pid, err := strconv.Atoi(m[1])
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +102,7 @@ func TestOnce_json(t *testing.T) {
 			t.Errorf("URL %s", c.URL)
 		}
 	}
-	// --verbose has put the log lines of every part on standard error.
+	// --verbose writes the log lines of all parts to standard error.
 	for _, want := range []string{"tunnel opened camera=front", `"part":"gateway"`, `"part":"hub emulator"`} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("standard error has no %s", want)
@@ -115,70 +114,106 @@ func TestOnce_json(t *testing.T) {
 
 var rtspURL = regexp.MustCompile(`(?m)^rtsp://127\.0\.0\.1:\d+/(front|yard)$`)
 
-// A person's demo: two URLs, players come and go, the module is killed and comes
-// back, Ctrl-C ends it all.
+// running is a demo that runs until interrupt.
+type running struct {
+	out, logs *logtest.Record
+	interrupt context.CancelFunc
+	code      chan int
+}
+
+// startDemo starts the demo with free ports and waits until it invites to watch.
+func startDemo(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, interrupt := context.WithCancel(t.Context())
+	t.Cleanup(interrupt)
+	d := &running{out: logtest.New(), logs: logtest.New(), interrupt: interrupt, code: make(chan int, 1)}
+	go func() { d.code <- run(ctx, append([]string{"--port", "0"}, args...), d.out, d.logs) }()
+	d.out.Await(t, "Ctrl-C ends everything.", 1)
+	return d
+}
+
+// end interrupts the demo, which must exit with 0 in ten seconds and leave nothing.
+func (d *running) end(t *testing.T) {
+	t.Helper()
+	begin := time.Now()
+	d.interrupt()
+	if code := exitCode(t, d.code); code != 0 || time.Since(begin) > 10*time.Second {
+		t.Errorf("exit code %d after %s:\n%s", code, time.Since(begin), d.out)
+	}
+	noProcess(t, d.out.String())
+}
+
+// exitCode waits for the exit code of a demo.
+func exitCode(t *testing.T, code <-chan int) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	select {
+	case got := <-code:
+		return got
+	case <-ctx.Done():
+		t.Fatal("the demo does not end")
+		return -1
+	}
+}
+
+// signal sends a signal to the module's process.
+func (d *running) signal(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	pid, err := strconv.Atoi(processID.FindStringSubmatch(d.out.String())[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watch pulls a few frames from a URL.
+func (d *running) watch(t *testing.T, url string) {
+	t.Helper()
+	if got, err := rtsptest.Pull(t.Context(), url, 5); err != nil || got.Frames < 5 {
+		t.Errorf("%s: %d frames, %v\n%s", url, got.Frames, err, d.out)
+	}
+}
+
+// A person's demo: two URLs, players come and go, the module is killed and comes back,
+// and Ctrl-C ends everything under two tunnels.
 func TestDemo_forPeople(t *testing.T) {
 	tempDir(t)
-	out := logtest.New()
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	code := make(chan int, 1)
-	logs := logtest.New()
-	go func() { code <- run(ctx, []string{"--port", "0", "--verbose"}, out, logs) }()
-	out.Await(t, "Ctrl-C ends everything.", 1)
-	urls := rtspURL.FindAllString(out.String(), -1)
+	d := startDemo(t, "--verbose")
+	urls := rtspURL.FindAllString(d.out.String(), -1)
 	if len(urls) != 2 {
-		t.Fatalf("URLs %v in:\n%s", urls, out)
+		t.Fatalf("URLs %v in:\n%s", urls, d.out)
 	}
 	for _, url := range urls {
-		if got, err := rtsptest.Pull(ctx, url, 5); err != nil || got.Frames < 5 {
-			t.Errorf("%s: %d frames, %v", url, got.Frames, err)
-		}
+		d.watch(t, url)
 		for _, player := range []string{"ffplay -rtsp_transport tcp ", "vlc --rtsp-tcp "} {
-			if !strings.Contains(out.String(), player+url+"\n") {
+			if !strings.Contains(d.out.String(), player+url+"\n") {
 				t.Errorf("no %s%s", player, url)
 			}
 		}
 	}
-	out.Await(t, "tunnel closed", 2)
+	d.out.Await(t, "tunnel closed", 2)
 
-	pid, err := strconv.Atoi(processID.FindStringSubmatch(out.String())[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	out.Await(t, "started again", 1)
-	if got, err := rtsptest.Pull(ctx, urls[0], 5); err != nil || got.Frames < 5 {
-		t.Errorf("after kill -9: %d frames, %v\n%s", got.Frames, err, out)
-	}
+	d.signal(t, syscall.SIGKILL)
+	d.out.Await(t, "started again", 1)
+	d.watch(t, urls[0])
 
-	// Two more players are watching when the end comes.
 	var watching sync.WaitGroup
 	for _, url := range urls {
 		watching.Go(func() { _, _ = rtsptest.Pull(t.Context(), url, 10000) })
 	}
-	out.Await(t, "tunnel opened", 5)
-	begin := time.Now()
-	interrupt()
-	select {
-	case got := <-code:
-		if got != 0 || time.Since(begin) > 10*time.Second {
-			t.Errorf("exit code %d after %s:\n%s", got, time.Since(begin), out)
-		}
-	case <-time.After(patience):
-		t.Fatal("the demo does not end")
-	}
+	d.out.Await(t, "tunnel opened", 5)
+	d.end(t)
 	watching.Wait()
-	if opened, closed := strings.Count(out.String(), "tunnel opened"), strings.Count(out.String(), "tunnel closed"); opened != closed {
-		t.Errorf("%d tunnels opened, %d closed:\n%s", opened, closed, out)
+	if opened, closed := strings.Count(d.out.String(), "tunnel opened"), strings.Count(d.out.String(), "tunnel closed"); opened != closed {
+		t.Errorf("%d tunnels opened, %d closed:\n%s", opened, closed, d.out)
 	}
-	if !strings.Contains(logs.String(), "rtsptunnel ended") {
-		t.Errorf("the module was not ended in order:\n%s", logs)
+	if !strings.Contains(d.logs.String(), "rtsptunnel ended") {
+		t.Errorf("the module was not stopped in order:\n%s", d.logs)
 	}
-	logtest.NoSecret(t, out.String()+logs.String())
-	noProcess(t, out.String())
+	logtest.NoSecret(t, d.out.String()+d.logs.String())
 }
 
 // readerGone is a pipe whose reader has read two lines and left.
@@ -195,13 +230,8 @@ func TestDemo_endsWithItsReader(t *testing.T) {
 	tempDir(t)
 	code := make(chan int, 1)
 	go func() { code <- run(t.Context(), []string{"--port", "0"}, &readerGone{}, io.Discard) }()
-	select {
-	case got := <-code:
-		if got != 0 {
-			t.Errorf("exit code %d", got)
-		}
-	case <-time.After(patience):
-		t.Fatal("the demo goes on for nobody")
+	if got := exitCode(t, code); got != 0 {
+		t.Errorf("exit code %d", got)
 	}
 }
 
@@ -221,8 +251,8 @@ func TestOnce_interrupted(t *testing.T) {
 	noProcess(t, out.String())
 }
 
-// Another program is the module: it gets what edge agent would give it, and no more, and
-// is started again when it ends in order, too.
+// Another program as the module: its environment is the one that edge agent gives, and no
+// more. The demo starts it again, also after exit code 0.
 func TestDemo_anotherModule(t *testing.T) {
 	tempDir(t)
 	dir := t.TempDir()
@@ -231,29 +261,12 @@ func TestDemo_anotherModule(t *testing.T) {
 	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	out := logtest.New()
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	code := make(chan int, 1)
-	go func() { code <- run(ctx, []string{"--port", "0", "--module", program}, out, io.Discard) }()
-	out.Await(t, "Ctrl-C ends everything.", 1)
-	pid, err := strconv.Atoi(processID.FindStringSubmatch(out.String())[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	out.Await(t, "ended by itself (exit status 0)", 1)
-	out.Await(t, "started again", 1)
-	if got, err := rtsptest.Pull(ctx, rtspURL.FindString(out.String()), 5); err != nil || got.Frames < 5 {
-		t.Errorf("%d frames, %v\n%s", got.Frames, err, out)
-	}
-	interrupt()
-	if got := <-code; got != 0 {
-		t.Errorf("exit code %d:\n%s", got, out)
-	}
-	noProcess(t, out.String())
+	d := startDemo(t, "--module", program)
+	d.signal(t, syscall.SIGTERM)
+	d.out.Await(t, "ended unexpectedly (exit status 0)", 1)
+	d.out.Await(t, "started again", 1)
+	d.watch(t, rtspURL.FindString(d.out.String()))
+	d.end(t)
 	written, err := filepath.Glob(filepath.Join(dir, "env.*"))
 	if err != nil || len(written) != 2 {
 		t.Fatalf("the program ran %d times, %v", len(written), err)
@@ -265,7 +278,7 @@ func TestDemo_anotherModule(t *testing.T) {
 	for line := range strings.Lines(string(env)) {
 		name, _, _ := strings.Cut(line, "=")
 		if !strings.HasPrefix(name, "IOTEDGE_") && !strings.HasPrefix(name, "RTSPTUNNEL_") && name != "RuntimeLogLevel" &&
-			!slices.Contains([]string{"PWD", "OLDPWD", "_", "SHLVL"}, name) { // a shell's own
+			!slices.Contains([]string{"PWD", "OLDPWD", "_", "SHLVL"}, name) { // the shell sets these
 			t.Errorf("it gets %s", name)
 		}
 	}
@@ -280,13 +293,12 @@ func TestDemo_noSuchModule(t *testing.T) {
 	if code := run(t.Context(), []string{"--once", "--port", "0", "--module", "/nonexistent"}, &stdout, &stderr); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if said := stderr.String(); !strings.Contains(said, "edge module: ") || !strings.Contains(said, "/nonexistent") {
-		t.Errorf("it said: %s", said)
+	if output := stderr.String(); !strings.Contains(output, "edge module: ") || !strings.Contains(output, "/nonexistent") {
+		t.Errorf("it wrote: %s", output)
 	}
 }
 
-// Ctrl-C in the middle of the start, after each step: a clear line, exit code 0,
-// nothing left.
+// Ctrl-C after each step of the start: a message, exit code 0, and nothing is left.
 func TestDemo_interruptedWhileStarting(t *testing.T) {
 	for _, step := range []string{"ports", "hub emulator", "cameras", "gateway", "deployment", "edge module"} {
 		t.Run(step, func(t *testing.T) {
@@ -302,60 +314,15 @@ func TestDemo_interruptedWhileStarting(t *testing.T) {
 			if code := run(ctx, []string{"--port", "0"}, out, out); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			if said := out.String(); !strings.Contains(said, "interrupted") || strings.Contains(said, "rtsp://") {
-				t.Errorf("it said:\n%s", said)
+			if output := out.String(); !strings.Contains(output, "interrupted") || strings.Contains(output, "rtsp://") {
+				t.Errorf("it wrote:\n%s", output)
 			}
 			noProcess(t, out.String())
 		})
 	}
 }
 
-// A second demo, or anything else on one of the two ports: a line that says what to
-// do, exit code 1, nothing left. The first port must be free again.
-func TestDemo_portTaken(t *testing.T) {
-	for taken := range 2 {
-		tempDir(t)
-		first, second := neighbours(t)
-		busy := []net.Listener{first, second}[taken]
-		free := []net.Listener{first, second}[1-taken]
-		free.Close()
-		port := strconv.Itoa(first.Addr().(*net.TCPAddr).Port)
-		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"--once", "--port", port}, &stdout, &stderr); code != 1 {
-			t.Errorf("exit code %d", code)
-		}
-		if said := stderr.String(); !strings.Contains(said, busy.Addr().String()) || !strings.Contains(said, "--port") {
-			t.Errorf("it said: %s", said)
-		}
-		again, err := net.Listen("tcp", free.Addr().String())
-		if err != nil {
-			t.Errorf("the free port is still taken: %v", err)
-		} else {
-			again.Close()
-		}
-		busy.Close()
-	}
-}
-
-// neighbours are two listeners on ports n and n+1.
-func neighbours(t *testing.T) (first, second net.Listener) {
-	t.Helper()
-	for range 100 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		next := net.JoinHostPort("127.0.0.1", strconv.Itoa(first.Addr().(*net.TCPAddr).Port+1))
-		if second, err = net.Listen("tcp", next); err == nil {
-			return first, second
-		}
-		first.Close()
-	}
-	t.Fatal("no two ports side by side")
-	return nil, nil
-}
-
-// Whatever is broken, the error names the hop.
+// The error names the hop that failed.
 func TestOnce_namesTheHop(t *testing.T) {
 	for name, c := range map[string]struct {
 		sabotage func(demo.Parts)
@@ -369,8 +336,8 @@ func TestOnce_namesTheHop(t *testing.T) {
 			func(p demo.Parts) { p.StopHub() },
 			map[string]string{"front": "hub: ", "yard": "hub: "},
 		},
-		"nobody has these ports": {
-			func(p demo.Parts) { p.ForgetPorts() },
+		"the module lacks these ports": {
+			func(p demo.Parts) { p.ChangePorts() },
 			map[string]string{"front": "camera: tunnelOpen answered 400: Local port is not available", "yard": "camera: "},
 		},
 	} {
@@ -393,7 +360,7 @@ func TestOnce_namesTheHop(t *testing.T) {
 	}
 }
 
-func TestMain_usage(t *testing.T) {
+func TestDemo_usage(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		code int
@@ -409,8 +376,8 @@ func TestMain_usage(t *testing.T) {
 		if code := run(t.Context(), c.args, &stdout, &stderr); code != c.code {
 			t.Errorf("%v: exit code %d, want %d", c.args, code, c.code)
 		}
-		if said := stdout.String() + stderr.String(); !strings.Contains(said, "Usage: tunnelctl demo") && !strings.Contains(said, "\nSee tunnelctl demo --help.\n") {
-			t.Errorf("%v does not say how it is used: %s", c.args, said)
+		if output := stdout.String() + stderr.String(); !strings.Contains(output, "Usage: tunnelctl demo") && !strings.Contains(output, "\nSee tunnelctl demo --help.\n") {
+			t.Errorf("%v does not say how it is used: %s", c.args, output)
 		}
 	}
 }

@@ -7,33 +7,33 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Parts are what a test may break in a demo that has started.
+// Parts are the parts of a started demo that a test may break.
 type Parts struct {
-	StopCamera  func(name string) // nobody listens on its port any more
+	StopCamera  func(name string) // its port refuses connections then
 	StopHub     func()
-	ForgetPorts func() // the module's twin names other local ports
+	ChangePorts func() // the gateway asks for local ports that the module's twin lacks
 }
 
 // WatchBroken starts a demo, lets sabotage break it, and watches the cameras.
 func WatchBroken(ctx context.Context, sabotage func(Parts)) ([]Watched, error) {
-	events := newTape()
-	d := &demo{out: newPrinter(io.Discard, func() {}), sites: sites(), logs: io.Discard, log: zerolog.Nop(), observe: events.record}
+	events := newEventLog()
+	d := &demo{out: newPrinter(io.Discard, func() {}), cameras: newCameras(), logs: io.Discard, log: zerolog.Nop(), observe: events.record}
 	defer d.close()
 	if err := d.start(ctx); err != nil {
 		return nil, err
 	}
 	sabotage(Parts{
 		StopCamera: func(name string) {
-			for _, s := range d.sites {
-				if s.name == name {
-					s.camera.Close()
+			for _, c := range d.cameras {
+				if c.name == name {
+					c.simulator.Close()
 				}
 			}
 		},
 		StopHub: func() { _ = d.hub.Close() },
-		ForgetPorts: func() {
-			for _, s := range d.sites {
-				s.localPort += 10000
+		ChangePorts: func() {
+			for _, c := range d.cameras {
+				c.localPort += 10000
 			}
 		},
 	})

@@ -13,7 +13,7 @@ import (
 )
 
 // Command is tunnelctl demo. It runs until ctx is done, until its output has no reader
-// any more or, with --once, until the cameras have been watched.
+// any more or, with --once, until it has watched the cameras.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name: "demo", Brief: "run the whole product on this machine: watch two cameras through tunnels",
@@ -57,15 +57,15 @@ func (o options) check() error {
 
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	stderr = zerolog.SyncWriter(stderr) // steps and log lines may both go there
-	human := stdout
+	steps := stdout
 	if o.json {
-		human = stderr
+		steps = stderr
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	out, events, logs := newPrinter(human, end), newTape(), o.logs(stderr)
+	out, events, logs := newPrinter(steps, end), newEventLog(), o.logs(stderr)
 	d := &demo{
-		port: o.port, program: o.module, out: out, sites: sites(), logs: logs, log: zerolog.New(logs).With().Timestamp().Logger(),
+		port: o.port, program: o.module, out: out, cameras: newCameras(), logs: logs, log: zerolog.New(logs).With().Timestamp().Logger(),
 		observe: func(e gateway.Event) { events.record(e); out.event(e) },
 	}
 	defer d.close()
@@ -80,7 +80,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if o.once {
 		return d.finish(ctx, o, stdout, events)
 	}
-	out.plain(d.invitation())
+	out.plain(d.instructions())
 	<-ctx.Done()
 	out.line("ending")
 	d.close()
@@ -88,7 +88,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-func (d *demo) finish(ctx context.Context, o options, stdout io.Writer, events *tape) error {
+func (d *demo) finish(ctx context.Context, o options, stdout io.Writer, events *eventLog) error {
 	watched := d.once(ctx, events)
 	d.close()
 	if ctx.Err() != nil {
@@ -101,7 +101,7 @@ func (d *demo) finish(ctx context.Context, o options, stdout io.Writer, events *
 	return errors.Join(write(stdout, watched), failure(watched))
 }
 
-// logs is where the parts' own log lines go.
+// logs returns the destination of the parts' log lines.
 func (o options) logs(stderr io.Writer) io.Writer {
 	if o.verbose {
 		return stderr

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	onceFrames = 100              // video frames to pull from each camera
-	onceTime   = 30 * time.Second // for each camera; four seconds of video
+	onceFrames  = 100              // video frames to pull from each camera
+	onceTimeout = 30 * time.Second // for each camera; the frames are four seconds of video
 )
 
-// Watched is how one camera could be watched through its tunnel; the JSON of
-// --once --json is {"cameras": [Watched...]}.
+// Watched is the result of watching one camera through its tunnel. The JSON of --once
+// --json is {"cameras": [Watched...]}.
 type Watched struct {
 	Name             string  `json:"name"`
 	URL              string  `json:"url"`
@@ -33,47 +33,47 @@ type Watched struct {
 }
 
 // once watches all cameras at the same time.
-func (d *demo) once(ctx context.Context, events *tape) []Watched {
-	watched := make([]Watched, len(d.sites))
+func (d *demo) once(ctx context.Context, events *eventLog) []Watched {
+	watched := make([]Watched, len(d.cameras))
 	var watching sync.WaitGroup
-	for i, s := range d.sites {
+	for i, c := range d.cameras {
 		watching.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, onceTime)
+			ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 			defer cancel()
-			watched[i] = d.watch(ctx, s, events)
+			watched[i] = d.watch(ctx, c, events)
 		})
 	}
 	watching.Wait()
 	return watched
 }
 
-// watch pulls frames from one camera and looks up what its tunnel did.
-func (d *demo) watch(ctx context.Context, s *site, events *tape) Watched {
-	w := Watched{Name: s.name, URL: s.url()}
-	pulled, err := rtsptest.Pull(ctx, s.url(), onceFrames)
+// watch pulls frames from one camera and looks up the events of its tunnel.
+func (d *demo) watch(ctx context.Context, c *camera, events *eventLog) Watched {
+	w := Watched{Name: c.name, URL: c.url()}
+	pulled, err := rtsptest.Pull(ctx, c.url(), onceFrames)
 	w.Frames, w.FirstFrameMillis = pulled.Frames, millis(pulled.FirstFrame)
-	if failed, ok := events.now(s.name, gateway.Failed); ok {
-		w.Error = failed.Err.Error() // it names the hop; the player only saw its connection end
+	if failed, ok := events.now(c.name, gateway.Failed); ok {
+		w.Error = failed.Err.Error() // it names the hop; the player only saw its connection close
 		return w
 	}
 	if err != nil {
 		w.Error = fmt.Sprintf("player: %v", err)
 		return w
 	}
-	closed, err := events.await(ctx, s.name, gateway.Closed)
+	closed, err := events.await(ctx, c.name, gateway.Closed)
 	if err != nil {
 		w.Error = "gateway: the tunnel does not close"
 		return w
 	}
-	opened, _ := events.now(s.name, gateway.Opened)
+	opened, _ := events.now(c.name, gateway.Opened)
 	w.OpenMillis, w.BytesUp, w.BytesDown = millis(opened.Took), closed.Up, closed.Down
-	if err := pulled.MatchClip(s.name); err != nil {
-		w.Error = fmt.Sprintf("tunnel: the video is not what camera %s sent: %v", s.name, err)
+	if err := pulled.MatchClip(c.name); err != nil {
+		w.Error = fmt.Sprintf("tunnel: the video differs from what camera %s sent: %v", c.name, err)
 	}
 	return w
 }
 
-// failure is an error that names each camera that could not be watched.
+// failure returns an error that names each camera that could not be watched.
 func failure(watched []Watched) error {
 	var errs []error
 	for _, w := range watched {
@@ -98,33 +98,33 @@ func writeJSON(w io.Writer, watched []Watched) error {
 	return json.NewEncoder(w).Encode(map[string]any{"cameras": watched})
 }
 
-// tape records events, so that they can be asked for after the fact.
-type tape struct {
+// eventLog records events for later queries.
+type eventLog struct {
 	mu     sync.Mutex
 	events []gateway.Event
 	grown  chan struct{} // closed and replaced at each event
 }
 
-func newTape() *tape { return &tape{grown: make(chan struct{})} }
+func newEventLog() *eventLog { return &eventLog{grown: make(chan struct{})} }
 
-func (t *tape) record(e gateway.Event) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.events = append(t.events, e)
-	close(t.grown)
-	t.grown = make(chan struct{})
+func (l *eventLog) record(e gateway.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+	close(l.grown)
+	l.grown = make(chan struct{})
 }
 
-// now is the first event of that camera and phase, if there is one yet.
-func (t *tape) now(camera string, phase gateway.Phase) (gateway.Event, bool) {
-	e, _, ok := t.find(camera, phase)
+// now returns the first event of a camera and phase, if there is one yet.
+func (l *eventLog) now(camera string, phase gateway.Phase) (gateway.Event, bool) {
+	e, _, ok := l.find(camera, phase)
 	return e, ok
 }
 
-// await is now, but waits for it.
-func (t *tape) await(ctx context.Context, camera string, phase gateway.Phase) (gateway.Event, error) {
+// await waits for the first event of a camera and phase.
+func (l *eventLog) await(ctx context.Context, camera string, phase gateway.Phase) (gateway.Event, error) {
 	for {
-		e, grown, ok := t.find(camera, phase)
+		e, grown, ok := l.find(camera, phase)
 		if ok {
 			return e, nil
 		}
@@ -136,13 +136,13 @@ func (t *tape) await(ctx context.Context, camera string, phase gateway.Phase) (g
 	}
 }
 
-func (t *tape) find(camera string, phase gateway.Phase) (gateway.Event, <-chan struct{}, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, e := range t.events {
+func (l *eventLog) find(camera string, phase gateway.Phase) (gateway.Event, <-chan struct{}, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.events {
 		if e.Camera == camera && e.Phase == phase {
 			return e, nil, true
 		}
 	}
-	return gateway.Event{}, t.grown, false
+	return gateway.Event{}, l.grown, false
 }

@@ -10,24 +10,24 @@ import (
 	"rtsptunnel/internal/gateway"
 )
 
-// printer writes whole lines for people, each with its time.
+// printer writes lines with their time.
 type printer struct {
 	mu    sync.Mutex
 	w     io.Writer
 	begin time.Time
-	gone  func() // called when nobody reads any more
+	onErr func() // called when a write fails, since the reader is gone
 }
 
-func newPrinter(w io.Writer, gone func()) *printer {
-	return &printer{w: w, begin: time.Now(), gone: gone}
+func newPrinter(w io.Writer, onErr func()) *printer {
+	return &printer{w: w, begin: time.Now(), onErr: onErr}
 }
 
-// plain writes text as it is.
+// plain writes text without a time.
 func (p *printer) plain(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := io.WriteString(p.w, text); err != nil {
-		p.gone()
+		p.onErr()
 	}
 }
 
@@ -38,9 +38,9 @@ func (p *printer) line(format string, a ...any) {
 	p.plain(head + fmt.Sprintf(format, a...) + "\n")
 }
 
-func (p *printer) step(name, said string) { p.line("%-15s %s", name, said) }
+func (p *printer) step(name, result string) { p.line("%-15s %s", name, result) }
 
-// event writes what happened to a player's tunnel.
+// event writes a line about a player's tunnel.
 func (p *printer) event(e gateway.Event) {
 	switch e.Phase {
 	case gateway.Opened:
@@ -57,19 +57,19 @@ func (p *printer) event(e gateway.Event) {
 	}
 }
 
-// invitation names the URLs, each on a line of its own.
-func (d *demo) invitation() string {
+// instructions say how to watch the cameras. Each URL has its own line.
+func (d *demo) instructions() string {
 	var b strings.Builder
 	b.WriteString("\nEach camera can be watched through a tunnel that the module opens from the inside:\n\n")
-	for _, s := range d.sites {
-		b.WriteString(s.url() + "\n")
+	for _, c := range d.cameras {
+		b.WriteString(c.url() + "\n")
 	}
 	b.WriteString("\nWith a player:\n\n")
-	for _, s := range d.sites {
-		b.WriteString("  ffplay -rtsp_transport tcp " + s.url() + "\n")
+	for _, c := range d.cameras {
+		b.WriteString("  ffplay -rtsp_transport tcp " + c.url() + "\n")
 	}
-	for _, s := range d.sites {
-		b.WriteString("  vlc --rtsp-tcp " + s.url() + "\n")
+	for _, c := range d.cameras {
+		b.WriteString("  vlc --rtsp-tcp " + c.url() + "\n")
 	}
 	b.WriteString("\nCtrl-C ends everything.\n\n")
 	return b.String()
@@ -78,5 +78,3 @@ func (d *demo) invitation() string {
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", millis(d)) }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-func and(parts []string) string { return strings.Join(parts, " and ") }

@@ -14,25 +14,24 @@ import (
 	"rtsptunnel/internal/module"
 )
 
-// moduleCommand is the word that turns this binary into the edge module.
+// moduleCommand is the argument that turns this binary into the edge module.
 const moduleCommand = "rtsptunnel"
 
-// IsModule tells whether args, the program's own name first, start the edge module.
-// A binary that runs the demo asks this before anything else.
+// IsModule reports whether args, with the program's name first, start the edge module. A
+// binary that runs the demo must call it first.
 func IsModule(args []string) bool { return len(args) == 2 && args[1] == moduleCommand }
 
-// Module is cmd/rtsptunnel: it returns the exit code.
+// Module runs the edge module, as cmd/rtsptunnel does, and returns the exit code.
 func Module() int { return module.Main() }
 
-// restartTime is what edge agent's first restart would roughly take, shortened for
-// people who are watching.
-const restartTime = time.Second
+// restartDelay is shorter than the delay of edge agent, for people who wait for it.
+const restartDelay = time.Second
 
-// startModule starts the edge module as edge agent would: a process with exactly
-// the injected variables, and those that say where things are on this machine.
-// Like edge agent it starts it again when it dies.
+// startModule starts the edge module as edge agent does: a process whose environment has
+// the injected variables, and besides them only those for this machine. It starts the
+// module again when it ends, as edge agent does.
 func (d *demo) startModule(ctx context.Context) (string, error) {
-	generation, err := d.hub.AddModule(deviceID, moduleID) // is there already, and keeps its generation
+	generation, err := d.hub.AddModule(deviceID, moduleID) // it exists already, and keeps its generation
 	if err != nil {
 		return "", err
 	}
@@ -57,20 +56,20 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 		"RTSPTUNNEL_HUB_ADDRESS=" + d.hub.MQTTAddr(),
 		"RTSPTUNNEL_CA_FILE=" + d.caFile,
 		"RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE=true", // the gateway is on this machine
-		"RTSPTUNNEL_METRICS_LISTEN=off",         // a second demo on this machine would find the port taken
+		"RTSPTUNNEL_METRICS_LISTEN=off",         // a second demo on this machine could not bind the port
 	}}
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	processCtx, end := context.WithCancel(context.WithoutCancel(ctx))
 	first := make(chan error, 1)
 	var supervising sync.WaitGroup
-	supervising.Go(func() { d.module.supervise(life, first) })
+	supervising.Go(func() { d.module.supervise(processCtx, first) })
 	d.onClose(func() { end(); supervising.Wait() })
 	if err := <-first; err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("process %d (kill -9 it, and it comes back); allowed, as in no real site, to open tunnels to this machine itself", d.module.pid()), nil
+	return fmt.Sprintf("process %d (kill -9 it, and it comes back); other than at a real site, it may open tunnels to this machine", d.module.pid()), nil
 }
 
-// process is the edge module's, started anew whenever it ends.
+// process runs the edge module, and runs it again whenever it ends.
 type process struct {
 	out     *printer
 	logs    io.Writer
@@ -79,11 +78,11 @@ type process struct {
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
-	lines bytes.Buffer // the newest of its log
+	lines bytes.Buffer // the end of its log
 }
 
-// supervise runs the module until ctx is done; then it gets SIGTERM, and SIGKILL
-// after endTime. first hears whether it could be started at all.
+// supervise runs the module until ctx is done; then the module gets SIGTERM, and SIGKILL
+// after stopTimeout. first receives the result of the first start.
 func (p *process) supervise(ctx context.Context, first chan<- error) {
 	pinThread()
 	for {
@@ -108,21 +107,21 @@ func (p *process) supervise(ctx context.Context, first chan<- error) {
 		if err != nil {
 			how = err.Error()
 		}
-		p.out.step("edge module", "ended by itself ("+how+")")
+		p.out.step("edge module", "ended unexpectedly ("+how+")")
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(restartTime):
+		case <-time.After(restartDelay):
 		}
 	}
 }
 
 func (p *process) start(ctx context.Context) (*exec.Cmd, error) {
-	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...) //nolint:gosec // G204: this very binary, or whom the operator named
+	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...) //nolint:gosec // G204: this binary, or the program that the operator named
 	cmd.Env = p.env
 	cmd.Stdout, cmd.Stderr = p, p
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = endTime
+	cmd.WaitDelay = stopTimeout
 	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -139,9 +138,9 @@ func (p *process) pid() int {
 	return p.cmd.Process.Pid
 }
 
-const maxTail = 4 << 10 // bytes of the module's log that are kept for an error
+const maxTail = 4 << 10 // bytes of the module's log, for an error
 
-// Write takes the module's log.
+// Write receives the module's log.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,12 +5,12 @@ import (
 	"syscall"
 )
 
-// ownGroup keeps a terminal's Ctrl-C from the module, which is ended in its turn,
-// and ends the module if this process is killed.
+// ownGroup keeps a terminal's Ctrl-C from the module, which the demo stops in order. The
+// kernel stops the module if this process is killed.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }
 
-// pinThread: the kernel sends Pdeathsig when the thread ends that started the
-// process, so that it must be this goroutine's for as long as that lives.
+// pinThread keeps the goroutine on its thread. The kernel sends Pdeathsig when the thread
+// that started the process ends, so that the thread must live as long as the goroutine.
 func pinThread() { runtime.LockOSThread() }

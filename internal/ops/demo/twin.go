@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	readyTime = 30 * time.Second // for the module to connect; it takes well under one
-	pollTime  = 50 * time.Millisecond
+	readyTimeout = 30 * time.Second // for the module to connect, which takes less than a second
+	pollInterval = 50 * time.Millisecond
 )
 
-// content is the deployment: a whole one, but for what an edge agent would want to
+// content returns a whole deployment, without the settings that an edge agent needs to
 // start containers.
 func (d *demo) content() (json.RawMessage, error) {
 	desired, err := d.desired()
@@ -35,11 +35,11 @@ func (d *demo) content() (json.RawMessage, error) {
 	}})
 }
 
-// desired are the module's desired properties.
+// desired returns the module's desired properties.
 func (d *demo) desired() (map[string]any, error) {
 	cameras := map[string]any{}
-	for _, s := range d.sites {
-		host, port, err := net.SplitHostPort(s.camera.Addr())
+	for _, c := range d.cameras {
+		host, port, err := net.SplitHostPort(c.simulator.Addr())
 		if err != nil {
 			return nil, err
 		}
@@ -47,17 +47,17 @@ func (d *demo) desired() (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		cameras[s.name] = map[string]any{"host": host, "port": number, "localPort": s.localPort, "maxTunnels": 64}
+		cameras[c.name] = map[string]any{"host": host, "port": number, "localPort": c.localPort, "maxTunnels": 64}
 	}
 	return map[string]any{"cameras": cameras}, nil
 }
 
-// awaitModule waits until the module acknowledges its cameras, which it does when
-// it answers direct methods.
+// awaitModule waits until the module acknowledges its cameras. From then on it answers
+// direct methods.
 func (d *demo) awaitModule(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	tick := time.NewTicker(pollTime)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		t, err := d.client.Twin(ctx, d.identity())
@@ -69,13 +69,13 @@ func (d *demo) awaitModule(ctx context.Context) (string, error) {
 		select {
 		case <-ctx.Done():
 			return "", fmt.Errorf("the module did not acknowledge its cameras within %s; its last log lines:\n%s",
-				readyTime, d.module.tail())
+				readyTimeout, d.module.tail())
 		case <-tick.C:
 		}
 	}
 }
 
-// acknowledged tells whether the reported properties accept the desired version.
+// acknowledged reports whether the module has accepted the desired version.
 func acknowledged(t hubclient.Twin) (description string, ok bool) {
 	var desired struct {
 		Version int64 `json:"$version"`
