@@ -31,7 +31,7 @@ func (t *tree) completionCommand() *Command {
 		name, install string
 		generate      func(io.Writer) error
 	}{
-		{"bash", "source <(PROGRAM completion bash)", func(w io.Writer) error { return t.root.GenBashCompletionV2(w, true) }},
+		{"bash", "source <(PROGRAM completion bash)   # needs the package bash-completion", func(w io.Writer) error { return t.root.GenBashCompletionV2(w, true) }},
 		{"zsh", `PROGRAM completion zsh >"${fpath[1]}/_PROGRAM"`, func(w io.Writer) error { return t.root.GenZshCompletion(w) }},
 		{"fish", "PROGRAM completion fish >~/.config/fish/completions/PROGRAM.fish", func(w io.Writer) error { return t.root.GenFishCompletion(w, true) }},
 		{"powershell", "PROGRAM completion powershell | Out-String | Invoke-Expression", func(w io.Writer) error { return t.root.GenPowerShellCompletionWithDesc(w) }},

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// tree is a program's commands, as cobra has them.
+// tree has the commands of one run of a program, in cobra's form.
 type tree struct {
 	name     string // of the program
 	std      IO
@@ -21,7 +21,7 @@ type tree struct {
 	root     *cobra.Command
 	declared map[*cobra.Command]*Command
 	flags    map[*cobra.Command]*flag.FlagSet // of verbs
-	helpErr  error                            // from writing help, which cobra cannot return
+	helpErr  error                            // of writing help; cobra's function returns none
 }
 
 func newTree(ctx context.Context, p Program, args []string, std IO) *tree {
@@ -44,7 +44,7 @@ func newTree(ctx context.Context, p Program, args []string, std IO) *tree {
 	return t
 }
 
-// add makes a command, and those below it.
+// add makes cobra's command for c, and those below it.
 func (t *tree) add(ctx context.Context, c *Command) *cobra.Command {
 	made := &cobra.Command{Use: c.Name, Short: c.Brief, Hidden: c.MovedTo != "", SuggestionsMinimumDistance: 2}
 	t.declared[made] = c
@@ -66,6 +66,7 @@ func (t *tree) add(ctx context.Context, c *Command) *cobra.Command {
 	return made
 }
 
+// addVerb gives a verb its flags and its action.
 func (t *tree) addVerb(ctx context.Context, made *cobra.Command, c *Command) {
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // Run prints errors and help
