@@ -11,13 +11,13 @@ type home struct {
 var onlyIn = map[string]home{
 	"github.com/CycloneDX/cyclonedx-go":     {[]string{"images/sbom"}, "bills of materials"},
 	"github.com/KimMachineGun/automemlimit": {[]string{"module"}, "the limits of control groups"},
-	"github.com/amenzhinsky/iothub":         {[]string{"module/edge"}, "MQTT topics and twin requests of a device; every workaround stands there"},
+	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
 	"github.com/bluenviron/gortsplib":       {[]string{"testkit/rtsptest"}, "RTSP"},
 	"github.com/bluenviron/mediacommon":     {[]string{"testkit/rtsptest"}, "codecs"},
-	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/edge"}, "MQTT for a device"},
+	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/gorilla/websocket": {
-		[]string{"wire/wsconn", "module/edge", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
-		"edge, mqttws: MQTT's WebSocket has other rules than the tunnel's; bench: what measures wsconn must not change with it",
+		[]string{"wire/wsconn", "module/hubconn", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
+		"hubconn, mqttws: MQTT's WebSocket has other rules than the tunnel's; bench: what measures wsconn must not change with it",
 	},
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},
 	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},

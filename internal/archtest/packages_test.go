@@ -32,15 +32,16 @@ var mayImport = map[string]rule{
 	"module": {
 		[]string{
 			"base/health", "base/logqueue", "contract/reason", "contract/tunnelopen", "module/camera", "module/config",
-			"module/edge", "module/policy", "module/report", "module/tunnel", "module/twin", "wire/wsconn",
+			"module/hubconn", "module/hublink", "module/policy", "module/report", "module/tunnel", "module/twin", "wire/wsconn",
 		},
 		"wires the packages of the wing into the edge module",
 	},
-	"module/camera": {[]string{"contract/reason"}, "the cameras by local port, and dialing them"},
-	"module/config": {nil, "the environment, read once"},
-	"module/edge":   {[]string{"contract/reason", "wire/proxy"}, "the hub connection; proxy: a hub may be behind the site's"},
-	"module/policy": {[]string{"contract/reason"}, "judges remote endpoints without resolving or dialing"},
-	"module/report": {[]string{"contract/reason", "module/camera", "module/twin"}, "reported properties; twin: the configuration in force is one of them"},
+	"module/camera":  {[]string{"contract/reason"}, "the cameras by local port, and dialing them"},
+	"module/config":  {nil, "the environment, read once"},
+	"module/hubconn": {[]string{"contract/reason", "wire/proxy"}, "one connection with the hub; proxy: a hub may be behind the site's"},
+	"module/hublink": {[]string{"contract/reason", "module/hubconn"}, "when to connect, read the twin, report and renew; it must not know MQTT"},
+	"module/policy":  {[]string{"contract/reason"}, "judges remote endpoints without resolving or dialing"},
+	"module/report":  {[]string{"contract/reason", "module/camera", "module/twin"}, "reported properties; twin: the configuration in force is one of them"},
 	"module/tunnel": {
 		[]string{"contract/reason", "contract/tunnelopen", "module/camera", "wire/pace", "wire/relay"},
 		"the life of tunnels; camera: whose tunnels they are; pace: which of them share a bit rate",
@@ -104,6 +105,7 @@ var mayImport = map[string]rule{
 	"testkit/hubtest":    {[]string{"hub/hubclient", "hub/hubemulator", "testkit/porttest"}, "a hub emulator for one test"},
 	"testkit/logtest":    {nil, "a log that a test reads and waits for"},
 	"testkit/porttest":   {nil, "ports that a test reserves without a listener"},
+	"testkit/nettest":    {nil, "a site's network on loopback"},
 	"testkit/rtsptest":   {nil, "RTSP cameras and players, for tests and the demo"},
 	"testkit/schematest": {nil, "public schemas that judge our files"},
 
@@ -131,7 +133,7 @@ var mayImport = map[string]rule{
 }
 
 // forTests are packages that no program may contain.
-var forTests = []string{"testkit/logtest", "testkit/hubtest", "testkit/porttest", "testkit/schematest", "archtest", "packaging"}
+var forTests = []string{"testkit/logtest", "testkit/hubtest", "testkit/nettest", "testkit/porttest", "testkit/schematest", "archtest", "packaging"}
 
 // pure packages import nothing of impure, but for the exceptions listed.
 var pure = map[string][]string{

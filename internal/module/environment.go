@@ -8,7 +8,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/config"
-	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/hubconn"
 )
 
 // environmentReasons returns the reason code, if the environment has faults.
@@ -46,23 +46,23 @@ func logEnvironment(log zerolog.Logger, cfg config.Module) {
 }
 
 // hubIdentity returns the identity in the environment, with its credentials.
-func hubIdentity(cfg config.Module, log zerolog.Logger) edge.Identity {
+func hubIdentity(cfg config.Module, log zerolog.Logger) hubconn.Identity {
 	id := cfg.Identity
-	hub := edge.Identity{HubHost: id.HubHost, GatewayHost: id.GatewayHost, DeviceID: id.DeviceID, ModuleID: id.ModuleID}
+	hub := hubconn.Identity{HubHost: id.HubHost, GatewayHost: id.GatewayHost, DeviceID: id.DeviceID, ModuleID: id.ModuleID}
 	switch {
 	case id.Workload.URI != "":
-		hub.Login = edge.Workload{URI: id.Workload.URI, GenerationID: id.Workload.GenerationID}
+		hub.Auth = hubconn.Workload{URI: id.Workload.URI, GenerationID: id.Workload.GenerationID}
 	case id.HasCertificate():
-		hub.Login = edge.Certificate{Certificate: id.Certificate, Roots: hubRoots(cfg, log)}
+		hub.Auth = hubconn.Certificate{Certificate: id.Certificate, Roots: hubRoots(cfg, log)}
 	default:
-		hub.Login = edge.Key{Key: id.Key, Roots: hubRoots(cfg, log)}
+		hub.Auth = hubconn.SymmetricKey{Key: id.Key, Roots: hubRoots(cfg, log)}
 	}
 	return hub
 }
 
 // hubRoots returns the roots for a hub of a connection string: those in the gateway's
 // file alone, or the system's and the site's. Each connect reads them again.
-func hubRoots(cfg config.Module, log zerolog.Logger) edge.Roots {
+func hubRoots(cfg config.Module, log zerolog.Logger) hubconn.Roots {
 	if file := cfg.Identity.GatewayCAFile; file != "" {
 		return func() (*x509.CertPool, error) { return rootsIn("EdgeModuleCACertificateFile", file) }
 	}

@@ -14,7 +14,7 @@ import (
 
 	"rtsptunnel/internal/contract/tunnelopen"
 	"rtsptunnel/internal/module/config"
-	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/module/policy"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/module/twin"
@@ -37,7 +37,7 @@ func RunAt(ctx context.Context, stdout, stderr io.Writer, t Times) error {
 
 // TwinOfBrokenModule gives doc to a module without its parts, which panics.
 func TwinOfBrokenModule(doc []byte) (reported []byte) {
-	return new(module).Twin(doc, edge.Connection{})
+	return new(module).Twin(doc, hublink.Connection{})
 }
 
 // Liveness returns the limits of a tunnel with these properties, in the twin's sense.
@@ -82,8 +82,8 @@ func MethodOf(t *testing.T, roots *x509.CertPool, doc string) func(payload strin
 	}}
 	level, _ := newLevelSampler("")
 	m := newModule(zerolog.Nop(), level, cfg, roots, newObserver(zerolog.Nop(), nil, usualTimes()))
-	m.observer.hub, m.observer.report = func() edge.State { return edge.State{} }, func() {}
-	m.Twin([]byte(doc), edge.Connection{})
+	m.observer.hub, m.observer.report = func() hublink.State { return hublink.State{} }, func() {}
+	m.Twin([]byte(doc), hublink.Connection{})
 	t.Cleanup(func() { _ = m.tunnels.Shutdown(context.Background()) })
 	return func(payload string) (int, string) {
 		status, body := m.Method(t.Context(), tunnelopen.MethodName, []byte(payload))

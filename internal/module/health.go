@@ -11,7 +11,7 @@ import (
 
 	"rtsptunnel/internal/base/health"
 	"rtsptunnel/internal/contract/reason"
-	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/hublink"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 // lock that the module holds while it works.
 type observer struct {
 	log      zerolog.Logger
-	hub      func() edge.State
+	hub      func() hublink.State
 	report   func() // requests a write of the reported properties
 	activity func() activity
 	started  time.Time

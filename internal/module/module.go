@@ -54,7 +54,8 @@ import (
 	"rtsptunnel/internal/contract/tunnelopen"
 	"rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/module/config"
-	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/hubconn"
+	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/module/twin"
 	"rtsptunnel/internal/wire/wsconn"
@@ -110,13 +111,16 @@ func run(ctx context.Context, stdout, stderr io.Writer, t times) error {
 		cfg.Faults = append(cfg.Faults, config.Fault{Variable: "RTSPTUNNEL_CA_FILE", Text: "is not used: " + bad.Error()})
 	}
 	var m *module
-	var hub *edge.Client
+	var hub *hublink.Link
 	if err == nil {
 		m = newModule(log, level, cfg, roots, newObserver(log, append(environmentReasons(cfg.Faults), labReasons(cfg)...), t))
-		hub, err = edge.New(edge.Options{
-			Identity: hubIdentity(cfg, log), Protocol: edge.Protocol(cfg.Protocol),
-			Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress, Proxy: cfg.Proxy,
-			ModelID: tunnelopen.ModelID, Product: product(), Handler: m, Log: log, TokenLifetime: t.Token, ReportPace: t.ReportPace,
+		hub, err = hublink.New(hublink.Options{
+			Conn: hubconn.Options{
+				Identity: hubIdentity(cfg, log), Proxy: cfg.Proxy,
+				ModelID: tunnelopen.ModelID, Product: product(), Log: log, TokenLifetime: t.Token,
+			},
+			Protocol: hubconn.Protocol(cfg.Protocol), Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress,
+			Handler: m, ReportPace: t.ReportPace,
 		})
 	}
 	if err != nil {
@@ -137,7 +141,7 @@ func product() string {
 	return fmt.Sprintf("rtsptunnel/%s (%s; %s)", Version, runtime.GOOS, runtime.GOARCH)
 }
 
-// module is the edge.Handler. Its methods are safe for concurrent use.
+// module is the hublink.Handler. Its methods are safe for concurrent use.
 type module struct {
 	log       zerolog.Logger
 	level     *levelSampler // of log
@@ -176,7 +180,7 @@ func newModule(log zerolog.Logger, level *levelSampler, cfg config.Module, roots
 
 // run serves until ctx is done, and then closes the tunnels. The hub connection is
 // closed last, so that calls during the shutdown get the response 503.
-func (m *module) run(ctx context.Context, hub *edge.Client, metricsListen string) {
+func (m *module) run(ctx context.Context, hub *hublink.Link, metricsListen string) {
 	m.observer.hub, m.observer.report = hub.State, hub.Refresh
 	defer m.observer.serve(ctx, metricsListen)()
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))

@@ -17,7 +17,8 @@ import (
 
 	"rtsptunnel/internal/module"
 	"rtsptunnel/internal/module/config"
-	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/hubconn"
+	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/module/twin"
 )
 
@@ -271,7 +272,7 @@ type earlier chan struct{}
 
 func (earlier) Method(context.Context, string, []byte) (int, []byte) { return 404, []byte(`{}`) }
 
-func (e earlier) Twin([]byte, edge.Connection) []byte {
+func (e earlier) Twin([]byte, hublink.Connection) []byte {
 	return []byte(`{"oldKey":{"a":{"b":1}},"config":{"old":7,"rejected":0},"cameraStatus":{"gone":{"open":3}},"state":"old","cameras":{"value":{"gone":{}},"ac":200}}`)
 }
 
@@ -279,11 +280,11 @@ func (e earlier) Twin([]byte, edge.Connection) []byte {
 func TestReported_deletesOldKeys(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	hub, err := edge.New(edge.Options{
-		Identity: edge.Identity{
+	hub, err := hublink.New(hublink.Options{
+		Conn: hubconn.Options{Identity: hubconn.Identity{
 			HubHost: s.env["IOTEDGE_IOTHUBHOSTNAME"], GatewayHost: s.env["IOTEDGE_GATEWAYHOSTNAME"], DeviceID: s.ID.Device, ModuleID: s.ID.Module,
-			Login: edge.Workload{URI: s.WorkloadURI(), GenerationID: s.Generation},
-		},
+			Auth: hubconn.Workload{URI: s.WorkloadURI(), GenerationID: s.Generation},
+		}},
 		Address: s.MQTTAddr(), Handler: make(earlier),
 	})
 	if err != nil {

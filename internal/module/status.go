@@ -6,7 +6,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/config"
-	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/module/report"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/module/twin"
@@ -17,7 +17,7 @@ import (
 const totalsInterval = 15 * time.Minute
 
 // state returns what is reported in addition to the configuration. The caller holds mu.
-func (m *module) state(c edge.Connection, inForce twin.Settings, o twin.Outcome) report.State {
+func (m *module) state(c hublink.Connection, inForce twin.Settings, o twin.Outcome) report.State {
 	reasons := o.Reasons()
 	for _, code := range m.observer.degraded() {
 		reasons = append(reasons, reason.Code(code))

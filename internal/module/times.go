@@ -12,6 +12,6 @@ type times struct {
 func usualTimes() times {
 	return times{
 		Token: time.Hour, ReportPace: 10 * time.Second,
-		HubTurns: 3 * time.Minute, // edge.State promises two
+		HubTurns: 3 * time.Minute, // hublink.State promises two
 	}
 }

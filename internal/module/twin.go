@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"time"
 
-	"rtsptunnel/internal/module/edge"
+	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/module/report"
 	"rtsptunnel/internal/module/twin"
 )
@@ -16,7 +16,7 @@ const maxFaultLines = 32
 // Twin applies the desired properties of doc, the whole twin, if they have changed. It
 // returns the patch that brings the reported properties up to date, nil for none. A
 // document that is no twin changes nothing. After a panic the module goes on.
-func (m *module) Twin(doc []byte, c edge.Connection) (reported []byte) {
+func (m *module) Twin(doc []byte, c hublink.Connection) (reported []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			m.log.Error().Interface("panic", p).Msg("internal error: twin not applied")

@@ -1,0 +1,61 @@
+package hubconn
+
+import (
+	"net"
+	"time"
+
+	"github.com/amenzhinsky/iothub/iotdevice/transport"
+	paho "github.com/eclipse/paho.mqtt.golang"
+)
+
+// UserName is the CONNECT's user name.
+func UserName(o Options) string { return (&Dialer{o: o}).userName() }
+
+// WithLoopback replaces the address of this machine at which the gateway is dialed.
+func WithLoopback(r Route, address string) Route {
+	r.loopback = address
+	return r
+}
+
+// GuardError is the guard's error for a stream that arrives in chunks of this size.
+func GuardError(stream []byte, chunk int) error {
+	var p packets
+	for len(stream) > 0 {
+		n := min(chunk, len(stream))
+		if err := p.next(stream[:n]); err != nil {
+			return err
+		}
+		stream = stream[n:]
+	}
+	return nil
+}
+
+// LostError is what the guard of a connection that ends reports.
+func LostError(conn net.Conn) (lost error) {
+	g := &guard{Conn: conn, lost: func(err error) { lost = err }}
+	_, _ = g.Read(make([]byte, 1))
+	return lost
+}
+
+// WorkloadTimeout is how long each call of the workload API may take.
+func WorkloadTimeout(d *Dialer) time.Duration { return d.auth.(*workload).http.Timeout }
+
+// Configure returns the settings of the MQTT library: options of its client, and its view
+// of the identity.
+func Configure(o Options) (*paho.ClientOptions, transport.Credentials) {
+	options := paho.NewClientOptions()
+	(&Dialer{o: o}).configure(&PreparedConn{}, &Conn{}, func(error) {})(options)
+	return options, libraryIdentity{o.Identity}
+}
+
+// Answers are the kept answers of one connection.
+type Answers = answers
+
+// NewAnswers returns one that keeps answers for window.
+func NewAnswers(window time.Duration) *Answers { return &answers{window: window} }
+
+// Deliver is a call that arrives now.
+func Deliver(a *Answers, topic, payload string, now time.Time, run func() (int, []byte)) []byte {
+	_, body := a.once(callOf(topic, []byte(payload)), now, run)
+	return body
+}
