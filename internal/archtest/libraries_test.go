@@ -16,8 +16,8 @@ var onlyIn = map[string]home{
 	"github.com/bluenviron/mediacommon":     {[]string{"testkit/rtsptest"}, "codecs"},
 	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/gorilla/websocket": {
-		[]string{"wire/wsconn", "module/hubconn", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
-		"hubconn, mqttws: MQTT's WebSocket has other rules than the tunnel's; bench: what measures wsconn must not change with it",
+		[]string{"base/wsstream", "wire/wsconn", "module/hubconn", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
+		"wsstream: MQTT's WebSocket has other rules than the tunnel's; hubconn, mqttws: its handshakes; bench: what measures wsconn must not change with it",
 	},
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},
 	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},

@@ -23,11 +23,12 @@ var mayImport = map[string]rule{
 	"base/localca":   {[]string{"base/wholefile"}, "certificates for loopback"},
 	"base/logqueue":  {nil, "a log writer that drops lines instead of blocking"},
 	"base/wholefile": {nil, "files that are complete after a crash"},
+	"base/wsstream":  {nil, "a WebSocket as MQTT's stream of bytes; it does not know who its ends are"},
 
 	"wire/pace":   {nil, "holds readers to a bit rate that they share"},
 	"wire/proxy":  {[]string{"contract/reason"}, "CONNECT through a site's HTTP proxy"},
 	"wire/relay":  {[]string{"wire/pace"}, "copies between two connections; pace: how fast it reads"},
-	"wire/wsconn": {[]string{"contract/reason", "wire/proxy"}, "a WebSocket as net.Conn; proxy: it dials through the site's"},
+	"wire/wsconn": {[]string{"base/wsstream", "contract/reason", "wire/proxy"}, "a tunnel's WebSocket as net.Conn; wsstream: its limit for handshakes; proxy: it dials through the site's"},
 
 	"module": {
 		[]string{
@@ -38,7 +39,7 @@ var mayImport = map[string]rule{
 	},
 	"module/camera":  {[]string{"contract/reason"}, "the cameras by local port, and dialing them"},
 	"module/config":  {nil, "the environment, read once"},
-	"module/hubconn": {[]string{"contract/reason", "wire/proxy"}, "one connection with the hub; proxy: a hub may be behind the site's"},
+	"module/hubconn": {[]string{"base/wsstream", "contract/reason", "wire/proxy"}, "one connection with the hub; proxy: a hub may be behind the site's"},
 	"module/hublink": {[]string{"contract/reason", "module/hubconn"}, "when to connect, read the twin, report and renew; it must not know MQTT"},
 	"module/policy":  {[]string{"contract/reason"}, "judges remote endpoints without resolving or dialing"},
 	"module/report":  {[]string{"contract/reason", "module/camera", "module/twin"}, "reported properties; twin: the configuration in force is one of them"},
@@ -69,7 +70,7 @@ var mayImport = map[string]rule{
 	"hub/hubemulator/control":    {[]string{"hub/hubemulator/faults", "hub/hubemulator/store", "hub/hubemulator/telemetry"}, "lets a test drive the hub"},
 	"hub/hubemulator/deployment": {[]string{"base/jsonvalue"}, "merges deployments without devices; ops/manifest has the same rules, and tests compare the two"},
 	"hub/hubemulator/faults":     {nil, "the faults that a test asked for"},
-	"hub/hubemulator/mqttws":     {nil, "MQTT over WebSocket, as connections for any broker"},
+	"hub/hubemulator/mqttws":     {[]string{"base/wsstream"}, "MQTT over WebSocket, as connections for any broker"},
 	"hub/hubemulator/query":      {nil, "the query language over JSON documents"},
 	"hub/hubemulator/rest": {
 		[]string{

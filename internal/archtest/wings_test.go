@@ -13,7 +13,7 @@ type wing struct {
 var wings = map[string]wing{
 	"contract": {nil, "what both ends of a tunnel agree on; pure"},
 	"base":     {nil, "small parts that could be libraries"},
-	"wire":     {[]string{"contract"}, "bytes between two sockets, for the module and the gateway"},
+	"wire":     {[]string{"contract", "base"}, "bytes between two sockets, for the module and the gateway"},
 	"module":   {[]string{"contract", "wire", "base"}, "the edge module"},
 	"hub":      {[]string{"base"}, "IoT Hub's REST API and a local IoT Hub; both serve any module, so they know no tunnels"},
 	"gateway":  {[]string{"contract", "wire", "hub"}, "the cloud end; the hub opens its tunnels"},

@@ -11,17 +11,15 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"sync/atomic"
 	"syscall"
 
+	"rtsptunnel/internal/base/wsstream"
 	"rtsptunnel/internal/wire/proxy"
 )
 
 // maxHandshake is the number of bytes that a proxy and a server together may send before
 // the WebSocket is open, certificates included.
 const maxHandshake = 256 << 10
-
-var errHandshakeSize = errors.New("the answer to the handshake does not end")
 
 // handshake dials the connection under a WebSocket. It adds what gorilla's dialer lacks:
 // ctx is obeyed in every phase, not only while connecting; the size of the answer is
@@ -32,7 +30,7 @@ type handshake struct {
 	roots      *x509.CertPool
 	judge      func(netip.Addr) error // any address is allowed if nil
 	sessions   *Sessions              // none if nil
-	conn       *boundedConn
+	conn       *wsstream.Handshake
 	under      *transport
 	stop       func() bool
 	headerSent bool // the peer has the header and may repeat it in its answer
@@ -50,8 +48,7 @@ func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	h.conn = &boundedConn{Conn: conn}
-	h.conn.left.Store(maxHandshake)
+	h.conn = wsstream.NewHandshake(conn, maxHandshake)
 	h.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	h.under = &transport{Conn: h.conn}
 	return h.under, nil
@@ -109,8 +106,8 @@ func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawC
 // lines that it cannot parse, and the peer may repeat the header there. A line that ends
 // early is quoted as well, so the connection's own error comes first.
 func (h *handshake) redact(err error) error {
-	if h.conn.failed != nil {
-		return h.conn.failed
+	if failed := h.conn.Err(); failed != nil {
+		return failed
 	}
 	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -124,26 +121,6 @@ func (h *handshake) finish() (late bool) {
 	if h.conn == nil {
 		return false
 	}
-	h.conn.open.Store(true)
+	h.conn.Complete()
 	return !h.stop()
-}
-
-// boundedConn lets so many bytes in until it is open.
-type boundedConn struct {
-	net.Conn
-	open   atomic.Bool
-	left   atomic.Int64
-	failed error // why no more bytes came until then
-}
-
-func (c *boundedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if c.open.Load() {
-		return n, err
-	}
-	if c.left.Add(int64(-n)) < 0 {
-		n, err = 0, errHandshakeSize
-	}
-	c.failed = err
-	return n, err
 }

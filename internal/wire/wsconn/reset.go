@@ -23,6 +23,3 @@ func innermost(conn net.Conn) net.Conn {
 		conn = layer.NetConn()
 	}
 }
-
-// NetConn is the connection underneath.
-func (c *boundedConn) NetConn() net.Conn { return c.Conn }

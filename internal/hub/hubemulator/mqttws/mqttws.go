@@ -27,6 +27,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/base/wsstream"
 )
 
 const (
@@ -36,6 +38,11 @@ const (
 	subprotocol = "mqtt"
 	// upgradeTimeout limits the write of the answer to an upgrade request.
 	upgradeTimeout = 5 * time.Second
+	// maxMessage is the largest message accepted, in bytes. The broker accepts packets of
+	// 256 KB, and a message may contain a few.
+	maxMessage = 1 << 20
+	// closeTimeout limits the write of a Close frame.
+	closeTimeout = 5 * time.Second
 
 	codeArgumentInvalid = "ArgumentInvalid"
 )
@@ -100,7 +107,8 @@ func (h *handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // refuse has answered and logged, or the client has disconnected
 	}
-	if err := h.ServeConn(newConn(ws)); err != nil {
+	stream := wsstream.New(ws, wsstream.Options{MaxMessage: maxMessage, CloseTimeout: closeTimeout})
+	if err := h.ServeConn(stream); err != nil {
 		h.Log.Debug().Err(err).Msg("WebSocket not served")
 	}
 }
