@@ -36,7 +36,7 @@ type answers struct {
 	bytes int       // of their bodies, together
 }
 
-// answer is the answer to one call, given or still to come.
+// answer is the answer to one call, given or pending.
 type answer struct {
 	call   callID
 	begun  time.Time

@@ -44,7 +44,7 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// A refusal can be told from no answer.
+// A refusal is distinguishable from no answer.
 func TestConn_refused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -78,7 +78,7 @@ type certificateAuth struct{ Certificate }
 
 func (c Certificate) open(id Identity, _ tokens) (authenticator, error) {
 	if id.ModuleID != "" {
-		return nil, errors.New("a module cannot log in by a certificate")
+		return nil, errors.New("a module cannot authenticate by a certificate")
 	}
 	_, err := certificateAuth{c}.credentials(context.Background())
 	return certificateAuth{c}, err

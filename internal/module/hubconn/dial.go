@@ -50,8 +50,8 @@ func (d *Dialer) reach(ctx context.Context, r Route, roots *x509.CertPool) (net.
 		d.loopback.Do(func() { d.logLoopback(r) })
 		conn, err = dialer.DialContext(ctx, "tcp", r.loopback)
 		if err != nil {
-			err = fmt.Errorf("%s does not resolve here, and at %s there is no edge hub: "+
-				"on the host network it must publish its ports, 8883 and 443: %w", r.server, r.loopback, err)
+			err = fmt.Errorf("%s does not resolve here, and no edge hub listens at %s: "+
+				"on the host network it must publish its ports 8883 and 443: %w", r.server, r.loopback, err)
 		}
 	}
 	if err != nil {

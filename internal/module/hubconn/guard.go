@@ -30,8 +30,8 @@ const (
 
 var (
 	errSubackRefused = reason.New(reason.HubSubscription, errors.New("the hub refused a subscription"))
-	errMalformed     = reason.New(reason.HubProtocol, errors.New("the hub sent a malformed MQTT packet, or one that no hub sends"))
-	errNoAnswer      = errors.New("the hub did not answer a ping, or took no packet, in time")
+	errMalformed     = reason.New(reason.HubProtocol, errors.New("the hub sent a malformed MQTT packet, or one that only clients send"))
+	errNoAnswer      = errors.New("the hub did not answer a ping, or did not read a packet, in time")
 	errConnack       = reason.New(reason.HubProtocol, errors.New("the hub answered the login with a code that MQTT 3.1.1 does not have"))
 )
 

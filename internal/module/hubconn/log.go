@@ -36,5 +36,5 @@ func line(format string, v []any) string {
 // operator would not look there.
 func (d *Dialer) logLoopback(r Route) {
 	d.o.Log.Info().Str("gateway", r.server).Str("address", r.loopback).
-		Msg("the gateway's name does not resolve, as on the host network: its ports on this machine are dialled instead")
+		Msg("the gateway's name does not resolve, as on the host network: dialing its port on this machine instead")
 }

@@ -35,7 +35,7 @@ func (d *Dialer) methods(life context.Context, e Events) paho.MessageHandler {
 	return func(client paho.Client, message paho.Message) {
 		name, rid, ok := parseCall(message.Topic())
 		if !ok {
-			d.log.Warnf("a message that is no call of a method, or has no request id")
+			d.log.Warnf("message on the topic of direct methods without a name or a request id")
 			return
 		}
 		if !d.calls.enter() {
@@ -50,7 +50,7 @@ func (d *Dialer) methods(life context.Context, e Events) paho.MessageHandler {
 		if err := publish(life, client, fmt.Sprintf(answerTopic, status, rid), body); err != nil {
 			d.o.Log.Warn().Str("reason", string(reason.HubLost)).Err(err).Bool("answerLost", true).
 				Str("method", name[:min(len(name), maxLoggedName)]).Int("code", status).
-				Msg("the answer to a direct method did not reach the hub; what the call did stays")
+				Msg("the hub did not acknowledge the answer to a direct method; the call's effect remains")
 		}
 	}
 }

@@ -22,7 +22,7 @@ const (
 	closeTimeout      = time.Second // for a Close frame
 )
 
-var errUpgradeChoice = errors.New("the server did not choose subprotocol mqtt and no extension")
+var errUpgradeChoice = errors.New("the server did not select subprotocol mqtt without extensions")
 
 // upgrade does the WebSocket handshake for MQTT (MQTT 3.1.1, section 6) on a connection
 // that has TLS already. The caller closes conn when ctx ends. Paho's own function is not

@@ -1,31 +1,38 @@
 // Package hublink keeps a module or a device connected with its hub. It decides when to
 // connect, read the twin, report and renew; [hubconn] does each of these on one connection.
 //
-// One connect, in [Link.Run]:
+// One connect, in [Link.Run] and connectAndServe:
 //
-//  1. routes chooses the next route, or takes the one at which the prober found a listener.
-//     The dialer gets credentials, dials the route and connects.
-//  2. The session subscribes to direct methods, then to the desired properties. It reads
-//     the whole twin once more after that: an acknowledged subscription can still deliver
-//     nothing, and a twin that comes back proves that the hub answers. Before the first
-//     twin of the process methods are not subscribed, so that no call finds a module
-//     without configuration.
-//  3. From now on [State.Subscribed] is true and session.serve runs until the connection
-//     ends. retries then computes the wait until the next attempt, with exponential backoff
-//     and full jitter. During the wait the prober opens a bare TCP connection each second
-//     to an address that refused, and ends the wait early if one succeeds.
+//  1. routes chooses the next route, or prober has found a listener on one. The dialer gets
+//     credentials, dials the route and connects.
+//  2. session.establish subscribes to direct methods, then to the desired properties, and
+//     then reads the whole twin: an acknowledged subscription can still deliver nothing, and
+//     a twin that comes back shows that the hub answers. In the first session of the process
+//     a twin is also read before methods are subscribed, so that every call finds a module
+//     with its configuration.
+//  3. [State.Subscribed] is true now, and session.serve runs until the connection ends.
+//  4. retries computes the wait until the next attempt: exponential backoff with full
+//     jitter. During the wait prober opens a bare TCP connection each second to an address
+//     that had no listener, and ends the wait when one succeeds.
 //
-// One change of the desired properties: the hub's patch only sets the session's changed
-// signal. twinReader schedules a read, not more often than ten in Options.ReportPace, and
-// staleTwinGuard rejects documents that are older or empty without reason.
-// [Handler.Twin] gets the whole twin and returns a merge patch for the reported properties.
-// reporter writes it when it is due; a newer patch replaces one that waits.
+// One twin change, in session.serve:
 //
-// One renewal: after 80 to 90 % of the token's life renewal waits for a moment without
-// calls, gets new credentials and dials a second connection while the first one serves.
-// The session then unsubscribes from methods, answers the running calls and returns the
-// prepared connection, on which Run connects the next session. If the preparation fails,
-// the session goes on with its old token and the renewal is retried.
+//  1. The hub's patch only sets the signal changed, since patches come out of order and may
+//     be lost. twinReader schedules a read of the whole twin, at most ten in
+//     Options.ReportPace.
+//  2. staleTwinGuard rejects a twin that is older or empty without a reason.
+//  3. [Handler.Twin] gets the twin and returns a merge patch for the reported properties.
+//  4. reporter writes the patch when it is due. A newer patch replaces one that waits.
+//
+// One renewal, in session.serve:
+//
+//  1. After 80 to 90 % of the token's life renewal waits for a moment without calls, gets new
+//     credentials and dials a second connection, while the first one serves.
+//  2. serve returns this prepared connection. connectAndServe unsubscribes from methods,
+//     waits for the running calls and closes the old connection.
+//  3. Run connects the next session on the prepared connection.
+//
+// If the preparation fails, the session keeps its old token, and renewal retries.
 //
 // Reports go out only after the twin was read, so that a reader of the report may already
 // call methods. times.go has all durations.

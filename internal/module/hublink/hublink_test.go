@@ -59,7 +59,7 @@ func TestMethod_outlivesItsSession(t *testing.T) {
 	h := &slow{echo: s.module, called: make(chan context.Context, 1), release: make(chan struct{})}
 	s.o.Handler = h
 	s.run(t)
-	s.log.Await(t, "connected to the hub", 1)
+	s.log.Await(t, connected, 1)
 	calling, hangUp := context.WithCancel(t.Context())
 	defer hangUp()
 	var call sync.WaitGroup
@@ -68,7 +68,7 @@ func TestMethod_outlivesItsSession(t *testing.T) {
 	})
 	ctx := <-h.called
 	s.Drop(s.ID.Device, s.ID.Module)
-	s.log.Await(t, "connected to the hub", 2)
+	s.log.Await(t, connected, 2)
 	if ctx.Err() != nil {
 		t.Errorf("the call's context ended with the session: %v", ctx.Err())
 	}
@@ -107,7 +107,7 @@ func TestTwin_isReadAfterEachConnectAndChange(t *testing.T) {
 	}
 	s.Invoke(t, "still", `{}`)
 	stop()
-	if !strings.Contains(s.log.String(), "connection lost") {
+	if !strings.Contains(s.log.String(), `"reason":"HUB_LOST"`) {
 		t.Errorf("the drops did not happen:\n%s", s.log)
 	}
 }

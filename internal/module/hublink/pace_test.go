@@ -11,8 +11,7 @@ import (
 	"rtsptunnel/internal/module/hublink"
 )
 
-// How long the hub waits for a report, and how often it is asked for a twin, follow from
-// one pace.
+// The intervals of reports and of twin reads follow from Options.ReportPace.
 func TestPace(t *testing.T) {
 	s := newSite(t)
 	for pace, want := range map[time.Duration][]time.Duration{
@@ -26,13 +25,13 @@ func TestPace(t *testing.T) {
 		}
 		hublink.SetTimes(c, func(ts *hublink.Times) {
 			if got := []time.Duration{ts.Read, ts.Report, ts.Acknowledge}; !slices.Equal(got, want) {
-				t.Errorf("of %s: %v, want %v", pace, got, want)
+				t.Errorf("pace %s: %v, want %v", pace, got, want)
 			}
 		})
 	}
 }
 
-// timed is an echo that notes when it is given a twin.
+// timed is an echo that records when it gets a twin.
 type timed struct {
 	*echo
 	mu    sync.Mutex
@@ -46,8 +45,8 @@ func (m *timed) Twin(doc []byte, c hublink.Connection) []byte {
 	return m.echo.Twin(doc, c)
 }
 
-// A hundred changes a second are handed over at the module's pace and reported at a
-// slower one, the last of them wins, and none waits long for its acknowledgement.
+// A hundred changes a second are delivered at the pace of reads and reported at a slower one.
+// The last one wins, and each is acknowledged soon.
 func TestTwin_flapping(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -75,9 +74,9 @@ func TestTwin_flapping(t *testing.T) {
 
 	module.mu.Lock()
 	defer module.mu.Unlock()
-	for i := 2; i < len(module.given); i++ { // the first two are of the connection's beginning
+	for i := 2; i < len(module.given); i++ { // the first two are part of the connect
 		if gap := module.given[i].Sub(module.given[i-1]); gap < read {
-			t.Errorf("a twin %s after the one before", gap)
+			t.Errorf("a twin %s after the previous one", gap)
 		}
 	}
 	if n := len(module.given); n < 5 {
@@ -101,14 +100,14 @@ func TestTwin_flapping(t *testing.T) {
 
 func seenReport(version int) string { return `{"seen":` + strconv.Itoa(version) + `}` }
 
-// teller is an echo that reports what it is told to, whatever the hub has.
-type teller struct {
+// scripted is an echo that reports what the test has set, whatever the hub has.
+type scripted struct {
 	*echo
 	mu    sync.Mutex
 	patch string // nil if empty
 }
 
-func (m *teller) Twin(doc []byte, c hublink.Connection) []byte {
+func (m *scripted) Twin(doc []byte, c hublink.Connection) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_ = m.echo.Twin(doc, c)
@@ -118,25 +117,25 @@ func (m *teller) Twin(doc []byte, c hublink.Connection) []byte {
 	return []byte(m.patch)
 }
 
-func (m *teller) tell(patch string) {
+func (m *scripted) set(patch string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.patch = patch
 }
 
-// newTeller takes the place of the site's module.
-func newTeller(s *site, patch string) *teller {
-	m := &teller{echo: s.module, patch: patch}
+// newScripted replaces the site's module.
+func newScripted(s *site, patch string) *scripted {
+	m := &scripted{echo: s.module, patch: patch}
 	s.o.Handler = m
 	return m
 }
 
-// What else changes goes out at the slower pace, and the last wins; the same patch is written again if it is returned again, as the hub is
-// known not to have it.
+// Reports without new desired properties keep the pace of reports, and the last one wins. A
+// patch that is returned again is written again, since the hub does not have it.
 func TestReport_pace(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	module := newTeller(s, `{"n":0}`)
+	module := newScripted(s, `{"n":0}`)
 	h := newFakeHub(t, s, twinDoc(1, ""))
 	begin := time.Now()
 	const pace = 500 * time.Millisecond
@@ -145,14 +144,14 @@ func TestReport_pace(t *testing.T) {
 	awaitState(t, s, c, "subscribed", ready)
 	count := func() int { _, reported := h.seen(); return len(reported) }
 	for n := 1; count() < 4; n++ {
-		module.tell(`{"n":` + strconv.Itoa(n) + `}`)
+		module.set(`{"n":` + strconv.Itoa(n) + `}`)
 		c.Refresh()
 		s.await(t, 1)
 	}
 	if took := time.Since(begin); took < 3*pace {
 		t.Errorf("four reports within %s", took)
 	}
-	module.tell(`{"n":-1}`)
+	module.set(`{"n":-1}`)
 	for range 2 {
 		before := count()
 		c.Refresh()
@@ -163,17 +162,17 @@ func TestReport_pace(t *testing.T) {
 	}
 }
 
-// After some quiet a change goes out at once.
+// After a time without reports a change is reported at once.
 func TestReport_afterQuiet(t *testing.T) {
 	t.Parallel()
 	const pace = 4 * time.Second
 	s := newSite(t)
-	module := newTeller(s, `{"n":0}`)
+	module := newScripted(s, `{"n":0}`)
 	h := newFakeHub(t, s, twinDoc(1, ""))
 	c := s.start(t, func(ts *hublink.Times) { quick(ts); ts.Report, ts.Turn = pace, 50*time.Millisecond })
 	await(t, "a report", func() bool { _, reported := h.seen(); return len(reported) == 1 })
 	awaitTurns(t, s, c, pace)
-	module.tell(`{"n":1}`)
+	module.set(`{"n":1}`)
 	begin := time.Now()
 	c.Refresh()
 	await(t, "another", func() bool { _, reported := h.seen(); return len(reported) == 2 })
@@ -182,12 +181,12 @@ func TestReport_afterQuiet(t *testing.T) {
 	}
 }
 
-// A patch that waits for its time is forgotten for a newer one, or for none, and one
-// that answers new desired properties does not wait.
+// A patch that waits is replaced by a newer one, or by none. One that acknowledges new desired
+// properties does not wait.
 func TestReport_newerPatchWins(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	module := newTeller(s, `{"n":1}`)
+	module := newScripted(s, `{"n":1}`)
 	h := newFakeHub(t, s, twinDoc(1, ""))
 	c := s.start(t, func(ts *hublink.Times) { quick(ts); ts.Report = 1000 * time.Hour })
 	expect := func(want ...string) {
@@ -201,26 +200,26 @@ func TestReport_newerPatchWins(t *testing.T) {
 	awaitState(t, s, c, "subscribed", ready)
 	s.await(t, 1)
 	refresh := func(patch string) {
-		module.tell(patch)
+		module.set(patch)
 		c.Refresh()
 		s.await(t, 1)
 	}
 	refresh(`{"n":2}`)
-	module.tell("")
+	module.set("")
 	h.desire(twinDoc(2, ""))
 	s.await(t, 2)
 	refresh(`{"n":3}`)
-	module.tell(`{"n":4}`)
+	module.set(`{"n":4}`)
 	h.desire(twinDoc(3, ""))
 	expect(`{"n":1}`, `{"n":4}`)
 }
 
-// A report of new desired properties that change while nobody is connected, or that
-// waits when the connection ends, goes out on the next one.
+// A report that waits when the connection ends is sent on the next connection, and so is one
+// for desired properties that changed in between.
 func TestReport_acrossConnections(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	module := newTeller(s, `{"n":1}`)
+	module := newScripted(s, `{"n":1}`)
 	h := newFakeHub(t, s, twinDoc(1, ""))
 	c := s.start(t, func(ts *hublink.Times) { quick(ts); ts.Report, ts.Acknowledge = time.Second, time.Second })
 	expect := func(want string) {
@@ -230,13 +229,13 @@ func TestReport_acrossConnections(t *testing.T) {
 	expect(`{"n":1}`)
 	awaitState(t, s, c, "subscribed", ready)
 	s.await(t, 1)
-	module.tell(`{"n":2}`)
+	module.set(`{"n":2}`)
 	h.desire(twinDoc(2, ""))
-	s.await(t, 2) // and it waits
+	s.await(t, 2) // its report waits
 	h.cut()
 	expect(`{"n":2}`)
 	awaitState(t, s, c, "connected anew", func(s hublink.State) bool { return s.Subscribed && s.Reconnects == 1 })
-	module.tell("")
+	module.set("")
 	h.cut()
 	awaitState(t, s, c, "connected anew", func(s hublink.State) bool { return s.Subscribed && s.Reconnects == 2 })
 	if _, reported := h.seen(); len(reported) != 2 {
@@ -244,8 +243,8 @@ func TestReport_acrossConnections(t *testing.T) {
 	}
 }
 
-// Reported properties go out once, and again if the hub has lost them; refused, they
-// are tried again at growing distances, and the connection stays.
+// Reported properties are written once, and again if the hub has lost them. After a refusal
+// they are retried with backoff, and the connection stays.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -253,9 +252,9 @@ func TestReport(t *testing.T) {
 	c := s.start(t, quick)
 	count := func() int { _, reported := h.seen(); return len(reported) }
 	await(t, "a report", func() bool { return count() == 1 })
-	h.desire(twinDoc(1, `"a":1,`)) // read, handed over, and the hub has the report
-	await(t, "a reading", func() bool { reads, _ := h.seen(); return reads >= 3 })
-	h.desire(twinDoc(1, `"a":2,`)) // this reading comes after what follows from the other
+	h.desire(twinDoc(1, `"a":1,`)) // read, delivered, and the hub has the report
+	await(t, "a read", func() bool { reads, _ := h.seen(); return reads >= 3 })
+	h.desire(twinDoc(1, `"a":2,`)) // this read comes after the effects of the other one
 	await(t, "another", func() bool { reads, _ := h.seen(); return reads >= 4 })
 	if n := count(); n != 1 {
 		t.Errorf("%d reports", n)
@@ -271,10 +270,10 @@ func TestReport(t *testing.T) {
 		h.refuse(status)
 		h.desire(twinDoc(2+n, ""))
 		before := count()
-		await(t, "tried again", func() bool { return count() >= before+3 })
+		await(t, "retried", func() bool { return count() >= before+3 })
 		h.refuse(204)
 		before = count()
-		await(t, "taken", func() bool { return count() > before })
+		await(t, "accepted", func() bool { return count() > before })
 	}
 	if got := c.State(); got.Reconnects != 1 || got.Attempts != 2 {
 		t.Errorf("%+v", got)

@@ -82,7 +82,7 @@ func (r *renewal) finish(p prepared) *hubconn.PreparedConn {
 	wait := r.waits.next(min(r.t.FirstWait, r.lifetime/20), r.t.LastWait, r.t.LastWait) //nolint:mnd // a tenth to a fifth of the time left
 	r.renewAt = time.Now().Add(wait)
 	r.log.Warn().Str("reason", string(reason.Of(p.err))).Str(zerolog.ErrorFieldName, errorText(p.err)).Time("nextAttempt", r.renewAt).
-		Msg("token not renewed: the connection goes on with the old one")
+		Msg("token not renewed: the connection keeps the old one until it expires")
 	return nil
 }
 

@@ -36,7 +36,7 @@ func TestRenew_onEachRoute(t *testing.T) {
 				}
 			}
 			now := c.State()
-			if log := s.log.String(); strings.Contains(log, "no hub connection") || strings.Contains(log, "token not renewed") {
+			if log := s.log.String(); strings.Contains(log, failed) {
 				t.Errorf("the connection was lost:\n%s", log)
 			}
 			if route.proxy && len(proxy.Requests()) < now.Attempts {

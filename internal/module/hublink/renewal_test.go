@@ -45,7 +45,7 @@ func TestRenew_losesNoCall(t *testing.T) {
 	awaitState(t, s, c, "connected anew", func(s hublink.State) bool { return s.Subscribed && s.Reconnects >= 3 })
 	close(end)
 	callers.Wait()
-	if log := s.log.String(); strings.Contains(log, "token expired") || strings.Contains(log, "no hub connection") {
+	if log := s.log.String(); strings.Contains(log, failed) {
 		t.Errorf("the connection was lost:\n%s", log)
 	}
 }
@@ -73,7 +73,7 @@ func TestRenew_waitsForCalls(t *testing.T) {
 	close(h.release)
 	call.Wait()
 	awaitState(t, s, c, "connected anew", func(s hublink.State) bool { return s.Subscribed && s.Reconnects == 1 })
-	if log := s.log.String(); strings.Contains(log, "token expired") {
+	if log := s.log.String(); strings.Contains(log, failed) {
 		t.Errorf("too late:\n%s", log)
 	}
 }
@@ -88,7 +88,7 @@ func TestRenew_failureLeavesTheConnection(t *testing.T) {
 	if err := s.Faults().Put(faults.Rules{Workload: &faults.Workload{Status: 500}}); err != nil {
 		t.Fatal(err)
 	}
-	s.log.Await(t, "token not renewed", 2)
+	s.log.Await(t, `"reason":"HUB_WORKLOAD"`, 2)
 	if got := c.State(); !got.Subscribed || got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}

@@ -23,11 +23,11 @@ func TestReport_refusedForGood(t *testing.T) {
 		_, before := h.seen()
 		h.desire(twinDoc(2+n, ""))
 		await(t, "a report", func() bool { _, now := h.seen(); return len(now) > len(before) })
-		s.log.Await(t, "not sent again", n+1)
+		s.log.Await(t, `"reason":"HUB_REPORT"`, n+1)
 	}
 	reads, before := h.seen()
 	h.desire(twinDoc(3, `"a":1,`)) // another twin, and the same report
-	await(t, "a reading", func() bool { n, _ := h.seen(); return n > reads })
+	await(t, "a read", func() bool { n, _ := h.seen(); return n > reads })
 	h.desire(twinDoc(3, `"a":2,`)) // this read comes after the effects of the other one
 	await(t, "another", func() bool { n, _ := h.seen(); return n > reads+1 })
 	if _, now := h.seen(); len(now) != len(before) {
@@ -60,7 +60,7 @@ func TestRefresh(t *testing.T) {
 	s.await(t, 8)
 	now, reported := h.seen()
 	if seconds := int(time.Since(begin) / time.Second); now > reads+2+seconds {
-		t.Errorf("%d readings in %d s", now-reads, seconds)
+		t.Errorf("%d reads in %d s", now-reads, seconds)
 	}
 	if len(reported) > len(before)+1 {
 		t.Errorf("reported %v, though only the last is new to the hub", reported[len(before):])
@@ -79,7 +79,7 @@ func TestTwin_staleIsFolded(t *testing.T) {
 	s.log.Await(t, `"times":32,`, 1)
 	if n := strings.Count(s.log.String(), `"level":"warn","reason":"HUB_TWIN_OLD"`); n < 6 || n > 8 {
 		now, _ := h.seen()
-		t.Errorf("%d lines of %d readings", n, now-reads)
+		t.Errorf("%d lines of %d reads", n, now-reads)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestLog_secondClientIsAskedFor(t *testing.T) {
 	for n := range 4 {
 		awaitState(t, s, c, "subscribed", func(s hublink.State) bool { return s.Subscribed && s.Reconnects == n })
 		s.Drop(s.ID.Device, s.ID.Module)
-		s.log.Await(t, "HUB_LOST", 2*n+1) // twice a line
+		s.log.Await(t, "HUB_LOST", 2*n+1) // a line has it twice
 	}
 	s.log.Await(t, "is there another client", 1)
 	s.Stop(t)

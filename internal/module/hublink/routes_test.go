@@ -37,7 +37,7 @@ func TestProtocol_dialsItsOwnPortAlone(t *testing.T) {
 				if status, body := s.Invoke(t, "x", `"`+strings.Repeat("y", 100_000)+`"`); status != 299 || len(body) < 100_000 {
 					t.Errorf("answer %d %.100s", status, body)
 				}
-				s.log.Await(t, "connected to the hub", n+1) // logged after the first calls are answered
+				s.log.Await(t, connected, n+1) // logged after the first calls are answered
 				s.Drop(s.ID.Device, s.ID.Module)
 			}
 			stop()
@@ -47,10 +47,10 @@ func TestProtocol_dialsItsOwnPortAlone(t *testing.T) {
 				s.o.WebSocketAddress = refused
 			}
 			stop = s.run(t)
-			s.log.Await(t, "repeated 4 times", 1)
+			s.log.Await(t, `"reason":"HUB_REFUSED"`, 4)
 			stop()
 			if len(came) != 0 {
-				t.Errorf("the other port was dialled %d times", len(came))
+				t.Errorf("the other port was dialed %d times", len(came))
 			}
 			if log := s.log.String(); !strings.Contains(log, `"protocol":"`+string(p)+`","failedAttempts":0`) ||
 				!strings.Contains(log, `"reason":"HUB_REFUSED","protocol":"`+string(p)+`"`) {
@@ -74,9 +74,9 @@ func TestProtocol_autoAlternates(t *testing.T) {
 		}
 	})
 	stop := s.run(t)
-	s.log.Await(t, "connected to the hub", 1)
+	s.log.Await(t, connected, 1)
 	s.Drop(s.ID.Device, s.ID.Module)
-	s.log.Await(t, "connected to the hub", 2)
+	s.log.Await(t, connected, 2)
 	stop()
 	var got []string
 	for len(came) > 0 {
@@ -151,7 +151,10 @@ func TestFailures_areFolded(t *testing.T) {
 	s.o.Address = nettest.Refused(t)
 	begin := time.Now()
 	s.run(t)
-	s.log.Await(t, "no hub connection, repeated 2 times: the hub refused the connection", 1)
+	s.log.Await(t, `"reason":"HUB_REFUSED"`, 2)
+	if log := s.log.String(); !strings.Contains(log, "no hub connection, repeated 2 times: the hub refused the connection") {
+		t.Errorf("the log:\n%s", log)
+	}
 	next := between(s.log.String(), `"nextAttempt":"`, `"`)
 	if at, err := time.Parse(time.RFC3339, next); err != nil || at.Before(begin.Truncate(time.Second)) || at.After(time.Now().Add(time.Minute)) {
 		t.Errorf("next attempt at %q, %v", next, err)

@@ -129,7 +129,7 @@ func TestRun_wrongClock(t *testing.T) {
 			s.failsOnce(t, c.want)
 			client := s.start(t, quick)
 			awaitState(t, s, client, "trying again", func(s hublink.State) bool { return s.Attempts > 2 })
-			if log := s.log.String(); strings.Contains(log, "connected to the hub") {
+			if log := s.log.String(); strings.Contains(log, connected) {
 				t.Errorf("connected:\n%s", log)
 			}
 			off.Store(0)

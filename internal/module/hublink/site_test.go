@@ -188,6 +188,12 @@ func awaitState(tb testing.TB, s *site, l *hublink.Link, what string, ok func(hu
 	return now
 }
 
+// connected is in the line about a connection, and in no other.
+const connected = `"failedAttempts":`
+
+// failed is in each line about a failed attempt, twin, report or renewal.
+const failed = `"reason":"HUB_`
+
 func ready(s hublink.State) bool { return s.Subscribed }
 
 func waiting(s hublink.State) bool { return !s.NextAttempt.IsZero() }
