@@ -27,10 +27,15 @@ func TestDial_noDirectFallback(t *testing.T) {
 	}
 	say := func(words string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
-			if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
-				_, _ = io.WriteString(c, words)
-				c.Close()
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				return
 			}
+			defer c.Close()
+			_, _ = io.WriteString(c, words)
+			// The end comes in order: a connection that is closed with unread bytes is reset.
+			_ = c.(interface{ CloseWrite() error }).CloseWrite()
+			_, _ = io.Copy(io.Discard, c)
 		}
 	}
 	for name, c := range map[string]struct {
