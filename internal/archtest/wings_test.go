@@ -34,7 +34,8 @@ type barrier struct {
 // barriers hold for direct and indirect imports. Each path names something that exists.
 var barriers = []barrier{
 	{
-		"module", []string{"rtsptunnel/internal/gateway", "rtsptunnel/internal/hub", "rtsptunnel/internal/ops", "rtsptunnel/internal/testkit"},
+		"module",
+		[]string{"rtsptunnel/internal/gateway", "rtsptunnel/internal/hub", "rtsptunnel/internal/ops", "rtsptunnel/internal/testkit"},
 		"the module and the cloud end share contract and wire alone",
 	},
 	{
