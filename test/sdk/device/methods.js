@@ -82,7 +82,7 @@ overBoth('a method', (transport) => {
       const beyond = identity.call('slow', 6000, { responseTimeoutInSeconds: 5 });
       await refused(beyond, 'GatewayTimeoutError', 504);
       assert.deepEqual(await within, { status: 200, payload: 4000 });
-      // The late answer has been sent by then, and is not taken for that of another call.
+      // The late answer has been sent by then, and must not answer another call.
       assert.deepEqual(await identity.call('slow', 2000), { status: 200, payload: 2000 });
     });
 
