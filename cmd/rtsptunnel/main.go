@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"rtsptunnel/internal/base/buildinfo"
 	"rtsptunnel/internal/base/health"
 	"rtsptunnel/internal/module"
 	"rtsptunnel/internal/module/config"
@@ -44,9 +45,9 @@ func run(args []string, stdout, stderr io.Writer, start func() int) int {
 	case "healthcheck":
 		return healthcheck(stdout, stderr)
 	case "version", "--version":
-		return printText(stdout, stderr, module.ThisBuild().String()+"\n")
+		return printText(stdout, stderr, buildinfo.Read("rtsptunnel").String()+"\n")
 	case "version --json":
-		return printJSON(stdout, stderr, module.ThisBuild())
+		return printJSON(stdout, stderr, buildinfo.Read("rtsptunnel"))
 	}
 	_, _ = fmt.Fprintf(stderr, "rtsptunnel: unknown command %.100q; rtsptunnel --help lists the commands\n", command)
 	return exitUsage

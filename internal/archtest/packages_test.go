@@ -32,7 +32,7 @@ var mayImport = map[string]rule{
 
 	"module": {
 		[]string{
-			"base/health", "base/logqueue", "contract/reason", "contract/tunnelopen", "module/camera", "module/config",
+			"base/buildinfo", "base/health", "base/logqueue", "contract/reason", "contract/tunnelopen", "module/camera", "module/config",
 			"module/hubconn", "module/hublink", "module/policy", "module/report", "module/tunnel", "module/twin", "wire/wsconn",
 		},
 		"wires the packages of the wing into the edge module",
@@ -129,7 +129,7 @@ var mayImport = map[string]rule{
 	"images/sbom": {nil, "lists what an image holds, from its archive"},
 
 	"cmd/hubemulator": {[]string{"base/cli", "hub/hubaccess", "hub/hubemulator"}, "flags and exit codes; hubaccess: it refuses secrets in arguments"},
-	"cmd/rtsptunnel":  {[]string{"base/health", "contract/reason", "module", "module/config", "module/twin"}, "flags and exit codes; all but module: for the commands beside it"},
+	"cmd/rtsptunnel":  {[]string{"base/buildinfo", "base/health", "contract/reason", "module", "module/config", "module/twin"}, "flags and exit codes; all but module: for the commands beside it"},
 	"cmd/tunnelctl":   {[]string{"base/cli", "hub/hubaccess", "ops/demo", "ops/hubctl", "ops/manifestctl"}, "flags and exit codes"},
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/base/buildinfo"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/config"
 	"rtsptunnel/internal/module/hubconn"
@@ -21,7 +22,7 @@ func environmentReasons(faults []config.Fault) []string {
 
 // logStart logs the build, the identity, and the settings with their origins.
 func logStart(log zerolog.Logger, cfg config.Module) {
-	b := ThisBuild()
+	b := buildinfo.Read("rtsptunnel")
 	log.Info().Str("version", b.Version).Str("commit", b.Commit).Str("go", b.Go).Str("os", b.OS).Str("arch", b.Arch).
 		Time("clock", time.Now().UTC()).Str("identity", cfg.Identity.Source).
 		Str("device", cfg.Identity.DeviceID).Str("module", cfg.Identity.ModuleID).Msg("rtsptunnel starts")

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"rtsptunnel/internal/module"
+	"rtsptunnel/internal/base/buildinfo"
 	"rtsptunnel/internal/testkit/logtest"
 )
 
@@ -32,7 +32,7 @@ func TestStart_logsSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field, want := range map[string]string{
-		"msg": "rtsptunnel starts", "version": "dev", "commit": module.ThisBuild().Commit, "arch": module.ThisBuild().Arch,
+		"msg": "rtsptunnel starts", "version": "dev", "commit": buildinfo.Read("rtsptunnel").Commit, "arch": buildinfo.Read("rtsptunnel").Arch,
 		"identity": "RTSPTUNNEL_CONNECTION_STRING", "device": s.ID.Device,
 	} {
 		if first[field] != want {

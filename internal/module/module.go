@@ -49,6 +49,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/base/buildinfo"
 	"rtsptunnel/internal/base/logqueue"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
@@ -138,7 +139,7 @@ func run(ctx context.Context, stdout, stderr io.Writer, t times) error {
 // product is the DeviceClientType for the hub. The User-Agent for remote endpoints is
 // product and the suffix from the environment.
 func product() string {
-	return fmt.Sprintf("rtsptunnel/%s (%s; %s)", Version, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("rtsptunnel/%s (%s; %s)", buildinfo.Version, runtime.GOOS, runtime.GOARCH)
 }
 
 // module is the hublink.Handler. Its methods are safe for concurrent use.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"rtsptunnel/internal/base/buildinfo"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/config"
 	"rtsptunnel/internal/module/hublink"
@@ -27,7 +28,7 @@ func (m *module) state(c hublink.Connection, inForce twin.Settings, o twin.Outco
 	}
 	hub, totals := m.observer.hub(), report.Totals(m.tunnels.Totals())
 	return report.State{
-		Version: Version, Reasons: reasons, Since: m.since, Stopped: m.observer.draining.Load() != nil,
+		Version: buildinfo.Version, Reasons: reasons, Since: m.since, Stopped: m.observer.draining.Load() != nil,
 		Hub: report.Hub{
 			Protocol: string(c.Protocol), ConnectedSince: hub.Since, Reconnects: hub.Reconnects, TokenExpires: hub.TokenExpires,
 		},

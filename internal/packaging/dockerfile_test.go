@@ -110,7 +110,7 @@ func TestDockerfiles_eachRuleIsEnforced(t *testing.T) {
 		{" -trimpath", "", "-trimpath"},
 		{" -buildvcs=false", "", "-buildvcs=false"},
 		{`"-s -w `, `"`, "-s -w"},
-		{"module.Commit=", "module.Revision=", "no variable Revision"},
+		{"buildinfo.Commit=", "buildinfo.Revision=", "no variable Revision"},
 		{"COPY . .\nARG VERSION\n", "COPY . .\n", "${VERSION}"},
 		{"FROM scratch\nARG VERSION\n", "FROM scratch\n", "${VERSION}"},
 		{"ARG VERSION=" + version(t), "ARG VERSION=" + next(t), "the file VERSION has"},
@@ -246,10 +246,10 @@ func goBuild(t *testing.T, d dockerfile, complain func(string, ...any)) {
 			complain("go build lacks %s", want)
 		}
 	}
-	variables := variablesOf(t, "internal/module/build.go")
-	for _, m := range regexp.MustCompile(`-X rtsptunnel/internal/module\.(\w+)=`).FindAllStringSubmatch(compiles, -1) {
+	variables := variablesOf(t, "internal/base/buildinfo/buildinfo.go")
+	for _, m := range regexp.MustCompile(`-X rtsptunnel/internal/base/buildinfo\.(\w+)=`).FindAllStringSubmatch(compiles, -1) {
 		if !slices.Contains(variables, m[1]) {
-			complain("package module has no variable %s for -X", m[1])
+			complain("package buildinfo has no variable %s for -X", m[1])
 		}
 	}
 }

@@ -250,7 +250,7 @@ func TestRelease_arguments(t *testing.T) {
 // pushed.
 func TestRelease_buildsAsTheDockerfilesDo(t *testing.T) {
 	script := read(t, ".ci/release")
-	linked := regexp.MustCompile(`-X rtsptunnel/internal/module\.\w+=`)
+	linked := regexp.MustCompile(`-X rtsptunnel/internal/base/buildinfo\.\w+=`)
 	want, got := linked.FindAllString(read(t, "Dockerfile.amd64"), -1), linked.FindAllString(script, -1)
 	if !slices.Equal(want, got) || len(want) == 0 {
 		t.Errorf("the Dockerfiles link %q, and .ci/release %q", want, got)

@@ -1,5 +1,5 @@
-// Package buildinfo says what a binary was made of. It works without a linker flag: the
-// version is then dev, and the commit comes from Go's own build information.
+// Package buildinfo reads the version, commit and platform of the running binary. Without
+// linker flags the version is dev, and the commit comes from Go's own build information.
 package buildinfo
 
 import (
@@ -9,14 +9,14 @@ import (
 	"runtime/debug"
 )
 
-// Values that the linker may set, by -X.
+// The linker sets these in images and releases, by -X.
 var (
 	Version = "dev"
 	Commit  string
 	Date    string
 )
 
-// Info is what this binary was made of. Values that are not known are "unknown".
+// Info describes a binary. A commit or date that is not known is "unknown".
 type Info struct {
 	Program string `json:"-"`
 	Version string `json:"version"`

@@ -18,3 +18,12 @@ func TestRead(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// The linker's values override those of the repository.
+func TestRead_linkerOverrides(t *testing.T) {
+	buildinfo.Version, buildinfo.Commit, buildinfo.Date = "1.2.3", "abc", "2026-11-22T03:42:20Z"
+	t.Cleanup(func() { buildinfo.Version, buildinfo.Commit, buildinfo.Date = "dev", "", "" })
+	if i := buildinfo.Read("kitchen"); i.Version != "1.2.3" || i.Commit != "abc" || i.Date != "2026-11-22T03:42:20Z" {
+		t.Errorf("with the linker's values it is %+v", i)
+	}
+}
