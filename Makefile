@@ -44,8 +44,11 @@ bench-smoke: build ## the bench in seconds, to test that it runs
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build long-test sdk-test proxy-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
+judges: build long-test docs-test sdk-test proxy-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
 	.ci/judges
+
+docs-test: ## the shell sessions of README.md and docs/EMULATOR.md, as a reader runs them
+	.ci/documents
 
 sdk-test: build ## Microsoft's SDKs, unchanged, against the hub emulator; the service SDK calls the module, too
 	.ci/sdk
@@ -77,4 +80,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## run make check before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test sdk-test proxy-test image release image-test arm64-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test docs-test sdk-test proxy-test image release image-test arm64-test ci fuzz hooks
