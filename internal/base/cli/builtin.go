@@ -9,9 +9,9 @@ import (
 	"rtsptunnel/internal/base/buildinfo"
 )
 
-// versionCommand says what the program was made of.
+// versionCommand writes version, commit and platform of the program.
 func versionCommand(program string) *Command {
-	return &Command{Name: "version", Brief: "write what this binary was made of", Define: func(flags *flag.FlagSet) Action {
+	return &Command{Name: "version", Brief: "write version, commit and platform", Define: func(flags *flag.FlagSet) Action {
 		asJSON := flags.Bool("json", false, "write JSON, for programs")
 		return func(_ context.Context, call *Call) error {
 			info := buildinfo.Read(program)

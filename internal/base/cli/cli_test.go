@@ -82,7 +82,7 @@ Commands:
   oven         use the oven
   serve DISH   serve something
   completion   write a shell's completion script
-  version      write what this binary was made of
+  version      write version, commit and platform
 
 Exit codes: 0 done; 1 failed; 2 usage error, nothing was read or asked.
 
