@@ -39,11 +39,13 @@ var barriers = []barrier{
 		"the module and the cloud end share contract and wire alone",
 	},
 	{
-		"gateway", []string{"rtsptunnel/internal/module", "rtsptunnel/internal/ops", "rtsptunnel/internal/testkit"},
+		"gateway",
+		[]string{"rtsptunnel/internal/module", "rtsptunnel/internal/ops", "rtsptunnel/internal/testkit"},
 		"the module and the cloud end share contract and wire alone",
 	},
 	{
-		"hub", []string{"rtsptunnel/internal/contract", "rtsptunnel/internal/wire", "rtsptunnel/internal/module", "rtsptunnel/internal/gateway"},
+		"hub",
+		[]string{"rtsptunnel/internal/contract", "rtsptunnel/internal/wire", "rtsptunnel/internal/module", "rtsptunnel/internal/gateway"},
 		"the emulator serves any module: knowing ours would make its word on ours worthless",
 	},
 	{
