@@ -52,7 +52,7 @@ func TestTwin_requests(t *testing.T) {
 		{"not JSON", reported + "f", `{`, 1, "$iothub/twin/res/400/?$rid=f", `{"errorCode":400004,"message":"Bad Request"}`},
 		{
 			"limit", reported + "f2", `{"a b":1}`, 1, "$iothub/twin/res/400/?$rid=f2",
-			`{"errorCode":400004,"message":"twin limit: property \"a b\": a name must not have '.', '$', blanks or control characters"}`,
+			`{"errorCode":400004,"message":"twin limit: property \"a b\": a name must not have '.', '$', '#', blanks or control characters"}`,
 		},
 		{
 			"get after the changes", "$iothub/twin/GET/?$rid=g", "", 1,

@@ -13,7 +13,8 @@ import (
 // IoT Hub's limits of twins (Microsoft, "Understand and use device twins in IoT Hub",
 // sections "Tags and properties format" and "Device twin size"). Sizes are in bytes.
 // Arrays are allowed as values: IoT Hub accepts them since autumn 2021, although older
-// copies of that page say otherwise.
+// copies of that page say otherwise. IoT Hub also refuses # in names, which the page omits
+// (MicrosoftDocs/azure-docs, issue 37648).
 const (
 	maxTags       = 8 * 1024
 	maxProperties = 32 * 1024
@@ -67,8 +68,8 @@ func checkKey(name string) error {
 	switch {
 	case len(name) > maxKey:
 		return limit(name, "the name is longer than 1024 bytes")
-	case strings.ContainsAny(name, ".$ ") || strings.ContainsFunc(name, unicode.IsControl):
-		return limit(name, "a name must not have '.', '$', blanks or control characters")
+	case strings.ContainsAny(name, ".$# ") || strings.ContainsFunc(name, unicode.IsControl):
+		return limit(name, "a name must not have '.', '$', '#', blanks or control characters")
 	default:
 		return nil
 	}

@@ -37,6 +37,7 @@ func TestLimits(t *testing.T) {
 		{"longer key", `{"` + strings.Repeat("k", 1025) + `":1}`, false},
 		{"key with a dot", `{"a.b":1}`, false},
 		{"key with a blank", `{"a b":1}`, false},
+		{"key with a number sign", `{"a#b":1}`, false},
 		{"key with a dollar", `{"a":{"$b":1}}`, false},
 		{"key with C0", `{"a\u0001":1}`, false},
 		{"key with C1", `{"a\u0085":1}`, false},
