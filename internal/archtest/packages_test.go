@@ -99,9 +99,13 @@ var mayImport = map[string]rule{
 		[]string{"base/cli", "base/httpd", "base/localca", "gateway", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
 		"starts all programs and cameras on one machine",
 	},
-	"ops/hubctl":      {[]string{"base/cli", "hub/hubaccess", "hub/hubclient"}, "verbs for any hub; it does not know which one"},
-	"ops/manifest":    {[]string{"base/jsontree", "contract/reason", "module/twin"}, "deployment manifests of any modules; twin: ours are judged by their schema"},
-	"ops/manifestctl": {[]string{"base/cli", "base/wholefile", "hub/hubaccess", "hub/hubclient", "ops/manifest"}, "verbs for manifests; wholefile: a result is complete or absent"},
+	"ops/hubctl": {[]string{"base/cli", "hub/hubaccess", "hub/hubclient"}, "verbs for any hub; it does not know which one"},
+	"ops/manifest": {
+		[]string{"base/jsontree", "contract/reason", "module/twin", "ops/manifest/edgeroute"},
+		"deployment manifests of any modules; twin: ours are judged by their schema; edgeroute: routes are judged as edge hub judges them",
+	},
+	"ops/manifest/edgeroute": {nil, "edge hub's routes and conditions; it knows no manifests"},
+	"ops/manifestctl":        {[]string{"base/cli", "base/wholefile", "hub/hubaccess", "hub/hubclient", "ops/manifest"}, "verbs for manifests; wholefile: a result is complete or absent"},
 
 	"testkit/hubtest":    {[]string{"hub/hubclient", "hub/hubemulator", "testkit/porttest"}, "a hub emulator for one test"},
 	"testkit/logtest":    {nil, "a log that a test reads and waits for"},

@@ -40,7 +40,7 @@ var (
 		field{"address", true, &shape{kinds: textShape.kinds, check: checkAddress}}))
 
 	agentShape = object(
-		field{"schemaVersion", true, enum("1.0", "1.1")},
+		field{"schemaVersion", true, &shape{kinds: textShape.kinds, check: checkAgentVersion}},
 		field{"runtime", true, object(
 			field{"type", true, dockerShape},
 			field{"settings", true, object(

@@ -1,93 +1,83 @@
 package manifest
 
 import (
-	"math"
-	"regexp"
+	"errors"
 	"strings"
 
 	"rtsptunnel/internal/base/jsontree"
+	"rtsptunnel/internal/ops/manifest/edgeroute"
 )
 
-// The shapes of $edgeHub's desired properties. They follow "Properties of the IoT Edge
-// agent and IoT Edge hub module twins" and the schema azure-iot-edgehub-deployment-1.2.
-var (
-	routeText   = &shape{kinds: textShape.kinds, check: checkRoute}
-	routesShape = mapOf(`^[^.$# ]+$`, "a route's name must not contain spaces or any of . $ #",
-		&shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Object}, check: checkRoute, fields: []field{
-			{"route", true, routeText},
-			{"priority", false, integer(0, 9)},
-			{"timeToLiveSecs", false, integer(0, math.MaxUint32)},
-		}})
-	hubShape = object(
-		field{"schemaVersion", true, enum("1.0", "1.1", "1.2")},
-		field{"routes", true, routesShape},
-		field{"storeAndForwardConfiguration", false, object(
-			field{"timeToLiveSecs", true, integer(-1, math.MaxUint32)},
-			field{"storeLimits", false, anyObject})},
-		field{"mqttBroker", false, anyObject},
-	)
-)
-
-var (
-	routeForm   = regexp.MustCompile(`(?is)^\s*FROM\s+(\S+)(?:\s+WHERE\s+(.*\S))?\s+INTO\s+(\S.*?)\s*$`)
-	routeSource = regexp.MustCompile(`(?i)^/(\*|messages/?\*?|messages/modules/?\*?|messages/modules/([^/*]+)(/\*?|/outputs/[^/]+)?|twinChangeNotifications)$`)
-	routeModule = regexp.MustCompile(`^/messages/modules/([^/*]+)`)
-	routeInput  = regexp.MustCompile(`(?i)^BrokeredEndpoint\(\s*(?:"(.*)"|'(.*)')\s*\)$`)
-	inputPath   = regexp.MustCompile(`^/modules/([^/]+)/inputs/([^/]+)$`)
-)
-
-// checkRoute validates one route that is a string. The same route under another name is
-// an error, even if the space in it differs.
+// checkRoute validates one route that is a string, as edge hub does: Azure/iotedge,
+// Microsoft.Azure.Devices.Edge.Hub.Core/config/EdgeHubConfigParser.cs. One invalid route
+// makes edge hub reject the whole configuration.
 func checkRoute(c *checker, v *jsontree.Value, at place) {
-	if !v.Is(jsontree.String) {
-		return // routeText validates the object's member route
+	if !v.Is(jsontree.String) || strings.Contains(v.Text, "${") {
+		return // routeText validates the object's member route; checkPlaceholders reports ${
 	}
-	parts := routeForm.FindStringSubmatch(v.Text)
-	if parts == nil {
-		c.fault(at, "is not a route", `write FROM SOURCE INTO SINK, or FROM SOURCE WHERE CONDITION INTO SINK, such as FROM /messages/* INTO $upstream`)
+	if strings.TrimSpace(v.Text) == "" && c.hub == hubVersion10 {
+		c.warn(at, "is empty, and edge hub ignores it", "remove it: az refuses an empty route")
 		return
 	}
-	source, sink := parts[1], parts[3]
-	words := strings.Join(strings.Fields(v.Text), " ")
+	if len(v.Text) > maxTwinText {
+		return // checkFormat reports it
+	}
+	route, err := edgeroute.Parse(v.Text)
+	if refusal, ok := errors.AsType[*edgeroute.Error](err); ok {
+		c.fault(at, refusal.Where(), refusal.Remedy)
+		return
+	}
+	for _, f := range route.Findings {
+		c.warn(at, f.Text, f.Remedy)
+	}
+	c.checkRouteText(v.Text, at)
+	if m := route.SourceModule; m != "" && !c.definesAnyCase(m) {
+		c.reportModule(at, m)
+	}
+	if m := route.SinkModule; m != "" && !c.defined[m] {
+		c.reportModule(at, m)
+	}
+}
+
+// checkRouteText warns of routes that edge hub accepts and other tools do not, and of the
+// same route under another name, even if the space in it differs.
+func (c *checker) checkRouteText(text string, at place) {
+	// Azure/azure-iot-cli-extension, azext_iot/assets/azure-iot-edgehub-deployment-*.json:
+	// the pattern of a route has no line break.
+	if strings.Contains(strings.TrimSuffix(text, "\n"), "\n") {
+		c.warn(at, "has a line break, which az does not accept in a route", "write the route on one line")
+	}
+	words := strings.Join(strings.Fields(text), " ")
 	if other, twice := c.routes[words]; twice {
-		c.fault(at, "is the same route as "+join(other.path), "remove one of them")
+		c.warn(at, "is the same route as "+join(other.path), "remove one of them")
 	} else {
 		c.routes[words] = at
 	}
-	switch module := routeModule.FindStringSubmatch(source); {
-	case !strings.HasPrefix(source, "/"):
-		c.fault(at, "has an invalid source", "write a path, such as /messages/* or /messages/modules/NAME/outputs/*")
-	case !routeSource.MatchString(source):
-		c.warn(at, "has a source that is not documented and may never match", "use a documented source, such as /messages/* or /messages/modules/NAME/outputs/OUTPUT")
-	case module != nil:
-		c.checkModule(at, module[1])
-	}
-	c.checkSink(at, sink)
 }
 
-func (c *checker) checkSink(at place, sink string) {
-	if strings.EqualFold(sink, "$upstream") {
-		return
+// definesAnyCase reports whether the manifest defines a module. Edge hub compares the
+// modules of sources without regard to letter case.
+func (c *checker) definesAnyCase(name string) bool {
+	for defined := range c.defined {
+		if strings.EqualFold(defined, name) {
+			return true
+		}
 	}
-	const remedy = `write $upstream, or BrokeredEndpoint("/modules/NAME/inputs/INPUT")`
-	endpoint := routeInput.FindStringSubmatch(sink)
-	if endpoint == nil {
-		c.fault(at, "has an invalid sink", remedy)
-		return
-	}
-	input := inputPath.FindStringSubmatch(endpoint[1] + endpoint[2])
-	if input == nil {
-		c.fault(at, "has a sink that is not a module's input", remedy)
-		return
-	}
-	c.checkModule(at, input[1])
+	return false
 }
 
-// checkModule checks that a route's module exists. It cannot check layers, because other
-// deployments may define the module.
-func (c *checker) checkModule(at place, name string) {
-	if c.layered || c.defined[name] {
+// reportModule reports a route whose module this document lacks. Edge hub accepts such a
+// route (Azure/iotedge, Microsoft.Azure.Devices.Edge.Hub.Core/routing/EndpointFactory.cs
+// looks up no modules), and a layer may define the module. So it is an error only if the
+// manifest is complete.
+func (c *checker) reportModule(at place, name string) {
+	if c.layered {
 		return
 	}
-	c.fault(at, "is for module "+printable(name)+", which this deployment does not have", "fix the name, which is case-sensitive, or define the module in $edgeAgent")
+	text := "is for module " + printable(name) + ", which this deployment does not have"
+	if c.complete {
+		c.fault(at, text, "fix the name, which is case-sensitive, or define the module in $edgeAgent")
+		return
+	}
+	c.warn(at, text, "fix the name, which is case-sensitive; ignore this if a layer defines the module")
 }

@@ -14,13 +14,22 @@ type Options struct {
 	// also takes a module called rtsptunnel for one if the manifest has no image for it,
 	// as in layers.
 	Tunnels []string
+	// Complete means that no layer adds to the manifest. A route to a module that the
+	// manifest lacks is then an error instead of a warning. A layer is not complete.
+	Complete bool
 }
 
 // Validate checks a full or layered manifest. A device can run a manifest that has only
 // warnings.
 func Validate(m *Manifest, o Options) Problems {
-	c := &checker{report: report{file: m.file}, m: m, layered: m.Layered(), routes: map[string]place{}, defined: map[string]bool{}}
+	c := &checker{
+		report: report{file: m.file}, m: m, layered: m.Layered(), complete: o.Complete, hub: m.hubVersion(),
+		routes: map[string]place{}, defined: map[string]bool{},
+	}
 	c.checkDocument()
+	if c.complete && c.layered {
+		c.fault(c.m.at.below(c.m.at.line, agentName), "has no properties.desired, so that this is a layer and not complete", "merge it into its base by tunnelctl manifest merge, which checks the result")
+	}
 	c.checkAgent()
 	c.checkHub()
 	for _, s := range m.settings() {
@@ -44,10 +53,12 @@ func (c *checker) checkPlaceholders(v *jsontree.Value, at place) {
 // checker holds the state of one Validate.
 type checker struct {
 	report
-	m       *Manifest
-	layered bool
-	defined map[string]bool  // names of the modules that $edgeAgent defines
-	routes  map[string]place // by the route's text with single spaces
+	m        *Manifest
+	layered  bool
+	complete bool
+	hub      string           // $edgeHub's schemaVersion, as hubVersion returns it
+	defined  map[string]bool  // names of the modules that $edgeAgent defines
+	routes   map[string]place // by the route's text with single spaces
 }
 
 // exportedMembers lists the members of a deployment as az prints it, with its content.

@@ -65,9 +65,14 @@ func (j *job) source(file string) manifest.Source {
 	return manifest.Source{File: file, EnvFile: env, Lookup: j.Lookup, Platform: j.platform}
 }
 
-// check returns the problems of a manifest.
+// check returns the problems of a manifest, to which layers may add.
 func (j *job) check(m *manifest.Manifest) manifest.Problems {
 	return manifest.Validate(m, manifest.Options{Tunnels: j.tunnels})
+}
+
+// checkComplete returns the problems of a manifest to which no layer adds.
+func (j *job) checkComplete(m *manifest.Manifest) manifest.Problems {
+	return manifest.Validate(m, manifest.Options{Tunnels: j.tunnels, Complete: true})
 }
 
 // report writes problems to standard error. It fails if one of them is an error or, with

@@ -339,6 +339,23 @@ func TestMerge_wrong(t *testing.T) {
 	}
 }
 
+// Routes for modules that other layers bring are warnings, until all layers are known.
+func TestComplete(t *testing.T) {
+	e := start(t)
+	route := "FROM /messages/modules/relay/outputs/* INTO $upstream"
+	write(t, "base.json", strings.ReplaceAll(read(t, "expanded/deployment.json"), "FROM /messages/modules/filter/outputs/out INTO $upstream", route))
+	code, stdout, stderr := e.run(t, "validate", "base.json")
+	if code != 0 || !strings.HasSuffix(stdout, "warnings: 1\n") || !strings.Contains(stderr, "is for module relay, which this deployment does not have") {
+		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+	}
+	e.refused(t, 1, []string{"is for module relay, which this deployment does not have; fix the name"}, "validate", "base.json", "--complete")
+	e.refused(t, 1, []string{"base.json: ", "is for module relay, which this deployment does not have; fix the name"}, "merge", "base.json")
+	e.refused(t, 1, []string{"is a layer and not complete; merge it"}, "validate", layer, "--complete")
+	write(t, "relay.json", `{"modulesContent": {"$edgeAgent": {"properties.desired.modules.relay": {"type": "docker", "status": "running", "restartPolicy": "always", "settings": {"image": "example/relay:1"}}}}}`)
+	write(t, "merged.json", e.must(t, "merge", "base.json", "relay.json"))
+	e.must(t, "validate", "merged.json", "--complete")
+}
+
 // A closed standard output, or a full disk, is an error.
 func TestOutput_fails(t *testing.T) {
 	e := start(t)

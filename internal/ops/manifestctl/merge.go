@@ -19,8 +19,8 @@ func mergeVerb() *cli.Command {
 		Detail: `BASE is a full deployment, and each LAYER a layered one that targets the same device; all
 are manifests or templates. A layer's priority follows its name, as in site.json@20, or
 stands in the file if az iot edge deployment show wrote it. Without priorities, the last
-argument wins. The result is the whole deployment that the device gets, as a manifest, or
-one of:
+argument wins. A route for a module that no file defines is an error. The result is the
+whole deployment that the device gets, as a manifest, or one of:
 
   --modules      the modules, and the file that each comes from
   --twin NAME    the desired properties of module NAME
@@ -80,7 +80,7 @@ func (j *job) merge(files []string) (*manifest.Merged, error) {
 	}
 	merged, problems := manifest.Merge(deployments[0], deployments[1:]...)
 	if merged != nil {
-		problems = append(problems, j.check(merged.Manifest)...)
+		problems = append(problems, j.checkComplete(merged.Manifest)...)
 	}
 	return merged, j.report(problems)
 }

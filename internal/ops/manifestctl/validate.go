@@ -14,7 +14,8 @@ func validateVerb() *cli.Command {
 		Name: "validate", Args: "FILE", Brief: "check a manifest or a template, full or layered",
 		Detail: `A template is expanded first; the expansion is not written. Each finding is a line on
 standard error: FILE:LINE, the word warning if it is one, the path in the document, the
-fault, and the remedy. A twin of rtsptunnel is checked against its schema.
+fault, and the remedy. A twin of rtsptunnel is checked against its schema. A route for a
+module that FILE lacks is a warning, because a layer may define the module.
 `,
 	}, defineValidate)
 }
@@ -31,10 +32,15 @@ func defineValidate(j *job, flags *flag.FlagSet) action {
 	j.templateFlags(flags)
 	j.checkFlags(flags)
 	flags.BoolVar(&j.json, "json", false, "write the findings to standard output as JSON, for programs")
+	complete := flags.Bool("complete", false, "FILE is all that a device gets, without layers: a route for a module that it lacks is an error")
 	return func(_ context.Context, files []string) error {
+		check := j.check
+		if *complete {
+			check = j.checkComplete
+		}
 		m, problems := manifest.Load(j.source(files[0]))
 		if m != nil {
-			problems = append(problems, j.check(m)...)
+			problems = append(problems, check(m)...)
 		}
 		if j.json {
 			return j.reportJSON(files[0], problems)
