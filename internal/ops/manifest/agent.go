@@ -47,13 +47,12 @@ var (
 				field{"minDockerVersion", false, textShape},
 				field{"loggingOptions", false, textShape},
 				field{"registryCredentials", false, credentialsShape})})},
-		field{"systemModules", true, object(
+		field{"systemModules", true, closedObject(
 			field{"edgeAgent", true, object(
 				field{"type", true, dockerShape},
 				field{"settings", true, settingsShape},
 				field{"env", false, envShape},
-				field{"imagePullPolicy", false, pullShape},
-				field{"version", false, textShape})},
+				field{"imagePullPolicy", false, pullShape})},
 			field{"edgeHub", true, object(
 				field{"type", true, dockerShape},
 				field{"status", true, statusShape},
@@ -61,8 +60,7 @@ var (
 				field{"settings", true, settingsShape},
 				field{"env", false, envShape},
 				field{"imagePullPolicy", false, pullShape},
-				field{"startupOrder", false, orderShape},
-				field{"version", false, textShape})})},
+				field{"startupOrder", false, orderShape})})},
 		field{"modules", true, modulesShape},
 	)
 

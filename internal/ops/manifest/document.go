@@ -26,6 +26,7 @@ const (
 	hubName     = "$edgeHub"
 	desiredName = "properties.desired" // a module's desired properties; a dot and a path may follow, to name a part
 	modulesName = "modulesContent"
+	legacyName  = "moduleContent"
 	contentName = "content"
 )
 
@@ -64,16 +65,32 @@ func (r *report) parse(doc []byte) *Manifest {
 	return r.manifest(root)
 }
 
+// renameLegacy renames moduleContent to modulesContent, as az does with a warning:
+// Azure/azure-iot-cli-extension, azext_iot/operations/hub.py, _process_config_content.
+func (r *report) renameLegacy(root *jsontree.Value) {
+	if root.Get(modulesName) != nil || root.At(contentName, modulesName) != nil {
+		return
+	}
+	for _, outer := range []place{{}, {path: []string{contentName}}} {
+		for i, m := range root.At(outer.path...).All() {
+			if m.Name == legacyName && !m.Value.Is(jsontree.Null) {
+				r.warn(outer.below(m.Value.Line, legacyName), "is an old name, which az still accepts", "rename it to "+modulesName)
+				root.At(outer.path...).Members[i].Name = modulesName
+				return
+			}
+		}
+	}
+}
+
 // manifest finds the modules' content in a document. It returns nil if there is none.
 func (r *report) manifest(root *jsontree.Value) *Manifest {
+	r.renameLegacy(root)
 	m := &Manifest{file: r.file, root: root, content: root.Get(modulesName)}
 	m.at = place{path: []string{modulesName}}
 	if m.content == nil {
 		m.content, m.at = root.At(contentName, modulesName), place{path: []string{contentName, modulesName}}
 	}
 	switch {
-	case m.content == nil && root.Get("moduleContent") != nil:
-		r.fault(place{path: []string{"moduleContent"}}, "is an old name that IoT Hub no longer accepts", "rename it to "+modulesName)
 	case m.content == nil:
 		r.fault(place{}, "is not a deployment: it has neither modulesContent nor content/modulesContent", "pass a deployment manifest or a template")
 	case !m.content.Is(jsontree.Object):

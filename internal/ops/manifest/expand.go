@@ -45,7 +45,7 @@ func FindEnv(template string, lookup func(string) (string, bool)) string {
 func Expand(s Source) (*Manifest, Problems) {
 	r := &report{file: s.File}
 	env := s.environment(r)
-	doc := r.read()
+	doc := r.readText()
 	if doc == nil || r.list.Err() != nil {
 		return nil, r.list
 	}
@@ -99,7 +99,7 @@ const templateMark = "$schema-template"
 // an error.
 func Load(s Source) (*Manifest, Problems) {
 	r := &report{file: s.File}
-	doc := r.read()
+	doc := r.readText()
 	if doc == nil {
 		return nil, r.list
 	}

@@ -41,6 +41,7 @@ func TestValidate_asTheHub(t *testing.T) {
 		`{"s": "` + strings.Repeat("s", 4097) + `"}`:         false,
 		`{"a": {"b": {"a.b": 1}}}`:                           false,
 		`{"a": [{"$b": 1}]}`:                                 false,
+		`{"line#1": 1}`:                                      false,
 		`{"": 1, "é": null, "a": [null, [], {}], "t": true}`: true,
 	} {
 		hub := store.New()

@@ -228,7 +228,7 @@ var expandMutations = []mutation{
 		text: "is not valid JSON: invalid character ','", remedy: "comments and trailing commas",
 	},
 	{name: "no deployment", old: "modulesContent", new: "moduleContents", text: "is not a deployment", remedy: "pass a deployment"},
-	{name: "the old name", old: "modulesContent", new: "moduleContent", path: "moduleContent", text: "no longer accepts", remedy: "rename it to modulesContent"},
+	{name: "the old name", old: "modulesContent", new: "moduleContent", path: "moduleContent", text: "is an old name", remedy: "rename it to modulesContent", warning: true},
 	{name: "an invalid .env", file: "site.env", old: "EMPTY=\n", new: "canary is here\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE"},
 	{name: "an .env that does not end", file: "site.env", old: "EMPTY=\n", new: "EMPTY='canary\nx\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE"},
 }

@@ -20,6 +20,7 @@ type shape struct {
 	names  *regexp.Regexp // the names that an object's other members may have
 	naming string         // the rule of names, as a remedy
 	each   *shape         // an object's other members; nil if it has none
+	closed bool           // az refuses unknown members in all versions of its schema
 
 	check func(c *checker, v *jsontree.Value, at place) // further checks, for values of the right kind
 }
@@ -84,13 +85,24 @@ func (s *shape) members(c *checker, v *jsontree.Value, at place) {
 		case known:
 			f.validate(c, m.Value, below)
 		case s.each == nil:
-			c.warn(below, "is not known here", "check its spelling and its place: "+s.known())
+			c.unknownMember(below, s)
 		case !s.names.MatchString(m.Name):
 			c.fault(below, "has a name that is not allowed", s.naming)
 		default:
 			s.each.validate(c, m.Value, below)
 		}
 	}
+}
+
+// unknownMember reports a member that the runtime ignores. It is an error where az's
+// schemas are closed, because az then refuses the manifest.
+func (c *checker) unknownMember(at place, s *shape) {
+	remedy := "check its spelling and its place: " + s.known()
+	if c.closed || s.closed {
+		c.fault(at, "is not known here, and az does not accept it", "remove it, or "+remedy)
+		return
+	}
+	c.warn(at, "is not known here", remedy)
 }
 
 func (s *shape) known() string {
@@ -143,6 +155,13 @@ func integer(least, most int64) *shape {
 
 func object(fields ...field) *shape {
 	return &shape{kinds: anyObject.kinds, fields: fields}
+}
+
+// closedObject is an object without other members in all versions of az's schemas, such as
+// azext_iot/assets/azure-iot-edgeagent-deployment-1.0.json in
+// Azure/azure-iot-cli-extension.
+func closedObject(fields ...field) *shape {
+	return &shape{kinds: anyObject.kinds, fields: fields, closed: true}
 }
 
 // mapOf is the shape of an object whose members all have one shape. names is a regular

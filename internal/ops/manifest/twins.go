@@ -164,9 +164,11 @@ func (c *checker) checkName(name string, at place) {
 	if len(name) > maxTwinName {
 		c.fault(at, fmt.Sprintf("has a name of more than %d bytes, which IoT Hub does not accept", maxTwinName), "shorten it")
 	}
-	bad := func(r rune) bool { return r == '.' || r == '$' || r == ' ' || unicode.IsControl(r) }
+	// The documents do not have #, but IoT Hub refuses it (MicrosoftDocs/azure-docs, issue
+	// 37648: ArgumentInvalid, errorCode 400004).
+	bad := func(r rune) bool { return strings.ContainsRune(".$# ", r) || unicode.IsControl(r) }
 	if strings.ContainsFunc(name, bad) && !strings.Contains(name, "${") {
-		c.fault(at, "has a name that IoT Hub does not accept in a twin", "use a name without dots, dollar signs, spaces and control characters")
+		c.fault(at, "has a name that IoT Hub does not accept in a twin", "use a name without . $ #, spaces and control characters")
 	}
 }
 

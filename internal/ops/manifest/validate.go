@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -56,6 +57,7 @@ type checker struct {
 	m        *Manifest
 	layered  bool
 	complete bool
+	closed   bool             // az refuses unknown members of the section that is being validated
 	hub      string           // $edgeHub's schemaVersion, as hubVersion returns it
 	defined  map[string]bool  // names of the modules that $edgeAgent defines
 	routes   map[string]place // by the route's text with single spaces
@@ -87,6 +89,7 @@ func (c *checker) checkDocument() {
 // checkAgent validates $edgeAgent's section and records the modules that it defines.
 func (c *checker) checkAgent() {
 	c.collectModules()
+	c.checkModuleCount()
 	section := c.m.content.Get(agentName)
 	switch {
 	case section == nil && c.layered:
@@ -95,7 +98,10 @@ func (c *checker) checkAgent() {
 		c.fault(c.m.at.below(section.Line, agentName, desiredName), "has neither runtime nor systemModules, which a full deployment needs, and is not allowed in a layer",
 			"for a layer, use names with dots, such as properties.desired.modules.NAME; for a full deployment, add both")
 	case !c.layered:
+		v := section.At(desiredName, "schemaVersion")
+		c.closed = v.Is(jsontree.String) && v.Text == closedAgent
 		c.checkWhole(agentName, agentShape)
+		c.closed = false
 	case section.Is(jsontree.Object):
 		c.checkLayer(agentName, c.checkAgentPart)
 	default:
@@ -114,6 +120,24 @@ func (c *checker) collectModules() {
 		case len(p.names) > 1 && p.names[0] == "modules":
 			c.defined[p.names[1]] = true
 		}
+	}
+}
+
+// closedAgent is the version of $edgeAgent whose schema allows no further members anywhere
+// (SchemaStore/schemastore, src/schemas/json/azure-iot-edgeagent-deployment-1.1.json). Az
+// chooses a schema by the text of the version, so it has none for 1.1.0, and it compares
+// no layer with a schema (Azure/azure-iot-cli-extension, azext_iot/operations/hub.py).
+const closedAgent = "1.1"
+
+// maxModules is how many modules a deployment may have (MicrosoftDocs/azure-docs,
+// articles/iot-edge/iot-edge-limits-and-restrictions.md). The documents do not say whether
+// edgeAgent and edgeHub count.
+const maxModules = 50
+
+func (c *checker) checkModuleCount() {
+	if n := len(c.defined); n > maxModules {
+		section := c.m.content.Get(agentName)
+		c.fault(c.m.at.below(section.Line, agentName), fmt.Sprintf("has %d modules; IoT Hub accepts at most %d in a deployment", n, maxModules), "remove some")
 	}
 }
 

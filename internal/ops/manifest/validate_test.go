@@ -12,12 +12,14 @@ import (
 var validateMutations = []mutation{
 	// $edgeAgent's properties.
 	{name: "missing", old: `"restartPolicy": "never",`, path: agentPath + "/modules/probe/restartPolicy", text: "is missing", remedy: "add it"},
-	{name: "misspelt", old: `"imagePullPolicy"`, new: `"imagepullPolicy"`, path: filterPath + "/imagepullPolicy", text: "is not known here", remedy: "imagePullPolicy", warning: true},
+	{name: "misspelt", old: `"imagePullPolicy"`, new: `"imagepullPolicy"`, path: filterPath + "/imagepullPolicy", text: "is not known here, and az does not accept it", remedy: "imagePullPolicy"},
 	{name: "status", old: `"stopped"`, new: `"Stopped"`, path: agentPath + "/modules/probe/status", text: "must be one of running, stopped", remedy: "case-sensitive"},
 	{name: "restartPolicy", old: `"never"`, new: `"unless-stopped"`, path: agentPath + "/modules/probe/restartPolicy", text: "must be one of always, never", remedy: "case"},
 	{name: "on-failure", old: `"never"`, new: `"on-failure"`, path: agentPath + "/modules/probe/restartPolicy", text: "do not support", remedy: "always", warning: true},
 	{name: "on-unhealthy", old: `"never"`, new: `"on-unhealthy"`, path: agentPath + "/modules/probe/restartPolicy", text: "do not support", remedy: "always", warning: true},
 	{name: "imagePullPolicy", old: `"on-create"`, new: `"always"`, path: filterPath + "/imagePullPolicy", text: "must be one of on-create, never", remedy: "case"},
+	{name: "a status of edgeAgent", old: `"edgeAgent": {`, new: `"edgeAgent": {"status": "running",`, path: agentPath + "/systemModules/edgeAgent/status", text: "is not known here, and az does not accept it", remedy: "known are type, settings"},
+	{name: "another system module", old: `"edgeAgent": {`, new: `"edgeagent": {}, "edgeAgent": {`, path: agentPath + "/systemModules/edgeagent", text: "is not known here, and az does not accept it", remedy: "known are edgeAgent, edgeHub"},
 	{name: "startupOrder", old: `"startupOrder": 2`, new: `"startupOrder": 4294967296`, path: filterPath + "/startupOrder", text: "must be an integer from 0 to 4294967295", remedy: "number"},
 	{name: "startupOrder as text", old: `"startupOrder": 2`, new: `"startupOrder": "2"`, path: filterPath + "/startupOrder", text: "must be a number", remedy: "it is a string"},
 	{name: "a half order", old: `"startupOrder": 2`, new: `"startupOrder": 2.5`, path: filterPath + "/startupOrder", text: "must be an integer", remedy: "number"},
@@ -59,7 +61,6 @@ var validateMutations = []mutation{
 	{name: "an unknown source", old: "FROM /messages/modules/probe/outputs/*", new: "FROM /message/*", path: hubPath + "/routes/probeToFilter", text: "is not documented", remedy: "/messages/*", warning: true},
 	{name: "the same route", old: `"probeToFilter": "`, new: `"again": "FROM  /messages/modules/filter/outputs/out INTO $upstream", "probeToFilter": "`, path: hubPath + "/routes/filterToHub/route", text: "is the same route as " + hubPath + "/routes/again", remedy: "remove one", warning: true},
 	{name: "a route's priority", old: `"priority": 1`, new: `"priority": 10`, path: hubPath + "/routes/filterToHub/priority", text: "from 0 to 9", remedy: "number"},
-	{name: "a route's name", old: `"filterToHub"`, new: `"filter#Hub"`, path: hubPath + "/routes/filter#Hub", text: "name that is not allowed", remedy: "must not contain"},
 	{name: "a route of another kind", old: `"filterToHub": {"route": "FROM /messages/modules/filter/outputs/out INTO $upstream", "priority": 1, "timeToLiveSecs": 60}`, new: `"filterToHub": 7`, path: hubPath + "/routes/filterToHub", text: "must be a string or an object", remedy: "it is a number"},
 	{name: "a condition", old: "$body.level >= 3", new: "level >= 3", path: hubPath + "/routes/probeToFilter", text: "cannot compile: >= between text and a number", remedy: "as_number(NAME)"},
 	{name: "a line break in a route", old: "WHERE $body", new: `WHERE\n$body`, path: hubPath + "/routes/probeToFilter", text: "has a line break, which az does not accept", remedy: "one line", warning: true},
@@ -118,6 +119,12 @@ var severalProblems = []struct {
 	}},
 	{name: "a ninth piece", file: layered, old: `"createOptions": {"HostConfig": {"Memory": 100000000}}`, new: `"createOptions": "{}", "createOptions08": ""`, want: []string{
 		"/createOptions08: is not known here", "/createOptions08: is not a piece of createOptions",
+	}},
+	{name: "an env name with #", old: `"ON": {`, new: `"O#N": {`, want: []string{
+		"env/O#N: has a name that is not allowed", "env/O#N: has a name that IoT Hub does not accept",
+	}},
+	{name: "a route's name", old: `"filterToHub"`, new: `"filter#Hub"`, want: []string{
+		"routes/filter#Hub: has a name that is not allowed", "routes/filter#Hub: has a name that IoT Hub does not accept",
 	}},
 	{name: "a name with a dot", old: `"service": "*`, new: `"ser.vice": "*`, want: []string{
 		"remoteEndpoints/ser.vice: has a name that IoT Hub does not accept", "remoteEndpoints/ser.vice: a label has 1 to 64",
