@@ -35,9 +35,11 @@ var (
 	modulesShape = mapOf(`^[A-Za-z0-9_-]+$`, "a module's name may contain only letters, digits, _ and -", moduleShape)
 
 	credentialsShape = mapOf(`^[^.$# ]+$`, "a registry's label must not contain spaces or any of . $ #", object(
-		field{"username", true, textShape},
-		field{"password", true, textShape},
+		field{"username", true, loginShape},
+		field{"password", true, loginShape},
 		field{"address", true, &shape{kinds: textShape.kinds, check: checkAddress}}))
+
+	loginShape = &shape{kinds: textShape.kinds, check: checkLogin}
 
 	agentShape = object(
 		field{"schemaVersion", true, &shape{kinds: textShape.kinds, check: checkAgentVersion}},
@@ -82,9 +84,29 @@ func checkFirstPiece(c *checker, v *jsontree.Value, at place) {
 	}
 }
 
+// blankLogin is a problem of a registry's user name, password or address: Azure/iotedge,
+// edge-agent/src/Microsoft.Azure.Devices.Edge.Agent.Docker/RegistryCredentials.cs, where
+// each of the three must not be blank.
+const blankLogin = "is empty or blank: edge agent rejects the whole configuration"
+
+func checkLogin(c *checker, v *jsontree.Value, at place) {
+	if strings.TrimSpace(v.Text) == "" {
+		c.fault(at, blankLogin, "set the variable that it comes from, or remove the registry if it needs no login")
+	}
+}
+
+// checkAddress checks a registry's address. Edge agent replaces $upstream:PORT: Azure/iotedge,
+// edge-agent/src/Microsoft.Azure.Devices.Edge.Agent.Docker/CombinedDockerConfigProvider.cs.
+// az refuses white space: Azure/azure-iot-cli-extension,
+// azext_iot/assets/azure-iot-edgeagent-deployment-1.0.json.
 func checkAddress(c *checker, v *jsontree.Value, at place) {
-	if v.Text == "" || strings.ContainsFunc(v.Text, unicode.IsSpace) {
-		c.fault(at, "is empty or contains a space", "write the registry's host, such as registry.example")
+	switch {
+	case strings.TrimSpace(v.Text) == "":
+		c.fault(at, blankLogin, "write the registry's host, such as registry.example")
+	case strings.ContainsFunc(v.Text, unicode.IsSpace):
+		c.fault(at, "contains white space, which az refuses", "write the registry's host, such as registry.example")
+	case strings.HasPrefix(v.Text, "$") && !strings.HasPrefix(v.Text, "${") && !parentImage.MatchString(v.Text):
+		c.warn(at, "is not replaced by edge agent", "write $upstream:PORT in lower case for the registry of a parent device")
 	}
 }
 
@@ -93,24 +115,6 @@ func checkAddress(c *checker, v *jsontree.Value, at place) {
 func checkRestart(c *checker, v *jsontree.Value, at place) {
 	if strings.HasPrefix(v.Text, "on-") {
 		c.warn(at, v.Text+" is in the schema, but the runtime's maintainers do not support it", "use always, and let the module exit when it cannot recover")
-	}
-}
-
-// imageName is Docker's REPOSITORY[:TAG][@DIGEST]. Its groups are the tag and the digest.
-var imageName = regexp.MustCompile(`^(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._-]+(?:/[a-z0-9._-]+)*(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[a-f0-9]{64}))?$`)
-
-func checkImage(c *checker, v *jsontree.Value, at place) {
-	if isImagePlaceholder(v.Text) || strings.Contains(v.Text, "${") {
-		return // checkPlaceholders reports it
-	}
-	parts := imageName.FindStringSubmatch(v.Text)
-	switch {
-	case parts == nil:
-		c.fault(at, "is not an image name", "write REGISTRY/REPOSITORY:TAG, with the repository in lower case and without spaces")
-	case parts[1] == "" && parts[2] == "":
-		c.warn(at, "has no tag, which means latest", "use a version as the tag: the runtime does not check for a newer image of the same name")
-	case parts[1] == "latest" && parts[2] == "":
-		c.warn(at, "has the tag latest", "use a version as the tag: the runtime does not check for a newer image of the same name")
 	}
 }
 

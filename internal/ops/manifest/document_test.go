@@ -159,7 +159,7 @@ func TestValidate_tunnels(t *testing.T) {
 		{"", "rtsptunnel", nil, 1},
 		{"", "other", nil, 0},
 		{"", "other", []string{"other"}, 1},
-		{"registry.example:5000/a/rtsptunnel:1@sha256:" + strings.Repeat("a", 64), "other", nil, 1},
+		{"registry.example:5000/a/rtsptunnel@sha256:" + strings.Repeat("a", 64), "other", nil, 1},
 		{"rtsptunnel", "other", nil, 2}, // no tag
 		{"registry.example/filter:1", "rtsptunnel", nil, 0},
 		{"registry.example/filter:1", "rtsptunnel", []string{"rtsptunnel"}, 1},
