@@ -66,21 +66,23 @@ var (
 		field{"modules", true, modulesShape},
 	)
 
-	settingsShape = func() *shape {
-		s := object(field{"image", true, &shape{kinds: textShape.kinds, check: checkImage}})
-		first := &shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Object}, check: checkFirstPiece}
-		s.fields = append(s.fields, field{createOptions, false, first})
-		for i := 1; i < maxPieces; i++ {
-			s.fields = append(s.fields, field{pieceName(i), false, textShape})
-		}
-		return s
-	}()
+	settingsShape = &shape{
+		kinds:  anyObject.kinds,
+		fields: []field{{"image", true, &shape{kinds: textShape.kinds, check: checkImage}}, {createOptions, false, pieceShape}},
+		alike: func(name string) *shape {
+			if pieceForm.MatchString(name) {
+				return pieceShape
+			}
+			return nil
+		},
+	}
+	pieceShape = &shape{kinds: []jsontree.Kind{jsontree.String, jsontree.Object}, check: checkPiece}
 )
 
-// checkFirstPiece reports createOptions that are still an object, as templates have them.
-func checkFirstPiece(c *checker, v *jsontree.Value, at place) {
+// checkPiece reports createOptions that are still an object, as templates have them.
+func checkPiece(c *checker, v *jsontree.Value, at place) {
 	if v.Is(jsontree.Object) {
-		c.fault(at, "must be a string in a manifest", "it is an object, as in a template: expand the template with tunnelctl manifest expand")
+		c.fault(at, "must be a string in a manifest", "it is an object: in a template, name it createOptions, and expand the template with tunnelctl manifest expand")
 	}
 }
 

@@ -3,15 +3,18 @@ package manifest
 import (
 	"fmt"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"rtsptunnel/internal/base/jsontree"
 )
 
-// A manifest has createOptions as text, split into pieces. See "Configure container
-// create options for IoT Edge modules"; the sizes are the limits of Microsoft's tools.
+// A manifest has createOptions as text, split into pieces. The sizes are iotedgedev's:
+// Azure/iotedgedev, iotedgedev/deploymentmanifest.py, TWIN_VALUE_MAX_SIZE and
+// TWIN_VALUE_MAX_CHUNKS. Edge agent reads more pieces; see agentPieces.
 const (
 	createOptions = "createOptions"
-	pieceSize     = 512 // bytes
+	pieceSize     = 512 // characters
 	maxPieces     = 8
 	maxOptions    = pieceSize * maxPieces
 )
@@ -26,11 +29,11 @@ func pieceName(i int) string {
 }
 
 // splitOptions converts a module's createOptions from the object that templates have to
-// compact text in pieces. It leaves text unchanged that fits one piece or is already
-// split.
+// compact ASCII text in pieces. Text stays as it is, and is only cut. splitOptions leaves
+// text unchanged that fits one piece or is already split.
 func (r *report) splitOptions(s settings) {
 	v, at := s.get(createOptions), s.place(createOptions)
-	if v == nil || v.Is(jsontree.String) && len(v.Text) <= pieceSize {
+	if v == nil || v.Is(jsontree.String) && utf8.RuneCountInString(v.Text) <= pieceSize {
 		return
 	}
 	if s.get(pieceName(1)) != nil {
@@ -43,48 +46,40 @@ func (r *report) splitOptions(s settings) {
 	switch v.Kind {
 	case jsontree.String:
 	case jsontree.Object:
-		text = string(v.Compact())
+		text = escapeJSON(string(v.Compact()))
 	default:
 		r.fault(at, "must be an object, or JSON as a string", "write {} if there are none")
 		return
 	}
-	if bad := notASCII(text); bad >= 0 {
-		r.fault(at, fmt.Sprintf("has a character that is not ASCII, at offset %d of the compact text", bad), "remove it: the tools and the hub count such characters differently")
+	characters := []rune(text)
+	if len(characters) > maxOptions {
+		r.fault(at, fmt.Sprintf("is %d characters long as compact text; at most %d fit into the %d pieces of a template's createOptions", len(characters), maxOptions, maxPieces),
+			"shorten it, or move settings into the image or the module's env")
 		return
 	}
-	if len(text) > maxOptions {
-		r.fault(at, fmt.Sprintf("is %d characters long as compact text; at most %d fit into a manifest", len(text), maxOptions), "shorten it, or move settings into the image or the module's env")
-		return
-	}
-	for i := 0; len(text) > 0; i++ {
-		size := min(len(text), pieceSize)
-		piece := jsontree.NewString(text[:size])
+	for i := 0; len(characters) > 0; i++ {
+		size := min(len(characters), pieceSize)
+		piece := jsontree.NewString(string(characters[:size]))
 		piece.Line = v.Line
 		s.set(pieceName(i), piece)
-		text = text[size:]
+		characters = characters[size:]
 	}
 }
 
-// notASCII returns the offset of the first byte that is not ASCII, or -1.
-func notASCII(text string) int {
-	for i := range len(text) {
-		if text[i] >= 0x80 {
-			return i
+// escapeJSON writes the characters of a JSON text that are not printable ASCII as \uXXXX,
+// two for those above U+FFFF. iotedgedev does so before it cuts the text: Azure/iotedgedev,
+// iotedgedev/deploymentmanifest.py, where json.dumps has its default ensure_ascii.
+func escapeJSON(text string) string {
+	var escaped strings.Builder
+	for _, r := range text {
+		switch high, low := utf16.EncodeRune(r); {
+		case r < 0x7f:
+			escaped.WriteRune(r)
+		case high != utf8.RuneError:
+			fmt.Fprintf(&escaped, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&escaped, `\u%04x`, r)
 		}
 	}
-	return -1
-}
-
-// joinOptions returns the text of a module's createOptions, joined from its pieces. It
-// stops at the first gap.
-func joinOptions(s settings) string {
-	var text strings.Builder
-	for i := range maxPieces {
-		v := s.get(pieceName(i))
-		if !v.Is(jsontree.String) {
-			break
-		}
-		text.WriteString(v.Text)
-	}
-	return text.String()
+	return escaped.String()
 }

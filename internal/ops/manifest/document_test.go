@@ -84,7 +84,7 @@ func TestValidate_documents(t *testing.T) {
 			"modulesContent/$edgeAgent/properties.desired.modules.x/settings/image: has a placeholder, which is not expanded in a manifest",
 		},
 		`{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x.settings.createOptions": "[]", "properties.desired.modules.x.settings.createOptions02": "x"}}}`: {
-			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions02: has no piece before it",
+			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions02: has no piece before it: edge agent rejects the whole configuration",
 			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions02: is a part of a module, but the documentation has only whole modules in layers",
 			"modulesContent/$edgeAgent/properties.desired.modules.x.settings.createOptions: is a part of a module, but the documentation has only whole modules in layers",
 		},
@@ -131,9 +131,11 @@ func TestValidate_pieces(t *testing.T) {
 		padded(512, ""):  {},
 		padded(513, ""):  {"createOptions: is longer than 512 characters, the limit of Microsoft's tools"},
 		padded(4096, ""): {"createOptions: is longer than 512 characters, the limit of Microsoft's tools"},
-		padded(4097, ""): {"createOptions: is 4097 characters long; at most 4096 fit into a manifest", "createOptions: is a string of more than 4096 bytes, which IoT Hub does not accept", "createOptions: is longer than 512 characters, the limit of Microsoft's tools"},
-		padded(99, "é"):  {"createOptions: has characters that are not ASCII"},
+		padded(4097, ""): {"createOptions: is a string of more than 4096 bytes, which IoT Hub does not accept", "createOptions: is longer than 512 characters, the limit of Microsoft's tools"},
+		padded(99, "é"):  {},
+		padded(513, "é"): {}, // 512 characters
 		`" "`:            {},
+		`"Null"`:         {},
 	} {
 		doc := `{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x": {"type": "docker", "status": "running", "restartPolicy": "always",
 			"settings": {"image": "example/x:1", "createOptions": ` + options + `}}}}}`

@@ -25,6 +25,7 @@ func FuzzExpand(f *testing.F) {
 	// Small seeds: the fuzzer takes longer to minimize findings from large ones.
 	f.Add([]byte(smallBase), []byte("A=b"))
 	f.Add([]byte(`{"content": {"modulesContent": {"$edgeAgent": {"properties.desired.modules.x.settings": {"image": "${MODULES.x}", "createOptions": {"a": "é"}}}}}}`), []byte("A='"))
+	f.Add([]byte(`{"modulesContent": {"$edgeAgent": {"properties.desired.modules.x.settings": {"image": "$upstream:1/x", "createoptions": "{'Env': [1,], /* $A */ User: null", "createOptions01": ", HostConfig: {\"Memory\": '5'}}"}}}}`), []byte("A='"))
 	f.Add([]byte(`{"modulesContent": {"$edgeAgent": {}, "$edgeHub": {"properties.desired": {"routes": {"$A": "FROM /messages/modules/$A/* INTO $A"}}}, "$A": 5}}`), []byte(""))
 	f.Add([]byte(`{"modulesContent": {"a": ${SECRET}, "b": "${MODULEDIR<..>.amd64}", "$SECRET": ["${"]}}`), []byte("A=${SECRET}\nB=\"x\\\""))
 	dir := f.TempDir()

@@ -144,8 +144,8 @@ var expandMutations = []mutation{
 		path: filterPath + "/settings/createOptions", text: "characters long as compact text; at most 4096", remedy: "shorten",
 	},
 	{
-		name: "createOptions not ASCII", old: "a<b & c>d\",", new: "é\",",
-		path: filterPath + "/settings/createOptions", text: "not ASCII", remedy: "remove it",
+		name: "createOptions that are too long once escaped", old: "0123456789", new: "é123456789é123456789é123456789é123456789é123456789é123456789",
+		path: filterPath + "/settings/createOptions", text: "characters long as compact text; at most 4096", remedy: "shorten",
 	},
 	{
 		name: "createOptions of another kind", file: layered, old: `{"HostConfig": {"Memory": 100000000}}`, new: "7",

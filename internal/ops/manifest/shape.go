@@ -13,14 +13,15 @@ import (
 // shape describes the values that are valid in one place.
 type shape struct {
 	kinds  []jsontree.Kind
-	values []string       // a string's allowed values; empty allows any
-	least  int64          // a number's lower bound, if most is not 0
-	most   int64          // a number's upper bound, which makes it an integer; 0 for no bounds
-	fields []field        // an object's known members
-	names  *regexp.Regexp // the names that an object's other members may have
-	naming string         // the rule of names, as a remedy
-	each   *shape         // an object's other members; nil if it has none
-	closed bool           // az refuses unknown members in all versions of its schema
+	values []string                 // a string's allowed values; empty allows any
+	least  int64                    // a number's lower bound, if most is not 0
+	most   int64                    // a number's upper bound, which makes it an integer; 0 for no bounds
+	fields []field                  // an object's known members
+	names  *regexp.Regexp           // the names that an object's other members may have
+	naming string                   // the rule of names, as a remedy
+	each   *shape                   // an object's other members; nil if it has none
+	alike  func(name string) *shape // known members by the form of their names; nil for others. Nil if there are none
+	closed bool                     // az refuses unknown members in all versions of its schema
 
 	check func(c *checker, v *jsontree.Value, at place) // further checks, for values of the right kind
 }
@@ -120,7 +121,11 @@ func (s *shape) field(name string) (*shape, bool) {
 			return f.shape, true
 		}
 	}
-	return nil, false
+	if s.alike == nil {
+		return nil, false
+	}
+	found := s.alike(name)
+	return found, found != nil
 }
 
 // at returns the shape of the descendant at a path; nil if it is unknown.

@@ -42,12 +42,12 @@ var validateMutations = []mutation{
 	{name: "no JSON in createOptions", old: `"createOptions": "{}"`, new: `"createOptions": "{"`, path: agentPath + "/modules/probe/settings/createOptions", text: "is not valid JSON", remedy: "expand"},
 	{name: "no object in createOptions", old: `"createOptions": "{}"`, new: `"createOptions": "[]"`, path: agentPath + "/modules/probe/settings/createOptions", text: "must be a JSON object", remedy: "{}"},
 	{name: "a duplicate in createOptions", old: `"createOptions": "{}"`, new: `"createOptions": "{\"Env\":[],\"Env\":[]}"`, path: agentPath + "/modules/probe/settings/createOptions/Env", text: "is given twice", remedy: "remove"},
-	{name: "unknown option", old: `"HostConfig": {"Memory"`, new: `"Hostconfig": {"Memory"`, path: filterPath + "/settings/createOptions/Hostconfig", text: "is not a Docker option", remedy: "spelling", warning: true},
+	{name: "unknown option", old: `"HostConfig": {"Memory"`, new: `"HostConfiguration": {"Memory"`, path: filterPath + "/settings/createOptions/HostConfiguration", text: "is not a Docker option", remedy: "spelling", warning: true},
 	{name: "host without endpoint", old: `"NetworkingConfig": {"EndpointsConfig": {"host": {}}},`, path: "...modules/rtsptunnel/settings/createOptions/HostConfig/NetworkMode", text: "NetworkingConfig/EndpointsConfig/host is missing", remedy: "add"},
 	{name: "endpoint without host", old: `"NetworkMode": "host", `, path: "...modules/rtsptunnel/settings/createOptions/NetworkingConfig/EndpointsConfig/host", text: "NetworkMode is not host", remedy: "add"},
 	{name: "ports of the host", old: `"ReadonlyRootfs": true`, new: `"PortBindings": {"80/tcp": [{"HostPort": "80"}]}`, path: "...rtsptunnel/settings/createOptions/HostConfig/PortBindings", text: "has no effect", remedy: "remove it", warning: true},
 	{name: "a shell for health", old: `"Labels": {`, new: `"Healthcheck": {"Test": ["CMD-SHELL", "x"]}, "Labels": {`, path: filterPath + "/settings/createOptions/Healthcheck/Test", text: "needs a shell", remedy: "CMD", warning: true},
-	{name: "health as text", old: `"Labels": {`, new: `"Healthcheck": {"Test": "x"}, "Labels": {`, path: filterPath + "/settings/createOptions/Healthcheck/Test", text: "needs a shell", remedy: "CMD", warning: true},
+	{name: "health as text", old: `"Labels": {`, new: `"Healthcheck": {"Test": "x"}, "Labels": {`, path: filterPath + "/settings/createOptions/Healthcheck/Test", text: "must be an array: Docker does not create the container", remedy: "it is a string"},
 	{name: "a gap", old: `"createOptions": "{}"`, new: `"createOptions": "{}", "createOptions02": ""`, path: agentPath + "/modules/probe/settings/createOptions02", text: "has no piece before it", remedy: "createOptions01"},
 
 	// Routes.
@@ -118,7 +118,7 @@ var severalProblems = []struct {
 		"edgeAgent/settings/image: is a runtime version that is no longer supported", "edgeHub/settings/image: is a runtime version that is no longer supported",
 	}},
 	{name: "a ninth piece", file: layered, old: `"createOptions": {"HostConfig": {"Memory": 100000000}}`, new: `"createOptions": "{}", "createOptions08": ""`, want: []string{
-		"/createOptions08: is not known here", "/createOptions08: is not a piece of createOptions",
+		"/createOptions08: has no piece before it: edge agent rejects the whole configuration",
 	}},
 	{name: "an env name with #", old: `"ON": {`, new: `"O#N": {`, want: []string{
 		"env/O#N: has a name that is not allowed", "env/O#N: has a name that IoT Hub does not accept",

@@ -195,7 +195,7 @@ func TestExpand_wrong(t *testing.T) {
 		words    []string
 	}{
 		{"${LIMIT}", "${LIMITS}", []string{template + ":", "modules/filter/env/LIMIT/value: LIMITS is not set; set it in the environment or .env"}},
-		{"0123456789", strings.Repeat("0123456789", 9), []string{template + ":", "modules/filter/settings/createOptions: is ", "at most 4096 fit into a manifest; shorten it"}},
+		{"0123456789", strings.Repeat("0123456789", 9), []string{template + ":", "modules/filter/settings/createOptions: is ", "at most 4096 fit into the 8 pieces of a template's createOptions; shorten it"}},
 		{"${MODULES.filter}", "${MODUL.filter}", []string{template + ":", "modules/filter/settings/image: has an unknown placeholder; use ${VARIABLE}"}},
 		{`"filterToHub"`, `"probeToFilter"`, []string{template + ":", "routes/probeToFilter: is a route that is given twice, first on line ", "; remove one of them"}},
 		{`"cameras": {`, `"cameras": {"yard": {"host": "192.0.2.9", "port": 8554}, `, []string{
