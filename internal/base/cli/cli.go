@@ -8,7 +8,7 @@
 //
 // The rules are:
 //   - Results go to standard output and everything else to standard error.
-//   - Exit codes are 0 (done), 1 (failed) and 2 (usage error: nothing was read or asked).
+//   - Exit codes are 0 (done), 1 (failed) and 2 (usage error: nothing was done).
 //   - A usage error names the command whose help explains it.
 //
 // The parser is cobra, and only this package imports it. kong declares commands well too,

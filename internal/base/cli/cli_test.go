@@ -84,7 +84,7 @@ Commands:
   completion   write a shell's completion script
   version      write version, commit and platform
 
-Exit codes: 0 done; 1 failed; 2 usage error, nothing was read or asked.
+Exit codes: 0 done; 1 failed; 2 usage error: nothing was done.
 
 kitchen COMMAND --help says more.
 `,
@@ -99,7 +99,7 @@ Commands:
 
 The oven is hot.
 
-Exit codes: 0 done; 1 failed; 2 usage error, nothing was read or asked.
+Exit codes: 0 done; 1 failed; 2 usage error: nothing was done.
 
 kitchen oven COMMAND --help says more.
 `,
@@ -107,14 +107,14 @@ kitchen oven COMMAND --help says more.
 
 Bake something.
 
-Flags, which may stand before or after the arguments:
+Flags, before or after the arguments:
   --heat DEGREES   DEGREES to reach, between the one that is enough for a tea and the one that melts
                    the pot itself
   --json           write JSON, for programs
 
 The oven is hot.
 
-Exit codes: 0 done; 1 failed; 2 usage error, nothing was read or asked.
+Exit codes: 0 done; 1 failed; 2 usage error: nothing was done.
 `,
 	} {
 		if d := cmp.Diff(result{0, want, ""}, run(t, never(t), strings.Fields(args)...)); d != "" {

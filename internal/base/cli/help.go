@@ -11,7 +11,7 @@ import (
 // width is the longest line of help, in characters, where the text can be broken.
 const width = 100
 
-const exitCodes = "Exit codes: 0 done; 1 failed; 2 usage error, nothing was read or asked.\n"
+const exitCodes = "Exit codes: 0 done; 1 failed; 2 usage error: nothing was done.\n"
 
 // help is the whole help on a command.
 func (t *tree) help(c *cobra.Command) string {
@@ -24,7 +24,7 @@ func (t *tree) help(c *cobra.Command) string {
 	if flags := flagList(t.flags[c]); len(flags) > 0 {
 		where := "\nFlags:\n"
 		if d.Args != "" {
-			where = "\nFlags, which may stand before or after the arguments:\n"
+			where = "\nFlags, before or after the arguments:\n"
 		}
 		text += where + columns(flags)
 	}

@@ -26,14 +26,14 @@ type Access struct {
 // Flags defines the flags that set the fields of a.
 func (a *Access) Flags(flags *flag.FlagSet) {
 	flags.StringVar(&a.ConnectionFile, "connection-string-file", "", "`FILE` with the hub's connection string, instead of HUB_CONNECTION_STRING")
-	flags.StringVar(&a.CAFile, "ca-file", "", "`FILE` with certificates (PEM) of authorities to trust besides those of the system")
+	flags.StringVar(&a.CAFile, "ca-file", "", "`FILE` with certificates (PEM) of authorities to trust in addition to the system's")
 }
 
 // Help is the paragraph that every command's help has.
 const Help = `The hub's connection string comes from the environment variable HUB_CONNECTION_STRING or
 from --connection-string-file FILE, never from an argument. --ca-file FILE, HUB_CA_FILE or
-CA_FILE names the authority of an emulator (its ca.pem), which is trusted besides those of
-the system.`
+CA_FILE names the authority of an emulator (its ca.pem), which is trusted in addition to
+the system's.`
 
 // Open returns a client without asking the hub; the caller closes the client. Every error
 // is a mistake in what the user named, or something that is not named. getenv works as

@@ -33,14 +33,14 @@ type command struct {
 func define(flags *flag.FlagSet) cli.Action {
 	var c command
 	flags.StringVar(&c.options.HostName, "hostname", defaultHostName, "the hub's `NAME` in tokens, user names and its certificate (localhost)")
-	flags.StringVar(&c.options.GatewayName, "gateway-hostname", "", "`NAME` of the edge device, one more in the certificate")
+	flags.StringVar(&c.options.GatewayName, "gateway-hostname", "", "`NAME` of the edge device, added to the names in the certificate")
 	flags.StringVar(&c.options.HTTPS, "https", "127.0.0.1:8443", "`HOST:PORT` for services, and for devices and modules by WebSocket (127.0.0.1:8443)")
 	flags.StringVar(&c.options.MQTT, "mqtt", "127.0.0.1:8883", "`HOST:PORT` for devices and modules (127.0.0.1:8883)")
 	flags.StringVar(&c.options.WorkloadHTTP, "workload", "", "`HOST:PORT` for the workload API over plain HTTP, besides DIR/workload.sock (none)")
 	flags.BoolVar(&c.options.Throttle, "throttle", false, "limit rates as IoT Hub does at tier S1 with one unit")
-	flags.StringVar(&c.options.Dir, "state", "", "`DIR` for keys, devices and twins (state.json) and the workload socket; it is made if missing, and its state is loaded if there is one (required)")
-	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "`FILE` with the key of HUB_CONNECTION_STRING, base64; without it the first start makes one and keeps it in DIR")
-	flags.Func("module", "`DEVICE/MODULE` to make; may be repeated. The workload API serves the modules of the first one's device (edge1)", c.addModule)
+	flags.StringVar(&c.options.Dir, "state", "", "`DIR` for keys, devices and twins (state.json) and the workload socket; created if it is missing, and loaded if it has a state (required)")
+	flags.StringVar(&c.options.OwnerKeyFile, "owner-key-file", "", "`FILE` with the key of HUB_CONNECTION_STRING, base64; without it the first start creates one in DIR")
+	flags.Func("module", "`DEVICE/MODULE` to create; may be repeated. The workload API serves the modules of the first one's device (edge1)", c.addModule)
 	return func(ctx context.Context, call *cli.Call) error {
 		if c.options.Dir == "" {
 			return cli.Usagef("--state is missing")

@@ -15,7 +15,7 @@ import (
 
 func deviceVerbs() []*cli.Command {
 	return []*cli.Command{
-		verb(cli.Command{Name: "add", Args: "ID", Brief: "make a device, with keys unless it has certificates"}, defineDeviceAdd),
+		verb(cli.Command{Name: "add", Args: "ID", Brief: "create a device, with keys unless it has certificates"}, defineDeviceAdd),
 		verb(cli.Command{Name: "list", Brief: "list all devices"},
 			func(j *job, _ *flag.FlagSet) action { return j.listDevices }),
 		verb(cli.Command{Name: "show", Args: "ID", Brief: "show a device's entry in the registry, without its keys"},
@@ -27,7 +27,7 @@ func deviceVerbs() []*cli.Command {
 
 func moduleVerbs() []*cli.Command {
 	return []*cli.Command{
-		verb(cli.Command{Name: "add", Args: "DEVICE/MODULE", Brief: "make a module of a device, with keys"}, defineModuleAdd),
+		verb(cli.Command{Name: "add", Args: "DEVICE/MODULE", Brief: "create a module of a device, with keys"}, defineModuleAdd),
 		verb(cli.Command{Name: "list", Args: "DEVICE", Brief: "list the modules of a device"},
 			func(j *job, _ *flag.FlagSet) action { return j.listModules }),
 		verb(cli.Command{Name: "show", Args: "DEVICE/MODULE", Brief: "show a module's entry in the registry, without its keys"},
@@ -39,8 +39,8 @@ func moduleVerbs() []*cli.Command {
 
 func defineDeviceAdd(j *job, flags *flag.FlagSet) action {
 	var device deviceFlags
-	edge := flags.Bool("edge", false, "make an IoT Edge device")
-	disabled := flags.Bool("disabled", false, "make the device disabled: it cannot connect")
+	edge := flags.Bool("edge", false, "create an IoT Edge device")
+	disabled := flags.Bool("disabled", false, "create the device disabled: it cannot connect")
 	flags.StringVar(&device.auth, "auth", "sas", "`HOW` the device logs in: sas, selfSigned or ca (sas)")
 	flags.Func("thumbprint", "digest of the device's certificate in `HEX`, for selfSigned; may be given twice", device.addThumbprint)
 	secret := defineSecret(flags)
