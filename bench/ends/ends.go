@@ -1,7 +1,7 @@
 // Package ends provides both ends of the tunnels that a relay carries while it is
 // measured. Cameras use plain TCP. The cloud uses plain TCP, TLS or WebSocket over TLS, as
-// the relay requires. Both are in the measuring process, which so holds the two
-// connections of each tunnel.
+// the relay requires. Both ends run in the measuring process, which therefore holds the
+// two connections of each tunnel.
 //
 // The first eight bytes that a camera sends are its number. They match the cloud's
 // connection with its camera, and their arrival counts as the tunnel's first byte.

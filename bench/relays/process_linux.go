@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownGroup keeps a terminal's Ctrl-C from the relays, which this process ends in order, and
-// ends them if this process is killed.
+// ownGroup puts a relay into its own process group, so that a terminal's Ctrl-C does not
+// reach it: this process ends the relays in order. The kernel kills a relay when this
+// process dies.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -11,12 +11,12 @@ import (
 	"rtsptunnel/internal/wire/wsconn"
 )
 
-// apply puts settings in force, and ends the tunnels that they forbid, no others. The
-// order matters:
-//   - The rules for new tunnels change first: a tunnel that the old rules have admitted is
-//     in the set by then, so that End finds it.
-//   - Limit, which enables tunnels, comes after the other rules: with the first twin no
-//     tunnel opens by a part of them.
+// apply puts settings in force, and ends only the tunnels that they forbid. The order
+// matters:
+//   - The rules for new tunnels change before End is called. A tunnel that the old rules
+//     have admitted is in the set by then, so that End finds it.
+//   - Limit, which enables tunnels, comes after the other rules: no tunnel opens under only
+//     some rules of the first twin.
 func (m *module) apply(next twin.Settings) {
 	var last twin.Settings
 	if m.inForce != nil {
@@ -60,8 +60,8 @@ func rates(s twin.Settings) tunnel.Rates {
 	return r
 }
 
-// liveness returns how a tunnel detects that its remote end is gone. In the twin 0
-// disables the stall timeout.
+// liveness returns how a tunnel detects a dead remote end. 0 in the twin disables the
+// stall timeout.
 func liveness(t twin.Tunnels) wsconn.Liveness {
 	stall := t.StallTimeout
 	if stall == 0 {
@@ -81,8 +81,8 @@ func remotes(r twin.Remotes) policy.Remotes {
 }
 
 // changed returns by name why the tunnels to a camera end: the camera is removed or
-// disabled, or its address or local port has changed. Other properties hold for new
-// tunnels only.
+// disabled, or its address or local port has changed. A change of another property ends
+// no tunnel.
 func changed(last, next []camera.Camera) map[string]reason.Code {
 	now := make(map[string]camera.Camera, len(next))
 	for _, c := range next {

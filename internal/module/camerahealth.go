@@ -44,7 +44,8 @@ func (m *module) dialCamera(ctx context.Context, c camera.Camera) (net.Conn, err
 	return conn, err
 }
 
-// record takes the reason why a dial of c failed; none if it succeeded.
+// record stores the outcome of a dial of c: the reason why it failed, empty if it
+// succeeded.
 func (h *cameraHealth) record(c camera.Camera, why reason.Code) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

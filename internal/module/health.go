@@ -19,9 +19,9 @@ const (
 	watchTurns    = time.Minute // time without a turn after which that loop is stuck
 )
 
-// observer watches the module and says how it is: as a health.Program to the health
-// endpoints, to the log, and as a trigger for reports to the hub. It never waits for a
-// lock that the module holds while it works.
+// observer watches the module. It answers the health endpoints as a health.Program, logs
+// changes, and triggers reports to the hub. It never waits for a lock that the module
+// holds while it works.
 type observer struct {
 	log      zerolog.Logger
 	hub      func() hublink.State

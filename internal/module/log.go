@@ -19,9 +19,9 @@ func setFieldNames() {
 	zerolog.ErrorFieldName = "err"
 }
 
-// newLogger returns a logger that writes one line a record. Inside IoT Edge a line has
-// IoT Edge's format, so that GetModuleLogs can filter by level and time ("Retrieve logs
-// from IoT Edge deployments"). Elsewhere a line is JSON.
+// newLogger returns a logger that writes one line for each record. Inside IoT Edge a line
+// has IoT Edge's format, so that GetModuleLogs can filter by level and time ("Retrieve
+// logs from IoT Edge deployments"). Elsewhere a line is JSON.
 func newLogger(w io.Writer, insideIoTEdge bool, level zerolog.Level) zerolog.Logger {
 	if insideIoTEdge {
 		w = edgeFormat(w)

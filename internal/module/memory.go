@@ -7,7 +7,7 @@ import (
 
 // The settings of the garbage collector, unless GOGC or GOMEMLIMIT set others.
 const (
-	gcPercent        = 20 // little garbage beside a small heap: the data path allocates nothing
+	gcPercent        = 20 // keeps the heap small; the data path allocates nothing, so collections are rare
 	defaultGCPercent = 100
 	heapShare        = 0.9 // of the container's limit; the rest is for memory that the collector does not count
 )

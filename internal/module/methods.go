@@ -18,8 +18,8 @@ var methods = map[string]method{
 // status and body. ctx ends when the caller stops waiting.
 type method func(m *module, ctx context.Context, payload []byte) (status int, body []byte)
 
-// Method responds to a direct method. A method that the module does not have gets 404,
-// and a panic in a handler gets 500; the module goes on.
+// Method responds to a direct method. A method that the module does not have gets 404. A
+// panic in a handler is logged and gets 500, and the module continues.
 func (m *module) Method(ctx context.Context, name string, payload []byte) (status int, body []byte) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -13,7 +13,8 @@
 //     properties), and then the remote endpoint (dialRemote). wsconn asks the policy
 //     about each address that it connects to (remotePolicy.judge).
 //   - tunnelopen.Response turns the result into the status and body of the response.
-//     The relay runs until the tunnel ends.
+//   - The relay runs in its own goroutine until the tunnel ends. tunnel.Set then logs the
+//     closing record.
 //
 // One twin change:
 //   - The hub connection reads the whole twin after each connect and each change, and

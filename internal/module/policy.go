@@ -68,7 +68,7 @@ func (p *remotePolicy) allow(endpoint *url.URL) (*url.URL, error) {
 	return e.URL, err
 }
 
-// judge judges an address, for wsconn.Dialer. It reads the device's own addresses each
+// judge decides whether wsconn.Dialer may connect to an address. It reads the device's own addresses each
 // time, since they change.
 func (p *remotePolicy) judge(addr netip.Addr) error {
 	own, err := ownAddresses()

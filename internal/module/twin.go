@@ -15,7 +15,8 @@ const maxFaultLines = 32
 
 // Twin applies the desired properties of doc, the whole twin, if they have changed. It
 // returns the patch that brings the reported properties up to date, nil for none. A
-// document that is no twin changes nothing. After a panic the module goes on.
+// document that is not a twin changes nothing. A panic is logged, and the module
+// continues.
 func (m *module) Twin(doc []byte, c hublink.Connection) (reported []byte) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -8,7 +8,7 @@ import (
 	"rtsptunnel/internal/testkit/schematest"
 )
 
-// content is read with a result in bytes.
+// content returns what read returns, as bytes.
 func content(t *testing.T, path string) []byte {
 	t.Helper()
 	return []byte(read(t, path))

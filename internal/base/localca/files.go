@@ -16,7 +16,7 @@ import (
 
 // This file stores an authority in a directory. The rules are:
 //   - files are written atomically, and the key before the certificate, so that a
-//     certificate implies its key, wherever the process was killed;
+//     certificate never lacks its key, even if the process is killed between them;
 //   - a new authority is created only if the certificate is absent: clients that trust
 //     ca.pem must not meet another authority because a key was lost.
 

@@ -7,8 +7,8 @@ type Class int
 // end.
 const (
 	// Failure: the tunnel broke, so its bytes may be incomplete. It is also the class of
-	// unknown codes and of CameraClosed and RemoteClosed, which only log lines have: an end
-	// in order has the empty code.
+	// unknown codes, and of CameraClosed and RemoteClosed: only log lines have these two,
+	// since the code of an end in order is empty.
 	Failure Class = iota
 	// InOrder: the tunnel ended without an error. It is the class of the empty code.
 	InOrder

@@ -39,8 +39,8 @@ const (
 	Internal        Code = "INTERNAL"
 )
 
-// Why a request is refused before anything is dialled. PolicyRemote, Disabled and
-// ShuttingDown also end open tunnels.
+// Why a limit, the policy or a switch refuses a request. PolicyRemote and Disabled also
+// end open tunnels, as ShuttingDown does.
 const (
 	RequestSize  Code = "REQ_SIZE"
 	PolicyRemote Code = "POLICY_REMOTE"
@@ -93,7 +93,7 @@ const (
 	HubWorkload     Code = "HUB_WORKLOAD"
 )
 
-// Why the module is degraded.
+// Why the module is degraded: its environment, its health listener or its event loops.
 const (
 	ConfigEnvironment Code = "CFG_ENV"
 	HealthListen      Code = "HEALTH_LISTEN"

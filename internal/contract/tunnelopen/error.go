@@ -15,8 +15,8 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// The messages of the contract ("Error responses"): the first two. The others are ours,
-// where the contract has none. No message holds user data.
+// The first two messages are the contract's ("Error responses"). The others are ours, for
+// cases that the contract does not list. No message holds user data.
 const (
 	messagePort          = "Local port is not available"
 	messageCamera        = "Could not connect to RTSP endpoint"
@@ -187,7 +187,7 @@ func Response(err error) (status int, payload []byte) {
 	return e.Status, escape(bytes.TrimSpace(b.Bytes()))
 }
 
-// escape writes everything but ASCII as \u escapes. The caller decodes its own text
+// escape writes every character that is not printable ASCII as \u escapes. The caller decodes its own text
 // unchanged, and control sequences cannot reach a terminal that shows the raw body.
 func escape(payload []byte) []byte {
 	var out []byte

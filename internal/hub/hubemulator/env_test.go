@@ -125,7 +125,7 @@ func newServiceOf(tb testing.TB, connectionString string, roots *x509.CertPool) 
 func (s *service) do(ctx context.Context, method, path, body string) (int, []byte, error) {
 	ifMatch := ""
 	if method == http.MethodPut {
-		ifMatch = "*" // an update; none here creates
+		ifMatch = "*" // an update; to create, call request
 	}
 	return s.request(ctx, method, path, body, ifMatch)
 }

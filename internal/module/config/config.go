@@ -46,7 +46,7 @@ type Module struct {
 	UserAgentSuffix string
 	// CAFile is a PEM file of roots to trust in addition to the system's; may be empty.
 	CAFile string
-	// MetricsListen is the host:port that serves metrics and health; empty turns them off.
+	// MetricsListen is the host:port of /livez and /readyz; empty turns them off.
 	MetricsListen string
 	// RuntimeLogLevel is edge agent's log level: fatal, error, warning, info, debug or
 	// verbose; empty if unset.

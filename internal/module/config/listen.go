@@ -21,7 +21,7 @@ func MetricsListen() (string, error) {
 	return m.MetricsListen, nil
 }
 
-// readListen sets the address that serves metrics and health.
+// readListen sets the address that serves /livez and /readyz.
 func (m *Module) readListen(value string) {
 	m.MetricsListen = defaultListen
 	switch {

@@ -24,7 +24,7 @@ type failureKind struct {
 	protocol hubconn.Protocol
 }
 
-// maxFolded is the number of identical failures after which there is at least one line.
+// maxFolded is the largest number of identical failures between two warnings.
 const maxFolded = 64
 
 // add counts a failure and returns the level of its line: a warning for the 1st, 2nd, 4th

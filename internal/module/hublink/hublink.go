@@ -34,8 +34,8 @@
 //
 // If the preparation fails, the session keeps its old token, and renewal retries.
 //
-// Reports go out only after the twin was read, so that a reader of the report may already
-// call methods. times.go has all durations.
+// Reports are sent only after the twin was read and methods are subscribed: a service that
+// sees a report can call methods. times.go has all durations.
 package hublink
 
 import (
@@ -105,8 +105,8 @@ type Link struct {
 }
 
 // New returns a Link that opens no connection before Run. It fails for an identity whose
-// key, certificate or roots cannot be read now. A failure later than that costs one
-// attempt, and is retried.
+// key, certificate or roots cannot be read now. If they cannot be read later, only that
+// attempt fails, and Run retries.
 func New(o Options) (*Link, error) {
 	if o.ReportPace == 0 {
 		o.ReportPace = 10 * time.Second
@@ -121,10 +121,10 @@ func New(o Options) (*Link, error) {
 	}, nil
 }
 
-// Refresh makes Handler.Twin be called soon with the whole twin, also if that has not
-// changed: call it when there is something else to report. Without a connection the next
-// one does this anyway. It may be called at any time and as often as wanted, by several
-// goroutines; reads and reports keep the pace of Options.
+// Refresh makes the Link call Handler.Twin soon with the whole twin, even if the twin has
+// not changed: call it when there is something else to report. Without a connection the
+// next one does this anyway. It may be called at any time, any number of times and by
+// several goroutines; reads and reports keep the pace of Options.
 func (l *Link) Refresh() { l.refresh.set() }
 
 // Run keeps the identity connected until ctx is done. It does not end for another reason.

@@ -12,7 +12,8 @@ import (
 )
 
 // renewal prepares the next connection of a session before its token expires. MQTT cannot
-// replace a token on a connection. All times are by the monotonic clock, which is not set.
+// replace a token on a connection. All times use the monotonic clock, which does not jump
+// when the device's clock is set.
 type renewal struct {
 	dialer   *hubconn.Dialer
 	route    hubconn.Route

@@ -57,7 +57,7 @@ func (g *staleTwinGuard) isNew(before staleTwinGuard) bool {
 }
 
 // desired returns the version of a twin's desired properties, and whether they are empty
-// but for the hub's own.
+// apart from the hub's own $-keys.
 func desired(doc []byte) (version int64, empty, ok bool) {
 	var twin struct {
 		Desired map[string]json.RawMessage `json:"desired"`

@@ -115,8 +115,8 @@ func (r *twinReader) accept(doc []byte) twinUpdate {
 	return twinUpdate{doc: doc, newVersion: guard.isNew(before), changed: changed}
 }
 
-// logFailure logs why a session has no new twin. Repetitions are folded: a hub may refuse
-// for months.
+// logFailure logs why a session has no new twin. Most repetitions are at debug level: a
+// hub may refuse for months.
 func (r *twinReader) logFailure(err error, text string) {
 	k := failureKind{reason.Of(err), r.protocol}
 	times, level := r.failures.add(k)

@@ -58,7 +58,7 @@ var (
 		netip.MustParsePrefix("64:ff9b::/96"),    // NAT64 (RFC 6052)
 		netip.MustParsePrefix("64:ff9b:1::/48"),  // a site's own NAT64 (RFC 8215), as /96
 		netip.MustParsePrefix("::/96"),           // compatible (RFC 4291, 2.5.5.1)
-		netip.MustParsePrefix("::ffff:0:0:0/96"), // translated (RFC 7915's forerunner)
+		netip.MustParsePrefix("::ffff:0:0:0/96"), // translated (RFC 2765)
 	}
 	sixToFour = netip.MustParsePrefix("2002::/16") // RFC 3056: embeds it in the next 32 bits
 )

@@ -37,7 +37,7 @@ func difference(has, want map[string]any) map[string]any {
 				patch[name] = below
 			}
 		case isObject && len(object) == 0 && has[name] == nil:
-			// A hub may drop an empty object. Patching it would never come to an end.
+			// A hub may drop an empty object. Every report would send it again.
 		case !reflect.DeepEqual(has[name], wanted):
 			patch[name] = wanted
 		}

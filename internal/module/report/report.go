@@ -63,10 +63,10 @@ type Proxy struct {
 // CameraStatus is one camera's state.
 type CameraStatus struct {
 	LocalPort  int         `json:"localPort"`            // Build sets it from the configuration in force
-	State      string      `json:"state,omitempty"`      // ok, unreachable, ...; empty before the first dial
+	State      string      `json:"state,omitempty"`      // ok or unreachable; empty before the first dial
 	Since      time.Time   `json:"since,omitzero"`       // when State last changed
 	Open       int         `json:"open"`                 // open tunnels
-	LastReason reason.Code `json:"lastReason,omitempty"` // why the last tunnel ended or failed to open
+	LastReason reason.Code `json:"lastReason,omitempty"` // why the last dial of the camera failed; empty if it succeeded
 }
 
 // Totals counts tunnels and their bytes.

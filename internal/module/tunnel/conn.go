@@ -1,7 +1,7 @@
 package tunnel
 
-// Resetter is a remote end that can be closed at once, without a word to a peer that takes
-// no bytes. A tunnel whose remote end has the method is reset when its time to end is over.
+// Resetter is a remote end that can be closed immediately, without sending anything, while
+// its peer takes no bytes. It is reset if it is not closed within the tunnel's time to end.
 type Resetter interface{ Reset() error }
 
 // HTTPAnswer is the error of a dial that the remote end answered with an HTTP status and

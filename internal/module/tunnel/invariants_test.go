@@ -160,7 +160,8 @@ func (m *messages) Read(p []byte) (int, error) {
 	}
 }
 
-// errorOf hides an io.EOF of TCP, which is no graceful end.
+// errorOf returns err as another error, since io.EOF stands for a graceful end: TCP's
+// io.EOF is not one.
 func errorOf(err error) error { return errors.New(err.Error()) }
 
 // run sends and receives at both ends at once, and then ends the tunnel.

@@ -5,7 +5,7 @@
 //   - admit refuses it, with the Set locked, in this order: the module shuts down or
 //     tunnels are disabled (503); no camera has the local port (400); the policy does
 //     not allow the remote endpoint (403); the camera's or the Set's slots are all taken
-//     (429). Else it takes a slot. Nothing was dialled so far.
+//     (429). Otherwise it takes a slot. Nothing is dialled before that.
 //   - dial dials the camera, and then the remote endpoint. Each has its own timeout, and
 //     both share one. If the second dial fails, the camera's connection is closed.
 //   - Open starts the relay in a goroutine and returns, so that the caller can respond.
@@ -45,8 +45,8 @@ type Options struct {
 	// nil, the camera's own Dial.
 	DialCamera func(ctx context.Context, c camera.Camera) (net.Conn, error)
 	// Allow judges the remote endpoint of a request: it returns the URL to dial, or an
-	// error that refuses the request. If nil, every endpoint is allowed, and dialled as
-	// it is.
+	// error that refuses the request. If nil, every endpoint is allowed, and dialled
+	// unchanged.
 	Allow func(r tunnelopen.Request) (*url.URL, error)
 	// Remote dials r.URL, which Allow has returned, with the request's token. Errors have a
 	// reason code. An error with the method HTTPStatus() (status int, phrase string) in

@@ -84,7 +84,7 @@ func (o *Outcome) unknown(path string) {
 	}
 }
 
-// notYet records a key that has no effect in this version.
+// notYet records a key if it has no effect in this version.
 func (o *Outcome) notYet(path string) {
 	if slices.Contains(withoutEffect, path) && !slices.Contains(o.NotYet, path) {
 		o.NotYet = append(o.NotYet, path)

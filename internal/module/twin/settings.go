@@ -27,7 +27,7 @@ type Tunnels struct {
 	MaxBitsPerSecond int64 // for all tunnels together
 }
 
-// Health says how cameras are probed while no tunnel is open.
+// Health says how cameras are probed while no tunnel is open. It has no effect yet.
 type Health struct {
 	Enabled         bool
 	Interval        time.Duration
@@ -40,7 +40,8 @@ type Proxy struct {
 	NoProxy string // comma-separated hosts, domains and networks
 }
 
-// Telemetry says whether and how often the module sends telemetry messages.
+// Telemetry says whether and how often the module sends telemetry messages. It has no
+// effect yet.
 type Telemetry struct {
 	Enabled  bool
 	Interval time.Duration

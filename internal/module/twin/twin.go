@@ -8,7 +8,7 @@
 //     leaf by leaf; null means absent;
 //   - an invalid value affects only its own camera or section: the last good one stays in
 //     force, and everything else is applied;
-//   - faults never open more: tunnels.enabled=false takes effect even if its section has
+//   - faults never allow more: tunnels.enabled=false takes effect even if its section has
 //     faults, and remote endpoints with a fault and no last good section allow no host;
 //   - numbers and booleans may be strings, and unknown keys are ignored; both are
 //     reported;

@@ -66,7 +66,7 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 	if err := <-first; err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("process %d (kill -9 it, and it comes back); other than at a real site, it may open tunnels to this machine", d.module.pid()), nil
+	return fmt.Sprintf("process %d (if it is killed, the demo restarts it); unlike at a real site, it may open tunnels to this machine", d.module.pid()), nil
 }
 
 // process runs the edge module, and runs it again whenever it ends.

@@ -161,9 +161,9 @@ func deliver(to, from net.Conn, count *atomic.Int64, stall *stallWatch) (err err
 }
 
 // receiverFailed records that side refused bytes with err. The copy from that side ends
-// soon as well, and has Drain to report why. An EOF there counts only if side is a
-// CauseCloser, which has it from its peer. On TCP an EOF proves nothing, since a failed
-// write consumes the error of a reset. io.ErrClosedPipe is an end in order.
+// soon as well, and has Drain to report why. If it reports an EOF, that is an end in order
+// only for a CauseCloser, whose peer has sent it. On TCP an EOF proves nothing, since a
+// failed write consumes the error of a reset. io.ErrClosedPipe is an end in order.
 func (r *run) receiverFailed(side Side, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -124,7 +124,7 @@ func endOf(fd uintptr) error {
 	return io.EOF
 }
 
-// readError is ReadErrorer.ReadError, also for connections without it.
+// readError is ReadErrorer.ReadError, or err itself for connections without that method.
 func readError(conn net.Conn, err error) error {
 	names, ok := conn.(ReadErrorer)
 	if ok && !errors.Is(err, io.EOF) {

@@ -55,7 +55,7 @@ func (w *stallWatch) check() {
 // errBroken is the error of a connection that failed while it was not read.
 var errBroken = errors.New("reset or lost, while the other side took no bytes")
 
-// broken is Breakable.Broken, also for plain sockets.
+// broken is Breakable.Broken, or the same for plain sockets.
 func broken(conn net.Conn) error {
 	if b, ok := conn.(Breakable); ok {
 		return b.Broken()

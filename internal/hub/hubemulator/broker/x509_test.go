@@ -264,7 +264,7 @@ func TestX509_longNames(t *testing.T) {
 	wantRefusal(t, e, withCertificate(e, e.options(t, device), leaf), "unknown authority")
 }
 
-// If a certificate is not valid any more when the session starts, the connection is cut,
+// If a certificate is no longer valid when the session starts, the connection is cut,
 // as with tokens.
 func TestX509_changedBeforeSession(t *testing.T) {
 	self := issue(leafOf("d1"), nil)
