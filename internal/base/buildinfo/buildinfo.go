@@ -16,6 +16,9 @@ var (
 	Date    string
 )
 
+// unknown stands for a commit or a date that neither the linker nor a repository has set.
+const unknown = "unknown"
+
 // Info describes a binary. A commit or date that is not known is "unknown".
 type Info struct {
 	Program string `json:"-"`
@@ -37,7 +40,7 @@ func Read(program string) Info {
 	}
 	i := Info{
 		Program: program, Version: Version,
-		Commit: cmp.Or(Commit, vcs["vcs.revision"], "unknown"), Date: cmp.Or(Date, vcs["vcs.time"], "unknown"),
+		Commit: cmp.Or(Commit, vcs["vcs.revision"], unknown), Date: cmp.Or(Date, vcs["vcs.time"], unknown),
 		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 	}
 	if vcs["vcs.modified"] == "true" && Commit == "" {
@@ -51,5 +54,9 @@ func Read(program string) Info {
 
 // String returns one line for people.
 func (i Info) String() string {
-	return fmt.Sprintf("%s %s, commit %s of %s, %s, %s/%s", i.Program, i.Version, i.Commit, i.Date, i.Go, i.OS, i.Arch)
+	commit := "commit " + i.Commit
+	if i.Date != unknown {
+		commit += " of " + i.Date
+	}
+	return fmt.Sprintf("%s %s, %s, %s, %s/%s", i.Program, i.Version, commit, i.Go, i.OS, i.Arch)
 }

@@ -17,6 +17,11 @@ func TestRead(t *testing.T) {
 	if got := i.String(); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	i.Commit, i.Date = "unknown", "unknown"
+	want = "kitchen dev, commit unknown, " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH
+	if got := i.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 // The linker's values override those of the repository.

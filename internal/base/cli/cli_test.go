@@ -139,7 +139,7 @@ func TestUsageErrors(t *testing.T) {
 		{"door --help", "unknown command \"door\", did you mean \"oven door\"?\nSee kitchen --help."},
 		{"help ovne", "unknown command \"ovne\", did you mean \"oven\"?\nSee kitchen help --help."},
 		{"help oven bak", "unknown command \"bak\", did you mean \"bake\"?\nSee kitchen help --help."},
-		{"oven", "which of the commands of oven?\nSee kitchen oven --help."},
+		{"oven", "oven needs a command\nSee kitchen oven --help."},
 		{"oven bak --heat 1", "unknown command \"bak\", did you mean \"bake\"?\nSee kitchen oven --help."},
 		{"oven --json bake", "unknown flag --json (flags come after the command)\nSee kitchen oven --help."},
 		{"oven bake", "DISH is missing\nSee kitchen oven bake --help."},

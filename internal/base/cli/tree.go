@@ -111,7 +111,7 @@ func (t *tree) runGroup(group *cobra.Command, args []string) error {
 	case len(args) == 0 && !group.HasParent():
 		return Usagef("no command given")
 	case len(args) == 0:
-		return Usagef("which of the commands of %s?", group.Name())
+		return Usagef("%s needs a command", group.Name())
 	case isHelp(args[0]):
 		return pflag.ErrHelp
 	case args[0] == "help":

@@ -47,10 +47,10 @@ func TestHelp(t *testing.T) {
 func TestArguments(t *testing.T) {
 	e := &env{}
 	for _, c := range []struct{ args, word string }{
-		{"", "which of the commands of hub?\nSee tunnelctl hub --help."},
+		{"", "hub needs a command\nSee tunnelctl hub --help."},
 		{"dance", `unknown command "dance"`},
 		{"metod call d m", `unknown command "metod", did you mean "method"?`},
-		{"device", "which of the commands of device?\nSee tunnelctl hub device --help."},
+		{"device", "device needs a command\nSee tunnelctl hub device --help."},
 		{"device dance", "unknown command \"dance\"\nSee tunnelctl hub device --help."},
 		{"device add", "ID is missing\nSee tunnelctl hub device add --help."},
 		{"device add a b", `unexpected argument "b"`},

@@ -151,7 +151,7 @@ func TestHelp(t *testing.T) {
 func TestArguments(t *testing.T) {
 	e := start(t)
 	for _, c := range []struct{ args, word string }{
-		{"", "which of the commands of manifest?\nSee tunnelctl manifest --help."},
+		{"", "manifest needs a command\nSee tunnelctl manifest --help."},
 		{"dance", `unknown command "dance"`},
 		{"expand", "FILE is missing\nSee tunnelctl manifest expand --help."},
 		{"expand a b", `unexpected argument "b"`},
