@@ -51,8 +51,18 @@ func (e *environment) origin() string {
 	return "the environment or " + e.file
 }
 
-// variable matches ${NAME} and $NAME. Other text that begins with ${ is not a variable.
-var variable = regexp.MustCompile(`\$(?:([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
+// variable matches $NAME, whose name has ASCII letters, digits and underscores, and ${NAME},
+// whose name ends at the first brace. iotedgedev expands the text of a template by Python's
+// os.path.expandvars (iotedgedev, iotedgedev/utility.py), which takes any characters
+// between the braces: dashes, dots, colons and blanks belong to the name. Here the name has
+// only characters that a JSON string contains as they are, so that no reference reaches
+// beyond its string. The same text may be an image placeholder: it is one if no variable
+// has its name.
+var variable = regexp.MustCompile(`\$(?:([A-Za-z0-9_]+)|\{([^}"\\\x00-\x1f]+)\})`)
+
+// plainName matches the names that a problem calls a variable if it is not set. Other text
+// between braces may be a misspelt image placeholder, or a default that is a secret.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // reservedWords look like variables, but have a meaning in manifests.
 var reservedWords = []string{"$edgeAgent", "$edgeHub", "$upstream", "$schema"}
@@ -91,8 +101,7 @@ func (x *expansion) expand(doc []byte) []byte {
 
 // value returns the replacement of a variable; text is the variable as written.
 func (x *expansion) value(text string, inString bool) string {
-	name := strings.Trim(text, "${}")
-	braces := strings.HasPrefix(text, "${")
+	name, braces := variableName(text)
 	if !braces && slices.Contains(reservedWords, text) {
 		return text
 	}
@@ -114,6 +123,14 @@ func (x *expansion) value(text string, inString bool) string {
 		return `"` + text + `"`
 	}
 	return text
+}
+
+// variableName returns the name in what variable matches, and whether it has braces.
+func variableName(text string) (name string, braces bool) {
+	if name, braces = strings.CutPrefix(text, "${"); braces {
+		return name[:len(name)-1], true
+	}
+	return text[1:], false
 }
 
 func compact(value string) []byte {
@@ -147,25 +164,19 @@ func eachText(v *jsontree.Value, at place, visit func(text string, at place)) {
 
 // reportPlaceholder reports the placeholders in one string.
 func (x *expansion) reportPlaceholder(r *report, text string, at place) {
-	reported := ""
-	for _, match := range variable.FindAllStringSubmatch(text, -1) {
-		name := match[1] + match[2]
-		why, unusable := x.unusable[name]
+	var reported string
+	rest := variable.ReplaceAllStringFunc(text, func(match string) string {
+		name, braces := variableName(match)
+		problem, remedy := x.problem(name, braces)
 		switch {
-		case name == reported:
-		case unusable:
-			r.fault(at, name+" "+why, "set another value in "+x.env.origin())
-			reported = name
-		case match[2] != "":
-			if _, set := x.env.get(name); set {
-				r.fault(at, name+" is used in the value of another variable, where it is not expanded", "write its value there instead")
-			} else {
-				r.fault(at, name+" is not set", "set it in "+x.env.origin())
-			}
+		case problem == "":
+			return match
+		case name != reported:
+			r.fault(at, printable(name)+" "+problem, remedy)
 			reported = name
 		}
-	}
-	rest := variable.ReplaceAllString(text, "")
+		return ""
+	})
 	if !strings.Contains(rest, "${") {
 		return
 	}
@@ -173,5 +184,22 @@ func (x *expansion) reportPlaceholder(r *report, text string, at place) {
 		r.fault(at, "has a placeholder for an image where none is expanded", "use it only as the whole value of a module's settings/image, under modules; iotedgedev expands it only there")
 		return
 	}
-	r.fault(at, "has an unknown placeholder", "use ${VARIABLE}, ${MODULES.folder} or ${MODULEDIR<path>}, the latter two optionally with .platform or .debug")
+	r.fault(at, "has an unknown placeholder", "use ${VARIABLE} with a variable that is set, ${MODULES.folder} or ${MODULEDIR<path>}, the latter two optionally with .platform or .debug")
+}
+
+// problem says why a reference to a variable is left, as the rest of a sentence about the
+// variable. It returns nothing if $NAME may stay, or if the text between braces may be
+// something else than a variable.
+func (x *expansion) problem(name string, braces bool) (text, remedy string) {
+	why, unusable := x.unusable[name]
+	_, set := x.env.get(name)
+	switch {
+	case unusable:
+		return why, "set another value in " + x.env.origin()
+	case braces && set:
+		return "is used in the value of another variable, where it is not expanded", "write its value there instead"
+	case braces && plainName.MatchString(name):
+		return "is not set", "set it in " + x.env.origin()
+	}
+	return "", ""
 }

@@ -229,8 +229,9 @@ var expandMutations = []mutation{
 	},
 	{name: "no deployment", old: "modulesContent", new: "moduleContents", text: "is not a deployment", remedy: "pass a deployment"},
 	{name: "the old name", old: "modulesContent", new: "moduleContent", path: "moduleContent", text: "is an old name", remedy: "rename it to modulesContent", warning: true},
-	{name: "an invalid .env", file: "site.env", old: "EMPTY=\n", new: "canary is here\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE"},
-	{name: "an .env that does not end", file: "site.env", old: "EMPTY=\n", new: "EMPTY='canary\nx\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE"},
+	{name: "an invalid .env", file: "site.env", old: "EMPTY=\n", new: "canary is here\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE", warning: true},
+	{name: "an .env that does not end", file: "site.env", old: "EMPTY=\n", new: "EMPTY='canary\nx\n", text: "is not NAME=VALUE", remedy: "write NAME=VALUE", warning: true},
+	{name: "an .env that is not text", file: "site.env", old: "EMPTY=\n", new: "EMPTY=canary\xff\n", text: "is not in UTF-8", remedy: "save it"},
 }
 
 func TestExpand_wrong(t *testing.T) {
