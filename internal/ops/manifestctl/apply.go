@@ -2,18 +2,13 @@ package manifestctl
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
-	"net/http"
-	"slices"
 	"strings"
 
 	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/hub/hubaccess"
-	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/ops/manifest"
 )
 
@@ -24,6 +19,7 @@ func applyVerb() *cli.Command {
 
   --device ID       to one IoT Edge device, at once. Modules that are not in the manifest
                     are removed. Do not use it on devices that automatic deployments target.
+                    The hub keeps no earlier content: to go back, apply the earlier manifest.
   --deployment ID   as an automatic deployment: within minutes the hub applies it to all
                     IoT Edge devices that meet --target-condition, and later to new ones; a
                     layer needs --layered. An id is in lower case.
@@ -31,7 +27,13 @@ func applyVerb() *cli.Command {
 A template is expanded first. The manifest is checked as by validate, and after an error
 the hub is not asked. Nothing is written if the hub has it already. The content of an
 existing deployment cannot be changed: make one with another id and a higher priority, and
-delete the old one. Its other settings can be changed: the flags replace what the hub has.
+remove the old one. Its other settings can be changed: the flags replace what the hub has.
+
+A deployment is compared with the file and with the hub's other deployments. A conflict is
+an error, and nothing is written without --force: a flag that contradicts the file's id,
+priority or condition; a condition that no device meets; a priority that another deployment
+of the same devices has; a local port that another deployment of the same devices gives to
+another camera.
 `,
 		Notes: hubaccess.Help + "\n",
 	}, defineApply)
@@ -47,6 +49,7 @@ type target struct {
 	labels     pairs
 	metrics    pairs
 	dryRun     bool
+	force      bool
 
 	given func(flagName string) bool // whether the flag was on the command line
 }
@@ -83,6 +86,7 @@ func defineApply(j *job, flags *flag.FlagSet) action {
 	flags.Var(t.labels, "label", "`NAME=VALUE` for people; may be repeated")
 	flags.Var(t.metrics, "metric", "`NAME=QUERY` whose rows the hub counts; may be repeated")
 	flags.BoolVar(&t.dryRun, "dry-run", false, "write what would change, and change nothing")
+	flags.BoolVar(&t.force, "force", false, "write a deployment in spite of conflicts")
 	return func(ctx context.Context, files []string) error {
 		t.given = j.Given
 		if err := t.check(); err != nil {
@@ -93,7 +97,7 @@ func defineApply(j *job, flags *flag.FlagSet) action {
 }
 
 // fleetFlags have no meaning for one device.
-var fleetFlags = []string{"layered", "priority", "target-condition", "label", "metric"}
+var fleetFlags = []string{"layered", "priority", "target-condition", "label", "metric", "force"}
 
 func (t *target) check() error {
 	switch {
@@ -131,7 +135,7 @@ func (j *job) apply(ctx context.Context, file string, t *target) error {
 	if t.device != "" {
 		done, err = j.toDevice(ctx, client, m, t)
 	} else {
-		done, err = toFleet(ctx, client, m, t)
+		done, err = j.toFleet(ctx, client, m, t)
 	}
 	if err != nil {
 		return err
@@ -184,6 +188,8 @@ type outcome struct {
 	Changes []change `json:"changes"`
 	// Targeted is how many devices meet the deployment's condition now.
 	Targeted *int `json:"targeted,omitempty"`
+	// Conflicts were overridden by --force, or did not matter, since nothing was written.
+	Conflicts []string `json:"conflicts,omitempty"`
 
 	watch string // how to watch the device or fleet get it
 }
@@ -231,140 +237,4 @@ func (o outcome) text() string {
 		b.WriteString(o.watch)
 	}
 	return b.String()
-}
-
-// toFleet creates or changes an automatic deployment.
-func toFleet(ctx context.Context, client *hubclient.Client, m *manifest.Manifest, t *target) (outcome, error) {
-	done := outcome{Deployment: t.deployment, Changes: []change{}, watch: watchFleet(t.deployment)}
-	want := hubclient.Configuration{
-		ID: t.deployment, Content: m.Content(), TargetCondition: t.condition, Priority: t.priority,
-		Labels: t.labels, Metrics: hubclient.Metrics{Queries: t.metrics},
-	}
-	have, err := client.Configuration(ctx, t.deployment)
-	e, refused := errors.AsType[*hubclient.Error](err)
-	exists := err == nil
-	if !exists && (!refused || e.Status != http.StatusNotFound) {
-		return outcome{}, err
-	}
-	done.Action = actionCreated
-	if exists {
-		if !sameJSON(have.Content, want.Content) {
-			return outcome{}, fmt.Errorf("deployment %s exists with another content, and the content of a deployment cannot be changed; choose another id, and delete the old deployment once the new one is in force", t.deployment)
-		}
-		want.Content, want.ETag = have.Content, have.ETag // as the hub wrote it: it may have 1 for 1.0
-		if done.Changes = t.changes(have, &want); len(done.Changes) == 0 {
-			done.Action = actionUnchanged
-		} else {
-			done.Action = actionChanged
-		}
-	}
-	if err := checkQueries(ctx, client, want); err != nil {
-		return outcome{}, err
-	}
-	if done.Targeted, err = targeted(ctx, client, want.TargetCondition); err != nil {
-		return outcome{}, err
-	}
-	if done.Action == actionUnchanged || t.dryRun {
-		return done, nil
-	}
-	return done, write(ctx, client, want, exists)
-}
-
-// watchFleet returns commands for a shell, which expands dollars in double quotes.
-func watchFleet(id string) string {
-	query := fmt.Sprintf("SELECT deviceId FROM devices.modules WHERE moduleId = '%s' AND configurations.[[%s]].status = 'Applied'", edgeAgent, id)
-	return fmt.Sprintf(`IoT Hub applies it to devices within minutes. To list the devices whose edge agent has it (none,
-if it changes only twins of other modules):
-  tunnelctl hub query "%s"
-or az iot edge deployment show-metric --metric-id appliedCount --metric-type system --deployment-id '%s'
-`, strings.ReplaceAll(query, "$", `\$`), strings.ReplaceAll(id, "'", `'\''`))
-}
-
-// changes returns the differences. Without the flag, labels and metrics stay as they are.
-func (t *target) changes(have hubclient.Configuration, want *hubclient.Configuration) []change {
-	if !t.given("label") {
-		want.Labels = have.Labels
-	}
-	if !t.given("metric") {
-		want.Metrics.Queries = have.Metrics.Queries
-	}
-	list := []change{}
-	for _, place := range []struct {
-		name string
-		same bool
-	}{
-		{"priority", have.Priority == want.Priority},
-		{"targetCondition", have.TargetCondition == want.TargetCondition},
-		{"labels", maps.Equal(have.Labels, want.Labels)},
-		{"metrics", maps.Equal(have.Metrics.Queries, want.Metrics.Queries)},
-	} {
-		if !place.same {
-			list = append(list, change{place.name, "changed"})
-		}
-	}
-	return list
-}
-
-// checkQueries asks the hub for errors in the condition and the metrics, before anything is
-// written.
-func checkQueries(ctx context.Context, client *hubclient.Client, want hubclient.Configuration) error {
-	if strings.TrimSpace(want.TargetCondition) == "" && len(want.Metrics.Queries) == 0 {
-		return nil
-	}
-	faults, err := client.TestQueries(ctx, want.TargetCondition, want.Metrics.Queries)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(faults)) {
-		flagName := "--metric " + name
-		if name == "" {
-			flagName = "--target-condition"
-		}
-		errs = append(errs, fmt.Errorf("%s: the hub says: %s", flagName, faults[name]))
-	}
-	return errors.Join(errs...)
-}
-
-// targeted counts the IoT Edge devices that meet a condition.
-func targeted(ctx context.Context, client *hubclient.Client, condition string) (*int, error) {
-	query := "SELECT deviceId FROM devices WHERE capabilities.iotEdge = true"
-	switch condition = strings.TrimSpace(condition); condition {
-	case "":
-		return new(0), nil
-	case "*":
-	default:
-		query += " AND (" + condition + ")"
-	}
-	n := 0
-	for _, err := range client.Query(ctx, query) {
-		if err != nil {
-			return nil, err
-		}
-		n++
-	}
-	return &n, nil
-}
-
-// write sends the deployment and compares the answer with it: hubs are known to keep the
-// old content without an error.
-func write(ctx context.Context, client *hubclient.Client, want hubclient.Configuration, exists bool) error {
-	send := client.CreateConfiguration
-	if exists {
-		send = client.UpdateConfiguration
-	}
-	made, err := send(ctx, want)
-	if err != nil {
-		return err
-	}
-	if !sameJSON(made.Content, want.Content) {
-		return fmt.Errorf("the hub kept another content for deployment %s than it was sent; choose another id", want.ID)
-	}
-	return nil
-}
-
-// sameJSON reports whether two documents have the same values.
-func sameJSON(a, b json.RawMessage) bool {
-	var x, y any
-	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && len(differences("", x, y)) == 0
 }

@@ -44,6 +44,7 @@ type outcome struct {
 	DryRun                          bool
 	Changes                         []struct{ Place, Change string }
 	Targeted                        *int
+	Conflicts                       []string
 }
 
 func (e *env) apply(t *testing.T, args ...string) outcome {
@@ -171,7 +172,7 @@ func TestApply_deployment(t *testing.T) {
 		t.Errorf("made %+v (%v)", made, err)
 	}
 	write(t, "off.json", off)
-	e.must(t, "apply", "off.json", "--deployment", "off", "--priority", "90", "--target-condition", "tags.off = true", "--layered")
+	e.must(t, "apply", "off.json", "--deployment", "off", "--priority", "90", "--target-condition", "", "--layered")
 	e.must(t, "apply", layer, "--layered", "--deployment", "layer", "--priority", "20", "--target-condition", "deviceId = 'edge1'")
 	// The hub's result is the result of merge.
 	want := e.must(t, "merge", template+"@1", layer+"@20", "--twin", "rtsptunnel")
@@ -213,10 +214,10 @@ func TestApply_sameContent(t *testing.T) {
 // The output of az iot edge deployment show brings its own priority and condition.
 func TestApply_header(t *testing.T) {
 	e, hub := startWithHub(t)
-	write(t, "shown.json", `{"id": "old", "priority": 7, "targetCondition": "tags.a = 'b'", "content": `+off+`}`)
-	e.must(t, "apply", "shown.json", "--deployment", "new", "--layered")
-	made, err := hub.Client.Configuration(t.Context(), "new")
-	if err != nil || made.Priority != 7 || made.TargetCondition != "tags.a = 'b'" {
+	write(t, "shown.json", `{"id": "shown", "priority": 7, "targetCondition": "deviceId = 'edge1'", "content": `+off+`}`)
+	e.must(t, "apply", "shown.json", "--deployment", "shown", "--layered")
+	made, err := hub.Client.Configuration(t.Context(), "shown")
+	if err != nil || made.Priority != 7 || made.TargetCondition != "deviceId = 'edge1'" {
 		t.Errorf("made %+v (%v)", made, err)
 	}
 }
@@ -240,6 +241,7 @@ func TestApply_refused(t *testing.T) {
 		{2, "--priority must be 0 or more", []string{template, "--deployment", "d", "--priority", "-1"}},
 		{2, "--priority is missing", []string{template, "--deployment", "d", "--target-condition", "*"}},
 		{2, "--target-condition is missing", []string{template, "--deployment", "d", "--priority", "1"}},
+		{2, "--force is for --deployment", []string{template, "--device", "edge1", "--force"}},
 		{2, "want NAME=VALUE", append([]string{template, "--label", "a"}, fleet...)},
 		{2, "given twice", append([]string{template, "--label", "a=1", "--label", "a=2"}, fleet...)},
 		{2, "looks like a connection string", append([]string{template, "--label", "HostName=h;SharedAccessKey=x"}, fleet...)},

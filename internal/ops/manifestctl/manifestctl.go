@@ -20,13 +20,13 @@ import (
 // Command is the group of all verbs.
 func Command() *cli.Command {
 	return &cli.Command{
-		Name: "manifest", Brief: "make deployment manifests from templates, check, merge and apply them",
+		Name: "manifest", Brief: "make deployment manifests from templates, check, merge, apply and remove them",
 		Detail: `A manifest is a full or layered deployment of IoT Edge, for any modules, or a deployment
 as az iot edge deployment show prints it. A template is what iotedgedev and VS Code expand.
 Results go to standard output, messages to standard error; after an error there is no
 result.
 `,
-		Commands: []*cli.Command{expandVerb(), validateVerb(), mergeVerb(), applyVerb()},
+		Commands: []*cli.Command{expandVerb(), validateVerb(), mergeVerb(), applyVerb(), removeVerb()},
 	}
 }
 
@@ -36,7 +36,7 @@ type action func(ctx context.Context, files []string) error
 // verb completes a command. define adds its flags and returns what to do once they are
 // parsed.
 func verb(c cli.Command, define func(j *job, flags *flag.FlagSet) action) *cli.Command {
-	c.Files = true
+	c.Files = c.Args != ""
 	c.Define = func(flags *flag.FlagSet) cli.Action {
 		j := &job{}
 		act := define(j, flags)

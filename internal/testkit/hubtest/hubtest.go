@@ -74,6 +74,9 @@ func (h *Hub) Stop(tb testing.TB) {
 	}
 }
 
+// Throttle makes StartAgain start a hub with the rates of IoT Hub's tier S1, one unit.
+func (h *Hub) Throttle() { h.options.Throttle = true }
+
 // StartAgain starts a stopped hub at the same addresses, with the same state and without
 // faults.
 func (h *Hub) StartAgain(tb testing.TB) {

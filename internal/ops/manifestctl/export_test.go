@@ -1,0 +1,4 @@
+package manifestctl
+
+// EdgeContent is for a test: the hub emulator has no configurations of other kinds.
+var EdgeContent = edgeContent
