@@ -125,6 +125,8 @@ func TestWebSocket_isForMQTT(t *testing.T) {
 		"not HTTP":               {"SSH-2.0\r\n\r\n", reason.HubUpgrade},
 		"nothing":                {"", reason.HubUpgrade},
 		"endless":                {"HTTP/1.1 101 X\r\n" + strings.Repeat("X: "+strings.Repeat("x", 1000)+"\r\n", 1000), reason.HubUpgrade},
+		"6 informational":        {strings.Repeat("HTTP/1.1 103 X\r\n\r\n", 6) + upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n", reason.HubUpgrade},
+		"informational, text":    {strings.Repeat("HTTP/1.1 103 X\r\nX: y\r\n\r\n", 5) + upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n\x81\x04\x20\x02\x00\x00", reason.HubLost},
 		"text instead of binary": {upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n\x81\x04\x20\x02\x00\x00", reason.HubLost},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +138,7 @@ func TestWebSocket_isForMQTT(t *testing.T) {
 			if c.want == reason.HubLost {
 				text = "text message on MQTT's WebSocket"
 			}
-			expect(t, s.connect(t, hubconn.MQTTWS, address, 2*time.Second), c.want, text) // 401 has a body without an end
+			expect(t, s.connect(t, hubconn.MQTTWS, address, 2*time.Second), c.want, text)
 		})
 	}
 	t.Cleanup(func() { // when the parallel ones are over

@@ -31,10 +31,12 @@ var errUpgradeChoice = errors.New("the server did not select subprotocol mqtt wi
 func upgrade(ctx context.Context, conn net.Conn, server string) (net.Conn, error) {
 	handshake := wsstream.NewHandshake(conn, maxUpgrade)
 	dialer := websocket.Dialer{
-		NetDialTLSContext: func(context.Context, string, string) (net.Conn, error) { return handshake, nil },
-		Subprotocols:      []string{webSocketProtocol},
-		ReadBufferSize:    bufferSize,
-		WriteBufferSize:   bufferSize,
+		NetDialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			return wsstream.NewAnswer(handshake, bufferSize), nil
+		},
+		Subprotocols:    []string{webSocketProtocol},
+		ReadBufferSize:  bufferSize,
+		WriteBufferSize: bufferSize,
 	}
 	ws, answer, err := dialer.DialContext(ctx, "wss://"+server+webSocketPath, nil)
 	if answer != nil && answer.Body != nil {

@@ -22,8 +22,14 @@ import (
 	"rtsptunnel/internal/contract/reason"
 )
 
-// maxAnswer bounds the head of the proxy's answer, in bytes.
-const maxAnswer = 64 << 10
+const (
+	// maxAnswer bounds the heads of the proxy's answers together, in bytes.
+	maxAnswer = 64 << 10
+	// maxInformational is how many informational answers are skipped, as in net/http's client.
+	maxInformational = 5
+)
+
+var errInformational = errors.New("more than 5 informational answers (1xx) to CONNECT")
 
 // StatusError is the error of a proxy that answered with a status other than 2xx.
 type StatusError struct {
@@ -110,11 +116,13 @@ func connect(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 		return nil, proxyDown(proxy, fmt.Errorf("send CONNECT: %w", err))
 	}
 	r := bufio.NewReader(&io.LimitedReader{R: conn, N: maxAnswer})
-	answer, err := http.ReadResponse(r, request) //nolint:bodyclose // the body is the connection, and closing it would read from it
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	answer, err := readAnswer(r, request) //nolint:bodyclose // the body is the connection, and closing it would read from it
+	switch {
+	case errors.Is(err, errInformational):
+		return nil, proxyDown(proxy, err)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, proxyDown(proxy, errors.New("incomplete answer to CONNECT"))
-	}
-	if err != nil {
+	case err != nil:
 		// net/http's error quotes the answer.
 		return nil, proxyDown(proxy, errors.New("its answer to CONNECT is not HTTP"))
 	}
@@ -130,6 +138,18 @@ func connect(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
 		return nil, reason.New(reason.ProxyDown, err)
 	}
 	return &bufferedConn{Conn: conn, early: early}, nil
+}
+
+// readAnswer reads the head of the final answer. It skips up to five informational answers
+// (RFC 9110, 15.2); 101 is final, since it ends HTTP.
+func readAnswer(r *bufio.Reader, request *http.Request) (*http.Response, error) {
+	for range maxInformational + 1 {
+		answer, err := http.ReadResponse(r, request)
+		if err != nil || answer.StatusCode/100 != 1 || answer.StatusCode == http.StatusSwitchingProtocols {
+			return answer, err
+		}
+	}
+	return nil, errInformational
 }
 
 // bufferedConn is a connection that returns bytes from a buffer first.

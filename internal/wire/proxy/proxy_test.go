@@ -102,6 +102,33 @@ func TestDial_bytesBehindTheAnswer(t *testing.T) {
 	checkEcho(t, conn)
 }
 
+// Up to five informational answers come before the final one (RFC 9110, 15.2).
+func TestDial_informationalAnswers(t *testing.T) {
+	for _, count := range []int{1, 5} {
+		talk, _ := answer(t, strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Length: 9\r\n\r\n", count)+"HTTP/1.1 200 OK\r\n\r\nearly")
+		conn, err := proxy.Dial(t.Context(), site(t, talk), "192.0.2.1:443", nil)
+		if err != nil {
+			t.Fatalf("%d informational answers: %v", count, err)
+		}
+		checkEcho(t, conn)
+		conn.Close()
+	}
+}
+
+// A refusal is complete with its head: its body may never end.
+func TestDial_refusedWithABodyThatDoesNotEnd(t *testing.T) {
+	refused := make(chan struct{})
+	u := site(t, func(_ *http.Request, conn net.Conn) {
+		say(t, conn, "HTTP/1.1 407 x\r\nContent-Length: 100000\r\n\r\nno")
+		<-refused
+	})
+	_, err := proxy.Dial(t.Context(), u, "192.0.2.1:443", nil)
+	close(refused)
+	if reason.Of(err) != reason.ProxyLogin {
+		t.Errorf("%v", err)
+	}
+}
+
 func basic(header string) (user, password string, ok bool) {
 	return (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
 }
@@ -131,7 +158,10 @@ func TestDial_refused(t *testing.T) {
 		{"forbidden", "HTTP/1.1 403 Forbidden\r\n\r\n", reason.ProxyHTTP, 403},
 		{"redirect", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", reason.ProxyHTTP, 302},
 		{"no route to the target", "HTTP/1.1 502\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n", reason.ProxyHTTP, 502},
-		{"an interim answer", "HTTP/1.1 100 Continue\r\n\r\n", reason.ProxyHTTP, 100},
+		{"login after an informational answer", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 x\r\n\r\n", reason.ProxyLogin, 407},
+		{"informational only", "HTTP/1.1 100 Continue\r\n\r\n", reason.ProxyDown, 0},
+		{"another protocol", "HTTP/1.1 101 Switching Protocols\r\n\r\n", reason.ProxyHTTP, 101},
+		{"6 informational", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 6) + "HTTP/1.1 200 OK\r\n\r\n", reason.ProxyDown, 0},
 		{"not HTTP", "SSH-2.0-site:pass:word\r\n\r\n", reason.ProxyDown, 0},
 		{"truncated", "HTTP/1.1 200 OK\r\nX: ", reason.ProxyDown, 0},
 		{"nothing", "", reason.ProxyDown, 0},
@@ -145,7 +175,7 @@ func TestDial_refused(t *testing.T) {
 			if e, ok := errors.AsType[*proxy.StatusError](err); ok != (c.status != 0) || ok && e.Status != c.status {
 				t.Errorf("status of %v, want %d", err, c.status)
 			}
-			if says := map[string]string{"not HTTP": "not HTTP", "truncated": "incomplete answer", "nothing": "incomplete answer"}[c.name]; !strings.Contains(err.Error(), says) {
+			if says := map[string]string{"not HTTP": "not HTTP", "truncated": "incomplete answer", "nothing": "incomplete answer", "6 informational": "more than 5 informational"}[c.name]; !strings.Contains(err.Error(), says) {
 				t.Errorf("%q does not say %q", err, says)
 			}
 			if strings.Contains(err.Error(), "pass") {

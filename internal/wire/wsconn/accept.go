@@ -21,16 +21,16 @@ func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) { return acce
 func accept(w http.ResponseWriter, r *http.Request, limits Liveness) (*Conn, error) {
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout: acceptTime,
-		ReadBufferSize:   readBuffer,
+		ReadBufferSize:   readBuffer, // unused: gorilla does the handshake only
 		WriteBufferPool:  noBuffers,
 		CheckOrigin:      func(*http.Request) bool { return true },
 	}
 	under := &hijacker{ResponseWriter: w}
-	ws, err := upgrader.Upgrade(under, r, nil)
-	if err != nil {
+	// Upgrade fails if the client has sent bytes before the answer: none are buffered.
+	if _, err := upgrader.Upgrade(under, r, nil); err != nil {
 		return nil, fmt.Errorf("accept websocket: %w", err)
 	}
-	return newConn(ws, under.taken, server, limits), nil
+	return newConn(bufio.NewReaderSize(under.taken, readBuffer), under.taken, server, limits), nil
 }
 
 // hijacker puts a transport between gorilla and the hijacked connection.

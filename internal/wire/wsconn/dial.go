@@ -66,7 +66,7 @@ func (d Dialer) Dial(ctx context.Context, endpoint *url.URL, header http.Header)
 	dialer := websocket.Dialer{
 		NetDialContext:    raw.dial,
 		NetDialTLSContext: raw.dialTLS,
-		ReadBufferSize:    readBuffer,
+		ReadBufferSize:    readBuffer, // for the head of the answer
 		WriteBufferPool:   noBuffers,
 	}
 	ws, answer, err := dialer.DialContext(raw.traced(ctx), endpoint.String(), header)
@@ -87,7 +87,7 @@ func (d Dialer) Dial(ctx context.Context, endpoint *url.URL, header http.Header)
 		_ = ws.Close()
 		return nil, reason.New(reason.RemoteUpgrade, errors.New("the server chose what was not offered"))
 	}
-	c := newConn(ws, raw.under, client, d.Liveness)
+	c := newConn(raw.answer.Rest(), raw.under, client, d.Liveness)
 	c.redact = true
 	return c, nil
 }

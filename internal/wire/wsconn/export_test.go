@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"rtsptunnel/internal/base/wsstream"
 )
 
 // CorkSize is the number of bytes that a Cork buffers at most.
@@ -29,16 +31,17 @@ func (c *Cork) Release() (float64, error) { return c.release() }
 func OverTLS(conn net.Conn, config *tls.Config) (*Conn, error) {
 	records := &cork{Conn: conn}
 	under := &transport{Conn: tls.Client(records, config), cork: records}
+	answer := wsstream.NewAnswer(under, readBuffer)
 	d := websocket.Dialer{
-		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return under, nil },
+		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return answer, nil },
 		ReadBufferSize:  readBuffer,
 		WriteBufferPool: noBuffers,
 	}
-	ws, _, err := d.Dial("ws://"+config.ServerName+"/", nil)
+	_, _, err := d.Dial("ws://"+config.ServerName+"/", nil)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(ws, under, client, Liveness{}), nil
+	return newConn(answer.Rest(), under, client, Liveness{}), nil
 }
 
 // AcceptWatched is Accept with these limits.

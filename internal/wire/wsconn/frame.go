@@ -6,12 +6,22 @@ import (
 	"encoding/binary"
 )
 
-// The opcodes of frames that are sent (RFC 6455, 5.2), each with its FIN bit.
+// The opcodes of frames (RFC 6455, 5.2). Those of control frames begin at opClose.
 const (
-	binaryFrame = 0x80 | 2
-	closeFrame  = 0x80 | 8
-	pingFrame   = 0x80 | 9
-	pongFrame   = 0x80 | 10
+	opContinuation = 0
+	opText         = 1
+	opBinary       = 2
+	opClose        = 8
+	opPing         = 9
+	opPong         = 10
+)
+
+// The first bytes of frames that are sent: the opcode with the FIN bit.
+const (
+	binaryFrame = 0x80 | opBinary
+	closeFrame  = 0x80 | opClose
+	pingFrame   = 0x80 | opPing
+	pongFrame   = 0x80 | opPong
 )
 
 const (

@@ -23,7 +23,7 @@ const maxHandshake = 256 << 10
 
 // handshake dials the connection under a WebSocket. It adds what gorilla's dialer lacks:
 // ctx is obeyed in every phase, not only while connecting; the size of the answer is
-// bounded; and the proxy is package proxy's, since gorilla's CONNECT panics on a status
+// bounded; informational answers are skipped; a refusal ends with its head; and the proxy is package proxy's, since gorilla's CONNECT panics on a status
 // line without a reason phrase.
 type handshake struct {
 	proxy      *url.URL // none if nil
@@ -32,6 +32,7 @@ type handshake struct {
 	sessions   *Sessions              // none if nil
 	conn       *wsstream.Handshake
 	under      *transport
+	answer     *wsstream.Answer // over under
 	stop       func() bool
 	headerSent bool // the peer has the header and may repeat it in its answer
 }
@@ -50,8 +51,13 @@ func (h *handshake) dial(ctx context.Context, network, address string) (net.Conn
 	}
 	h.conn = wsstream.NewHandshake(conn, maxHandshake)
 	h.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	h.under = &transport{Conn: h.conn}
-	return h.under, nil
+	return h.over(&transport{Conn: h.conn}), nil
+}
+
+// over returns the connection that gorilla uses.
+func (h *handshake) over(under *transport) net.Conn {
+	h.under, h.answer = under, wsstream.NewAnswer(under, readBuffer)
+	return h.answer
 }
 
 func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
@@ -70,8 +76,7 @@ func (h *handshake) dialTLS(ctx context.Context, network, address string) (net.C
 		_ = conn.Close()
 		return nil, err
 	}
-	h.under = &transport{Conn: conn, cork: records}
-	return h.under, nil
+	return h.over(&transport{Conn: conn, cork: records}), nil
 }
 
 // reach opens the TCP connection. The proxy resolves names itself, so behind a proxy only
@@ -108,6 +113,9 @@ func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawC
 func (h *handshake) redact(err error) error {
 	if failed := h.conn.Err(); failed != nil {
 		return failed
+	}
+	if errors.Is(err, wsstream.ErrInformational) {
+		return wsstream.ErrInformational
 	}
 	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err

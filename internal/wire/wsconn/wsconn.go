@@ -12,8 +12,8 @@
 package wsconn
 
 import (
+	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -30,7 +30,7 @@ const (
 	closeTime  = 5 * time.Second // to send a Close frame to a peer that reads slowly
 )
 
-// noBuffers keeps gorilla from allocating a write buffer: gorilla writes no frames.
+// noBuffers keeps gorilla from allocating a write buffer: gorilla does the handshake only.
 var noBuffers = &sync.Pool{}
 
 // framePool holds the buffers of Write, each a *[maxFrame]byte.
@@ -45,14 +45,13 @@ var framePool = sync.Pool{New: func() any { return new([maxFrame]byte) }}
 // returns io.EOF and Write io.ErrClosedPipe. Every other end is an error with
 // reason.RemoteLost, also the end of a peer that Liveness finds dead.
 type Conn struct {
-	ws        *websocket.Conn // for reading only
 	transport *transport
 	out       writer
 	liveness  *liveness
 
 	// Owned by Read.
-	message io.Reader // the rest of the current message
-	readErr error     // permanent
+	in      frameReader
+	readErr error // permanent
 
 	// redact leaves the text of the peer's Close out of errors: the peer received a
 	// secret header and could repeat it there.
@@ -73,18 +72,11 @@ const (
 	server role = false
 )
 
-func newConn(ws *websocket.Conn, under *transport, end role, limits Liveness) *Conn {
-	under.open.Store(true)
-	c := &Conn{ws: ws, transport: under, out: writer{conn: under.Conn, cork: under.cork, masked: end == client}}
-	ws.SetReadLimit(0) // messages are streamed, so their size needs no limit
-	ws.SetPingHandler(func(data string) error { c.out.queuePong(data); return nil })
-	ws.SetPongHandler(func(string) error { return nil })
-	ws.SetCloseHandler(func(code int, _ string) error {
-		if inOrder(code) {
-			c.peerClosed.Store(true)
-		}
-		return nil // the owner answers with its own Close
-	})
+// newConn returns a WebSocket after its handshake. in reads from under, from the first
+// frame on.
+func newConn(in *bufio.Reader, under *transport, end role, limits Liveness) *Conn {
+	c := &Conn{transport: under, out: writer{conn: under.Conn, cork: under.cork, masked: end == client}}
+	c.in = frameReader{in: in, masked: end == server, pinged: c.out.queuePong}
 	c.liveness = watch(c, limits)
 	return c
 }
@@ -97,36 +89,21 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.Await(); err != nil {
 		return 0, err
 	}
-	n, err := c.message.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	n, err := c.in.read(p)
+	if err != nil {
 		c.readErr = c.readError(err)
-		if n == 0 {
-			return 0, c.readErr
-		}
 	}
-	return n, nil
+	return n, c.readErr
 }
 
 // Await blocks until Read has bytes or an error to return. A caller that uses it needs
 // no buffer while it waits.
 func (c *Conn) Await() error {
-	for c.readErr == nil {
-		if c.message == nil {
-			_, r, err := c.ws.NextReader()
-			if err != nil {
-				c.readErr = c.readError(err)
-				break
-			}
-			c.message = r
-		}
-		_, err := c.message.Read(nil) // blocks until a frame has payload
-		if err == nil {
-			return nil
-		}
-		c.message = nil
-		if !errors.Is(err, io.EOF) {
-			c.readErr = c.readError(err)
-		}
+	if c.readErr != nil {
+		return c.readErr
+	}
+	if err := c.in.await(); err != nil {
+		c.readErr = c.readError(err)
 	}
 	return c.readErr
 }
@@ -220,21 +197,16 @@ func inOrder(code int) bool {
 		code == websocket.CloseNoStatusReceived
 }
 
-// errProtocol marks bytes from the peer that RFC 6455 does not allow.
-var errProtocol = errors.New("not a WebSocket's bytes")
-
-// readError turns a Close in order into io.EOF and gives every other error of gorilla's
-// its reason. If the connection itself has not failed, gorilla's error is about the bytes.
+// readError turns a Close in order into io.EOF and gives every other error its reason.
 func (c *Conn) readError(err error) error {
 	e, closed := errors.AsType[*websocket.CloseError](err)
 	switch {
 	case closed && inOrder(e.Code):
+		c.peerClosed.Store(true)
 		return io.EOF
-	case closed && c.redact && e.Code != websocket.CloseAbnormalClosure: // gorilla's own code: its text is safe
+	case closed && c.redact:
 		err = &websocket.CloseError{Code: e.Code}
-	case !closed && !c.transport.broke.Load():
-		err = fmt.Errorf("%w: %w", errProtocol, err)
-	default:
+	case !closed && !errors.Is(err, errProtocol):
 		err = c.liveness.withCause(err)
 	}
 	return reason.New(reason.RemoteLost, err)
@@ -254,10 +226,10 @@ func (c *Conn) Broken() error {
 }
 
 // LocalAddr is the local address of the TCP connection.
-func (c *Conn) LocalAddr() net.Addr { return c.ws.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.transport.LocalAddr() }
 
 // RemoteAddr is the remote address of the TCP connection: the proxy's, if there is one.
-func (c *Conn) RemoteAddr() net.Addr { return c.ws.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.transport.RemoteAddr() }
 
 // SetDeadline sets both deadlines.
 func (c *Conn) SetDeadline(t time.Time) error {
@@ -265,7 +237,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 }
 
 // SetReadDeadline bounds Read. Reading ends permanently when the deadline expires.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.ws.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.transport.SetReadDeadline(t) }
 
 // SetWriteDeadline bounds Write. Writing ends permanently when the deadline expires.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.transport.Conn.SetWriteDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.transport.SetWriteDeadline(t) }
