@@ -24,8 +24,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = time.Minute // for what takes seconds
-
 // program is a program with these answers.
 type program struct {
 	loops   []health.Loop
@@ -170,31 +168,28 @@ func TestServer_repeatedFailures(t *testing.T) {
 	}
 }
 
-// Clients that hold connections without a request block others only for the timeout.
+// Clients that hold connections without a request delay no answer: the oldest of them is
+// closed. Later ones keep theirs until the timeout.
 func TestServer_silentClients(t *testing.T) {
 	t.Parallel()
 	log := logtest.New()
 	_, stop := serve(t, "127.0.0.1:0", log)
 	address := served(t, log, 1)
-	for range 40 {
+	for i := range 200 {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		if _, err := conn.Write([]byte("GET /livez HTTP/1.1\r\nHost:")); err != nil {
-			t.Fatal(err)
+			continue // closed already
 		}
-	}
-	begin := time.Now()
-	deadline := begin.Add(patience)
-	for health.Ask(t.Context(), address) != nil {
-		if time.Now().After(deadline) {
-			t.Fatal("no answer")
+		if i%50 != 0 {
+			continue
 		}
-	}
-	if time.Since(begin) < time.Second {
-		t.Error("more connections than the limit were served at once")
+		if err := health.Ask(t.Context(), address); err != nil {
+			t.Errorf("with %d silent clients: %v", i+1, err)
+		}
 	}
 	stop()
 }

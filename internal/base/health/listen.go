@@ -20,7 +20,7 @@ const (
 )
 
 // limits bounds the memory, descriptors and time that local clients can use.
-var limits = httpd.Limits{Connections: 16, Within: 2 * time.Second}
+var limits = httpd.Limits{Connections: 32, Within: 2 * time.Second}
 
 // Config configures a Server. All fields but Advice are required.
 type Config struct {

@@ -1,5 +1,10 @@
-// Package httpd runs HTTP servers that close completely: no connection and no handler
-// outlives Server.Close.
+// Package httpd runs HTTP servers whose clients are bounded, and that close completely: no
+// connection and no handler outlives Server.Close.
+//
+// A client has a time for the TLS handshake, the headers and the body of a request. The
+// number of connections is bounded; if there are too many, the one that is silent for the
+// longest time is closed. Neither bound concerns a handler that runs, however long, or a
+// connection that a handler has hijacked.
 package httpd
 
 import (
@@ -14,13 +19,17 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/net/netutil"
 )
 
 const (
-	// headerWithin bounds the TLS handshake and the request headers.
+	// headerWithin bounds the TLS handshake, and the request headers from a connection's first
+	// byte on.
 	headerWithin = 10 * time.Second
-	idleWithin   = 2 * time.Minute
+	// requestWithin bounds a request, its body included. net/http ends this bound when the body
+	// has been read, so it does not cut a handler that runs longer.
+	requestWithin = 30 * time.Second
+	idleWithin    = 2 * time.Minute
+	maxConns      = 1024
 	// maxHeader bounds the request line and the headers, in bytes, and so what a client can
 	// write into a log. Usual requests have a few KB.
 	maxHeader = 64 << 10
@@ -30,23 +39,25 @@ const (
 type Server struct {
 	server http.Server
 	cancel context.CancelFunc
+	limit  *conns
 	served chan struct{} // closed when the accept loop has ended
 	conns  sync.WaitGroup
 }
 
-// Serve starts to serve ln with handler and returns immediately. Close cancels the
-// contexts of the requests; handlers have no timeout. For TLS pass a TLS listener; only
-// HTTP/1.1 is served. Errors of net/http are logged to log at debug level. The caller
+// Serve starts to serve ln with handler and returns immediately. A client has 10 s for the
+// TLS handshake, 10 s for the headers and 30 s for a whole request; handlers have no timeout.
+// At most 1024 connections are open. Close cancels the contexts of the requests. For TLS pass
+// a TLS listener; only HTTP/1.1 is served. Errors of net/http are logged to log at debug level. The caller
 // calls Close, which also closes ln.
 func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
-	s := newServer(handler, log)
+	s := newServer(handler, log, maxConns)
 	s.serve(ln, log)
 	return s
 }
 
 // Limits bound the resources of clients, for a server with small and fast answers.
 type Limits struct {
-	Connections int           // concurrent; others wait to be accepted
+	Connections int           // concurrent; the oldest silent one is closed for a new one
 	Within      time.Duration // for a request and its answer; a connection serves one request
 }
 
@@ -54,24 +65,26 @@ const smallHeader = 4 << 10 // bytes; net/http adds as much
 
 // ServeLimited is Serve with limits.
 func ServeLimited(ln net.Listener, handler http.Handler, log zerolog.Logger, limits Limits) *Server {
-	s := newServer(handler, log)
+	s := newServer(handler, log, limits.Connections)
 	s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout = limits.Within, limits.Within, limits.Within
 	s.server.MaxHeaderBytes = smallHeader
 	s.server.SetKeepAlivesEnabled(false)
-	s.serve(netutil.LimitListener(ln, limits.Connections), log)
+	s.serve(ln, log)
 	return s
 }
 
-func newServer(handler http.Handler, log zerolog.Logger) *Server {
+func newServer(handler http.Handler, log zerolog.Logger, most int) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{cancel: cancel, served: make(chan struct{})}
+	s := &Server{cancel: cancel, limit: newConns(most), served: make(chan struct{})}
 	s.server = http.Server{
-		Handler:           handler,
+		Handler:           s.limit.handler(handler),
 		ReadHeaderTimeout: headerWithin,
+		ReadTimeout:       requestWithin,
 		IdleTimeout:       idleWithin,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          newErrorLog(log),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       s.limit.add,
 		ConnState:         s.count,
 	}
 	return s
@@ -91,11 +104,12 @@ func (s *Server) serve(ln net.Listener, log zerolog.Logger) {
 func (s *Server) Done() <-chan struct{} { return s.served }
 
 // count counts open connections. The new owner of a hijacked connection waits for it.
-func (s *Server) count(_ net.Conn, state http.ConnState) {
+func (s *Server) count(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.conns.Add(1)
 	case http.StateClosed, http.StateHijacked:
+		s.limit.remove(conn)
 		s.conns.Done()
 	case http.StateActive, http.StateIdle:
 	}
@@ -105,6 +119,7 @@ func (s *Server) count(_ net.Conn, state http.ConnState) {
 // and returns when all handlers have returned.
 func (s *Server) Close() error {
 	s.cancel()
+	s.limit.end()
 	err := s.server.Close()
 	<-s.served
 	// Again, for a connection that was accepted during the first Close.

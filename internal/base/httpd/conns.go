@@ -1,0 +1,131 @@
+package httpd
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// conns bounds the open connections of a server. If there are too many, the oldest silent
+// one is closed: a connection is silent while the server waits for bytes of its client, which
+// is always so unless a handler runs that does not read the request's body. A hijacked
+// connection belongs to its handler and does not count.
+type conns struct {
+	max int
+
+	mu    sync.Mutex
+	free  *sync.Cond // a connection has ended or become silent, or ended is set
+	open  map[net.Conn]*conn
+	ended bool
+}
+
+// conn is one connection.
+type conn struct {
+	silentSince time.Time // guarded by conns.mu; zero while the client waits for the server
+}
+
+func newConns(most int) *conns {
+	c := &conns{max: most, open: make(map[net.Conn]*conn)}
+	c.free = sync.NewCond(&c.mu)
+	return c
+}
+
+type connKey struct{}
+
+// add is http.Server's ConnContext, which runs between two calls of Accept. If all
+// connections are taken and none is silent, it waits, and later clients wait to be accepted.
+func (c *conns) add(ctx context.Context, accepted net.Conn) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.open) >= c.max && !c.ended {
+		oldest := c.oldestSilent()
+		if oldest == nil {
+			c.free.Wait()
+			continue
+		}
+		delete(c.open, oldest)
+		closeNow(oldest)
+	}
+	added := &conn{silentSince: time.Now()}
+	c.open[accepted] = added
+	return context.WithValue(ctx, connKey{}, added)
+}
+
+// oldestSilent returns the connection that is silent for the longest time, nil if none is.
+func (c *conns) oldestSilent() (oldest net.Conn) {
+	var since time.Time
+	for candidate, known := range c.open {
+		if at := known.silentSince; !at.IsZero() && (oldest == nil || at.Before(since)) {
+			oldest, since = candidate, at
+		}
+	}
+	return oldest
+}
+
+// closeNow closes a connection without TLS's last message, which could wait for the client.
+func closeNow(c net.Conn) {
+	if layer, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = layer.NetConn()
+	}
+	_ = c.Close()
+}
+
+// remove removes a connection that is closed or hijacked, if it is still there.
+func (c *conns) remove(ended net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, ended)
+	c.free.Broadcast()
+}
+
+// setSilent records that the server waits for the client, or that it does not.
+func (c *conns) setSilent(known *conn, silent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known.silentSince = time.Time{}
+	if silent {
+		known.silentSince = time.Now()
+		c.free.Broadcast()
+	}
+}
+
+// end ends the waiting of add.
+func (c *conns) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	c.free.Broadcast()
+}
+
+// handler returns next for requests on these connections.
+func (c *conns) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		known, ok := r.Context().Value(connKey{}).(*conn)
+		if !ok { // not a request of this server
+			next.ServeHTTP(w, r)
+			return
+		}
+		c.setSilent(known, false)
+		defer c.setSilent(known, true)
+		if r.ContentLength != 0 {
+			r.Body = &body{r.Body, c, known}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// body is the body of a request. The connection is silent while it is read.
+type body struct {
+	io.ReadCloser
+	conns *conns
+	conn  *conn
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.conns.setSilent(b.conn, true)
+	defer b.conns.setSilent(b.conn, false)
+	return b.ReadCloser.Read(p)
+}
