@@ -24,9 +24,7 @@ func (m *module) apply(next twin.Settings) {
 	}
 	m.level.set(next.Log.Level)
 	m.policy.setRemotes(remotes(next.Remotes))
-	if _, err := m.policy.setProxy(next.Proxy.URL, next.Proxy.NoProxy); err != nil { // package twin rejects such a proxy
-		m.log.Error().Err(err).Str("reason", string(reason.ConfigProxy)).Msg("proxy not changed")
-	}
+	m.applyProxy(last.Proxy, next.Proxy)
 	m.cameras.Replace(next.Cameras)
 	m.health.retain(next.Cameras)
 	live := liveness(next.Tunnels)
@@ -41,6 +39,17 @@ func (m *module) apply(next twin.Settings) {
 	if !reflect.DeepEqual(last.Remotes, next.Remotes) {
 		forbidden := func(t tunnel.Info) bool { _, err := m.policy.allow(t.URL); return err != nil }
 		m.tunnels.End(forbidden, reason.PolicyRemote)
+	}
+}
+
+// applyProxy replaces the proxy, and logs if a changed one is not sent the site's login.
+func (m *module) applyProxy(last, next twin.Proxy) {
+	inForce, err := m.policy.setProxy(next.URL, next.NoProxy)
+	switch {
+	case err != nil: // package twin rejects such a proxy
+		m.log.Error().Err(err).Str("reason", string(reason.ConfigProxy)).Msg("proxy not changed")
+	case inForce.OtherLogin && next.URL != last.URL:
+		m.log.Warn().Str("proxy", inForce.Host).Msg("the twin's proxy is sent no login: the site's login belongs to another host; see RTSPTUNNEL_PROXY_HOST")
 	}
 }
 

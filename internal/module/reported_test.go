@@ -50,8 +50,9 @@ func TestProxy_ofTheTwin(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	s.env["RTSPTUNNEL_PROXY_USERNAME"], s.env["RTSPTUNNEL_PROXY_PASSWORD"] = "site", canary
-	s.run(t)
 	p, logins := proxyTo(t, r.Listener.Addr().String())
+	s.env["RTSPTUNNEL_PROXY_HOST"] = p.Addr().String()
+	s.run(t)
 	endpoint := "wss://gw.example/"
 	s.apply(t, map[string]any{
 		"cameras": map[string]any{"front": at(cam, 554)}, "proxy": map[string]any{"url": "http://" + p.Addr().String()},
@@ -83,6 +84,36 @@ func TestProxy_ofTheTwin(t *testing.T) {
 	s.refused(t, endpoint, 554, 502, endpoint, "Could not connect to remote endpoint")
 	if len(r.tunnels) != 0 {
 		t.Error("the remote endpoint was reached past the proxy")
+	}
+}
+
+// A proxy that only the twin names is sent no login of another host. The log says so.
+func TestProxy_ofTheTwinGetsNoLoginOfAnother(t *testing.T) {
+	t.Parallel()
+	s, r, cam := newSite(t), newRemote(t), echo(t)
+	s.trust(t, r.ca.CertPEM())
+	s.env["RTSPTUNNEL_PROXY_USERNAME"], s.env["RTSPTUNNEL_PROXY_PASSWORD"] = "site", canary
+	s.env["RTSPTUNNEL_PROXY_HOST"] = "proxy.site.example"
+	s.run(t)
+	p, logins := proxyTo(t, r.Listener.Addr().String())
+	version := s.patch(t, map[string]any{
+		"cameras": map[string]any{"front": at(cam, 554)}, "proxy": map[string]any{"url": "http://" + p.Addr().String()},
+	})
+	got, _ := s.reported(t, applied(version))
+	if e := got.EffectiveProxy; e == nil || e.Host != p.Addr().String() || e.Auth {
+		t.Errorf("the proxy in use is reported as %+v", e)
+	}
+	if status, body := s.invoke(t, "tunnelOpen", payload("wss://gw.example/", "tok", 554)); status != 200 {
+		t.Fatalf("answer %d %v; the log:\n%s", status, body, s.log)
+	}
+	far := <-r.tunnels
+	defer far.Close()
+	if login := <-logins; login != "" {
+		t.Errorf("the proxy got the login %q", login)
+	}
+	s.log.Await(t, "the twin's proxy is sent no login", 1)
+	if strings.Contains(s.log.String(), canary) {
+		t.Errorf("the login is in:\n%s", s.log)
 	}
 }
 

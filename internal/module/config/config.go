@@ -82,6 +82,7 @@ type own struct {
 	AllowPlaintextRemote string `split_words:"true"`
 	ProxyUsername        Secret `split_words:"true"`
 	ProxyPassword        Secret `split_words:"true"`
+	ProxyHost            string `split_words:"true"`
 	UserAgentSuffix      string `split_words:"true"`
 	DataDir              string `split_words:"true"`
 }

@@ -21,6 +21,9 @@ type RemoteProxy struct {
 	Origin string // where the setting comes from: none, environment or twin
 	Host   string // the proxy's host:port; empty without a usable proxy
 	Auth   bool   // the proxy is sent a login
+	// OtherLogin is set if the environment has a login that this proxy is not sent, because it
+	// belongs to another host.
+	OtherLogin bool
 }
 
 // Origins of a RemoteProxy.
@@ -34,8 +37,8 @@ var errProxyLogin = errors.New("must not contain a login; set RTSPTUNNEL_PROXY_U
 
 // remoteProxy implements Module.RemoteProxy: the twin's proxy.url and proxy.noProxy each
 // override the environment's setting unless they are empty. Many can read a twin, so its
-// URL must not contain a login. The proxy is sent the login of the environment's
-// variables, or the login in the environment's URL if that names the same proxy.
+// URL must not contain a login. Many can write one, too, so the proxy is sent only a login
+// that belongs to its host.
 func (p siteProxies) remoteProxy(address, noProxy string) (RemoteProxy, error) {
 	noProxy = cmp.Or(noProxy, p.noProxy)
 	if address == "" {
@@ -47,13 +50,31 @@ func (p siteProxies) remoteProxy(address, noProxy string) (RemoteProxy, error) {
 		return RemoteProxy{}, err
 	case u.User != nil:
 		return RemoteProxy{}, errProxyLogin
-	case p.login != nil:
-		u.User = p.login
-	case p.https.proxy != nil && sameProxy(p.https.proxy, u):
-		u.User = p.https.proxy.User
 	}
+	u.User = p.loginFor(u)
 	r := route{proxy: u}
-	return newRemoteProxy(ProxyTwin, noProxy, r, r), nil
+	remote := newRemoteProxy(ProxyTwin, noProxy, r, r)
+	remote.OtherLogin = u.User == nil && p.hasLogin()
+	return remote, nil
+}
+
+// loginFor returns the login for a proxy that the twin names: the environment URL's login if
+// it names the same proxy, else the variables' if RTSPTUNNEL_PROXY_HOST names it, else none.
+func (p siteProxies) loginFor(twins *url.URL) *url.Userinfo {
+	for _, r := range []route{p.https, p.http} {
+		if r.proxy != nil && sameProxy(r.proxy, twins) {
+			return r.proxy.User
+		}
+	}
+	if p.login.names(twins) {
+		return p.login.user
+	}
+	return nil
+}
+
+func (p siteProxies) hasLogin() bool {
+	has := func(r route) bool { return r.proxy != nil && r.proxy.User != nil }
+	return p.login.user != nil || has(p.https) || has(p.http)
 }
 
 // newRemoteProxy describes the proxy of the https route, which all but a lab's endpoints
@@ -93,7 +114,7 @@ type route struct {
 type siteProxies struct {
 	https, http route // by the scheme of the destination
 	noProxy     string
-	login       *url.Userinfo // from RTSPTUNNEL_PROXY_USERNAME and _PASSWORD; nil if they are unset
+	login       proxyLogin
 }
 
 // readProxy follows the rules that most programs share: HTTPS_PROXY or https_proxy for
@@ -102,32 +123,19 @@ type siteProxies struct {
 // that is unusable.
 func (m *Module) readProxy(own own) {
 	rules := httpproxy.FromEnvironment()
-	p := siteProxies{noProxy: rules.NoProxy, login: m.proxyLogin(string(own.ProxyUsername), string(own.ProxyPassword))}
+	p := siteProxies{noProxy: rules.NoProxy, login: m.readLogin(own)}
 	p.https = m.readRoute("https_proxy", rules.HTTPSProxy, p.login)
 	p.http = m.readRoute("http_proxy", rules.HTTPProxy, p.login)
 	if p.https != (route{}) {
 		m.Proxy = proxyRules(p.noProxy, p.https, route{})
 	}
+	if p.login.user != nil && p.login.host == "" && p.https.proxy == nil && p.http.proxy == nil {
+		m.fault("RTSPTUNNEL_PROXY_USERNAME", "belongs to no proxy; no login is sent until RTSPTUNNEL_PROXY_HOST or https_proxy names one")
+	}
 	m.RemoteProxy = p.remoteProxy
 }
 
-// proxyLogin returns the login that RTSPTUNNEL_PROXY_USERNAME and _PASSWORD contain, or
-// nil if they contain none that is usable.
-func (m *Module) proxyLogin(username, password string) *url.Userinfo {
-	switch {
-	case username == "" && password == "":
-		return nil
-	case username == "":
-		m.fault("RTSPTUNNEL_PROXY_PASSWORD", "is not used without RTSPTUNNEL_PROXY_USERNAME")
-		return nil
-	case strings.Contains(username, ":"):
-		m.fault("RTSPTUNNEL_PROXY_USERNAME", "has a colon, which a Basic authentication user name cannot contain; no login is sent")
-		return nil
-	}
-	return url.UserPassword(username, password)
-}
-
-func (m *Module) readRoute(variable, value string, login *url.Userinfo) route {
+func (m *Module) readRoute(variable, value string, login proxyLogin) route {
 	if value == "" {
 		return route{}
 	}
@@ -136,8 +144,8 @@ func (m *Module) readRoute(variable, value string, login *url.Userinfo) route {
 		m.fault(variable, err.Error()+"; hosts that need this proxy cannot be reached")
 		return route{err: errors.New(variable + " cannot be used")}
 	}
-	if u.User == nil {
-		u.User = login
+	if u.User == nil && (login.host == "" || login.names(u)) {
+		u.User = login.user
 	}
 	return route{proxy: u}
 }
