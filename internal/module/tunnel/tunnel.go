@@ -86,6 +86,7 @@ func (s *Set) Open(ctx context.Context, r tunnelopen.Request) error {
 	}
 	opened = true
 	s.opened(t, remote)
+	// From here on nothing refers to r: a tunnel must not keep its token in memory.
 	log.Info().Dur("durMs", time.Since(t.info.Since)).Msg("tunnel opened")
 	go func() {
 		defer s.tunnels.Done()
