@@ -38,8 +38,9 @@ type lastDial struct {
 // dialCamera dials a camera for a tunnel and records the outcome.
 func (m *module) dialCamera(ctx context.Context, c camera.Camera) (net.Conn, error) {
 	conn, err := c.Dial(ctx)
-	if !errors.Is(ctx.Err(), context.Canceled) { // a canceled dial says nothing about the camera
-		m.health.record(c, reason.Of(err))
+	why := reason.Of(err)
+	if !errors.Is(ctx.Err(), context.Canceled) && why != reason.NoResources { // neither says anything about the camera
+		m.health.record(c, why)
 	}
 	return conn, err
 }

@@ -1,6 +1,7 @@
 package module_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,6 +95,7 @@ type errorBench struct {
 	proxySays        atomic.Int32 // status of the proxy's responses
 	expired          *httptest.Server
 	silent           net.Listener
+	exhausted        atomic.Bool // look-ups find no descriptor left
 	gone             string // address that refuses connections
 	stop             func()
 	ends             sync.WaitGroup // a goroutine that calls stop
@@ -112,6 +115,7 @@ func newErrorBench(t *testing.T) *errorBench {
 		"gw.direct.test.":       {127, 0, 0, 1},
 		"metadata.direct.test.": {169, 254, 169, 254},
 	}, "silent.direct.test.")
+	b.exhaustible()
 	front := echo(t)
 	b.stop = b.runsWith(t, map[string]any{
 		"cameras": map[string]any{
@@ -125,6 +129,18 @@ func newErrorBench(t *testing.T) *errorBench {
 		"tunnels":         map[string]any{"max": 2, "cameraTimeoutSeconds": 1, "remoteTimeoutSeconds": 2, "openTimeoutSeconds": 3},
 	})
 	return b
+}
+
+// exhaustible makes look-ups fail while exhausted is set, as if this process had no
+// descriptor left.
+func (b *errorBench) exhaustible() {
+	dial := net.DefaultResolver.Dial
+	net.DefaultResolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if b.exhausted.Load() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		}
+		return dial(ctx, network, address)
+	}
 }
 
 // allowed has a pattern for each endpoint except gw.example.com.
@@ -159,7 +175,8 @@ func (b *errorBench) failures(t *testing.T) []failure {
 		failure{"remote accepts another", upgrade(func(h http.Header) { h.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==") }), "", good},
 		failure{"remote compresses", upgrade(func(h http.Header) { h.Set("Sec-WebSocket-Extensions", "permessage-deflate") }), "", good},
 		failure{"remote is unknown", upgrade(nil), "", at554("wss://nowhere.direct.test/")},
-		failure{"remote refuses", nil, "", at554("wss://" + b.gone + "/")},
+		failure{"there is no descriptor", func() { b.exhausted.Store(true) }, "", at554("wss://nowhere.direct.test/")},
+		failure{"remote refuses", func() { b.exhausted.Store(false) }, "", at554("wss://" + b.gone + "/")},
 		failure{"remote is expired", nil, "", at554("wss" + strings.TrimPrefix(b.expired.URL, "https") + "/")},
 		failure{"remote has another name", nil, "", at554(strings.Replace(b.remote.endpoint(), "127.0.0.1", "gw.direct.test", 1))},
 		failure{"remote is a stranger", nil, "", at554(b.stranger.endpoint())},

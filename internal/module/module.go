@@ -157,6 +157,8 @@ type module struct {
 	liveness  atomic.Pointer[wsconn.Liveness] // of new tunnels; nil before the first twin
 	observer  *observer
 
+	mostTunnels int // that the limit of open files allows
+
 	mu       sync.Mutex     // held by Twin
 	inForce  *twin.Settings // nil before the first valid twin
 	outcome  twin.Outcome   // of the last valid twin
@@ -168,7 +170,7 @@ type module struct {
 // newModule returns a module that opens no tunnel until Twin has applied a twin, since
 // the twin may disable tunnels.
 func newModule(log zerolog.Logger, level *levelSampler, cfg config.Module, roots *x509.CertPool, observer *observer) *module {
-	m := &module{log: log, level: level, observer: observer, policy: newRemotePolicy(cfg)}
+	m := &module{log: log, level: level, observer: observer, policy: newRemotePolicy(cfg), mostTunnels: tunnelsWithin(openFilesLimit())}
 	m.decoder.Plaintext = cfg.AllowPlaintextRemote
 	m.remote = m.policy.dialer(roots)
 	m.userAgent = strings.TrimSpace(product() + " " + cfg.UserAgentSuffix)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"rtsptunnel/internal/base/shortage"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/config"
 	"rtsptunnel/internal/module/policy"
@@ -68,16 +69,20 @@ func (p *remotePolicy) allow(endpoint *url.URL) (*url.URL, error) {
 	return e.URL, err
 }
 
-// judge decides whether wsconn.Dialer may connect to an address. It reads the device's own addresses each
-// time, since they change.
+// judge decides whether wsconn.Dialer may connect to an address. It reads the device's own
+// addresses each time, since they change. Without them every address is refused.
 func (p *remotePolicy) judge(addr netip.Addr) error {
 	own, err := ownAddresses()
-	if err != nil {
+	switch {
+	case shortage.Is(err):
+		return reason.New(reason.NoResources, err)
+	case err != nil:
 		return reason.New(reason.PolicyRemote, err)
 	}
 	return p.addresses.Check(addr, own)
 }
 
+// ownAddresses returns the addresses of all interfaces.
 func ownAddresses() ([]netip.Addr, error) {
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {

@@ -23,6 +23,9 @@ func (m *module) state(c hublink.Connection, inForce twin.Settings, o twin.Outco
 	for _, code := range m.observer.degraded() {
 		reasons = append(reasons, reason.Code(code))
 	}
+	if inForce.Tunnels.Max > m.mostTunnels {
+		reasons = append(reasons, reason.LimitDescriptors)
+	}
 	if m.since.IsZero() || !slices.Equal(reasons, m.reasons) {
 		m.reasons, m.since = reasons, time.Now()
 	}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/module/report"
 	"rtsptunnel/internal/module/twin"
@@ -34,12 +35,12 @@ func (m *module) Twin(doc []byte, c hublink.Connection) (reported []byte) {
 	inForce, outcome := t.Apply(m.inForce)
 	inForce.Log.Level = m.levelInForce(inForce, outcome)
 	if m.inForce == nil || !reflect.DeepEqual(*m.inForce, inForce) || !reflect.DeepEqual(m.outcome, outcome) {
-		m.apply(inForce)
+		m.apply(m.held(inForce))
 		m.logOutcome(inForce, outcome)
 	}
 	m.inForce, m.outcome = &inForce, outcome
 	m.observer.applied.Store(true)
-	want := report.Build(m.state(c, inForce, outcome), inForce, outcome)
+	want := report.Build(m.state(c, inForce, outcome), m.held(inForce), outcome)
 	patch := report.Diff(t.Reported, want)
 	if patch == nil || m.isTooEarly(patch, time.Now()) {
 		return nil
@@ -65,6 +66,10 @@ func (m *module) logOutcome(inForce twin.Settings, o twin.Outcome) {
 	}
 	if len(o.UnknownKeys) > 0 {
 		m.log.Warn().Strs("keys", o.UnknownKeys).Msg("desired properties unknown to this version")
+	}
+	if inForce.Tunnels.Max > m.mostTunnels {
+		m.log.Warn().Str("reason", string(reason.LimitDescriptors)).Int("max", m.mostTunnels).Int("desired", inForce.Tunnels.Max).
+			Msg("tunnels.max is lowered: " + reason.LimitDescriptors.Text())
 	}
 	m.log.Info().Int64("version", o.Version).Int("cameras", len(inForce.Cameras)).Msg("twin applied")
 }

@@ -49,6 +49,13 @@ const (
 	Disabled     Code = "DISABLED"
 )
 
+// Why a dial or a look-up failed, or the module is degraded: the fault is this process's, and
+// says nothing about the peer.
+const (
+	NoResources      Code = "NO_RESOURCES"
+	LimitDescriptors Code = "LIMIT_DESCRIPTORS"
+)
+
 // Why the module ended a tunnel after its camera's configuration changed.
 const (
 	CameraRemoved  Code = "CAM_REMOVED"
@@ -158,6 +165,9 @@ var texts = map[Code]string{
 	CameraBusy:   "the camera has reached its maximum number of tunnels",
 	LimitTunnels: "the maximum number of tunnels is reached",
 	Disabled:     "tunnels are switched off",
+
+	NoResources:      "this process has no file descriptor, port or memory left: check its limit of open files, and what else runs here",
+	LimitDescriptors: "the limit of open files allows fewer tunnels than tunnels.max: raise the limit, or lower tunnels.max",
 
 	CameraRemoved:  "the camera was removed from the configuration",
 	CameraChanged:  "the camera's address or local port was changed",

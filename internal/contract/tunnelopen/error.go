@@ -28,6 +28,7 @@ const (
 	messageTooMany       = "Too many tunnels"
 	messageDisabled      = "Tunnels are disabled"
 	messageShuttingDown  = "Shutting down"
+	messageResources     = "Module is out of resources"
 	messageInternal      = "Internal error"
 	messageUnknown       = "Unknown method"
 )
@@ -88,17 +89,30 @@ func TooManyTunnels(target string, which reason.Code) error {
 	return &Error{Status: http.StatusTooManyRequests, Target: target, Message: messageTooMany, Reason: which}
 }
 
-// CameraUnreachable is the error if the camera at target did not accept a TCP connection.
+// CameraUnreachable is the error if the camera at target did not accept a TCP connection. It
+// is 503 if err's reason is an own shortage, so that the camera is not blamed.
 func CameraUnreachable(target string, err error) error {
+	if reason.Of(err) == reason.NoResources {
+		return outOfResources(err)
+	}
 	return &Error{
 		Status: http.StatusBadRequest, Target: target, Message: messageCamera,
 		Reason: reason.Of(err), Err: err,
 	}
 }
 
+// outOfResources is the error if this process lacks what a dial needs. The target is neither
+// camera nor endpoint, since neither has the fault.
+func outOfResources(err error) error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Target: MethodName, Message: messageResources,
+		Reason: reason.NoResources, Err: err,
+	}
+}
+
 // RemoteUnreachable is the error if the endpoint gave no answer that can be passed on: 502,
-// or 504 if err's reason is a timeout. A failed proxy is named in the message; its status
-// is not passed on, since its 407 is not the endpoint's 401.
+// 504 if err's reason is a timeout, or 503 if it is an own shortage. A failed proxy is named
+// in the message; its status is not passed on, since its 407 is not the endpoint's 401.
 func RemoteUnreachable(endpoint string, err error) error {
 	e := &Error{
 		Status: http.StatusBadGateway, Target: endpointTarget(endpoint), Message: messageRemote,
@@ -107,6 +121,8 @@ func RemoteUnreachable(endpoint string, err error) error {
 	switch e.Reason {
 	case reason.RemoteTimeout:
 		e.Status, e.Message = http.StatusGatewayTimeout, messageRemoteTimeout
+	case reason.NoResources:
+		return outOfResources(err)
 	case reason.ProxyLogin, reason.ProxyHTTP, reason.ProxyDown:
 		e.Message = messageProxy
 	}

@@ -38,7 +38,7 @@ func outcomes(t *testing.T) map[reason.Code]error {
 		_, err := decode([]byte(payload))
 		all[code] = err
 	}
-	for _, code := range []reason.Code{reason.CameraRefused, reason.CameraTimeout, reason.CameraDNS} {
+	for _, code := range []reason.Code{reason.CameraRefused, reason.CameraTimeout, reason.CameraDNS, reason.NoResources} {
 		all[code] = tunnelopen.CameraUnreachable(camera, reason.New(code, errors.New("canary")))
 	}
 	for _, code := range []reason.Code{

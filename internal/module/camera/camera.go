@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"rtsptunnel/internal/base/shortage"
 	"rtsptunnel/internal/contract/reason"
 )
 
@@ -56,7 +57,12 @@ func (c Camera) Dial(ctx context.Context) (net.Conn, error) {
 	return &link{tcp}, nil
 }
 
+// cause returns the reason of a dial that failed. An own shortage comes first: it is no fault
+// of the camera.
 func cause(ctx context.Context, err error) reason.Code {
+	if shortage.Is(err) {
+		return reason.NoResources
+	}
 	late, ok := errors.AsType[net.Error](err)
 	if ctx.Err() != nil || ok && late.Timeout() {
 		return reason.CameraTimeout

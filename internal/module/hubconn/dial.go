@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"rtsptunnel/internal/base/shortage"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/wire/proxy"
 )
@@ -60,9 +61,13 @@ func (d *Dialer) reach(ctx context.Context, r Route, roots *x509.CertPool) (net.
 	return conn, nil
 }
 
-// unreached is the reason code of a TCP dial that failed. DNS errors come first: a name
-// server that does not answer also fails by a timeout.
+// unreached is the reason code of a TCP dial that failed. An own shortage comes first: it is
+// no fault of the hub. Then come DNS errors: a name server that does not answer also fails
+// by a timeout.
 func unreached(ctx context.Context, err error) reason.Code {
+	if shortage.Is(err) {
+		return reason.NoResources
+	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return reason.HubDNS
 	}

@@ -33,6 +33,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/base/shortage"
 	"rtsptunnel/internal/contract/reason"
 )
 
@@ -111,6 +112,9 @@ func New(o Options) (*Dialer, error) {
 // asked over HTTP, with a timeout for each call.
 func (d *Dialer) Credentials(ctx context.Context) (Credentials, error) {
 	c, err := d.auth.credentials(ctx)
+	if shortage.Is(err) {
+		return Credentials{}, reason.New(reason.NoResources, err)
+	}
 	if err != nil {
 		return Credentials{}, because(reason.HubCredentials, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"rtsptunnel/internal/base/shortage"
 	"rtsptunnel/internal/contract/reason"
 )
 
@@ -51,8 +52,8 @@ func (e *StatusError) Error() string {
 // the proxy only, as Basic authentication (RFC 7617).
 //
 // The error has a reason code: reason.ProxyLogin for a 407 or 401, reason.ProxyHTTP for
-// any other status than 2xx (both a *StatusError), reason.ProxyDown if there was no
-// answer. It names the proxy and the step that failed, and never holds the credentials.
+// any other status than 2xx (both a *StatusError), reason.NoResources if this process lacks
+// a resource, reason.ProxyDown if there was no answer for another cause. It names the proxy and the step that failed, and never holds the credentials.
 // There is no direct fallback.
 func Dial(ctx context.Context, proxy *url.URL, address string, roots *x509.CertPool) (net.Conn, error) {
 	conn, err := dialProxy(ctx, proxy, roots)
@@ -71,8 +72,14 @@ func Dial(ctx context.Context, proxy *url.URL, address string, roots *x509.CertP
 	return opened, nil
 }
 
+// proxyDown is the error of a proxy without an answer, or of an own shortage, which is no
+// fault of the proxy.
 func proxyDown(proxy *url.URL, err error) error {
-	return reason.New(reason.ProxyDown, fmt.Errorf("proxy %s: %w", proxy.Host, err))
+	code := reason.ProxyDown
+	if shortage.Is(err) {
+		code = reason.NoResources
+	}
+	return reason.New(code, fmt.Errorf("proxy %s: %w", proxy.Host, err))
 }
 
 // dialProxy connects to the proxy itself.

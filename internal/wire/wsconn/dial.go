@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rtsptunnel/internal/base/shortage"
 	"rtsptunnel/internal/contract/reason"
 )
 
@@ -128,9 +129,13 @@ func classify(ctx context.Context, answer *http.Response, err error) error {
 	return reason.New(cause(ctx, err), err)
 }
 
-// cause returns the reason of a dial without an HTTP answer. Timeouts come first: a silent
-// name server or TLS peer fails with an error of another type.
+// cause returns the reason of a dial without an HTTP answer. An own shortage comes first: it
+// is no fault of the endpoint. Then come timeouts: a silent name server or TLS peer fails
+// with an error of another type.
 func cause(ctx context.Context, err error) reason.Code {
+	if shortage.Is(err) {
+		return reason.NoResources
+	}
 	if late, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && late.Timeout() {
 		return reason.RemoteTimeout
 	}
