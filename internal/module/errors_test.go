@@ -96,7 +96,7 @@ type errorBench struct {
 	expired          *httptest.Server
 	silent           net.Listener
 	exhausted        atomic.Bool // look-ups find no descriptor left
-	gone             string // address that refuses connections
+	gone             string      // address that refuses connections
 	stop             func()
 	ends             sync.WaitGroup // a goroutine that calls stop
 	held             []tunnel

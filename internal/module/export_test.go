@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"io"
+	"io/fs"
 	"net/netip"
 	"net/url"
 	"os"
@@ -122,3 +123,6 @@ func (p RemotePolicy) Proxy(u *url.URL) (*url.URL, error) { return p.p.dialer(ni
 
 // Dialer returns a dialer that obeys the policy.
 func (p RemotePolicy) Dialer(roots *x509.CertPool) wsconn.Dialer { return p.p.dialer(roots) }
+
+// DefaultGateways returns the default gateways in the routing tables of a folder.
+func DefaultGateways(tables fs.FS) ([]netip.Addr, error) { return defaultGateways(tables) }

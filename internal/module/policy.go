@@ -69,17 +69,24 @@ func (p *remotePolicy) allow(endpoint *url.URL) (*url.URL, error) {
 	return e.URL, err
 }
 
-// judge decides whether wsconn.Dialer may connect to an address. It reads the device's own
+// judge decides whether wsconn.Dialer may connect to an address. It reads the device's
 // addresses each time, since they change. Without them every address is refused.
 func (p *remotePolicy) judge(addr netip.Addr) error {
-	own, err := ownAddresses()
+	device, err := thisDevice()
 	switch {
 	case shortage.Is(err):
 		return reason.New(reason.NoResources, err)
 	case err != nil:
 		return reason.New(reason.PolicyRemote, err)
 	}
-	return p.addresses.Check(addr, own)
+	return p.addresses.Check(addr, device)
+}
+
+func thisDevice() (d policy.Device, err error) {
+	if d.Own, err = ownAddresses(); err == nil {
+		d.Gateways, err = defaultGateways(routingTables)
+	}
+	return d, err
 }
 
 // ownAddresses returns the addresses of all interfaces.

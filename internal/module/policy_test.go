@@ -194,7 +194,7 @@ func TestRemotePolicy_ownAddresses(t *testing.T) {
 				t.Errorf("%s, in a lab %t: %v", own, lab, err)
 			}
 		}
-		if err := p.Judge(netip.MustParseAddr("192.0.2.1")); err != nil {
+		if err := p.Judge(netip.MustParseAddr("198.51.100.77")); err != nil {
 			t.Errorf("a foreign address: %v", err)
 		}
 	}

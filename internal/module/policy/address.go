@@ -7,16 +7,26 @@ import (
 
 // Addresses is the policy for the address that a connection to a remote endpoint uses.
 type Addresses struct {
-	Loopback bool // lab switch: allows loopback and the device's own addresses
+	Loopback bool // lab switch: allows loopback and the addresses of a Device
 }
 
-// Check judges an address. own are the addresses of all interfaces of the device.
+// Device has the addresses that lead to the device itself.
+type Device struct {
+	Own []netip.Addr // of all interfaces
+
+	// Gateways are those of the default routes. In a container on a bridge network, the
+	// gateway is the device. On the host network it is the site's router, which is no remote
+	// endpoint.
+	Gateways []netip.Addr
+}
+
+// Check judges an address. device is the one that dials it.
 // Private addresses (RFC 1918, RFC 4193) are allowed, since private endpoints use them.
 // An IPv6 address that embeds an IPv4 address is also judged as the IPv4 address. An
 // error has reason.PolicyRemote.
-func (a Addresses) Check(addr netip.Addr, own []netip.Addr) error {
+func (a Addresses) Check(addr netip.Addr, device Device) error {
 	for _, form := range forms(addr) {
-		if is := a.forbidden(form, own); is != "" {
+		if is := a.forbidden(form, device); is != "" {
 			return refuse("the remote endpoint's address %s %s", addr, is)
 		}
 	}
@@ -30,7 +40,8 @@ var (
 )
 
 // forbidden returns why addr is not allowed, or "".
-func (a Addresses) forbidden(addr netip.Addr, own []netip.Addr) string {
+func (a Addresses) forbidden(addr netip.Addr, device Device) string {
+	isAddr := func(other netip.Addr) bool { return unmapped(other) == addr }
 	switch {
 	case !addr.IsValid():
 		return "is none"
@@ -46,8 +57,10 @@ func (a Addresses) forbidden(addr netip.Addr, own []netip.Addr) string {
 		return ""
 	case addr.IsLoopback():
 		return "is loopback"
-	case slices.ContainsFunc(own, func(o netip.Addr) bool { return unmapped(o) == addr }):
+	case slices.ContainsFunc(device.Own, isAddr):
 		return "is this device's own"
+	case slices.ContainsFunc(device.Gateways, isAddr):
+		return "is this device's default gateway"
 	}
 	return ""
 }

@@ -30,7 +30,7 @@ type Rules struct {
 }
 
 // Endpoint judges the endpoint of a request by name, and returns it in the form to dial.
-// An IP literal is also judged as an address, except for the device's own addresses. An
+// An IP literal is also judged as an address, except for the addresses of the Device. An
 // error has reason.PolicyRemote and holds neither path nor query.
 func (r Rules) Endpoint(u *url.URL) (Endpoint, error) {
 	e, err := NewEndpoint(u)
@@ -44,7 +44,7 @@ func (r Rules) Endpoint(u *url.URL) (Endpoint, error) {
 	case !r.Remotes.Allows(e.Host, e.Port):
 		return Endpoint{}, refuse("no remote endpoint allows host %s with port %d", e.Host, e.Port)
 	case e.Addr.IsValid():
-		return e, r.Addresses.Check(e.Addr, nil)
+		return e, r.Addresses.Check(e.Addr, Device{})
 	}
 	return e, nil
 }
