@@ -52,16 +52,19 @@ func serve(t *testing.T) (hub *exec.Cmd, lines string) {
 	return nil, ""
 }
 
-func TestServe_endsBySIGTERM(t *testing.T) {
-	hub, lines := serve(t)
-	if !strings.HasPrefix(lines, "HUB_CONNECTION_STRING='") {
-		t.Errorf("serve wrote:\n%s", lines)
-	}
-	if err := hub.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := hub.Wait(); err != nil {
-		t.Errorf("serve after SIGTERM: %v", err)
+// A signal ends the hub in order, SIGHUP of a closed terminal too.
+func TestServe_endsBySignal(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		hub, lines := serve(t)
+		if !strings.HasPrefix(lines, "HUB_CONNECTION_STRING='") {
+			t.Errorf("serve wrote:\n%s", lines)
+		}
+		if err := hub.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if err := hub.Wait(); err != nil {
+			t.Errorf("serve after %s: %v", signal, err)
+		}
 	}
 }
 

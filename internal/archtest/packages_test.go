@@ -34,7 +34,7 @@ var mayImport = map[string]rule{
 	"module": {
 		[]string{
 			"base/buildinfo", "base/health", "base/logqueue", "base/shortage", "contract/reason", "contract/tunnelopen", "module/camera", "module/config",
-			"module/hubconn", "module/hublink", "module/policy", "module/report", "module/tunnel", "module/twin", "wire/wsconn",
+			"module/hubconn", "module/hublink", "module/logline", "module/policy", "module/report", "module/tunnel", "module/twin", "wire/wsconn",
 		},
 		"wires the packages of the wing into the edge module",
 	},
@@ -42,10 +42,11 @@ var mayImport = map[string]rule{
 	"module/config":  {nil, "the environment, read once"},
 	"module/hubconn": {[]string{"base/shortage", "base/wsstream", "contract/reason", "wire/proxy"}, "one connection with the hub; proxy: a hub may be behind the site's"},
 	"module/hublink": {[]string{"contract/reason", "module/hubconn"}, "when to connect, read the twin, report and renew; it must not know MQTT"},
+	"module/logline": {[]string{"contract/reason", "contract/tunnelopen"}, "how long and how many the lines of callers are; tunnelopen: a refused call has a reason"},
 	"module/policy":  {[]string{"contract/reason"}, "judges remote endpoints without resolving or dialing"},
 	"module/report":  {[]string{"contract/reason", "module/camera", "module/twin"}, "reported properties; twin: the configuration in force is one of them"},
 	"module/tunnel": {
-		[]string{"contract/reason", "contract/tunnelopen", "module/camera", "wire/pace", "wire/relay"},
+		[]string{"contract/reason", "contract/tunnelopen", "module/camera", "module/logline", "wire/pace", "wire/relay"},
 		"the life of tunnels; camera: whose tunnels they are; pace: which of them share a bit rate",
 	},
 	"module/twin": {

@@ -12,6 +12,7 @@ import (
 	"rtsptunnel/internal/base/health"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/hublink"
+	"rtsptunnel/internal/module/logline"
 )
 
 const (
@@ -27,6 +28,7 @@ type observer struct {
 	hub      func() hublink.State
 	report   func() // requests a write of the reported properties
 	activity func() activity
+	refusals *logline.Refusals // the watch loop writes their numbers
 	started  time.Time
 	times    times
 
@@ -113,7 +115,7 @@ func (o *observer) serve(ctx context.Context, address string) (end func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// watch logs changes of readiness and of stuck loops, and triggers a report when a
+// watch logs changes of readiness and of stuck loops and the numbers of refusals, and triggers a report when a
 // reason, a tunnel, a camera or a counter changes.
 func (o *observer) watch(ctx context.Context) {
 	tick := time.NewTicker(watchInterval)
@@ -123,9 +125,11 @@ func (o *observer) watch(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			o.refusals.FlushAll()
 			return
 		case now := <-tick.C:
 			o.turned.Store(&now)
+			o.refusals.Flush(now)
 			last = o.logChanges(last)
 			if reports.due(o.activity(), now) {
 				o.report()

@@ -7,13 +7,17 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/module/logline"
 )
 
 // severity is the first part of a line in IoT Edge's format. It is not a field.
 const severity = "severity"
 
-// setFieldNames sets the names of zerolog's fixed fields, for the whole process.
-func setFieldNames() {
+// setFields sets the names of zerolog's fixed fields and the longest text of an error, for
+// the whole process.
+func setFields() {
+	zerolog.ErrorMarshalFunc = logline.CutError
 	zerolog.TimestampFieldName = "ts"
 	zerolog.MessageFieldName = "msg"
 	zerolog.ErrorFieldName = "err"

@@ -3,9 +3,11 @@ package module
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/module/logline"
 )
 
 // methods are the direct methods of this module by name. A new method is one line
@@ -24,10 +26,10 @@ func (m *module) Method(ctx context.Context, name string, payload []byte) (statu
 	defer func() {
 		if p := recover(); p != nil {
 			status, body = tunnelopen.Response(errors.New("panic"))
-			m.log.Error().Interface("panic", p).Str("method", name).Str("reason", string(reason.Internal)).Int("code", status).Msg("internal error")
+			m.log.Error().Str("panic", logline.Cut(fmt.Sprint(p))).Str("method", logline.Cut(name)).Str("reason", string(reason.Internal)).Int("code", status).Msg("internal error")
 		}
 	}()
-	m.log.Debug().Str("method", name).Int("bytes", len(payload)).Msg("direct method received")
+	m.log.Debug().Str("method", logline.Cut(name)).Int("bytes", len(payload)).Msg("direct method received")
 	handle, known := methods[name]
 	if !known {
 		return tunnelopen.Response(m.refused(tunnelopen.UnknownMethod(name)))
@@ -46,10 +48,6 @@ func (m *module) tunnelOpen(ctx context.Context, payload []byte) (status int, bo
 
 // refused logs and returns why a call was refused before it reached the tunnels.
 func (m *module) refused(err error) error {
-	event := m.log.Warn().Err(err)
-	if e, ok := errors.AsType[*tunnelopen.Error](err); ok {
-		event = event.Str("reason", string(e.Reason)).Int("code", e.Status)
-	}
-	event.Msg("direct method refused")
+	m.refusals.Write(m.log, "direct method refused", err)
 	return err
 }

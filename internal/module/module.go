@@ -58,6 +58,7 @@ import (
 	"rtsptunnel/internal/module/config"
 	"rtsptunnel/internal/module/hubconn"
 	"rtsptunnel/internal/module/hublink"
+	"rtsptunnel/internal/module/logline"
 	"rtsptunnel/internal/module/tunnel"
 	"rtsptunnel/internal/module/twin"
 	"rtsptunnel/internal/wire/wsconn"
@@ -73,16 +74,17 @@ const (
 // reached. The module never exits for another reason, except on a signal.
 const exitEnvironment = 2
 
-// Main runs the edge module until SIGTERM or SIGINT, and returns the exit code. A
-// second signal ends the process at once. The log goes to stdout through a queue: a
-// reader that is slow or gone neither blocks nor ends the module.
+// Main runs the edge module until SIGTERM or SIGINT, and returns the exit code. A second
+// one ends the process at once. SIGHUP is ignored: there is nothing to read again, and no
+// tunnel may end by it. The log goes to stdout through a queue: a reader that is slow or gone
+// neither blocks nor ends the module.
 func Main() int {
-	signal.Ignore(syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	fitMemory(memlimit.FromCgroup)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	setFieldNames()
+	setFields()
 	stdout := logqueue.New(takeStdout())
 	defer stdout.Close(flushTimeout)
 	if err := Run(ctx, stdout, os.Stderr); err != nil {
@@ -147,6 +149,7 @@ func product() string {
 type module struct {
 	log       zerolog.Logger
 	level     *levelSampler // of log
+	refusals  *logline.Refusals
 	decoder   tunnelopen.Decoder
 	policy    *remotePolicy
 	remote    wsconn.Dialer
@@ -171,14 +174,15 @@ type module struct {
 // the twin may disable tunnels.
 func newModule(log zerolog.Logger, level *levelSampler, cfg config.Module, roots *x509.CertPool, observer *observer) *module {
 	m := &module{log: log, level: level, observer: observer, policy: newRemotePolicy(cfg), mostTunnels: tunnelsWithin(openFilesLimit())}
+	m.refusals = logline.NewRefusals(log)
 	m.decoder.Plaintext = cfg.AllowPlaintextRemote
 	m.remote = m.policy.dialer(roots)
 	m.userAgent = strings.TrimSpace(product() + " " + cfg.UserAgentSuffix)
 	m.tunnels = tunnel.New(tunnel.Options{
-		Camera: m.cameras.Find, DialCamera: m.dialCamera, Allow: m.allow, Remote: m.dialRemote, Log: log,
+		Camera: m.cameras.Find, DialCamera: m.dialCamera, Allow: m.allow, Remote: m.dialRemote, Log: log, Refusals: m.refusals,
 		Limits: tunnel.Limits{Enabled: false, Max: 1}, // zero Limits would be the defaults
 	})
-	observer.activity = m.activity
+	observer.activity, observer.refusals = m.activity, m.refusals
 	return m
 }
 

@@ -32,6 +32,17 @@ func (s *site) start(t *testing.T, out io.Writer) (end func(os.Signal)) {
 	return ends(t, cmd)
 }
 
+// running runs the module as a process, and waits until its hub can call it.
+func (s *site) running(t *testing.T, cmd *exec.Cmd) (pid int, end func(os.Signal)) {
+	t.Helper()
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.log.Await(t, "connected to the hub", 1)
+	return cmd.Process.Pid, ends(t, cmd)
+}
+
 // ends returns a function that ends a process by a signal, and waits for exit code 0.
 func ends(t *testing.T, cmd *exec.Cmd) func(os.Signal) {
 	t.Helper()

@@ -3,7 +3,6 @@ package module_test
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,17 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
-
-// running runs the module as a process, and waits until its hub can call it.
-func (s *site) running(t *testing.T, cmd *exec.Cmd) (pid int, end func(os.Signal)) {
-	t.Helper()
-	cmd.Stdout, cmd.Stderr = s.log, s.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.log.Await(t, "connected to the hub", 1)
-	return cmd.Process.Pid, ends(t, cmd)
-}
 
 // limitFiles sets a process's limit of open files. It returns the function that restores it.
 func limitFiles(t *testing.T, pid, limit int) (restore func()) {

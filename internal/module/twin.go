@@ -7,6 +7,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/hublink"
+	"rtsptunnel/internal/module/logline"
 	"rtsptunnel/internal/module/report"
 	"rtsptunnel/internal/module/twin"
 )
@@ -56,13 +57,13 @@ func (m *module) Twin(doc []byte, c hublink.Connection) (reported []byte) {
 // logOutcome logs which desired properties are in force, and which are rejected.
 func (m *module) logOutcome(inForce twin.Settings, o twin.Outcome) {
 	for _, f := range o.Faults[:min(len(o.Faults), maxFaultLines)] {
-		m.log.Warn().Str("path", f.Path).Str("reason", string(f.Code)).Str("fault", f.Text).Str("inForce", f.InForce).Msg("desired property rejected")
+		m.log.Warn().Str("path", logline.Cut(f.Path)).Str("reason", string(f.Code)).Str("fault", f.Text).Str("inForce", f.InForce).Msg("desired property rejected")
 	}
 	if more := len(o.Faults) - maxFaultLines; more > 0 {
 		m.log.Warn().Int("more", more).Msg("more desired properties rejected")
 	}
 	for _, w := range o.Warnings[:min(len(o.Warnings), maxFaultLines)] {
-		m.log.Warn().Str("path", w.Path).Msg("desired property " + w.Text)
+		m.log.Warn().Str("path", logline.Cut(w.Path)).Msg("desired property " + w.Text)
 	}
 	if len(o.UnknownKeys) > 0 {
 		m.log.Warn().Strs("keys", o.UnknownKeys).Msg("desired properties unknown to this version")

@@ -13,6 +13,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
 	"rtsptunnel/internal/module/camera"
+	"rtsptunnel/internal/module/logline"
 	"rtsptunnel/internal/wire/pace"
 	"rtsptunnel/internal/wire/relay"
 )
@@ -87,6 +88,9 @@ func New(o Options) *Set {
 	}
 	if o.DialCamera == nil {
 		o.DialCamera = func(ctx context.Context, c camera.Camera) (net.Conn, error) { return c.Dial(ctx) }
+	}
+	if o.Refusals == nil {
+		o.Refusals = logline.NewRefusals(o.Log)
 	}
 	return &Set{
 		o: o, limits: o.Limits.withDefaults(),

@@ -33,6 +33,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
 	"rtsptunnel/internal/module/camera"
+	"rtsptunnel/internal/module/logline"
 	"rtsptunnel/internal/wire/relay"
 )
 
@@ -56,7 +57,8 @@ type Options struct {
 
 	Limits Limits // until Limit changes them; if zero, DefaultLimits
 
-	Log zerolog.Logger
+	Log      zerolog.Logger
+	Refusals *logline.Refusals // of failed requests; if nil, the Set has its own, with Log
 }
 
 // Open opens a tunnel for r and returns when it is open. ctx bounds the dials only: the
@@ -103,9 +105,9 @@ func (s *Set) closed(t *slot, result relay.Result) {
 }
 
 // logFields returns a logger with the fields of a request. It omits the endpoint's path
-// and query, which may hold secrets.
+// and query, which may hold secrets, and cuts its host, which the caller chooses.
 func (s *Set) logFields(localPort int, endpoint *url.URL) zerolog.Context {
-	return s.o.Log.With().Int("localPort", localPort).Str("remote", endpoint.Host)
+	return s.o.Log.With().Int("localPort", localPort).Str("remote", logline.Cut(endpoint.Host))
 }
 
 // logger returns a logger for a tunnel. Callers do not keep it, since an idle tunnel
@@ -117,12 +119,7 @@ func (s *Set) logger(t *slot) zerolog.Logger {
 // refused counts and logs a failed request, and returns the error.
 func (s *Set) refused(log zerolog.Logger, err error) error {
 	s.fail()
-	e, _ := errors.AsType[*tunnelopen.Error](err)
-	event := log.Warn().Err(err)
-	if e != nil {
-		event = event.Str("reason", string(e.Reason)).Int("code", e.Status)
-	}
-	event.Msg("tunnel not opened")
+	s.o.Refusals.Write(log, "tunnel not opened", err)
 	return err
 }
 
