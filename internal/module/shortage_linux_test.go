@@ -1,6 +1,7 @@
 package module_test
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"rtsptunnel/internal/contract/reason"
+	cameras "rtsptunnel/internal/module/camera"
 )
 
 // limitFiles sets a process's limit of open files. It returns the function that restores it.
@@ -141,4 +145,43 @@ func TestLimits_heldToTheDescriptors(t *testing.T) {
 		t.Errorf("the reserve is too small:\n%s", log)
 	}
 	end(syscall.SIGTERM)
+}
+
+// The lack of a local port is an own shortage, too: of a TCP port for a dial, and of a UDP
+// port for a look-up.
+func TestDial_withoutPorts(t *testing.T) {
+	if !inBridgeNetwork(t) {
+		return
+	}
+	server := at(echo(t), 554)
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40001"), 0); err != nil {
+		skipUnlessCI(t, "the range of local ports is not changeable: "+err.Error())
+	}
+	cam := cameras.Camera{Host: server.Host, Port: server.Port}
+	dials := 0
+	var err error
+	for ; err == nil && dials <= 2; dials++ {
+		var conn net.Conn
+		if conn, err = cam.Dial(t.Context()); err == nil {
+			defer conn.Close()
+		}
+	}
+	if dials != 3 || reason.Of(err) != reason.NoResources || !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Errorf("dial %d: %v", dials, err)
+	}
+
+	for _, port := range []int{40000, 40001} {
+		conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	before := net.DefaultResolver
+	defer func() { net.DefaultResolver = before }()
+	net.DefaultResolver = &net.Resolver{PreferGo: true}
+	named := cameras.Camera{Host: "camera.test", Port: 554}
+	if _, err := named.Dial(t.Context()); reason.Of(err) != reason.NoResources {
+		t.Errorf("look-up: %v", err)
+	}
 }
