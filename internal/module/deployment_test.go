@@ -111,7 +111,8 @@ func TestDeployments_configureTheModule(t *testing.T) {
 	front.isOpen(t)
 	f.refused(t, r.endpoint(), 1554, 400, "localhost:1554", "Local port is not available")
 
-	f.deploy(t, layerOf(t, "cameras.yard", at(cam, 1554)), "--layered", "--deployment", "yards", "--priority", "20", "--target-condition", "tags.yard = true")
+	// No site has the tag yet, which apply refuses without --force.
+	f.deploy(t, layerOf(t, "cameras.yard", at(cam, 1554)), "--layered", "--deployment", "yards", "--priority", "20", "--target-condition", "tags.yard = true", "--force")
 	f.refused(t, r.endpoint(), 1554, 400, "localhost:1554", "Local port is not available")
 	f.tag(t, `{"yard":true}`)
 	yard := f.open(t, r, 1554)
