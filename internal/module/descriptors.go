@@ -7,9 +7,9 @@ const (
 	descriptorsOfTunnel = 2 // the camera's connection and the remote endpoint's
 
 	// descriptorReserve is for standard streams and the runtime (6), the health endpoints
-	// (17), the hub connection with its renewal, probes and workload API (5), and for
+	// (33), the hub connection with its renewal, probes and workload API (5), and for
 	// look-ups, address checks and files during dials (12).
-	descriptorReserve = 40
+	descriptorReserve = 56
 )
 
 // tunnelsWithin returns the number of tunnels that a limit of open files allows, at least 1.

@@ -122,14 +122,14 @@ func TestLimits_heldToTheDescriptors(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	process := s.process(t)
-	process.Args = []string{"sh", "-c", `ulimit -n 64 && exec "$0" rtsptunnel`, os.Args[0]}
+	process.Args = []string{"sh", "-c", `ulimit -n 80 && exec "$0" rtsptunnel`, os.Args[0]}
 	process.Path = "/bin/sh"
 	_, end := s.running(t, process)
 	s.apply(t, map[string]any{
 		"cameras": map[string]any{"front": at(cam, 554)},
 		"tunnels": map[string]any{"max": 32},
 	})
-	const most = (64 - 40) / 2
+	const most = (80 - 56) / 2
 	got, text := s.reported(t, func(r report) bool { return r.Tunnels.Value["max"] != nil })
 	want := state{"degraded", []string{"LAB_LOOPBACK", "LIMIT_DESCRIPTORS"}}
 	if slices.Sort(got.Reasons); !cmp.Equal(got.state, want) || got.Tunnels.Value["max"] != float64(most) || got.Tunnels.AC != 200 {
