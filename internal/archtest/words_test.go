@@ -66,7 +66,11 @@ func TestProse_avoidsRiddles(t *testing.T) {
 			return err
 		}
 		files++
+		lower := strings.ToLower(string(text))
 		for phrase, pattern := range patterns {
+			if first, _, _ := strings.Cut(phrase, " "); !strings.Contains(lower, first) {
+				continue // the pattern is slow
+			}
 			for _, at := range pattern.FindAllIndex(text, -1) {
 				line := 1 + strings.Count(string(text[:at[0]]), "\n")
 				t.Errorf("%s:%d: %q: write instead: %s", path, line, text[at[0]:at[1]], avoided[phrase])
