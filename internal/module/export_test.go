@@ -52,7 +52,7 @@ func TakeStdout() *os.File { return takeStdout() }
 // MethodOfBrokenModule calls tunnelOpen of a module without its parts, which panics.
 func MethodOfBrokenModule(t *testing.T, payload []byte, log zerolog.Logger) (status int, body []byte) {
 	t.Helper()
-	return (&module{log: log}).Method(t.Context(), tunnelopen.MethodName, payload)
+	return (&module{log: log}).Method(t.Context(), tunnelopen.MethodName, payload)()
 }
 
 // MethodBeforeTwin calls tunnelOpen of a module before its first twin.
@@ -61,7 +61,7 @@ func MethodBeforeTwin(t *testing.T, payload []byte, log zerolog.Logger) (status 
 	noProxy := func(string, string) (config.RemoteProxy, error) { return config.RemoteProxy{}, nil }
 	level, _ := newLevelSampler("")
 	m := newModule(log, level, config.Module{RemoteProxy: noProxy}, nil, newObserver(log, nil, usualTimes()))
-	return m.Method(t.Context(), tunnelopen.MethodName, payload)
+	return m.Method(t.Context(), tunnelopen.MethodName, payload)()
 }
 
 // ReportDue tells whether this activity is reported at now, if at reported there was none.
@@ -87,7 +87,7 @@ func MethodOf(t *testing.T, roots *x509.CertPool, doc string) func(payload strin
 	m.Twin([]byte(doc), hublink.Connection{})
 	t.Cleanup(func() { _ = m.tunnels.Shutdown(context.Background()) })
 	return func(payload string) (int, string) {
-		status, body := m.Method(t.Context(), tunnelopen.MethodName, []byte(payload))
+		status, body := m.Method(t.Context(), tunnelopen.MethodName, []byte(payload))()
 		return status, string(body)
 	}
 }

@@ -3,10 +3,12 @@
 // package that knows all of them.
 //
 // One tunnelOpen:
-//   - The hub connection calls Method, in a goroutine for each call. The map methods has
-//     the handler by name.
+//   - The hub connection calls Method with one call after the other. The map methods has
+//     the decoder by name.
 //   - tunnelOpen decodes the payload into a tunnelopen.Request, whose URL is the parsed
-//     remote endpoint. An invalid payload is refused here.
+//     remote endpoint. An invalid payload is refused here. The payload is not kept.
+//   - The hub connection runs the call that Method has returned, in a goroutine of its own.
+//     While 256 calls run it asks Busy for the response instead.
 //   - tunnel.Set.Open finds the camera by its local port (camera.List.Find), asks the
 //     policy for the URL to dial (remotePolicy.allow), and takes a slot.
 //   - It dials the camera (dialCamera, which records the outcome for the reported

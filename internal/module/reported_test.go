@@ -301,7 +301,11 @@ func TestReports_areFew(t *testing.T) {
 // earlier is an earlier version of the module, which reported other keys.
 type earlier chan struct{}
 
-func (earlier) Method(context.Context, string, []byte) (int, []byte) { return 404, []byte(`{}`) }
+func (e earlier) Method(_ context.Context, name string, _ []byte) func() (int, []byte) {
+	return func() (int, []byte) { return e.Busy(name) }
+}
+
+func (earlier) Busy(string) (int, []byte) { return 404, []byte(`{}`) }
 
 func (e earlier) Twin([]byte, hublink.Connection) []byte {
 	return []byte(`{"oldKey":{"a":{"b":1}},"config":{"old":7,"rejected":0},"cameraStatus":{"gone":{"open":3}},"state":"old","cameras":{"value":{"gone":{}},"ac":200}}`)

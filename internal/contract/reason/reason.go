@@ -46,6 +46,7 @@ const (
 	PolicyRemote Code = "POLICY_REMOTE"
 	CameraBusy   Code = "CAM_BUSY"
 	LimitTunnels Code = "LIMIT_TUNNELS"
+	LimitCalls   Code = "LIMIT_CALLS"
 	Disabled     Code = "DISABLED"
 )
 
@@ -164,6 +165,7 @@ var texts = map[Code]string{
 	PolicyRemote: "the policy does not allow this remote endpoint",
 	CameraBusy:   "the camera has reached its maximum number of tunnels",
 	LimitTunnels: "the maximum number of tunnels is reached",
+	LimitCalls:   "the maximum number of direct methods that run at once is reached",
 	Disabled:     "tunnels are switched off",
 
 	NoResources:      "this process has no file descriptor, port or memory left: check its limit of open files, and what else runs here",

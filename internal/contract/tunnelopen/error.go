@@ -26,6 +26,7 @@ const (
 	messageProxy         = "Proxy refused the connection"
 	messageForbidden     = "Remote endpoint is not allowed"
 	messageTooMany       = "Too many tunnels"
+	messageCalls         = "Too many calls"
 	messageDisabled      = "Tunnels are disabled"
 	messageShuttingDown  = "Shutting down"
 	messageResources     = "Module is out of resources"
@@ -87,6 +88,15 @@ func RemoteForbidden(endpoint string, err error) error {
 // so that the caller can retry it.
 func TooManyTunnels(target string, which reason.Code) error {
 	return &Error{Status: http.StatusTooManyRequests, Target: target, Message: messageTooMany, Reason: which}
+}
+
+// TooManyCalls is the error if a direct method arrives while as many calls run as may. Its
+// payload was not read, so the target is the method's name.
+func TooManyCalls(name string) error {
+	return &Error{
+		Status: http.StatusTooManyRequests, Target: printable(name), Message: messageCalls,
+		Reason: reason.LimitCalls,
+	}
 }
 
 // CameraUnreachable is the error if the camera at target did not accept a TCP connection. It

@@ -20,6 +20,7 @@ func outcomes(t *testing.T) map[reason.Code]error {
 		reason.PortNotAllowed: tunnelopen.PortUnavailable(8554),
 		reason.CameraBusy:     tunnelopen.TooManyTunnels(camera, reason.CameraBusy),
 		reason.LimitTunnels:   tunnelopen.TooManyTunnels(camera, reason.LimitTunnels),
+		reason.LimitCalls:     tunnelopen.TooManyCalls("reboot"),
 		reason.PolicyRemote:   tunnelopen.RemoteForbidden(endpoint, errors.New("canary: not in the map")),
 		reason.Disabled:       tunnelopen.Disabled(),
 		reason.ShuttingDown:   tunnelopen.ShuttingDown(),

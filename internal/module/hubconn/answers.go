@@ -40,51 +40,49 @@ type answers struct {
 type answer struct {
 	call   callID
 	begun  time.Time
-	given  chan struct{} // closed when the answer is there
+	given  bool
 	status int
 	body   []byte
 }
 
-// once returns the answer to call, which arrived now. The first delivery calls run.
-// Further deliveries wait for its result.
-func (a *answers) once(call callID, now time.Time, run func() (status int, body []byte)) (status int, body []byte) {
-	r, first := a.take(call, now)
-	if first {
-		status, body = run()
-		a.give(r, status, body)
-	}
-	<-r.given
-	return r.status, r.body
-}
-
-// take returns the answer of call, and whether this is the first delivery.
-func (a *answers) take(call callID, now time.Time) (r *answer, first bool) {
+// find returns the answer of a call that arrived now, nil if the call is not known.
+func (a *answers) find(call callID, now time.Time) *answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for len(a.order) > 0 && now.Sub(a.order[0].begun) >= a.window {
 		a.dropOldest()
 	}
-	if r, ok := a.known[call]; ok {
-		return r, false
-	}
+	return a.known[call]
+}
+
+// result returns a known call's answer, if it is given.
+func (a *answers) result(r *answer) (status int, body []byte, given bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return r.status, r.body, r.given
+}
+
+// add returns the pending answer of a call that find does not know.
+func (a *answers) add(call callID, now time.Time) *answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if len(a.order) == maxAnswers {
 		a.dropOldest()
 	}
 	if a.known == nil {
 		a.known = make(map[callID]*answer)
 	}
-	r = &answer{call: call, begun: now, given: make(chan struct{})}
+	r := &answer{call: call, begun: now}
 	a.known[call] = r
 	a.order = append(a.order, r)
-	return r, true
+	return r
 }
 
-// give stores the result of a call for the deliveries that wait, and for later ones.
+// give stores the result of a call for later deliveries.
 func (a *answers) give(r *answer, status int, body []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r.status, r.body = status, body
-	close(r.given)
+	r.status, r.body, r.given = status, body, true
 	if a.known[r.call] != r {
 		return // dropped in the meantime
 	}
@@ -94,7 +92,7 @@ func (a *answers) give(r *answer, status int, body []byte) {
 	}
 }
 
-// dropOldest removes the oldest answer. Deliveries that wait for it still get it.
+// dropOldest removes the oldest answer. Its call is not known any more.
 func (a *answers) dropOldest() {
 	r := a.order[0]
 	a.order[0] = nil

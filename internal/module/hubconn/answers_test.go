@@ -15,17 +15,16 @@ import (
 func TestAnswers_bounds(t *testing.T) {
 	a := hubconn.NewAnswers(time.Minute)
 	begin := time.Now()
-	calls := 0
 	deliver := func(rid string, after time.Duration, size int) (again bool) {
-		before := calls
-		body := hubconn.Deliver(a, rid, "{}", begin.Add(after), func() (int, []byte) {
-			calls++
-			return 200, []byte(strings.Repeat("x", size))
-		})
-		if len(body) != size {
-			t.Errorf("%s: %d bytes, want %d", rid, len(body), size)
+		call, body, given := hubconn.Deliver(a, rid, "{}", begin.Add(after))
+		if call != nil {
+			call.End(strings.Repeat("x", size))
+			return false
 		}
-		return calls == before
+		if !given || len(body) != size {
+			t.Errorf("%s: given %v, %d bytes, want %d", rid, given, len(body), size)
+		}
+		return true
 	}
 	expect := func(rid string, after time.Duration, size int, again bool) {
 		t.Helper()
@@ -59,31 +58,28 @@ func TestAnswers_bounds(t *testing.T) {
 	expect("small", 4*time.Minute, 1, true)
 }
 
-// A call that is dropped while it runs still answers the deliveries that wait for it.
+// A call whose answer is dropped while it runs is another call when it is delivered again.
 func TestAnswers_droppedWhileItRuns(t *testing.T) {
 	a := hubconn.NewAnswers(time.Minute)
 	now := time.Now()
-	slow := strings.Repeat("slow", 100_000) // more than is kept
-	began, hold, ended := make(chan struct{}), make(chan struct{}), make(chan string, 2)
-	go func() {
-		ended <- string(hubconn.Deliver(a, "slow", "", now, func() (int, []byte) {
-			close(began)
-			<-hold
-			return 200, []byte(slow)
-		}))
-	}()
-	<-began
+	deliver := func(rid string) *hubconn.Call {
+		t.Helper()
+		call, body, given := hubconn.Deliver(a, rid, "", now)
+		if call == nil {
+			t.Fatalf("%s was delivered before: given %v, %.20q", rid, given, body)
+		}
+		return call
+	}
+	slow := deliver("slow")
+	if call, _, given := hubconn.Deliver(a, "slow", "", now); call != nil || given {
+		t.Errorf("a call that runs: begun %v, given %v", call != nil, given)
+	}
 	for n := range 2000 {
-		hubconn.Deliver(a, strconv.Itoa(n), "", now, func() (int, []byte) { return 200, nil })
+		deliver(strconv.Itoa(n)).End("")
 	}
-	if got := string(hubconn.Deliver(a, "slow", "", now, func() (int, []byte) { return 200, []byte("again") })); got != "again" {
-		t.Errorf("answer %q", got)
-	}
-	close(hold)
-	if got := <-ended; got != slow {
-		t.Errorf("answer %.20q", got)
-	}
-	if got := string(hubconn.Deliver(a, "slow", "", now, func() (int, []byte) { return 200, []byte("third") })); got != "again" {
-		t.Errorf("answer %q", got)
+	deliver("slow").End("again")
+	slow.End(strings.Repeat("slow", 100_000)) // more than is kept
+	if call, body, given := hubconn.Deliver(a, "slow", "", now); call != nil || !given || string(body) != "again" {
+		t.Errorf("begun %v, given %v, %.20q", call != nil, given, body)
 	}
 }

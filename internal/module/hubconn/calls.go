@@ -6,40 +6,64 @@ import (
 	"time"
 )
 
-// calls counts the running direct methods, each until the hub has its answer. They run in
-// the MQTT client's goroutines, which the client offers no way to wait for.
+// maxCalls is how many direct methods may run at once, each until its answer was handed to
+// the connection. A call above it is refused.
+const maxCalls = 256
+
+// calls counts the direct methods that were accepted, each until the hub has its answer.
 type calls struct {
 	mu      sync.Mutex
 	ended   bool
-	running int
-	idle    chan struct{} // closed when running becomes 0; nil while it is 0
+	running int           // until the answer is handed to the connection
+	open    int           // the same calls, and those whose answers wait for the hub's acknowledgement
+	idle    chan struct{} // closed when open becomes 0; nil while it is 0
 }
 
-// enter counts a call that begins; it returns false after wait.
-func (c *calls) enter() bool {
+// admission is what happens to a call that arrives.
+type admission int
+
+const (
+	callAdmitted admission = iota // answered and left must follow
+	callRefused                   // maxCalls run
+	callDropped                   // wait was called
+)
+
+// enter counts a call that begins.
+func (c *calls) enter() admission {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
-		return false
-	}
-	if c.running == 0 {
+	switch {
+	case c.ended:
+		return callDropped
+	case c.running == maxCalls:
+		return callRefused
+	case c.open == 0:
 		c.idle = make(chan struct{})
 	}
 	c.running++
-	return true
+	c.open++
+	return callAdmitted
 }
 
-func (c *calls) leave() {
+// answered notes that a call's answer was handed to the connection.
+func (c *calls) answered() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running--
-	if c.running == 0 {
+}
+
+// left notes that the hub has the answer, or that the call no longer waits for that.
+func (c *calls) left() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+	if c.open == 0 {
 		close(c.idle)
 		c.idle = nil
 	}
 }
 
-// awaitIdle returns when no call runs, when ctx is done, or after limit.
+// awaitIdle returns when no call is open, when ctx is done, or after limit.
 func (c *calls) awaitIdle(ctx context.Context, limit time.Duration) {
 	c.mu.Lock()
 	idle := c.idle
@@ -56,7 +80,7 @@ func (c *calls) awaitIdle(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// wait rejects new calls and returns when none runs.
+// wait drops new calls and returns when none is open.
 func (c *calls) wait() {
 	c.mu.Lock()
 	c.ended = true

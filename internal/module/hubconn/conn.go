@@ -28,10 +28,13 @@ const (
 // Events are the functions that a Conn calls. All are required. They are called from
 // several goroutines at the same time.
 type Events struct {
-	// Method answers a direct method with any integer status and a JSON body. It is
-	// called in its own goroutine for each call. A call that is delivered again within
+	// Method returns a direct method's call, which answers with any integer status and a
+	// JSON body. Method is called for one call at a time, must not block and must not keep
+	// payload. The call runs in its own goroutine. A call that is delivered again within
 	// Options.RepeatWindow gets the same answer without another call of Method.
-	Method func(name string, payload []byte) (status int, body []byte)
+	Method func(name string, payload []byte) (call func() (status int, body []byte))
+	// Busy answers a direct method instead of Method while 256 calls run. It must not block.
+	Busy func(name string) (status int, body []byte)
 	// Delivered is called for each delivery of a direct method, repeated ones included.
 	Delivered func()
 	// TwinChanged is called when the hub says that desired properties changed. It must
@@ -69,7 +72,7 @@ func (p *PreparedConn) Connect(ctx, life context.Context, e Events) (*Conn, erro
 func (p *PreparedConn) connect(ctx, life context.Context, e Events) (*Conn, error) {
 	d := p.dialer
 	stop := context.AfterFunc(ctx, func() { _ = p.conn.Close() })
-	c := &Conn{dialer: d, answer: d.methods(life, e), changed: e.TwinChanged}
+	c := &Conn{dialer: d, answer: d.methods(life, e).receive, changed: e.TwinChanged}
 	c.transport = d.transport(d.configure(p, c, e.Lost))
 	// The library's Connect gets no deadline: if one passed here, it would leave behind a
 	// connection that is never closed. The connection is closed at the deadline instead.

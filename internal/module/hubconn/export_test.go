@@ -54,8 +54,21 @@ type Answers = answers
 // NewAnswers returns one that keeps answers for window.
 func NewAnswers(window time.Duration) *Answers { return &answers{window: window} }
 
-// Deliver is a call that arrives now.
-func Deliver(a *Answers, topic, payload string, now time.Time, run func() (int, []byte)) []byte {
-	_, body := a.once(callOf(topic, []byte(payload)), now, run)
-	return body
+// Call is a call that was delivered for the first time and runs.
+type Call struct {
+	answers *Answers
+	answer  *answer
 }
+
+// Deliver is a call that arrives now: it begins, or has been delivered before.
+func Deliver(a *Answers, topic, payload string, now time.Time) (begun *Call, body []byte, given bool) {
+	call := callOf(topic, []byte(payload))
+	if known := a.find(call, now); known != nil {
+		_, body, given = a.result(known)
+		return nil, body, given
+	}
+	return &Call{a, a.add(call, now)}, nil, false
+}
+
+// End gives the call its answer.
+func (c *Call) End(body string) { c.answers.give(c.answer, 200, []byte(body)) }

@@ -132,7 +132,10 @@ func use(t *testing.T, d *hubconn.Dialer, r hubconn.Route, timeout time.Duration
 		return err
 	}
 	conn, err := prepared.Connect(ctx, life, hubconn.Events{
-		Method:    func(name string, _ []byte) (int, []byte) { return 299, []byte(`"` + name + `"`) },
+		Method: func(name string, _ []byte) func() (int, []byte) {
+			return func() (int, []byte) { return 299, []byte(`"` + name + `"`) }
+		},
+		Busy:      func(string) (int, []byte) { return 429, []byte(`{}`) },
 		Delivered: func() {}, TwinChanged: func() {}, Lost: end,
 	})
 	if err != nil {

@@ -30,9 +30,9 @@ func (d *Dialer) configure(p *PreparedConn, c *Conn, lost func(error)) func(*pah
 		o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
 			return &guard{Conn: p.conn, lost: report}, nil
 		})
-		// Ordered delivery blocks the client for good once three messages wait while a
-		// handler waits for its PUBACK.
-		o.SetOrderMatters(false)
+		// Unordered delivery starts a goroutine for each message, as many as the hub sends.
+		// With ordered delivery no handler may wait for a packet: the client reads none then.
+		o.SetOrderMatters(true)
 		// The client's own reconnect would reuse the token and lose subscriptions unseen.
 		o.SetAutoReconnect(false)
 		// The library's 30 s are also how long a packet waits on a connection that was

@@ -8,13 +8,13 @@ import (
 )
 
 // The settings that switch off what the MQTT library would do: reconnect, keep a session
-// over connections, order its callbacks, and fetch the edge hub's trust bundle, without
+// over connections, start a goroutine for each message, and fetch the edge hub's trust bundle, without
 // which it would verify nothing. Each has a second safeguard, so no test with a hub can
 // see it. A dead hub is detected within a minute.
 func TestConfigure(t *testing.T) {
 	t.Parallel()
 	o, credentials := hubconn.Configure(hubconn.Options{Identity: hubconn.Identity{HubHost: "hub1", GatewayHost: "edge1", DeviceID: "d", ModuleID: "m"}})
-	if o.AutoReconnect || o.ConnectRetry || !o.CleanSession || o.Order || o.CustomOpenConnectionFn == nil {
+	if o.AutoReconnect || o.ConnectRetry || !o.CleanSession || !o.Order || o.CustomOpenConnectionFn == nil {
 		t.Errorf("reconnect %v, retry %v, clean session %v, order %v", o.AutoReconnect, o.ConnectRetry, o.CleanSession, o.Order)
 	}
 	if silence := time.Duration(o.KeepAlive)*time.Second + o.PingTimeout; o.KeepAlive == 0 || silence > time.Minute {

@@ -50,10 +50,13 @@ const Auto hubconn.Protocol = "auto"
 
 // Handler is the application above the connection.
 type Handler interface {
-	// Method answers a direct method: any integer status and a JSON body. It is called in
-	// its own goroutine for each call; ctx ends with Run. A call that is delivered again on
-	// its connection within a minute gets the same answer without another call of Method.
-	Method(ctx context.Context, name string, payload []byte) (status int, body []byte)
+	// Method returns a direct method's call, which answers with any integer status and a
+	// JSON body. Method must not block and must not keep payload. The call runs in its own
+	// goroutine; ctx ends with Run. A call that is delivered again on its connection within
+	// a minute gets the same answer without another call of Method.
+	Method(ctx context.Context, name string, payload []byte) (call func() (status int, body []byte))
+	// Busy answers a direct method instead of Method while 256 calls run. It must not block.
+	Busy(name string) (status int, body []byte)
 	// Twin gets the whole twin after each connect and after each change, one call at a
 	// time and at most ten in Options.ReportPace. It returns a merge patch for the reported
 	// properties, or nil if those in doc are up to date. A patch that still waits is
@@ -241,9 +244,10 @@ func (l *Link) connect(
 // events connects one connection's events with the Link: ctx is Run's.
 func (l *Link) events(ctx context.Context, changed signal, end context.CancelCauseFunc) hubconn.Events {
 	return hubconn.Events{
-		Method: func(name string, payload []byte) (int, []byte) {
+		Method: func(name string, payload []byte) func() (int, []byte) {
 			return l.o.Handler.Method(ctx, name, payload)
 		},
+		Busy:        l.o.Handler.Busy,
 		Delivered:   l.state.progress,
 		TwinChanged: changed.set,
 		Lost:        end,

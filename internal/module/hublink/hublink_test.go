@@ -85,10 +85,13 @@ type slow struct {
 	release chan struct{}
 }
 
-func (s *slow) Method(ctx context.Context, name string, payload []byte) (int, []byte) {
-	s.called <- ctx
-	<-s.release
-	return s.echo.Method(ctx, name, payload)
+func (s *slow) Method(ctx context.Context, name string, payload []byte) func() (int, []byte) {
+	call := s.echo.Method(ctx, name, payload)
+	return func() (int, []byte) {
+		s.called <- ctx
+		<-s.release
+		return call()
+	}
 }
 
 // The whole twin is read after each connect and after each change, also after changes that

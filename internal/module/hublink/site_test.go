@@ -32,13 +32,15 @@ type echo struct {
 	twins chan int64
 }
 
-func (e *echo) Method(_ context.Context, name string, payload []byte) (int, []byte) {
+func (e *echo) Method(_ context.Context, name string, payload []byte) func() (int, []byte) {
 	if len(payload) == 0 {
 		payload = []byte("null")
 	}
 	body, _ := json.Marshal(map[string]any{"name": name, "payload": json.RawMessage(payload)})
-	return 299, body
+	return func() (int, []byte) { return 299, body }
 }
+
+func (e *echo) Busy(name string) (int, []byte) { return 429, []byte(`"` + name + `"`) }
 
 func (e *echo) Twin(doc []byte, _ hublink.Connection) []byte {
 	var t struct {
