@@ -124,6 +124,7 @@ func run(ctx context.Context, stdout, stderr io.Writer, t times) error {
 			Conn: hubconn.Options{
 				Identity: hubIdentity(cfg, log), Proxy: cfg.Proxy,
 				ModelID: tunnelopen.ModelID, Product: product(), Log: log, TokenLifetime: t.Token,
+				LargeTwin: func() hubconn.LargeTwin { return twin.NewDigest() },
 			},
 			Protocol: hubconn.Protocol(cfg.Protocol), Address: cfg.HubAddress, WebSocketAddress: cfg.HubWSAddress,
 			Handler: m, ReportPace: t.ReportPace,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/amenzhinsky/iothub/iotdevice/transport"
@@ -105,6 +106,14 @@ type Conn struct {
 	client    paho.Client // the transport's
 	answer    paho.MessageHandler
 	changed   func()
+	onPart    atomic.Pointer[func()] // called by received; nil if no twin is read
+}
+
+// received notes that the hub has sent a part of a message that is too large to be kept.
+func (c *Conn) received() {
+	if onPart := c.onPart.Load(); onPart != nil {
+		(*onPart)()
+	}
 }
 
 // notify stores the client when it begins to connect: the library does not expose it.
@@ -156,9 +165,18 @@ func (c *Conn) UnsubscribeMethods() {
 	<-time.After(lateTime)
 }
 
-// ReadTwin returns the whole twin as JSON. The error is ErrRefused if the hub answered
-// with another status than success, and has a reason code in any case.
-func (c *Conn) ReadTwin(ctx context.Context) ([]byte, error) {
+// ReadTwin returns the whole twin as JSON, or what Options.LargeTwin makes of one that is
+// larger than 1 MiB. It waits for timeout, and again after each part of a large twin, for
+// which it calls onPart. The error is ErrRefused if the hub answered with another status
+// than success, and has a reason code in any case. One twin is read at a time.
+func (c *Conn) ReadTwin(ctx context.Context, timeout time.Duration, onPart func()) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
+	defer silence.Stop()
+	part := func() { silence.Reset(timeout); onPart() }
+	c.onPart.Store(&part)
+	defer c.onPart.Store(nil)
 	answer := make(chan []byte, 1)
 	err := c.await(ctx, func() error {
 		doc, err := c.transport.RetrieveTwinProperties(ctx)

@@ -106,7 +106,7 @@ func TestConnect_hubOutOfOrder(t *testing.T) {
 	for name, answers := range map[string][]string{
 		"unknown return code":      {"\x20\x02\x00\x06"},
 		"login of 256 MB":          {"\x20\xff\xff\xff\x7f"},
-		"publication of 256 MB":    {accepted, "\x30\xff\xff\xff\x7f"},
+		"publication without end":  {accepted, "\x30\xff\xff\xff\xff\x7f"},
 		"publication with QoS 2":   {accepted, "\x34\x08\x00\x04$iot\x00\x01"},
 		"packet that clients send": {accepted, "\x82\x05\x00\x01\x00\x00\x01"},
 	} {

@@ -2,6 +2,7 @@ package hubconn
 
 import (
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/amenzhinsky/iothub/iotdevice/transport"
@@ -17,18 +18,31 @@ func WithLoopback(r Route, address string) Route {
 	return r
 }
 
-// GuardError is the guard's error for a stream that arrives in chunks of this size.
-func GuardError(stream []byte, chunk int) error {
-	var p packets
+// GuardStream returns what the client gets of a stream that arrives in chunks of this size.
+// A large twin is replaced by one that names its size.
+func GuardStream(stream []byte, chunk int) (kept []byte, err error) {
+	p := packets{largeTwin: func() LargeTwin { return new(sizeOf) }}
 	for len(stream) > 0 {
 		n := min(chunk, len(stream))
-		if err := p.next(stream[:n]); err != nil {
-			return err
+		some, err := p.next(stream[:n])
+		if err != nil {
+			return kept, err
 		}
+		kept = append(kept, some...)
 		stream = stream[n:]
 	}
-	return nil
+	return kept, nil
 }
+
+// sizeOf is a LargeTwin whose document is the size of the twin.
+type sizeOf int
+
+func (s *sizeOf) Write(p []byte) (int, error) {
+	*s += sizeOf(len(p))
+	return len(p), nil
+}
+
+func (s *sizeOf) Document() []byte { return strconv.AppendInt(nil, int64(*s), 10) }
 
 // LostError is what the guard of a connection that ends reports.
 func LostError(conn net.Conn) (lost error) {

@@ -71,6 +71,10 @@ type Options struct {
 
 	TokenLifetime time.Duration // of each token; 1 h if zero
 
+	// LargeTwin returns what reads a twin that is larger than 1 MiB. If nil, the first MiB
+	// of such a twin is returned.
+	LargeTwin func() LargeTwin
+
 	// RepeatWindow is how long the answer to a direct method is kept, for a call that
 	// MQTT delivers again on the same connection; 1 min if zero.
 	RepeatWindow time.Duration

@@ -145,7 +145,7 @@ func use(t *testing.T, d *hubconn.Dialer, r hubconn.Route, timeout time.Duration
 	for _, step := range []func() error{
 		func() error { return conn.SubscribeMethods(life) },
 		func() error { return conn.SubscribeTwin(life) },
-		func() error { _, err := conn.ReadTwin(life); return err },
+		func() error { _, err := conn.ReadTwin(life, timeout, func() {}); return err },
 		func() error { return then(conn) },
 	} {
 		if err == nil {

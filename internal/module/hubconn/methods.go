@@ -31,7 +31,7 @@ const (
 // lost answer is not reported.
 type methods struct {
 	dialer *Dialer
-	life   context.Context //nolint:containedctx // it is that of the connection, for which methods exists
+	life   context.Context //nolint:containedctx // it ends with the connection, as methods does
 	events Events
 	given  answers
 	sent   unacknowledged

@@ -28,7 +28,8 @@ func (d *Dialer) configure(p *PreparedConn, c *Conn, lost func(error)) func(*pah
 		// The client's own dialing obeys no deadline and no site's proxy for TLS, and for
 		// a WebSocket uses Go's proxies also for the edge hub.
 		o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-			return &guard{Conn: p.conn, lost: report}, nil
+			stream := packets{largeTwin: d.o.LargeTwin, received: c.received}
+			return &guard{Conn: p.conn, lost: report, stream: stream}, nil
 		})
 		// Unordered delivery starts a goroutine for each message, as many as the hub sends.
 		// With ordered delivery no handler may wait for a packet: the client reads none then.

@@ -19,7 +19,8 @@ type fakeHub struct {
 
 	mu       sync.Mutex
 	twin     string
-	status   int // of the answers to reported properties
+	slow     func(net.Conn) net.Conn // for twins; may be nil
+	status   int                     // of the answers to reported properties
 	reads    int
 	reported []string    // all that was sent, accepted or not
 	sent     []time.Time // when each arrived
@@ -95,6 +96,9 @@ func (h *fakeHub) published(c net.Conn, p *packets.PublishPacket) {
 	switch {
 	case topic == "$iothub/twin/GET":
 		h.reads++
+		if h.slow != nil {
+			c = h.slow(c)
+		}
 		publish(c, "$iothub/twin/res/200/?"+rid, strings.Replace(h.twin, noneReported, h.held, 1))
 	case topic == "$iothub/twin/PATCH/properties/reported":
 		h.reported, h.sent = append(h.reported, string(p.Payload)), append(h.sent, time.Now())

@@ -175,6 +175,7 @@ func (l *Link) newSession(conn *hubconn.Conn, changed signal, c hubconn.Credenti
 		reports: reporter{conn: conn, t: l.t, log: log, history: &l.history},
 		renewal: newRenewal(l.dialer, l.route, l.t, log, c.Lifetime),
 	}
+	s.twins.receiving = s.receiving
 	s.apply = func(doc []byte) []byte { return l.o.Handler.Twin(doc, Connection{Protocol: protocol}) }
 	return s
 }

@@ -3,6 +3,7 @@ package hublink
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"rtsptunnel/internal/contract/reason"
@@ -29,6 +30,8 @@ type session struct {
 	history *history
 	apply   func(twin []byte) (reported []byte) // Handler.Twin
 
+	subscribing atomic.Pointer[time.Timer] // of establish; nil afterwards
+
 	twins   twinReader
 	reports reporter
 	renewal *renewal
@@ -40,6 +43,8 @@ func (s *session) establish(ctx, life context.Context, end context.CancelCauseFu
 	// The library waits for an acknowledgement for as long as the context lives.
 	timeout := time.AfterFunc(s.t.Subscribe, func() { end(errNoSubscription) })
 	defer timeout.Stop()
+	s.subscribing.Store(timeout)
+	defer s.subscribing.Store(nil)
 	stop := context.AfterFunc(ctx, func() { end(errShuttingDown) })
 	defer stop()
 	if err := s.subscribe(life); err != nil {
@@ -49,6 +54,16 @@ func (s *session) establish(ctx, life context.Context, end context.CancelCauseFu
 		return context.Cause(life)
 	}
 	return nil
+}
+
+// receiving notes that a twin arrives that is too large to be kept. The timeouts for a hub
+// that does not answer begin anew, and the loop counts as turning.
+func (s *session) receiving() {
+	s.state.turned()
+	s.state.progress()
+	if timeout := s.subscribing.Load(); timeout != nil && timeout.Stop() {
+		timeout.Reset(s.t.Subscribe)
+	}
 }
 
 // subscribe subscribes to methods first, so that callers wait as short as possible. Before

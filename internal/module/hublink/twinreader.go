@@ -21,6 +21,9 @@ type twinReader struct {
 	protocol hubconn.Protocol
 	progress func() // called when the hub has answered
 	history  *history
+	// receiving is called for each part of a twin that is too large to be kept, in another
+	// goroutine.
+	receiving func()
 
 	readAt   time.Time // the next read
 	lastRead time.Time
@@ -87,9 +90,7 @@ func (r *twinReader) readFirst(ctx context.Context) (twinUpdate, error) {
 }
 
 func (r *twinReader) request(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.t.Request)
-	defer cancel()
-	doc, err := r.conn.ReadTwin(ctx)
+	doc, err := r.conn.ReadTwin(ctx, r.t.Request, r.receiving)
 	if err == nil || errors.Is(err, hubconn.ErrRefused) {
 		r.progress()
 	}

@@ -80,6 +80,14 @@ func (a *applier) tooLarge() (Settings, Outcome) {
 			a.out.Sections = append(a.out.Sections, section)
 		}
 	}
+	if a.twin.Version == 0 { // the document has none that can be read
+		a.out.Version = s.Version
+	}
+	if a.twin.off {
+		s.Tunnels.Enabled = false
+		a.out.taken["tunnels/enabled"] = true
+		text = "tunnels are switched off; otherwise " + text
+	}
 	a.out.Faults = []Fault{{
 		Path: desiredPath, Code: reason.ConfigSize, InForce: text,
 		Text: "the desired properties must have at most 32768 bytes, as the hub counts them",

@@ -10,6 +10,8 @@
 //     force, and everything else is applied;
 //   - faults never allow more: tunnels.enabled=false takes effect even if its section has
 //     faults, and remote endpoints with a fault and no last good section allow no host;
+//   - desired properties that are too large are rejected as one, but for tunnels.enabled:
+//     every value except true and null switches tunnels off;
 //   - numbers and booleans may be strings, and unknown keys are ignored; both are
 //     reported;
 //   - a fault has a path, a code and a text that says what is allowed, never the value.
@@ -37,6 +39,7 @@ type Twin struct {
 
 	desired  map[string]any // without nulls and $-keys
 	tooLarge bool           // desired exceeds the hub's limit and has only the sections' names
+	off      bool           // it is too large, and switches tunnels off or cannot be read
 }
 
 // Parse reads a twin as the hub sends it: {"desired": {...}, "reported": {...}}. On an
@@ -69,9 +72,10 @@ func parseDesired(section json.RawMessage) (Twin, error) {
 	}
 	tree, left := decode(section, maxDesired)
 	t.desired, _ = tree.(map[string]any)
-	if left < 0 {
-		t.tooLarge = true
+	if _, marked := values[tooLargeKey]; left < 0 || marked {
+		t.tooLarge, t.off = true, switchesOff(section)
 		t.desired = nonNullNames(values)
+		t.Version = max(t.Version, 0) // a Digest may have found none
 	}
 	return t, nil
 }
