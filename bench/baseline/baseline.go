@@ -50,7 +50,7 @@ func Main(ctx context.Context, args []string, commands io.Reader, stderr io.Writ
 	if len(args) != 4 {
 		return errors.New("want NAME CAMERA CLOUD CAFILE")
 	}
-	dial, err := dialler(args[0], args[2], args[3])
+	dial, err := dialFunc(args[0], args[2], args[3])
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func Main(ctx context.Context, args []string, commands io.Reader, stderr io.Writ
 	return lines.Err()
 }
 
-// dialler returns the function by which the named baseline dials the cloud.
-func dialler(name, cloud, caFile string) (func(context.Context) (net.Conn, error), error) {
+// dialFunc returns the function by which the named baseline dials the cloud.
+func dialFunc(name, cloud, caFile string) (func(context.Context) (net.Conn, error), error) {
 	pem, err := os.ReadFile(caFile) //nolint:gosec // G304: the measuring process names the file
 	if err != nil {
 		return nil, err

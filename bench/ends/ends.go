@@ -111,7 +111,7 @@ func (e *Ends) CloudAddr() string { return e.cloud.Addr().String() }
 func (e *Ends) Ready() <-chan Tunnel { return e.ready }
 
 // DialCamera dials address and makes the connection a camera. It serves relays that listen
-// for cameras instead of dialling them.
+// for cameras instead of dialing them.
 func (e *Ends) DialCamera(ctx context.Context, address string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // haproxyConfig makes haproxy listen for cameras, on a socket that it inherits, instead of
-// dialling them.
+// dialing them.
 const haproxyConfig = `global
   maxconn %d
 defaults

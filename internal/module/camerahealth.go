@@ -30,7 +30,7 @@ type cameraHealth struct {
 
 // lastDial is the state of a camera after its last dial, without LocalPort and Open.
 type lastDial struct {
-	host   string // what was dialled
+	host   string // what was dialed
 	port   int
 	status report.CameraStatus
 }
@@ -78,7 +78,7 @@ func (h *cameraHealth) retain(cameras []camera.Camera) {
 }
 
 // of returns the state of a camera at its present host and port. The state is empty if
-// these were not dialled yet.
+// these were not dialed yet.
 func (h *cameraHealth) of(c camera.Camera) report.CameraStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -18,7 +18,7 @@ func opened(t *testing.T, r *remote, accepted func() int, dials int) {
 	defer far.Close()
 	far.isOpen(t)
 	if n := accepted(); n != dials || len(r.tunnels) != 0 {
-		t.Errorf("the camera was dialled %d times, and %d more tunnels were opened", n, len(r.tunnels))
+		t.Errorf("the camera was dialed %d times, and %d more tunnels were opened", n, len(r.tunnels))
 	}
 }
 

@@ -37,7 +37,7 @@ type observer struct {
 	turned   atomic.Pointer[time.Time] // last turn of watch
 
 	reasons []string       // why the module is degraded since its start
-	server  *health.Server // nil for none; set before the hub is dialled
+	server  *health.Server // nil for none; set before the hub is dialed
 }
 
 func newObserver(log zerolog.Logger, reasons []string, t times) *observer {

@@ -46,7 +46,7 @@ func TestTunnelOpen_notToTheDeviceItself(t *testing.T) {
 	}
 }
 
-// A name that resolves to the device's own address is refused when it is dialled.
+// A name that resolves to the device's own address is refused when it is dialed.
 func TestTunnelOpen_notToANameOfTheDevice(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())

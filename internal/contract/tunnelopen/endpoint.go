@@ -15,7 +15,7 @@ import (
 const maxEndpoint = 8 << 10 // bytes; many servers accept no longer request line
 
 // parseEndpoint accepts URLs that every parser interprets the same: the policy, which
-// checks the host, and the dialler must not disagree. Names outside ASCII are allowed. No
+// checks the host, and the dialer must not disagree. Names outside ASCII are allowed. No
 // error repeats the URL.
 func (d Decoder) parseEndpoint(endpoint string) (*url.URL, error) {
 	if endpoint == "" {
@@ -50,7 +50,7 @@ func (d Decoder) parseURL(endpoint string) (*url.URL, error) {
 	return u, checkHost(u)
 }
 
-// checkHost checks the host as it is dialled: url.Parse has decoded its escapes.
+// checkHost checks the host as it is dialed: url.Parse has decoded its escapes.
 func checkHost(u *url.URL) error {
 	switch host := u.Hostname(); {
 	case host == "":

@@ -119,7 +119,7 @@ type siteProxies struct {
 
 // readProxy follows the rules that most programs share: HTTPS_PROXY or https_proxy for
 // https URLs, HTTP_PROXY or http_proxy for http URLs, and NO_PROXY or no_proxy. localhost
-// and 127.0.0.0/8 are always dialled directly. There is no direct fallback for a proxy
+// and 127.0.0.0/8 are always dialed directly. There is no direct fallback for a proxy
 // that is unusable.
 func (m *Module) readProxy(own own) {
 	rules := httpproxy.FromEnvironment()

@@ -23,7 +23,7 @@ func (m *Module) readTransport(own own) {
 
 func (m *Module) fault(variable, text string) { m.Faults = append(m.Faults, Fault{variable, text}) }
 
-// address returns value if it can be dialled, else "", which means the default.
+// address returns value if it can be dialed, else "", which means the default.
 func (m *Module) address(variable, value string) string {
 	if host, port, err := net.SplitHostPort(value); value == "" || err == nil && host != "" && isHost(host) && isPort(port) && port != "0" {
 		return value

@@ -19,7 +19,7 @@ type Endpoint struct {
 
 // NewEndpoint returns the canonical form of a ws or wss URL, and does not change u. The
 // URL of the result holds the canonical host and port, so that the host that is judged
-// is the host that is dialled. An error has reason.PolicyRemote.
+// is the host that is dialed. An error has reason.PolicyRemote.
 func NewEndpoint(u *url.URL) (e Endpoint, err error) {
 	e = Endpoint{Secure: u.Scheme == "wss", Port: 443}
 	if !e.Secure {
@@ -42,9 +42,9 @@ func NewEndpoint(u *url.URL) (e Endpoint, err error) {
 			return Endpoint{}, refuse("the endpoint %w", err)
 		}
 	}
-	dialled := *u
-	dialled.Host = e.authority(host, port != "")
-	e.URL = &dialled
+	dialed := *u
+	dialed.Host = e.authority(host, port != "")
+	e.URL = &dialed
 	return e, nil
 }
 

@@ -15,7 +15,7 @@ import (
 // number matches what inet_aton reads as a number.
 var number = regexp.MustCompile(`^(0[xX][0-9a-fA-F]*|[0-9]+)$`)
 
-// An endpoint is refused, or the host that is dialled is the host that was judged: an
+// An endpoint is refused, or the host that is dialed is the host that was judged: an
 // address, or a name in ASCII that no resolver can read as an address.
 func FuzzEndpoint(f *testing.F) {
 	good := remotes(f, "*.good.example", "good.example", "[2001:db8::7]:8443", "10.0.0.7")
@@ -38,13 +38,13 @@ func FuzzEndpoint(f *testing.F) {
 		}
 		name := strings.TrimSuffix(u.Hostname(), ".")
 		if u.Scheme != "wss" || u.User != nil || name != e.Host || port != strconv.Itoa(e.Port) {
-			t.Errorf("%q: judged %+v, dialled %s", text, e, e.URL)
+			t.Errorf("%q: judged %+v, dialed %s", text, e, e.URL)
 		}
 		if again, err := policy.NewEndpoint(u); err != nil || !same(again, e) {
 			t.Errorf("%q: %+v is read again as %+v (%v)", text, e, again, err)
 		}
 		if addr, err := netip.ParseAddr(name); e.Addr.IsValid() != (err == nil) || e.Addr != addr {
-			t.Errorf("%q: address %v, dialled %s", text, e.Addr, name)
+			t.Errorf("%q: address %v, dialed %s", text, e.Addr, name)
 		}
 		last := name[strings.LastIndexByte(name, '.')+1:]
 		if number.MatchString(last) && !e.Addr.IsValid() {

@@ -56,7 +56,7 @@ func TestEndpoint_byName(t *testing.T) {
 		if e, err := judge(rules, allowed); err != nil {
 			t.Errorf("%s: %v", allowed, err)
 		} else if again, err := judge(rules, e.URL.String()); err != nil || !same(again, e) {
-			t.Errorf("%s is dialled as %s, which is %+v (%v), not %+v", allowed, e.URL, again, err, e)
+			t.Errorf("%s is dialed as %s, which is %+v (%v), not %+v", allowed, e.URL, again, err, e)
 		}
 	}
 	for _, refused := range []string{
@@ -74,13 +74,13 @@ func TestEndpoint_byName(t *testing.T) {
 		"wss://a." + strings.Repeat("\u00ad", 600) + "example.com", // longer than maxWritten, although IDNA removes these characters
 	} {
 		if e, err := judge(rules, refused); reason.Of(err) != reason.PolicyRemote {
-			t.Errorf("%s is dialled as %s (%v)", refused, e.URL, err)
+			t.Errorf("%s is dialed as %s (%v)", refused, e.URL, err)
 		}
 	}
 }
 
-// The host is dialled in canonical form, and the rest as it was written.
-func TestNewEndpoint_whatIsDialled(t *testing.T) {
+// The host is dialed in canonical form, and the rest as it was written.
+func TestNewEndpoint_whatIsDialed(t *testing.T) {
 	for text, want := range map[string]string{
 		"wss://GW.example.com/A%2fb?c=%20D":   "wss://gw.example.com/A%2fb?c=%20D",
 		"wss://gw.example.com.:0443":          "wss://gw.example.com.:443",
@@ -96,7 +96,7 @@ func TestNewEndpoint_whatIsDialled(t *testing.T) {
 		}
 		written := u.String()
 		if e, err := policy.NewEndpoint(u); err != nil || e.URL.String() != want || u.String() != written {
-			t.Errorf("%s: dialled is %s, want %s (%v)", text, e.URL, want, err)
+			t.Errorf("%s: dialed is %s, want %s (%v)", text, e.URL, want, err)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestEndpoint_anyHost(t *testing.T) {
 		"wss://[::1]", "wss://[::]", "wss://[::ffff:127.0.0.1]", "wss://[::ffff:7f00:1]", "wss://[::127.0.0.1]", "wss://[64:ff9b::7f00:1]", "wss://[2002:7f00:1::]", "wss://[fe80::1]", "wss://[fe80::1%25eth0]", "wss://[2001:db8::1%25eth0]", "wss://[ff02::1]",
 	} {
 		if e, err := judge(any, refused); reason.Of(err) != reason.PolicyRemote {
-			t.Errorf("%s is dialled as %s (%v)", refused, e.URL, err)
+			t.Errorf("%s is dialed as %s (%v)", refused, e.URL, err)
 		}
 	}
 }

@@ -200,11 +200,11 @@ func TestEnd_endsADial(t *testing.T) {
 	} {
 		for _, connects := range []bool{false, true} { // true: the dial succeeds after the end
 			t.Run(fmt.Sprint(c.why, connects), func(t *testing.T) {
-				dialling := make(chan struct{})
+				dialing := make(chan struct{})
 				s := newSite(t, func(o *tunnel.Options) {
 					dial := o.Remote
 					o.Remote = func(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
-						close(dialling)
+						close(dialing)
 						<-ctx.Done()
 						if connects {
 							return dial(context.WithoutCancel(ctx), r)
@@ -214,7 +214,7 @@ func TestEnd_endsADial(t *testing.T) {
 				})
 				opened := make(chan error, 1)
 				go func() { opened <- s.Open(t.Context(), request()) }()
-				<-dialling
+				<-dialing
 				if infos := s.Tunnels(); len(infos) != 1 || infos[0].Open {
 					t.Errorf("during the dials: %+v", infos)
 				}

@@ -186,18 +186,18 @@ func TestExpire_changes(t *testing.T) {
 
 // The limits hold for open tunnels. Dials have their own timeouts.
 func TestExpire_notDuringTheDials(t *testing.T) {
-	dialling, limited := make(chan struct{}), make(chan struct{})
+	dialing, limited := make(chan struct{}), make(chan struct{})
 	s := newSite(t, func(o *tunnel.Options) {
 		dial := o.Remote
 		o.Remote = func(ctx context.Context, r tunnelopen.Request) (net.Conn, error) {
-			close(dialling)
+			close(dialing)
 			<-limited
 			return dial(ctx, r)
 		}
 	})
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(t.Context(), request()) }()
-	<-dialling
+	<-dialing
 	s.Limit(limits(time.Hour, time.Hour))
 	close(limited)
 	if err := <-opened; err != nil {

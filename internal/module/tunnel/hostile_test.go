@@ -100,7 +100,7 @@ func TestOpen_hostilePayloadsDialNothing(t *testing.T) {
 }
 
 // Every local port without a camera gets the same response, and only the camera's is
-// dialled: a caller cannot scan for open ports.
+// dialed: a caller cannot scan for open ports.
 func TestOpen_dialsNoPortButTheCameras(t *testing.T) {
 	var cameras, remotes atomic.Int32
 	s := newSite(t, func(o *tunnel.Options) {

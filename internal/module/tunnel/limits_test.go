@@ -44,7 +44,7 @@ func wantRefused(t *testing.T, err error, status int, why reason.Code, target st
 	}
 }
 
-// The error is the first one in the order of the checks, and nothing is dialled.
+// The error is the first one in the order of the checks, and nothing is dialed.
 func TestOpen_checksInOrder(t *testing.T) {
 	var cameras, remotes atomic.Int32
 	allowed, known := false, false

@@ -5,7 +5,7 @@
 //   - admit refuses it, with the Set locked, in this order: the module shuts down or
 //     tunnels are disabled (503); no camera has the local port (400); the policy does
 //     not allow the remote endpoint (403); the camera's or the Set's slots are all taken
-//     (429). Otherwise it takes a slot. Nothing is dialled before that.
+//     (429). Otherwise it takes a slot. Nothing is dialed before that.
 //   - dial dials the camera, and then the remote endpoint. Each has its own timeout, and
 //     both share one. If the second dial fails, the camera's connection is closed.
 //   - Open starts the relay in a goroutine and returns, so that the caller can respond.
@@ -46,7 +46,7 @@ type Options struct {
 	// nil, the camera's own Dial.
 	DialCamera func(ctx context.Context, c camera.Camera) (net.Conn, error)
 	// Allow judges the remote endpoint of a request: it returns the URL to dial, or an
-	// error that refuses the request. If nil, every endpoint is allowed, and dialled
+	// error that refuses the request. If nil, every endpoint is allowed, and dialed
 	// unchanged.
 	Allow func(r tunnelopen.Request) (*url.URL, error)
 	// Remote dials r.URL, which Allow has returned, with the request's token. Errors have a

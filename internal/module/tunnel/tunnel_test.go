@@ -256,9 +256,9 @@ func TestOpen_outlivesItsContext(t *testing.T) {
 	camera.Close()
 }
 
-// silent makes the dial of a site's remote end block until its context is done. dialling
+// silent makes the dial of a site's remote end block until its context is done. dialing
 // is closed when the dial begins.
-func silent() (dialling <-chan struct{}, change func(*tunnel.Options)) {
+func silent() (dialing <-chan struct{}, change func(*tunnel.Options)) {
 	begun := make(chan struct{})
 	return begun, func(o *tunnel.Options) {
 		o.Remote = func(ctx context.Context, _ tunnelopen.Request) (net.Conn, error) {
@@ -270,12 +270,12 @@ func silent() (dialling <-chan struct{}, change func(*tunnel.Options)) {
 }
 
 func TestOpen_dialEndsWithItsContext(t *testing.T) {
-	dialling, change := silent()
+	dialing, change := silent()
 	s := newSite(t, change)
 	ctx, cancel := context.WithCancel(t.Context())
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(ctx, request()) }()
-	<-dialling
+	<-dialing
 	cancel()
 	if err := <-opened; err == nil {
 		t.Error("no error")
@@ -389,13 +389,13 @@ func TestShutdown_tellsTheRemoteEnd(t *testing.T) {
 	}
 }
 
-// Shutdown ends an open that is dialling, with 503.
+// Shutdown ends an open that is dialing, with 503.
 func TestShutdown_endsADial(t *testing.T) {
-	dialling, change := silent()
+	dialing, change := silent()
 	s := newSite(t, change)
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(t.Context(), request()) }()
-	<-dialling
+	<-dialing
 	s.shutdown(t)
 	if status, _ := tunnelopen.Response(<-opened); status != 503 {
 		t.Errorf("status %d, want 503", status)

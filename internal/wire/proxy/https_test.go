@@ -94,7 +94,7 @@ func TestDial_otherScheme(t *testing.T) {
 	}
 }
 
-// A proxy with an unsupported scheme is not dialled.
+// A proxy with an unsupported scheme is not dialed.
 func TestDial_unsupportedScheme(t *testing.T) {
 	u := site(t, func(*http.Request, net.Conn) { t.Error("the proxy was asked") })
 	u.Scheme = "socks5"

@@ -3,7 +3,7 @@
 //
 // Code belongs here if it concerns the exchange with the proxy itself. The bytes after it
 // are end to end: TLS with the endpoint detects a proxy that changes them, whether the
-// proxy itself is dialled with TLS or not.
+// proxy itself is dialed with TLS or not.
 package proxy
 
 import (
@@ -47,7 +47,7 @@ func (e *StatusError) Error() string {
 // itself. ctx bounds the whole dial, and not the connection. The caller closes the
 // connection.
 //
-// proxy is an http URL, or an https URL for a proxy that is dialled with TLS 1.2 or newer
+// proxy is an http URL, or an https URL for a proxy that is dialed with TLS 1.2 or newer
 // and verified with roots; the system's roots if nil. Credentials in the URL are sent to
 // the proxy only, as Basic authentication (RFC 7617).
 //
