@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -18,6 +17,7 @@ import (
 
 	"rtsptunnel/internal/module/config"
 	"rtsptunnel/internal/testkit/logtest"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // The test binary is the program if its first argument is the program's name.
@@ -140,7 +140,7 @@ func TestHealthcheck(t *testing.T) {
 	if err := module.Wait(); err != nil {
 		t.Errorf("the module ended with %v:\n%s", err, log)
 	}
-	r := runs(t, listening(refusing(t)), "healthcheck")
+	r := runs(t, listening(porttest.Reserve(t)), "healthcheck")
 	if r.code != 1 || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "connection refused") {
 		t.Errorf("no module: %+v", r)
 	}
@@ -167,21 +167,4 @@ func healthAddress(t *testing.T, log *logtest.Record) string {
 	}
 	t.Fatalf("no address:\n%s", log)
 	return ""
-}
-
-// refusing returns an address that refuses connections: a client's connection has its
-// port until the test ends, so that no process can listen there.
-func refusing(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	client, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client.LocalAddr().String()
 }

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // failure is a call that fails.
@@ -105,7 +107,7 @@ type errorBench struct {
 
 func newErrorBench(t *testing.T) *errorBench {
 	t.Helper()
-	b := &errorBench{site: newSite(t), remote: newRemote(t), stranger: newRemote(t), silent: listen(t), gone: refusing(t)}
+	b := &errorBench{site: newSite(t), remote: newRemote(t), stranger: newRemote(t), silent: listen(t), gone: porttest.Reserve(t)}
 	b.trust(t, b.remote.ca.CertPEM())
 	b.proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(b.proxySays.Load())) }))
 	b.expired = expiredRemote(t)

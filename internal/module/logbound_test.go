@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // A caller cannot turn the log over: calls that are refused cause a bounded number of lines,
@@ -15,7 +17,7 @@ func TestLog_isBoundedForCallers(t *testing.T) {
 	s.env["RuntimeLogLevel"] = "info"
 	_, end := s.running(t, s.process(t))
 	s.apply(t, map[string]any{
-		"cameras":         map[string]any{"front": atAddress(t, refusing(t), 554)},
+		"cameras":         map[string]any{"front": atAddress(t, porttest.Reserve(t), 554)},
 		"remoteEndpoints": map[string]any{"gateway": "gw.example"},
 	})
 	host := strings.Repeat(strings.Repeat("x", 60)+".", 100) + "test"

@@ -20,6 +20,7 @@ import (
 	"rtsptunnel/internal/module/hubconn"
 	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/module/twin"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // proxyTo is a site's proxy that connects to one address for every request. logins has
@@ -77,7 +78,7 @@ func TestProxy_ofTheTwin(t *testing.T) {
 	if all := text + s.log.String(); strings.Contains(all, canary) {
 		t.Errorf("the login is in:\n%s", all)
 	}
-	s.apply(t, map[string]any{"proxy": map[string]any{"url": "http://" + refusing(t)}})
+	s.apply(t, map[string]any{"proxy": map[string]any{"url": "http://" + porttest.Reserve(t)}})
 	s.refused(t, endpoint, 554, 502, endpoint, "Proxy refused the connection")
 	s.log.Await(t, "reason=PROXY_DOWN", 1)
 	s.apply(t, map[string]any{"proxy": map[string]any{"noProxy": "gw.example"}}) // the name has no address
@@ -241,7 +242,7 @@ func TestReported_camerasAndTotals(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	s.run(t)
-	version := s.patch(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554), "gone": atAddress(t, refusing(t), 1554)}})
+	version := s.patch(t, map[string]any{"cameras": map[string]any{"front": at(cam, 554), "gone": atAddress(t, porttest.Reserve(t), 1554)}})
 	if got, _ := s.reported(t, applied(version)); got.CameraStatus["front"].State != "" || got.CameraStatus["gone"].LocalPort != 1554 {
 		t.Errorf("before the first dial: %+v", got.CameraStatus)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	cameras "rtsptunnel/internal/module/camera"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // limitFiles sets a process's limit of open files. It returns the function that restores it.
@@ -66,7 +67,7 @@ func TestTunnelOpen_withoutDescriptors(t *testing.T) {
 	s, r, cam := newSite(t), newRemote(t), echo(t)
 	s.trust(t, r.ca.CertPEM())
 	s.env["GODEBUG"] = "netdns=go" // the resolver of the product, which has no C library
-	s.env["https_proxy"], s.env["no_proxy"] = "http://"+refusing(t), ".direct.test"
+	s.env["https_proxy"], s.env["no_proxy"] = "http://"+porttest.Reserve(t), ".direct.test"
 	pid, end := s.running(t, s.process(t))
 	s.apply(t, map[string]any{"cameras": map[string]any{
 		"front": at(cam, 554),

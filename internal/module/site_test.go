@@ -213,15 +213,3 @@ func listen(t *testing.T) net.Listener {
 	t.Cleanup(func() { ln.Close() })
 	return ln
 }
-
-// refusing returns an address that refuses connections: a client's connection has its
-// port until the test ends, so that no process can listen there.
-func refusing(t *testing.T) string {
-	t.Helper()
-	client, err := net.Dial("tcp", listen(t).Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client.LocalAddr().String()
-}

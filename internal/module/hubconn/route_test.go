@@ -13,6 +13,7 @@ import (
 	"rtsptunnel/internal/module/hubconn"
 	"rtsptunnel/internal/testkit/hubtest"
 	"rtsptunnel/internal/testkit/nettest"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // With a proxy there is no direct fallback: the proxy resolves the hub's name, and no name
@@ -69,7 +70,7 @@ func TestProxy_isTheOnlyWay(t *testing.T) {
 func TestProxy_isDown(t *testing.T) {
 	t.Parallel()
 	for name, rules := range map[string]func(*url.URL) (*url.URL, error){
-		"down":     (&nettest.Proxy{Address: nettest.Refused(t)}).For,
+		"down":     (&nettest.Proxy{Address: porttest.Reserve(t)}).For,
 		"no rules": func(*url.URL) (*url.URL, error) { return nil, net.UnknownNetworkError("x") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestGateway_atLoopback(t *testing.T) {
 			s.o.Resolver = dns.Resolver(t)
 			address := s.MQTTAddr()
 			if !published {
-				address = nettest.Refused(t)
+				address = porttest.Reserve(t)
 			}
 			d := s.dialer(t)
 			r := hubconn.WithLoopback(d.Route(hubconn.MQTT, ""), address)
@@ -191,7 +192,7 @@ func TestProbe(t *testing.T) {
 	if err := <-received; err == nil {
 		t.Error("a probe sent something")
 	}
-	if err := d.Probe(t.Context(), d.Route(hubconn.MQTT, nettest.Refused(t))); !hubconn.Unreachable(err) {
+	if err := d.Probe(t.Context(), d.Route(hubconn.MQTT, porttest.Reserve(t))); !hubconn.Unreachable(err) {
 		t.Errorf("no listener: %v", err)
 	}
 	if d.ProbeWorkload(t.Context()) == nil {

@@ -14,6 +14,7 @@ import (
 	"rtsptunnel/internal/module/hubconn"
 	"rtsptunnel/internal/module/hublink"
 	"rtsptunnel/internal/testkit/nettest"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // Each protocol serves, is named in the log, and never dials the other's port, whatever
@@ -41,7 +42,7 @@ func TestProtocol_dialsItsOwnPortAlone(t *testing.T) {
 				s.Drop(s.ID.Device, s.ID.Module)
 			}
 			stop()
-			if refused := nettest.Refused(t); p == hubconn.MQTT {
+			if refused := porttest.Reserve(t); p == hubconn.MQTT {
 				s.o.Address = refused
 			} else {
 				s.o.WebSocketAddress = refused
@@ -148,7 +149,7 @@ func TestFailures_areFolded(t *testing.T) {
 		t.Error(d)
 	}
 	s := newSite(t)
-	s.o.Address = nettest.Refused(t)
+	s.o.Address = porttest.Reserve(t)
 	begin := time.Now()
 	s.run(t)
 	s.log.Await(t, `"reason":"HUB_REFUSED"`, 2)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"rtsptunnel/internal/module/hublink"
-	"rtsptunnel/internal/testkit/nettest"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 // The state follows the connection: nothing before Run, then a wait, a connection, its loss
@@ -14,7 +14,7 @@ func TestState_followsTheConnection(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	hub := s.o.Address
-	s.o.Address = nettest.Refused(t)
+	s.o.Address = porttest.Reserve(t)
 	c := s.link(t)
 	if got := c.State(); got != (hublink.State{}) {
 		t.Errorf("before Run: %+v", got)

@@ -10,14 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/base/localca"
 	"rtsptunnel/internal/testkit/hubtest"
+	"rtsptunnel/internal/testkit/porttest"
 )
 
 func TestHelp(t *testing.T) {
@@ -139,7 +138,7 @@ func TestConnection_fails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed := refusedAddress(t)
+	closed := porttest.Reserve(t)
 	for _, c := range []struct {
 		variables map[string]string
 		words     []string
@@ -170,25 +169,6 @@ func TestConnection_silentHub(t *testing.T) {
 		"HUB_CONNECTION_STRING": "HostName=" + ln.Addr().String() + ";SharedAccessKeyName=p;SharedAccessKey=a2V5",
 	}}
 	e.refused(t, 1, []string{"TLS handshake timeout", "No answer in time"}, "method", "call", "d", "m")
-}
-
-// refusedAddress returns an address on loopback that refuses connections: its port is
-// bound until the test ends, and has no listener.
-func refusedAddress(t *testing.T) string {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	address, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "127.0.0.1:" + strconv.Itoa(address.(*syscall.SockaddrInet4).Port)
 }
 
 // otherProtocol returns the address of a server that speaks neither HTTP nor TLS.

@@ -1,5 +1,5 @@
-// Package nettest gives a test the network of a site on loopback: servers, addresses that
-// refuse connections, a name server and an HTTP proxy. Tests alone import it.
+// Package nettest gives a test the network of a site on loopback: servers, a name
+// server and an HTTP proxy. Tests alone import it.
 package nettest
 
 import (
@@ -10,9 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -57,25 +55,6 @@ func Listen(tb testing.TB, serve func(net.Conn)) (address string) {
 		all.Wait()
 	})
 	return ln.Addr().String()
-}
-
-// Refused returns an address that refuses connections until the end of the test. A socket is
-// bound to it and does not listen, so that no other process can take it.
-func Refused(tb testing.TB) (address string) {
-	tb.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		tb.Fatal(err)
-	}
-	at, err := syscall.Getsockname(fd)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(at.(*syscall.SockaddrInet4).Port))
 }
 
 // Relay copies bytes between two connections until one of them ends, and closes both. early
