@@ -111,7 +111,10 @@ func (c *conns) handler(next http.Handler) http.Handler {
 		c.setSilent(known, false)
 		defer c.setSilent(known, true)
 		if r.ContentLength != 0 {
-			r.Body = &body{r.Body, c, known}
+			// In a copy: net/http asks its own request's body how much of it is unread.
+			watched := *r
+			watched.Body = &body{r.Body, c, known}
+			r = &watched
 		}
 		next.ServeHTTP(w, r)
 	})
