@@ -3,6 +3,7 @@ package module_test
 import (
 	"errors"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	cameras "rtsptunnel/internal/module/camera"
 	"rtsptunnel/internal/testkit/porttest"
+	"rtsptunnel/internal/wire/wsconn"
 )
 
 // limitFiles sets a process's limit of open files. It returns the function that restores it.
@@ -184,5 +186,24 @@ func TestDial_withoutPorts(t *testing.T) {
 	named := cameras.Camera{Host: "camera.test", Port: 554}
 	if _, err := named.Dial(t.Context()); reason.Of(err) != reason.NoResources {
 		t.Errorf("look-up: %v", err)
+	}
+}
+
+// A device without an address from which it could reach a peer has no shortage, although the
+// kernel's error names a missing port: containers have no IPv6 by default.
+func TestDial_withoutSource(t *testing.T) {
+	if !inBridgeNetwork(t) {
+		return
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0); err != nil {
+		skipUnlessCI(t, "IPv6 is not changeable: "+err.Error())
+	}
+	cam := cameras.Camera{Host: "fd00:9::3", Port: 554}
+	if _, err := cam.Dial(t.Context()); reason.Of(err) != reason.CameraRefused || !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Errorf("camera: %v", err)
+	}
+	endpoint := &url.URL{Scheme: "wss", Host: "[fd00:9::3]"}
+	if _, err := (wsconn.Dialer{}).Dial(t.Context(), endpoint, nil); reason.Of(err) != reason.RemoteRefused {
+		t.Errorf("remote endpoint: %s: %v", reason.Of(err), err)
 	}
 }

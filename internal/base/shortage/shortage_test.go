@@ -28,6 +28,7 @@ func TestIs(t *testing.T) {
 		"no descriptor of the process":        {dial("socket", syscall.EMFILE), true},
 		"no descriptor of the system":         {dial("socket", syscall.ENFILE), true},
 		"no port":                             {dial("connect", syscall.EADDRNOTAVAIL), true},
+		"no port to a peer within reach":      {&net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 554}, Err: syscall.EADDRNOTAVAIL}, true},
 		"no buffer":                           {dial("socket", syscall.ENOBUFS), true},
 		"no memory":                           {fmt.Errorf("dial: %w", dial("socket", syscall.ENOMEM)), true},
 		"no descriptor for a file":            {&fs.PathError{Op: "open", Path: "/etc/ssl/certs", Err: syscall.EMFILE}, true},
