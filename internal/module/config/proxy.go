@@ -62,7 +62,7 @@ func (p siteProxies) remoteProxy(address, noProxy string) (RemoteProxy, error) {
 // it names the same proxy, else the variables' if RTSPTUNNEL_PROXY_HOST names it, else none.
 func (p siteProxies) loginFor(twins *url.URL) *url.Userinfo {
 	for _, r := range []route{p.https, p.http} {
-		if r.proxy != nil && sameProxy(r.proxy, twins) {
+		if r.proxy != nil && r.proxy.User != nil && sameProxy(r.proxy, twins) {
 			return r.proxy.User
 		}
 	}

@@ -95,6 +95,7 @@ func TestRemoteProxy(t *testing.T) {
 		"bound to the twin's":      {login("twin", env{"https_proxy": "http://proxy"}), "", "", "https://gw", "http://proxy", "environment", "proxy:80", false},
 		"bound, beside a URL's":    {login("twin", env{"https_proxy": site}), "http://twin", "", "https://gw", "http://edge:canary%3Ap@twin", "twin", "twin:80", true},
 		"the same proxy":           {env{"https_proxy": "http://site:canary@proxy:80"}, "http://PROXY", "", "https://gw", "http://site:canary@PROXY", "twin", "PROXY:80", true},
+		"login for ws alone":       {env{"https_proxy": "http://proxy:3128", "http_proxy": site}, "http://proxy:3128", "", "https://gw", site, "twin", "proxy:3128", true},
 		"another port":             {env{"https_proxy": site}, "http://proxy:3129", "", "https://gw", "http://proxy:3129", "twin", "proxy:3129", false},
 		"without the proxy's TLS":  {env{"https_proxy": "https://site:canary@proxy:3128"}, "http://proxy:3128", "", "https://gw", "http://proxy:3128", "twin", "proxy:3128", false},
 		"the twin's exceptions":    {env{"https_proxy": site, "no_proxy": "gw"}, "", "other", "https://gw", site, "environment", "proxy:3128", true},
