@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"rtsptunnel/internal/base/cli"
 	"rtsptunnel/internal/testkit/logtest"
@@ -27,12 +29,20 @@ func TestMain(m *testing.M) {
 // serve starts a hub and returns its lines before "ready".
 func serve(t *testing.T) (hub *exec.Cmd, lines string) {
 	t.Helper()
+	return serveBy(t, os.Args[0])
+}
+
+// serveBy is serve by a command that starts the test binary.
+func serveBy(t *testing.T, command ...string) (hub *exec.Cmd, lines string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hub-") // t.TempDir is too long for a unix socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	hub = exec.CommandContext(t.Context(), os.Args[0], "serve", "--state", filepath.Join(dir, "it's here"), "--https", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
+	args := append(command[1:len(command):len(command)],
+		"serve", "--state", filepath.Join(dir, "it's here"), "--https", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
+	hub = exec.CommandContext(t.Context(), command[0], args...)
 	hub.Env = append(os.Environ(), asCommand+"=1")
 	stdout, err := hub.StdoutPipe()
 	if err != nil {
@@ -65,6 +75,29 @@ func TestServe_endsBySignal(t *testing.T) {
 		if err := hub.Wait(); err != nil {
 			t.Errorf("serve after %s: %v", signal, err)
 		}
+	}
+}
+
+// A hub that nohup has started outlives its terminal.
+func TestServe_nohup(t *testing.T) {
+	hub, _ := serveBy(t, "sh", "-c", `trap "" HUP; exec "$0" "$@"`, os.Args[0])
+	ended := make(chan error, 1)
+	go func() { ended <- hub.Wait() }()
+	if err := hub.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	quiet, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	select {
+	case err := <-ended:
+		t.Fatalf("serve ended by an ignored SIGHUP: %v", err)
+	case <-quiet.Done():
+	}
+	if err := hub.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("serve after SIGTERM: %v", err)
 	}
 }
 

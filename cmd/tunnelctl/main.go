@@ -32,7 +32,7 @@ func main() {
 // the program at once. A reader that goes away (| head) becomes a write error.
 func endInOrder(ctx context.Context) context.Context {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(ctx, cli.EndSignals()...)
 	context.AfterFunc(ctx, stop)
 	return ctx
 }

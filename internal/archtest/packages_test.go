@@ -121,7 +121,7 @@ var mayImport = map[string]rule{
 
 	// The product's cost is measured by programs that are not part of it. They know the
 	// module by its contract and its hub.
-	"bench":          {[]string{"bench/measure"}, "the command"},
+	"bench":          {[]string{"base/cli", "bench/measure"}, "the command; cli: the signals that end it"},
 	"bench/baseline": {[]string{"bench/socket"}, "what the product is compared with, so it holds nothing of the product"},
 	"bench/ends":     {[]string{"base/httpd", "bench/socket"}, "a camera and a cloud end that measure"},
 	"bench/figures":  {nil, "figures, tables and the bar"},
