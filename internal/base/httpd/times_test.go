@@ -2,9 +2,12 @@ package httpd_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,8 +43,8 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A client that does not send its headers or its body is closed. A handler may run longer
-// than both times, and its context does not end.
+// A client that does not send its TLS handshake, its headers or its body is closed. A handler
+// may run longer than these times, and its context does not end.
 func TestServe_times(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
@@ -56,15 +59,70 @@ func TestServe_times(t *testing.T) {
 		"with a body":     {"POST /long HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab", 10 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { checkTime(t, c.text, c.want) })
+			synctest.Test(t, func(t *testing.T) { checkTime(t, nil, c.text, c.want) })
+		})
+	}
+	config, _ := testTLS(t)
+	for name, hello := range map[string]string{"no TLS": "", "partial TLS": "\x16\x03\x01\x01"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { checkTime(t, config, hello, 10*time.Second) })
 		})
 	}
 }
 
-func checkTime(t *testing.T, text string, want time.Duration) {
+// testTLS returns the configurations of a server and its clients.
+func testTLS(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
+	source := httptest.NewTLSServer(http.NotFoundHandler())
+	defer source.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(source.Certificate())
+	return &tls.Config{Certificates: source.TLS.Certificates, MinVersion: tls.VersionTLS12},
+		&tls.Config{RootCAs: roots, ServerName: "example.com", MaxVersion: tls.VersionTLS12}
+}
+
+// A client that has TLS and reads nothing, not even TLS's last message, yields at once.
+func TestServeLimited_yieldsWithoutTLSsLastMessage(t *testing.T) {
+	config, clients := testTLS(t)
+	synctest.Test(t, func(t *testing.T) {
+		ln := newPipes()
+		handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+		server := httpd.ServeLimited(tls.NewListener(ln, config), handler, zerolog.Nop(), httpd.Limits{Connections: 1, Within: time.Hour})
+		defer server.Close()
+		connect := func() *tls.Conn {
+			near, far := net.Pipe()
+			ln.accepted <- far
+			secured := tls.Client(near, clients)
+			if err := secured.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			return secured
+		}
+		silent := connect()
+		defer silent.NetConn().Close()
+		begin := time.Now()
+		second := connect()
+		defer second.NetConn().Close()
+		if _, err := io.WriteString(second, get("/")); err != nil {
+			t.Fatal(err)
+		}
+		checkOK(t, second)
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("the second client waited for %s", took)
+		}
+	})
+}
+
+// checkTime checks when a connection ends whose client sends only text; with TLS if config
+// is not nil.
+func checkTime(t *testing.T, config *tls.Config, text string, want time.Duration) {
 	t.Helper()
 	ln := newPipes()
-	server := httpd.Serve(ln, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	var listener net.Listener = ln
+	if config != nil {
+		listener = tls.NewListener(ln, config)
+	}
+	server := httpd.Serve(listener, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/now" {
 			return
 		}
