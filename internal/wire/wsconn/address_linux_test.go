@@ -127,7 +127,7 @@ func (j *judge) seen() []netip.Addr {
 }
 
 // threeServers starts a WebSocket server on the allowed address, and listeners on the
-// same port of the others, which fail the test when they are dialled.
+// same port of the others, which fail the test when they are dialed.
 func threeServers(t *testing.T) (srv *httptest.Server, endpoint string) {
 	t.Helper()
 	srv = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,7 +150,7 @@ func threeServers(t *testing.T) (srv *httptest.Server, endpoint string) {
 	return srv, "wss://example.com:" + port + "/" // the name in httptest's certificate
 }
 
-// trap listens on address and fails the test when it is dialled. It does nothing if this
+// trap listens on address and fails the test when it is dialed. It does nothing if this
 // machine does not have the address.
 func trap(t *testing.T, address string) {
 	t.Helper()
@@ -227,7 +227,7 @@ func TestDial_judgesEachAddress(t *testing.T) {
 }
 
 // With a proxy no name is resolved here, and the proxy's own address is not judged. An
-// address in the endpoint is judged before the proxy is dialled.
+// address in the endpoint is judged before the proxy is dialed.
 func TestDial_judgesWhatAProxyDials(t *testing.T) {
 	names := newNameServer(t, ofType(allowed))
 	requests := make(chan string, 16)

@@ -28,7 +28,7 @@ type Dialer struct {
 	// for a direct connection; always direct if nil. There is no direct fallback for a
 	// proxy that fails.
 	Proxy func(*url.URL) (*url.URL, error)
-	// Judge decides whether an address of an endpoint may be dialled, also an address in
+	// Judge decides whether an address of an endpoint may be dialed, also an address in
 	// an endpoint that a proxy dials; a proxy's own address is not judged. Its error ends
 	// the attempt and should have a reason code. Every address is allowed if nil.
 	Judge func(netip.Addr) error

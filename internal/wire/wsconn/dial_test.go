@@ -25,6 +25,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/testkit/porttest"
 	"rtsptunnel/internal/wire/wsconn"
 )
 
@@ -107,7 +108,7 @@ func TestDial_noConnection(t *testing.T) {
 		roots          *x509.CertPool
 		want           reason.Code
 	}{
-		{"refused", "wss://" + refusing(t), roots(srv), reason.RemoteRefused},
+		{"refused", "wss://" + porttest.Reserve(t), roots(srv), reason.RemoteRefused},
 		{"unknown CA", wss(srv).String(), x509.NewCertPool(), reason.RemoteTLSCA},
 		{"wrong name", strings.Replace(wss(srv).String(), "127.0.0.1", "localhost", 1), roots(srv), reason.RemoteTLSName},
 		{"expired", wss(expired).String(), roots(expired), reason.RemoteTLSExpiry},
@@ -239,7 +240,7 @@ func TestDial_proxyIsDown(t *testing.T) {
 	var direct atomic.Int32
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { direct.Add(1) }))
 	defer srv.Close()
-	u := &url.URL{Scheme: "http", Host: refusing(t)}
+	u := &url.URL{Scheme: "http", Host: porttest.Reserve(t)}
 	_, err := wsconn.Dialer{Roots: roots(srv), Proxy: always(u)}.Dial(t.Context(), wss(srv), nil)
 	if reason.Of(err) != reason.ProxyDown || direct.Load() != 0 {
 		t.Errorf("reason %s, %d direct requests (%v)", reason.Of(err), direct.Load(), err)

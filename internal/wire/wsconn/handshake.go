@@ -93,7 +93,7 @@ func (h *handshake) reach(ctx context.Context, network, address string) (net.Con
 	return proxy.Dial(ctx, h.proxy, address, h.roots)
 }
 
-// control judges the address that is about to be dialled. It runs after name resolution,
+// control judges the address that is about to be dialed. It runs after name resolution,
 // for each address that is tried, so a name that resolves differently later cannot bypass
 // it.
 func (h *handshake) control(_ context.Context, _, address string, _ syscall.RawConn) error {

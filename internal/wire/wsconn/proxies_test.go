@@ -12,8 +12,24 @@ import (
 	"time"
 
 	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/testkit/porttest"
 	"rtsptunnel/internal/wire/wsconn"
 )
+
+// sayAndEnd returns a handler that writes words to the connection and ends it in order: a
+// connection that is closed with unread bytes is reset.
+func sayAndEnd(words string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, words)
+		_ = c.(interface{ CloseWrite() error }).CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+	}
+}
 
 // A failing proxy never causes a direct connection, and its answer is never passed on as
 // the endpoint's.
@@ -23,19 +39,6 @@ func TestDial_noDirectFallback(t *testing.T) {
 			w.Header().Set("Location", "https://127.0.0.1:1/")
 			w.Header().Set("Proxy-Authenticate", "NTLM")
 			w.WriteHeader(code)
-		}
-	}
-	say := func(words string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			c, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				return
-			}
-			defer c.Close()
-			_, _ = io.WriteString(c, words)
-			// The end comes in order: a connection that is closed with unread bytes is reset.
-			_ = c.(interface{ CloseWrite() error }).CloseWrite()
-			_, _ = io.Copy(io.Discard, c)
 		}
 	}
 	for name, c := range map[string]struct {
@@ -48,10 +51,10 @@ func TestDial_noDirectFallback(t *testing.T) {
 		"403":              {status(403), reason.ProxyHTTP},
 		"302":              {status(302), reason.ProxyHTTP},
 		"502":              {status(502), reason.ProxyHTTP},
-		"hangs up":         {say(""), reason.ProxyDown},
-		"garbage":          {say("SSH-2.0-site\r\n"), reason.ProxyDown},
-		"200 and hangs up": {say("HTTP/1.1 200 OK\r\n\r\n"), reason.RemoteUpgrade},
-		"200 and garbage":  {say("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 407 Proxy\r\n\r\n"), reason.RemoteUpgrade},
+		"hangs up":         {sayAndEnd(""), reason.ProxyDown},
+		"garbage":          {sayAndEnd("SSH-2.0-site\r\n"), reason.ProxyDown},
+		"200 and hangs up": {sayAndEnd("HTTP/1.1 200 OK\r\n\r\n"), reason.RemoteUpgrade},
+		"200 and garbage":  {sayAndEnd("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 407 Proxy\r\n\r\n"), reason.RemoteUpgrade},
 		"silent":           {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, reason.ProxyDown},
 	} {
 		for _, secure := range []bool{false, true} {
@@ -64,7 +67,7 @@ func TestDial_noDirectFallback(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
 					defer cancel()
 				}
-				_, err := wsconn.Dialer{Roots: roots, Proxy: always(u)}.Dial(ctx, parsed("wss://"+undialled(t)+"/"), nil)
+				_, err := wsconn.Dialer{Roots: roots, Proxy: always(u)}.Dial(ctx, parsed("wss://"+undialed(t)+"/"), nil)
 				if reason.Of(err) != c.want {
 					t.Errorf("reason %s, want %s (%v)", reason.Of(err), c.want, err)
 				}
@@ -73,15 +76,15 @@ func TestDial_noDirectFallback(t *testing.T) {
 	}
 	t.Run("untrusted certificate", func(t *testing.T) {
 		u, _ := faultyProxy(t, status(200), true)
-		_, err := wsconn.Dialer{Roots: x509.NewCertPool(), Proxy: always(u)}.Dial(t.Context(), parsed("wss://"+undialled(t)+"/"), nil)
+		_, err := wsconn.Dialer{Roots: x509.NewCertPool(), Proxy: always(u)}.Dial(t.Context(), parsed("wss://"+undialed(t)+"/"), nil)
 		if reason.Of(err) != reason.ProxyDown {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-// undialled returns an address that fails the test when it is dialled.
-func undialled(t *testing.T) string {
+// undialed returns an address that fails the test when it is dialed.
+func undialed(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,7 +105,7 @@ func failOnConnect(t *testing.T, ln net.Listener) {
 			if err != nil {
 				return
 			}
-			t.Errorf("%s was dialled", ln.Addr())
+			t.Errorf("%s was dialed", ln.Addr())
 			c.Close()
 		}
 	}()
@@ -127,7 +130,7 @@ func faultyProxy(t *testing.T, handler http.HandlerFunc, secure bool) (*url.URL,
 		t.Fatal(err)
 	}
 	if handler == nil {
-		u.Host = refusing(t)
+		u.Host = porttest.Reserve(t)
 	}
 	return u, pool
 }
