@@ -1,6 +1,7 @@
 package module_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,13 +19,10 @@ func TestSwitch_inALargeTwin(t *testing.T) {
 	s.apply(t, map[string]any{"cameras": map[string]any{"front": at(echo(t), 554)}})
 	far := s.open(t, r, 554)
 
-	// The hub counts no byte of an empty list. The whole twin is larger than a hub connection keeps.
-	lists := make([][]int, 160_000)
-	for n := range lists {
-		lists[n] = []int{}
-	}
+	// The hub counts no digit of a number. The whole twin is larger than a hub connection keeps.
+	digits := json.Number("0." + strings.Repeat("1", 400_000))
 	for n := range 3 {
-		s.apply(t, map[string]any{fmt.Sprint("x", n): lists})
+		s.apply(t, map[string]any{fmt.Sprint("x", n): digits})
 	}
 	tooLarge := func(r report) bool {
 		return len(r.Config.Errors) == 1 && r.Config.Errors[0].Code == string(reason.ConfigSize)

@@ -111,7 +111,7 @@ func TestCI_skipsSchemaTestsLoudlyOrNotAtAll(t *testing.T) {
 			if n := strings.Count(out, "TestTemplates_publicSchemas"); n != c.skipped || code != c.code || !strings.Contains(out, c.want) {
 				t.Errorf("exit code %d, tests named %d times:\n%s", code, n, out)
 			}
-			if called := "make ci with CI=true RTSPTUNNEL_SCHEMAS=" + c.env + "\n"; strings.Contains(out, called) != (c.code == 7) {
+			if called := "make ci with CI=true PUBLIC_SCHEMAS=" + c.env + "\n"; strings.Contains(out, called) != (c.code == 7) {
 				t.Errorf("no %q in\n%s", called, out)
 			}
 		})
@@ -126,10 +126,10 @@ func runCI(t *testing.T, schemas string) (out string, code int) {
 	writeFiles(t, dir+"/clone", map[string]string{
 		".ci/run": read(t, ".ci/run"), "internal/x_test.go": read(t, "internal/packaging/templates_test.go"),
 		"bin/sudo": stub, "bin/apt-get": stub, "bin/go": stub, "bin/ldd": "#!/bin/sh\nexit 1\n",
-		"bin/make": "#!/bin/sh\necho \"make $* with CI=$CI RTSPTUNNEL_SCHEMAS=$RTSPTUNNEL_SCHEMAS\"\nexit 7\n",
+		"bin/make": "#!/bin/sh\necho \"make $* with CI=$CI PUBLIC_SCHEMAS=$PUBLIC_SCHEMAS\"\nexit 7\n",
 	})
 	cmd := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, "clone/.ci/run"))
-	cmd.Env = []string{"PATH=" + dir + "/clone/bin:" + os.Getenv("PATH"), "RTSPTUNNEL_SCHEMAS=" + schemas}
+	cmd.Env = []string{"PATH=" + dir + "/clone/bin:" + os.Getenv("PATH"), "PUBLIC_SCHEMAS=" + schemas}
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)

@@ -1,7 +1,7 @@
 // Package schematest validates documents in tests against public JSON Schemas: the
 // schemas of deployment manifests that iotedgedev and VS Code use, and other schemas in
 // the same folder. The schemas are not part of this repository. The variable
-// RTSPTUNNEL_SCHEMAS names their folder; the default is ../shared/schemas beside the
+// PUBLIC_SCHEMAS names their folder; the default is ../shared/schemas beside the
 // repository.
 package schematest
 
@@ -30,7 +30,7 @@ type Schemas struct {
 }
 
 // Load reads all schemas in the folder. Without a folder it skips the test, or fails it
-// where the variable CI is set; RTSPTUNNEL_SCHEMAS=none skips it in CI, too.
+// where the variable CI is set; PUBLIC_SCHEMAS=none skips it in CI, too.
 func Load(t *testing.T) *Schemas {
 	t.Helper()
 	dir := findFolder(t)
@@ -67,18 +67,18 @@ func Load(t *testing.T) *Schemas {
 // findFolder returns the folder of the schemas.
 func findFolder(t *testing.T) string {
 	t.Helper()
-	dir := os.Getenv("RTSPTUNNEL_SCHEMAS") //nolint:forbidigo // package config is the edge module's
+	dir := os.Getenv("PUBLIC_SCHEMAS") //nolint:forbidigo // package config is the edge module's
 	if dir == "none" {
-		t.Skip("RTSPTUNNEL_SCHEMAS is none: this test needs the public schemas")
+		t.Skip("PUBLIC_SCHEMAS is none: this test needs the public schemas")
 	}
 	if dir == "" {
 		dir = filepath.Join(moduleRoot(t), "..", "shared", "schemas")
 	}
 	if _, err := os.Stat(dir); err != nil { //nolint:gosec // the tester chooses the folder
 		if os.Getenv("CI") != "" { //nolint:forbidigo // as above
-			t.Fatalf("no public schemas, but CI requires them: set RTSPTUNNEL_SCHEMAS to their folder: %v", err)
+			t.Fatalf("no public schemas, but CI requires them: set PUBLIC_SCHEMAS to their folder: %v", err)
 		}
-		t.Skip("no public schemas here: set RTSPTUNNEL_SCHEMAS to their folder")
+		t.Skip("no public schemas here: set PUBLIC_SCHEMAS to their folder")
 	}
 	return dir
 }
