@@ -20,7 +20,7 @@ func (t *target) contradictions(m *manifest.Manifest) []string {
 	header := m.Header()
 	var list []string
 	if header.ID != "" && header.ID != t.deployment {
-		list = append(list, fmt.Sprintf("--deployment %s contradicts %s, whose id is %s; correct one of the two", t.deployment, m.File(), header.ID))
+		list = append(list, fmt.Sprintf("--deployment %s contradicts %s, whose id is %.130q; correct one of the two", t.deployment, m.File(), header.ID))
 	}
 	if header.Priority != nil && *header.Priority != t.priority {
 		list = append(list, fmt.Sprintf("--priority %d contradicts %s, whose priority is %d; leave out the flag, or correct the file", t.priority, m.File(), *header.Priority))
@@ -156,6 +156,9 @@ func (c *comparison) sharedPorts(ctx context.Context, others []deployed) ([]stri
 // a device.
 func (c *comparison) portConflicts(targeting []deployed) []portConflict {
 	order := inForce(targeting)
+	if !slices.ContainsFunc(order, func(d deployed) bool { return d.ID == c.want.ID }) {
+		return nil // another full deployment wins, so that this one changes nothing
+	}
 	layers := make([]manifest.Deployment, len(order))
 	for i, d := range order {
 		layers[i] = manifest.Deployment{Manifest: d.manifest}

@@ -191,6 +191,17 @@ func TestApply_noConflicts(t *testing.T) {
 	}
 }
 
+// A full deployment that another one hides changes nothing, so that layers above the other
+// one are no conflict, even if they cannot be merged.
+func TestApply_hiddenDeployment(t *testing.T) {
+	e, hub := startFleet(t)
+	layerBefore{`"properties.desired.unknown": "x"`, 20, "*"}.create(t, hub, "one")
+	layerBefore{`"properties.desired.unknown.a": "x"`, 30, "*"}.create(t, hub, "two")
+	e.must(t, "apply", template, "--deployment", "low", "--priority", "0", "--target-condition", "*")
+	e.refused(t, 1, []string{"conflict: the deployments of 3 devices", "cannot be merged"},
+		"apply", template, "--deployment", "high", "--priority", "10", "--target-condition", "*")
+}
+
 // A conflict is found among many deployments for other devices within a minute's queries of
 // a hub of tier S1.
 func TestApply_conflictAmongMany(t *testing.T) {
@@ -229,7 +240,7 @@ func TestApply_contradictions(t *testing.T) {
 	write(t, "shown.json", `{"id": "shown", "priority": 7, "targetCondition": "tags.site = 'a'", "content": `+off+`}`)
 	same := []string{"apply", "shown.json", "--layered", "--deployment", "shown", "--priority", "7", "--target-condition", "tags.site = 'a'"}
 	for place, value := range map[int][2]string{
-		4: {"new", "--deployment new contradicts shown.json, whose id is shown"},
+		4: {"new", "--deployment new contradicts shown.json, whose id is \"shown\""},
 		6: {"8", "--priority 8 contradicts shown.json, whose priority is 7"},
 		8: {"tags.site = 'b'", "--target-condition contradicts the targetCondition in shown.json"},
 	} {
@@ -237,6 +248,8 @@ func TestApply_contradictions(t *testing.T) {
 		args[place] = value[0]
 		e.refused(t, 1, []string{"conflict: " + value[1], "nothing was written"}, args...)
 	}
+	write(t, "escape.json", `{"id": "\u001b[2J", "content": `+off+`}`)
+	e.refused(t, 1, []string{`whose id is "\x1b[2J"`}, append([]string{"apply", "escape.json"}, same[2:]...)...)
 	if list, err := hub.Client.Configurations(t.Context()); err != nil || len(list) != 1 {
 		t.Errorf("something was made: %v (%v)", list, err)
 	}

@@ -155,7 +155,7 @@ func (r removal) text() string {
 	fmt.Fprintf(&b, "deployment %s %sremoved at %s\n", r.Deployment, would, r.Hub)
 	fmt.Fprintf(&b, "devices that it targeted: %d\n", r.Targeted)
 	if changed := r.Targeted - len(r.Kept); changed > 0 {
-		fmt.Fprintf(&b, "devices that get the content of other deployments within minutes: %d\n", changed)
+		fmt.Fprintf(&b, "devices that another full deployment targets, and that have its content within minutes: %d\n", changed)
 	}
 	if len(r.Kept) > 0 {
 		fmt.Fprintf(&b, "devices that keep their modules and properties, since no other full deployment targets them: %d\n", len(r.Kept))

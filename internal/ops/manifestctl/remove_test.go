@@ -61,7 +61,7 @@ func TestRemove_full(t *testing.T) {
 	host := hub.Client.Host()
 	want := `deployment base removed at ` + host + `
 devices that it targeted: 3
-devices that get the content of other deployments within minutes: 1
+devices that another full deployment targets, and that have its content within minutes: 1
 devices that keep their modules and properties, since no other full deployment targets them: 2
   edge1
   edge3
