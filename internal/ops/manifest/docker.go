@@ -18,7 +18,7 @@ func (c *checker) checkOptions(s settings) {
 	at := s.place(first)
 	options, duplicates, err := jsontree.Parse([]byte(text))
 	if err != nil {
-		if options, duplicates = c.relaxedOptions(text, at, err); options == nil {
+		if options, duplicates = c.relaxedOptions(text, at); options == nil {
 			return
 		}
 	}
@@ -33,19 +33,19 @@ func (c *checker) checkOptions(s settings) {
 	c.checkDocker(options, at)
 }
 
-// relaxedOptions parses text that is not JSON, as err says, but that edge agent reads. It
-// returns nil if edge agent does not read it either.
-func (c *checker) relaxedOptions(text string, at place, err error) (*jsontree.Value, []jsontree.Duplicate) {
+// relaxedOptions parses text that is not JSON, but that edge agent reads. It returns nil if
+// edge agent does not read it either, and then reports what stops edge agent.
+func (c *checker) relaxedOptions(text string, at place) (*jsontree.Value, []jsontree.Duplicate) {
 	const remedy = "write an object in a template, and expand it with tunnelctl manifest expand"
 	options, duplicates, wrong := jsontree.Parse([]byte(relaxedJSON(text)))
 	if wrong == nil {
 		c.warn(at, "is not strict JSON, and only edge agent reads it", remedy)
 		return options, duplicates
 	}
-	if syntax, ok := errors.AsType[*jsontree.SyntaxError](err); ok {
-		err = syntax.Err
+	if syntax, ok := errors.AsType[*jsontree.SyntaxError](wrong); ok {
+		wrong = syntax.Err
 	}
-	c.fault(at, "is not valid JSON after its pieces are joined: "+err.Error(), remedy)
+	c.fault(at, "is not valid JSON after its pieces are joined: "+wrong.Error(), remedy)
 	return nil, nil
 }
 

@@ -79,6 +79,7 @@ type expansion struct {
 func (x *expansion) expand(doc []byte) []byte {
 	var out bytes.Buffer
 	inString := false
+	unclosed := len(doc)
 	for len(doc) > 0 && out.Len() <= maxFile {
 		switch {
 		case doc[0] == '"':
@@ -87,9 +88,10 @@ func (x *expansion) expand(doc []byte) []byte {
 			out.WriteByte(doc[0])
 			doc = doc[1:]
 		case doc[0] == '$':
-			if match := variable.FindSubmatchIndex(doc); match != nil && match[0] == 0 {
-				out.WriteString(x.value(string(doc[:match[1]]), inString))
-				doc = doc[match[1]:]
+			var size int
+			if size, unclosed = variableSize(doc, unclosed); size > 0 {
+				out.WriteString(x.value(string(doc[:size]), inString))
+				doc = doc[size:]
 				continue
 			}
 		}
@@ -97,6 +99,32 @@ func (x *expansion) expand(doc []byte) []byte {
 		doc = doc[1:]
 	}
 	return out.Bytes()
+}
+
+// plainVariable matches $NAME at the start of a text.
+var plainVariable = regexp.MustCompile(`^\$[A-Za-z0-9_]+`)
+
+// variableSize returns how many bytes the variable at the start of doc has, or 0 if there
+// is none. No brace closes a ${ before the last unclosed bytes of doc; variableSize returns
+// that number for its next call, so that no part of a document is searched twice.
+func variableSize(doc []byte, unclosed int) (size, nextUnclosed int) {
+	switch {
+	case !bytes.HasPrefix(doc, []byte("${")):
+		return len(plainVariable.Find(doc)), unclosed
+	case len(doc) > unclosed:
+		return 0, unclosed
+	}
+	const start = len("${")
+	end := bytes.IndexFunc(doc[start:], func(c rune) bool { return c < ' ' || c == '"' || c == '\\' || c == '}' })
+	switch {
+	case end < 0:
+		return 0, 0
+	case doc[start+end] != '}':
+		return 0, len(doc) - start - end
+	case end == 0:
+		return 0, unclosed
+	}
+	return start + end + 1, unclosed
 }
 
 // value returns the replacement of a variable; text is the variable as written.

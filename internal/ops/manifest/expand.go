@@ -44,9 +44,18 @@ func FindEnv(template string, lookup func(string) (string, bool)) string {
 // validate the result; see Validate.
 func Expand(s Source) (*Manifest, Problems) {
 	r := &report{file: s.File}
-	env := s.environment(r)
 	doc := r.readText()
-	if doc == nil || r.list.Err() != nil {
+	if doc == nil {
+		return nil, r.list
+	}
+	return s.expand(r, doc)
+}
+
+// expand expands a template that was read. The file may be a pipe, so that it cannot be
+// read again.
+func (s Source) expand(r *report, doc []byte) (*Manifest, Problems) {
+	env := s.environment(r)
+	if r.list.Err() != nil {
 		return nil, r.list
 	}
 	m := expandDocument(r, env, s.Platform, doc)
@@ -104,7 +113,7 @@ func Load(s Source) (*Manifest, Problems) {
 		return nil, r.list
 	}
 	if isTemplate(s.File, doc) {
-		return Expand(s)
+		return s.expand(r, doc)
 	}
 	m := r.parse(doc)
 	if r.list.Err() != nil {

@@ -44,7 +44,7 @@ func (m *Merged) SharedPorts(named []string) []SharedPort {
 	for _, module := range slices.Compact(modules) {
 		owners := map[int]PortOwner{}
 		for _, camera := range m.Manifest.desired(module).Get(camerasName).All() {
-			port := c.localPort(module, camera.Name)
+			port := localPort(camera.Name, camera.Value)
 			owner := PortOwner{camera.Name, m.portOrigin(module, camera)}
 			first, taken := owners[port]
 			switch {

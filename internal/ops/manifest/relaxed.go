@@ -24,12 +24,17 @@ type relaxer struct {
 	rest  string
 	json  strings.Builder
 	comma bool // a comma that is not yet written, because it may be the last one
+	open  bool // no */ follows
 }
 
 func (r *relaxer) token() {
 	switch c := r.rest[0]; {
-	case strings.HasPrefix(r.rest, "/*") && strings.Contains(r.rest[2:], "*/"):
-		_, r.rest, _ = strings.Cut(r.rest[2:], "*/")
+	case strings.HasPrefix(r.rest, "/*") && !r.open:
+		if _, after, closed := strings.Cut(r.rest[2:], "*/"); closed {
+			r.rest = after
+		} else {
+			r.open = true
+		}
 	case strings.HasPrefix(r.rest, "//"):
 		_, r.rest, _ = strings.Cut(r.rest, "\n")
 	case strings.IndexByte(" \t\r\n", c) >= 0:

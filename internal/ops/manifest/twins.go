@@ -79,6 +79,7 @@ func (c *checker) tunnelModules() []string {
 
 const (
 	tunnelName = "rtsptunnel"
+	wholeTwin  = "desired" // the path of package twin for all desired properties
 	twinRemedy = "fix it: docs/TWIN.md has all properties"
 )
 
@@ -174,17 +175,24 @@ func (c *checker) checkName(name string, at place) {
 
 // checkTunnel validates the twin of one rtsptunnel module, as the module itself does.
 func (c *checker) checkTunnel(module string) {
-	doc := c.m.Twin(module)
-	_, outcome, err := twin.Check(doc)
+	inForce, outcome, err := twin.Check(c.m.Twin(module))
 	if err != nil {
 		c.fault(c.m.at.below(c.m.content.Get(module).Line, module), "is not a twin of rtsptunnel: "+err.Error(), twinRemedy)
 		return
 	}
+	owners := make(map[int]string, len(inForce.Cameras))
+	for _, camera := range inForce.Cameras {
+		owners[camera.LocalPort] = camera.Name
+	}
+	cameras := c.m.desired(module).Get(camerasName)
 	for _, f := range outcome.Faults {
 		at := c.inTwin(module, f.Path)
+		if f.Path == wholeTwin {
+			at = c.m.at.below(c.m.content.Get(module).Line, module, desiredName)
+		}
 		text, remedy := f.Text, twinRemedy
-		if other := c.sameLocalPort(module, f); other != "" {
-			text += ", at " + other
+		if other := sameLocalPort(f, cameras, owners); other != "" {
+			text += ", at " + join(c.inTwin(module, "cameras/"+other+"/localPort").path)
 			remedy = "give one of the two cameras another localPort"
 		}
 		c.fault(at, text, remedy)
@@ -220,31 +228,24 @@ func (c *checker) inTwin(module, name string) place {
 	return c.m.at.below(c.m.content.Get(module).Line, append([]string{module, desiredName}, names...)...)
 }
 
-// sameLocalPort returns the path of the local port that a camera's local port duplicates.
-// It returns "" if f is another fault.
-func (c *checker) sameLocalPort(module string, f twin.Fault) string {
+// sameLocalPort returns the camera in force whose local port another camera duplicates;
+// owners has the cameras in force by local port. It returns "" if f is another fault.
+func sameLocalPort(f twin.Fault, cameras *jsontree.Value, owners map[int]string) string {
 	names := strings.Split(f.Path, "/")
 	if f.Code != reason.ConfigDuplicate || len(names) != 3 {
 		return ""
 	}
-	port := c.localPort(module, names[1])
-	inForce, _, err := twin.Check(c.m.Twin(module))
-	if err != nil {
+	owner := owners[localPort(names[1], cameras.Get(names[1]))]
+	if owner == names[1] {
 		return ""
 	}
-	for _, camera := range inForce.Cameras {
-		if camera.LocalPort == port && camera.Name != names[1] {
-			return join(c.inTwin(module, "cameras/"+camera.Name+"/localPort").path)
-		}
-	}
-	return ""
+	return owner
 }
 
 // localPort returns the local port that a camera gets if it is the only one, or 0 if the
 // camera is invalid.
-func (c *checker) localPort(module, camera string) int {
-	desired := c.m.desired(module)
-	alone := map[string]any{"cameras": map[string]any{camera: desired.At("cameras", camera)}}
+func localPort(name string, camera *jsontree.Value) int {
+	alone := map[string]any{camerasName: map[string]any{name: camera}}
 	doc, err := json.Marshal(alone)
 	if err != nil {
 		return 0

@@ -265,6 +265,7 @@ func (c *checker) checkOverlaps(module string) {
 			}
 			if len(outer.names) < len(inner.names) && slices.Equal(outer.names, inner.names[:len(outer.names)]) {
 				c.fault(inner.at, "is inside of "+printable(outer.key)+", which this section also has", "move it into "+printable(outer.key))
+				break // one finding for each part
 			}
 		}
 	}
