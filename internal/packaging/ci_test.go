@@ -39,6 +39,27 @@ func TestCI_installsWhatItAsksFor(t *testing.T) {
 	}
 }
 
+// The packages that .ci/arm64 names exist. Only make judges runs it.
+func TestCI_arm64NamesPackages(t *testing.T) {
+	list := regexp.MustCompile(`(?m)^packages=\((.+)\)$`).FindStringSubmatch(read(t, ".ci/arm64"))
+	if list == nil {
+		t.Fatal(".ci/arm64 names no packages")
+	}
+	expanded, err := exec.CommandContext(t.Context(), "bash", "-c", "echo "+list[1]).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Fields(string(expanded))
+	for _, name := range names {
+		if files, err := filepath.Glob(filepath.Join(top, "internal", name, "*_test.go")); err != nil || len(files) == 0 {
+			t.Errorf(".ci/arm64 names the package %s, which has no tests", name)
+		}
+	}
+	if len(names) < 10 {
+		t.Errorf(".ci/arm64 names only %q", names)
+	}
+}
+
 // The tests that .ci/arm64 names exist. go test passes without a message if one is missing.
 func TestCI_arm64NamesTests(t *testing.T) {
 	script := read(t, ".ci/arm64")
