@@ -1,6 +1,7 @@
 package rtsptest
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"time"
@@ -37,22 +38,26 @@ func loadClip(name string) (clip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unknown clip %q", name)
 	}
-	var units h264.AnnexB
-	if err := units.Unmarshal(raw); err != nil {
-		return nil, fmt.Errorf("parse clip %s: %w", name, err)
+	if !bytes.HasPrefix(raw, delimiter) {
+		return nil, fmt.Errorf("parse clip %s: no access unit delimiter at the start", name)
 	}
 	var c clip
-	for _, unit := range units {
-		if naluType(unit) == h264.NALUTypeAccessUnitDelimiter {
-			c = append(c, nil)
+	for i, rest := range bytes.Split(raw, delimiter) {
+		if i == 0 {
+			continue // before the first delimiter is nothing
 		}
-		if len(c) == 0 {
-			return nil, fmt.Errorf("parse clip %s: no access unit delimiter at the start", name)
+		var unit h264.AnnexB // bounds the NAL units of one access unit
+		if err := unit.Unmarshal(append(bytes.Clone(delimiter), rest...)); err != nil {
+			return nil, fmt.Errorf("parse clip %s, access unit %d: %w", name, i, err)
 		}
-		c[len(c)-1] = append(c[len(c)-1], unit)
+		c = append(c, AccessUnit(unit))
 	}
 	return c, nil
 }
+
+// delimiter is a start code and the first byte of an access unit delimiter, as ffmpeg
+// writes them (ITU-T H.264, Annex B and 7.3.2.4).
+var delimiter = []byte{0, 0, 0, 1, byte(h264.NALUTypeAccessUnitDelimiter)}
 
 // at returns frame n of the loop.
 func (c clip) at(n int) AccessUnit { return c[n%len(c)] }
