@@ -92,13 +92,15 @@ var mayImport = map[string]rule{
 	"hub/hubemulator/throttle":  {nil, "how often operations are allowed"},
 	"hub/hubemulator/workload":  {[]string{"hub/hubemulator/faults", "hub/hubemulator/store"}, "the workload API"},
 
-	"gateway": {
+	"gateway/failure": {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},
+	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
+	"gateway/opener": {
 		[]string{"contract/reason", "contract/tunnelopen", "hub/hubclient", "wire/relay", "wire/wsconn"},
 		"the cloud end; relay: players and tunnels are copied by the module's rules",
 	},
 
 	"ops/demo": {
-		[]string{"base/cli", "base/httpd", "base/localca", "gateway", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
+		[]string{"base/cli", "base/httpd", "base/localca", "gateway/opener", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
 		"starts all programs and cameras on one machine",
 	},
 	"ops/hubctl": {[]string{"base/cli", "hub/hubaccess", "hub/hubclient"}, "verbs for any hub; it does not know which one"},

@@ -1,6 +1,7 @@
 // Package reason is the closed list of reason codes: why a tunnel did not open, why one
-// ended, why there is no hub connection, and why the module is degraded or not ready. The
-// codes appear in log lines, in reported properties and in health answers. A released code
+// ended, why there is no hub connection, why the module is degraded or not ready, and why
+// the gateway does not serve a camera. The codes appear in log lines, in reported
+// properties, and in the answers of both programs. A released code
 // is never renamed, and never gets another meaning.
 //
 // Code belongs here if it adds a reason code, or changes the text or the class of one. The
@@ -132,6 +133,52 @@ const (
 	LabPlaintext Code = "LAB_PLAINTEXT"
 )
 
+// Why the gateway cannot reach a camera's video beyond its own and the module's reasons: the
+// hub's answer to a direct method, and the tunnel's end as the gateway sees it.
+const (
+	HubThrottled  Code = "HUB_THROTTLED"
+	ModuleUnknown Code = "MODULE_UNKNOWN"
+	ModuleOffline Code = "MODULE_OFFLINE"
+	ModuleTimeout Code = "MODULE_TIMEOUT"
+	ModuleAnswer  Code = "MODULE_ANSWER"
+	TunnelMissing Code = "TUNNEL_MISSING"
+	TunnelClosed  Code = "TUNNEL_CLOSED"
+	TunnelLost    Code = "TUNNEL_LOST"
+)
+
+// Why a camera's RTSP server or its media do not serve the gateway.
+const (
+	PathUnknown    Code = "PATH_UNKNOWN"
+	RTSPLogin      Code = "RTSP_AUTH"
+	RTSPNotFound   Code = "RTSP_NOT_FOUND"
+	RTSPBusy       Code = "RTSP_BUSY"
+	RTSPProtocol   Code = "RTSP_PROTOCOL"
+	RTSPTimeout    Code = "RTSP_TIMEOUT"
+	NoMedia        Code = "NO_MEDIA"
+	NoKeyFrame     Code = "NO_KEY_FRAME"
+	MediaStopped   Code = "MEDIA_STOPPED"
+	MediaInvalid   Code = "MEDIA_INVALID"
+	TracksChanged  Code = "TRACKS_CHANGED"
+	OpeningTimeout Code = "OPENING_TIMEOUT"
+)
+
+// Why the gateway does not serve a viewer, or stops serving one. ShuttingDown and
+// CameraRemoved are other such reasons.
+const (
+	CameraUnknown    Code = "CAM_UNKNOWN"
+	AccessLogin      Code = "ACCESS_LOGIN"
+	AccessExpired    Code = "ACCESS_EXPIRED"
+	AccessDenied     Code = "ACCESS_DENIED"
+	AccessThrottled  Code = "ACCESS_THROTTLED"
+	ViewerStalled    Code = "VIEWER_STALLED"
+	ViewerTransport  Code = "VIEWER_TRANSPORT"
+	ViewerClosed     Code = "VIEWER_CLOSED"
+	StreamClosed     Code = "STREAM_CLOSED"
+	LimitViewers     Code = "LIMIT_VIEWERS"
+	LimitOpenings    Code = "LIMIT_OPENINGS"
+	LimitConnections Code = "LIMIT_CONNECTIONS"
+)
+
 var texts = map[Code]string{
 	RequestJSON:     "the payload is not a JSON object",
 	RequestField:    "a member of the request is missing or empty",
@@ -216,6 +263,41 @@ var texts = map[Code]string{
 
 	LabLoopback:  "RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE is set: endpoints may be on this device",
 	LabPlaintext: "RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE is set: tokens and video may be sent without TLS",
+
+	HubThrottled:  "the hub limits how often methods are called: wait, or raise the hub's tier or units",
+	ModuleUnknown: "the hub knows no such device or module: check the camera's device and module",
+	ModuleOffline: "the module is not connected to the hub: check the device's power, its network and its log",
+	ModuleTimeout: "the module did not answer the direct method in time",
+	ModuleAnswer:  "the module's answer is not one of the contract",
+	TunnelMissing: "the module reports an open tunnel, but none arrived: check which program answers at the gateway's public URL",
+	TunnelClosed:  "the module closed the tunnel",
+	TunnelLost:    "the tunnel's connection broke",
+
+	PathUnknown:    "the camera's RTSP path is not known: set streams in the module's twin, or path in the gateway's file",
+	RTSPLogin:      "the camera refused the credentials, or requires some: check the camera's credentials in the gateway's file",
+	RTSPNotFound:   "the camera has no stream with this path: check the path",
+	RTSPBusy:       "the camera serves no further session: end another client of the camera",
+	RTSPProtocol:   "the camera violates RTSP, or answered with an error",
+	RTSPTimeout:    "the camera's RTSP server did not answer in time",
+	NoMedia:        "the camera offers no video or sound that the gateway can pass on",
+	NoKeyFrame:     "the camera sends no key frame: shorten its key-frame interval",
+	MediaStopped:   "the camera sends no more media",
+	MediaInvalid:   "the camera's media cannot be read",
+	TracksChanged:  "the camera changed its tracks or codecs: open the stream again",
+	OpeningTimeout: "opening the stream took too long",
+
+	CameraUnknown:    "there is no camera or stream with this name",
+	AccessLogin:      "a valid token is required",
+	AccessExpired:    "the token is expired",
+	AccessDenied:     "the token does not allow this",
+	AccessThrottled:  "too many failed logins: wait, then log in with a valid token",
+	ViewerStalled:    "the viewer did not read for too long",
+	ViewerTransport:  "the gateway serves RTSP over TCP alone: request interleaved transport",
+	ViewerClosed:     "an operator disconnected the viewer",
+	StreamClosed:     "an operator closed the stream",
+	LimitViewers:     "the maximum number of viewers is reached",
+	LimitOpenings:    "too many streams are opening at once",
+	LimitConnections: "the maximum number of connections is reached",
 }
 
 // Text returns one line about the code for people, without a full stop. The text of an

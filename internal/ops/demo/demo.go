@@ -27,7 +27,7 @@ import (
 
 	"rtsptunnel/internal/base/httpd"
 	"rtsptunnel/internal/base/localca"
-	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/hub/hubemulator"
 	"rtsptunnel/internal/testkit/rtsptest"
@@ -64,13 +64,13 @@ type demo struct {
 	out     *printer
 	logs    io.Writer // of all parts
 	log     zerolog.Logger
-	observe func(gateway.Event)
+	observe func(opener.Event)
 
 	dir     string
 	cameras []*camera
 	hub     *hubemulator.Hub
 	client  *hubclient.Client
-	gateway *gateway.Gateway
+	gateway *opener.Gateway
 	base    string // the gateway's URL
 	caFile  string // the gateway's CA, for the module
 	module  *process
@@ -199,7 +199,7 @@ func (d *demo) startGateway(ctx context.Context) (string, error) {
 	}
 	d.base = "wss://" + ln.Addr().String()
 	log := d.log.With().Str("part", "gateway").Logger()
-	d.gateway = gateway.New(gateway.Options{Hub: d.client, BaseURL: d.base, Log: log, Observe: d.observe})
+	d.gateway = opener.New(opener.Options{Hub: d.client, BaseURL: d.base, Log: log, Observe: d.observe})
 	secured := tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	server := httpd.Serve(secured, d.gateway, log) //nolint:contextcheck // it runs until Close
 	d.onClose(func() { _ = server.Close() })
@@ -233,7 +233,7 @@ func (d *demo) publish(ctx context.Context) {
 	var publishing sync.WaitGroup
 	for _, c := range d.cameras {
 		publishing.Go(func() {
-			published := gateway.Camera{Name: c.name, Identity: d.identity(), LocalPort: c.localPort}
+			published := opener.Camera{Name: c.name, Identity: d.identity(), LocalPort: c.localPort}
 			if err := d.gateway.Publish(ctx, c.listener, published); err != nil {
 				d.out.line("%v", err)
 			}

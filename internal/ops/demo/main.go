@@ -9,7 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/base/cli"
-	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/gateway/opener"
 )
 
 // Command is tunnelctl demo. It runs until ctx is done, until its output has no reader
@@ -66,7 +66,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	out, events, logs := newPrinter(steps, end), newEventLog(), o.logs(stderr)
 	d := &demo{
 		port: o.port, program: o.module, out: out, cameras: newCameras(), logs: logs, log: zerolog.New(logs).With().Timestamp().Logger(),
-		observe: func(e gateway.Event) { events.record(e); out.event(e) },
+		observe: func(e opener.Event) { events.record(e); out.event(e) },
 	}
 	defer d.close()
 	if err := d.start(ctx); err != nil {

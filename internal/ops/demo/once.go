@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
@@ -52,7 +52,7 @@ func (d *demo) watch(ctx context.Context, c *camera, events *eventLog) Watched {
 	w := Watched{Name: c.name, URL: c.url()}
 	pulled, err := rtsptest.Pull(ctx, c.url(), onceFrames)
 	w.Frames, w.FirstFrameMillis = pulled.Frames, millis(pulled.FirstFrame)
-	if failed, ok := events.now(c.name, gateway.Failed); ok {
+	if failed, ok := events.now(c.name, opener.Failed); ok {
 		w.Error = failed.Err.Error() // it names the hop; the player only saw its connection close
 		return w
 	}
@@ -60,12 +60,12 @@ func (d *demo) watch(ctx context.Context, c *camera, events *eventLog) Watched {
 		w.Error = fmt.Sprintf("player: %v", err)
 		return w
 	}
-	closed, err := events.await(ctx, c.name, gateway.Closed)
+	closed, err := events.await(ctx, c.name, opener.Closed)
 	if err != nil {
 		w.Error = "gateway: the tunnel does not close"
 		return w
 	}
-	opened, _ := events.now(c.name, gateway.Opened)
+	opened, _ := events.now(c.name, opener.Opened)
 	w.OpenMillis, w.BytesUp, w.BytesDown = millis(opened.Took), closed.Up, closed.Down
 	if err := pulled.MatchClip(c.name); err != nil {
 		w.Error = fmt.Sprintf("tunnel: the video differs from what camera %s sent: %v", c.name, err)
@@ -101,13 +101,13 @@ func writeJSON(w io.Writer, watched []Watched) error {
 // eventLog records events for later queries.
 type eventLog struct {
 	mu     sync.Mutex
-	events []gateway.Event
+	events []opener.Event
 	grown  chan struct{} // closed and replaced at each event
 }
 
 func newEventLog() *eventLog { return &eventLog{grown: make(chan struct{})} }
 
-func (l *eventLog) record(e gateway.Event) {
+func (l *eventLog) record(e opener.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)
@@ -116,13 +116,13 @@ func (l *eventLog) record(e gateway.Event) {
 }
 
 // now returns the first event of a camera and phase, if there is one yet.
-func (l *eventLog) now(camera string, phase gateway.Phase) (gateway.Event, bool) {
+func (l *eventLog) now(camera string, phase opener.Phase) (opener.Event, bool) {
 	e, _, ok := l.find(camera, phase)
 	return e, ok
 }
 
 // await waits for the first event of a camera and phase.
-func (l *eventLog) await(ctx context.Context, camera string, phase gateway.Phase) (gateway.Event, error) {
+func (l *eventLog) await(ctx context.Context, camera string, phase opener.Phase) (opener.Event, error) {
 	for {
 		e, grown, ok := l.find(camera, phase)
 		if ok {
@@ -131,12 +131,12 @@ func (l *eventLog) await(ctx context.Context, camera string, phase gateway.Phase
 		select {
 		case <-grown:
 		case <-ctx.Done():
-			return gateway.Event{}, ctx.Err()
+			return opener.Event{}, ctx.Err()
 		}
 	}
 }
 
-func (l *eventLog) find(camera string, phase gateway.Phase) (gateway.Event, <-chan struct{}, bool) {
+func (l *eventLog) find(camera string, phase opener.Phase) (opener.Event, <-chan struct{}, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events {
@@ -144,5 +144,5 @@ func (l *eventLog) find(camera string, phase gateway.Phase) (gateway.Event, <-ch
 			return e, nil, true
 		}
 	}
-	return gateway.Event{}, l.grown, false
+	return opener.Event{}, l.grown, false
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/gateway/opener"
 )
 
 // printer writes lines with their time.
@@ -41,18 +41,18 @@ func (p *printer) line(format string, a ...any) {
 func (p *printer) step(name, result string) { p.line("%-15s %s", name, result) }
 
 // event writes a line about a player's tunnel.
-func (p *printer) event(e gateway.Event) {
+func (p *printer) event(e opener.Event) {
 	switch e.Phase {
-	case gateway.Opened:
+	case opener.Opened:
 		p.step("tunnel opened", fmt.Sprintf("%s for %s in %s", e.Camera, e.Client, milliseconds(e.Took)))
-	case gateway.Closed:
+	case opener.Closed:
 		text := fmt.Sprintf("%s for %s: %d bytes from the camera, %d to it, %.1f s",
 			e.Camera, e.Client, e.Up, e.Down, e.Took.Seconds())
 		if e.Err != nil {
 			text += fmt.Sprintf(" (%v)", e.Err)
 		}
 		p.step("tunnel closed", text)
-	case gateway.Failed:
+	case opener.Failed:
 		p.step("no tunnel", fmt.Sprintf("%s for %s: %v", e.Camera, e.Client, e.Err))
 	}
 }

@@ -1,4 +1,4 @@
-// Package gateway is the cloud end of tunnels: it requests a tunnel from a module, accepts
+// Package opener opens tunnels: it requests a tunnel from a module, accepts
 // the WebSocket that the module opens, and returns it as a connection to the camera.
 //
 // A tunnel opens in these steps:
@@ -15,7 +15,7 @@
 //
 // Code belongs here if it opens, accepts or publishes tunnels. The package does not know
 // RTSP or media.
-package gateway
+package opener
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package gateway_test
+package opener_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"rtsptunnel/internal/contract/tunnelopen"
-	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/wire/wsconn"
 )
 
@@ -74,10 +74,10 @@ func TestPublish_eachPlayerHasATunnel(t *testing.T) {
 		t.Errorf("the camera's side read %v, want EOF", err)
 	}
 	edge.Close()
-	if e := <-c.events; e.Phase != gateway.Opened || e.Camera != "front" || e.Took <= 0 {
+	if e := <-c.events; e.Phase != opener.Opened || e.Camera != "front" || e.Took <= 0 {
 		t.Errorf("first event %+v", e)
 	}
-	if e := <-c.events; e.Phase != gateway.Closed || e.Up != 16 || e.Down != 8 || e.Err != nil {
+	if e := <-c.events; e.Phase != opener.Closed || e.Up != 16 || e.Down != 8 || e.Err != nil {
 		t.Errorf("last event %+v", e)
 	}
 	end()
@@ -95,7 +95,7 @@ func TestPublish_closesAClientWithoutATunnel(t *testing.T) {
 	if got, err := io.ReadAll(player); len(got) != 0 || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}
-	if e := <-c.events; e.Phase != gateway.Failed || e.Err == nil {
+	if e := <-c.events; e.Phase != opener.Failed || e.Err == nil {
 		t.Errorf("event %+v", e)
 	}
 }
@@ -133,7 +133,7 @@ func TestPublish_survivesALackOfDescriptors(t *testing.T) {
 		t.Error(err)
 	}
 	player.Close()
-	if e := <-c.events; e.Phase != gateway.Failed {
+	if e := <-c.events; e.Phase != opener.Failed {
 		t.Errorf("event %+v", e)
 	}
 	cancel()

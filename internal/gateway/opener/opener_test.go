@@ -1,4 +1,4 @@
-package gateway_test
+package opener_test
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rtsptunnel/internal/contract/tunnelopen"
-	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/hub/hubclient"
 	"rtsptunnel/internal/testkit/logtest"
 	"rtsptunnel/internal/wire/wsconn"
@@ -26,17 +26,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cloud is a gateway and a hub. The module behind the hub is a function of the test, which
 // returns the status and body of tunnelOpen.
 type cloud struct {
-	*gateway.Gateway
+	*opener.Gateway
 	public *httptest.Server // where modules dial the gateway
 	hub    *httptest.Server
 	module func(r tunnelopen.Request) (status int, body string)
-	events chan gateway.Event
+	events chan opener.Event
 	log    *logtest.Record
 }
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := &cloud{events: make(chan gateway.Event, 16), log: logtest.New()}
+	c := &cloud{events: make(chan opener.Event, 16), log: logtest.New()}
 	c.hub = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call struct {
 			Payload json.RawMessage `json:"payload"`
@@ -65,9 +65,9 @@ func newCloud(t *testing.T) *cloud {
 	t.Cleanup(client.Close)
 	c.public = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.ServeHTTP(w, r) }))
 	t.Cleanup(c.public.Close)
-	c.Gateway = gateway.New(gateway.Options{
+	c.Gateway = opener.New(opener.Options{
 		Hub: client, BaseURL: "wss" + strings.TrimPrefix(c.public.URL, "https"), Log: zerolog.New(c.log),
-		Observe: func(e gateway.Event) { c.events <- e },
+		Observe: func(e opener.Event) { c.events <- e },
 	})
 	return c
 }
@@ -99,7 +99,7 @@ func (c *cloud) status(t *testing.T, r tunnelopen.Request) int {
 	return status
 }
 
-var front = gateway.Camera{Name: "front", Identity: hubclient.Identity{Device: "d", Module: "m"}, LocalPort: 554}
+var front = opener.Camera{Name: "front", Identity: hubclient.Identity{Device: "d", Module: "m"}, LocalPort: 554}
 
 func TestOpen_returnsTheModulesWebSocket(t *testing.T) {
 	c := newCloud(t)
@@ -200,22 +200,22 @@ func TestOpen_namesTheHop(t *testing.T) {
 	for _, try := range []struct {
 		name, body string
 		status     int
-		want       gateway.Hop
+		want       opener.Hop
 	}{
-		{"module offline", "", 0, gateway.HopModule},
-		{"camera off", `{"code":"400","target":"10.0.0.21:554","message":"Could not connect to RTSP endpoint"}`, 400, gateway.HopCamera},
-		{"no such port", `{"code":"400","target":"localhost:554","message":"Local port is not available"}`, 400, gateway.HopCamera},
-		{"gateway unreachable", `{"code":"502","target":"wss://gw/tunnel/1","message":"Could not connect to remote endpoint"}`, 502, gateway.HopGateway},
-		{"shutting down", `{"code":"503","target":"tunnelOpen","message":"Shutting down"}`, 503, gateway.HopModule},
-		{"another implementation's error", `"no"`, 500, gateway.HopModule},
-		{"200 without a WebSocket", `{}`, 200, gateway.HopGateway},
+		{"module offline", "", 0, opener.HopModule},
+		{"camera off", `{"code":"400","target":"10.0.0.21:554","message":"Could not connect to RTSP endpoint"}`, 400, opener.HopCamera},
+		{"no such port", `{"code":"400","target":"localhost:554","message":"Local port is not available"}`, 400, opener.HopCamera},
+		{"gateway unreachable", `{"code":"502","target":"wss://gw/tunnel/1","message":"Could not connect to remote endpoint"}`, 502, opener.HopGateway},
+		{"shutting down", `{"code":"503","target":"tunnelOpen","message":"Shutting down"}`, 503, opener.HopModule},
+		{"another implementation's error", `"no"`, 500, opener.HopModule},
+		{"200 without a WebSocket", `{}`, 200, opener.HopGateway},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			c := newCloud(t)
 			var late tunnelopen.Request
 			c.module = func(r tunnelopen.Request) (int, string) { late = r; return try.status, try.body }
 			_, err := c.Open(t.Context(), front)
-			if e, ok := errors.AsType[*gateway.OpenError](err); !ok || e.Hop != try.want {
+			if e, ok := errors.AsType[*opener.OpenError](err); !ok || e.Hop != try.want {
 				t.Errorf("got %v, want hop %s", err, try.want)
 			}
 			if got := c.status(t, late); got != 404 {
@@ -227,7 +227,7 @@ func TestOpen_namesTheHop(t *testing.T) {
 		c := newCloud(t)
 		c.hub.Close()
 		_, err := c.Open(t.Context(), front)
-		if e, ok := errors.AsType[*gateway.OpenError](err); !ok || e.Hop != gateway.HopHub {
+		if e, ok := errors.AsType[*opener.OpenError](err); !ok || e.Hop != opener.HopHub {
 			t.Errorf("got %v, want hop hub", err)
 		}
 	})

@@ -1,4 +1,4 @@
-package gateway
+package opener
 
 import (
 	"context"

@@ -1,0 +1,158 @@
+// Package failure is the gateway's one form of an error: which hop between viewer and
+// camera failed, why, since when, and when the gateway tries again. Every output, the API,
+// the log and the metrics show the same values.
+//
+// Code belongs here if it describes or classifies a failure. The package is pure; it does
+// not know protocols other than HTTP's status codes, which are values.
+package failure
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"rtsptunnel/internal/contract/reason"
+)
+
+// Hop is one step of the path between a viewer and a camera's pictures.
+type Hop string
+
+// The hops, from the viewer to the pictures.
+const (
+	Viewer  Hop = "viewer"  // the viewer's request, token or connection
+	Gateway Hop = "gateway" // this program, or the module's way to it
+	Hub     Hop = "hub"     // IoT Hub
+	Module  Hop = "module"  // the edge module
+	Camera  Hop = "camera"  // the camera's TCP port, as the module or a direct source dials it
+	RTSP    Hop = "rtsp"    // the camera's RTSP server
+	Media   Hop = "media"   // what the camera sends
+)
+
+// Hops returns all hops in their order.
+func Hops() []Hop { return []Hop{Viewer, Gateway, Hub, Module, Camera, RTSP, Media} }
+
+// Failure is an error with its hop and reason. Its fields do not change after it was
+// returned. No field contains a secret.
+type Failure struct {
+	Hop    Hop
+	Reason reason.Code
+	// Message is one sentence for people. If it is empty, the reason's text is used.
+	Message string
+	// Since is when the failure began; zero if it happens now.
+	Since time.Time
+	// RetryAt is when the gateway tries again, or when a caller may; zero if there is no
+	// time to wait for.
+	RetryAt time.Time
+	// Err is the cause for the log; may be nil. It is not part of the JSON.
+	Err error
+}
+
+var _ error = (*Failure)(nil)
+
+// New returns a failure with the reason's text as its message. err may be nil.
+func New(hop Hop, code reason.Code, err error) *Failure {
+	return &Failure{Hop: hop, Reason: code, Message: code.Text(), Err: err}
+}
+
+// Of returns the failure that err wraps. An error without one is an internal error of the
+// gateway; a deadline is OpeningTimeout. Of(nil) is nil.
+func Of(err error) *Failure {
+	if err == nil {
+		return nil
+	}
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return New(Gateway, reason.OpeningTimeout, err)
+	}
+	return New(Gateway, reason.Internal, err)
+}
+
+// Error returns hop, message, reason and cause.
+func (f *Failure) Error() string {
+	text := string(f.Hop) + ": " + f.text() + " (" + string(f.Reason) + ")"
+	if f.Err != nil {
+		text += ": " + f.Err.Error()
+	}
+	return text
+}
+
+func (f *Failure) text() string {
+	if f.Message != "" {
+		return f.Message
+	}
+	return f.Reason.Text()
+}
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// At returns a copy with other times.
+func (f *Failure) At(since, retryAt time.Time) *Failure {
+	c := *f
+	c.Since, c.RetryAt = since, retryAt
+	return &c
+}
+
+// body is the JSON of a failure. Times have the form of RFC 3339, in UTC.
+type body struct {
+	Hop     Hop         `json:"hop"`
+	Reason  reason.Code `json:"reason"`
+	Message string      `json:"message"`
+	Since   *time.Time  `json:"since,omitempty"`
+	RetryAt *time.Time  `json:"retryAt,omitempty"`
+}
+
+// MarshalJSON returns {hop, reason, message, since, retryAt}, without the cause.
+func (f *Failure) MarshalJSON() ([]byte, error) {
+	return json.Marshal(body{f.Hop, f.Reason, f.text(), timestamp(f.Since), timestamp(f.RetryAt)})
+}
+
+func timestamp(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}
+
+// Lasting reports whether waiting alone does not heal the failure: a configuration, a
+// password or a limit has to change first.
+func (f *Failure) Lasting() bool {
+	switch f.Reason {
+	case reason.PathUnknown, reason.RTSPLogin, reason.RTSPNotFound, reason.NoMedia, reason.PortNotAllowed, reason.PolicyRemote,
+		reason.Disabled, reason.CameraUnknown, reason.CameraRemoved, reason.ModuleUnknown, reason.HubLogin:
+		return true
+	default:
+		return false
+	}
+}
+
+// HTTPStatus returns the status of an HTTP answer: 401, 403 and 429 for access, 404 for an
+// unknown camera, 429 for limits, 503 while the gateway shuts down, 504 if opening took too
+// long, 500 for an internal error, and 502 for every hop beyond the gateway.
+func (f *Failure) HTTPStatus() int {
+	switch f.Reason {
+	case reason.AccessLogin, reason.AccessExpired:
+		return http.StatusUnauthorized
+	case reason.AccessDenied:
+		return http.StatusForbidden
+	case reason.CameraUnknown, reason.CameraRemoved:
+		return http.StatusNotFound
+	case reason.AccessThrottled, reason.LimitViewers, reason.LimitOpenings, reason.LimitConnections:
+		return http.StatusTooManyRequests
+	case reason.ShuttingDown, reason.StreamClosed:
+		return http.StatusServiceUnavailable
+	case reason.OpeningTimeout:
+		return http.StatusGatewayTimeout
+	case reason.Internal:
+		return http.StatusInternalServerError
+	}
+	if f.Hop == Viewer {
+		return http.StatusBadRequest
+	}
+	return http.StatusBadGateway
+}
