@@ -94,6 +94,7 @@ var mayImport = map[string]rule{
 
 	"gateway/failure": {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
+	"gateway/name":    {[]string{"contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
 	"gateway/opener": {
 		[]string{"contract/reason", "contract/tunnelopen", "hub/hubclient", "wire/relay", "wire/wsconn"},
 		"the cloud end; relay: players and tunnels are copied by the module's rules",
@@ -155,6 +156,7 @@ var pure = map[string][]string{
 	"hub/hubemulator/sas":    {"net"}, // splits host and port, which is text
 	"hub/hubemulator/store":  nil,
 
+	"gateway/name":               nil,
 	"hub/hubemulator/deployment": nil,
 	"hub/hubemulator/telemetry":  nil,
 	"hub/hubemulator/throttle":   nil,
