@@ -27,5 +27,5 @@ var onlyIn = map[string]home{
 	"github.com/spf13/pflag":                {[]string{"base/cli"}, "flags, for cobra"},
 	"golang.org/x/net/http/httpproxy":       {[]string{"module/config"}, "HTTPS_PROXY and NO_PROXY"},
 	"golang.org/x/net/idna":                 {[]string{"module/policy"}, "hosts have one canonical form"},
-	"golang.org/x/time":                     {[]string{"hub/hubemulator/throttle", "wire/pace"}, "rates: operations of a hub, bytes of tunnels"},
+	"golang.org/x/time":                     {[]string{"gateway/access", "hub/hubemulator/throttle", "wire/pace"}, "rates: failed logins, operations of a hub, bytes of tunnels"},
 }

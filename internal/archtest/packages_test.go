@@ -92,6 +92,7 @@ var mayImport = map[string]rule{
 	"hub/hubemulator/throttle":  {nil, "how often operations are allowed"},
 	"hub/hubemulator/workload":  {[]string{"hub/hubemulator/faults", "hub/hubemulator/store"}, "the workload API"},
 
+	"gateway/access":  {[]string{"contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
 	"gateway/failure": {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
 	"gateway/name":    {[]string{"contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
@@ -151,6 +152,7 @@ var pure = map[string][]string{
 	"bench/figures":          nil,
 	"contract/reason":        nil,
 	"contract/tunnelopen":    nil,
+	"gateway/access":         nil,
 	"hub/hubemulator/faults": nil,
 	"hub/hubemulator/query":  nil,
 	"hub/hubemulator/sas":    {"net"}, // splits host and port, which is text
