@@ -100,6 +100,10 @@ var mayImport = map[string]rule{
 		[]string{"contract/reason", "contract/tunnelopen", "hub/hubclient", "wire/relay", "wire/wsconn"},
 		"the cloud end; relay: players and tunnels are copied by the module's rules",
 	},
+	"gateway/stream": {
+		[]string{"contract/reason", "gateway/failure", "gateway/media"},
+		"a camera pulled once; it sees one function that opens a session, so it knows no RTSP and no hub",
+	},
 
 	"ops/demo": {
 		[]string{"base/cli", "base/httpd", "base/localca", "gateway/opener", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},

@@ -1,0 +1,163 @@
+package stream
+
+import (
+	"time"
+	"unsafe"
+
+	"rtsptunnel/internal/gateway/media"
+)
+
+// ring keeps the newest units, at positions that rise by one for each unit of the stream. It
+// keeps the group before the newest key frame, and everything after it, so that a reader
+// begins with a picture and a reader that is a little late loses none. If groups are shorter
+// than the lag that a reader may have, it keeps that much. Its bounds win over both.
+type ring struct {
+	entries     []entry // the unit at position p is entries[p%len]
+	first, next uint64  // the oldest unit kept, and the next one to come
+	bytes       int
+	zero        time.Time // entry.at counts from here
+	group       uint64    // key frames so far
+
+	// newest and older are the positions of the last two key frames, plus one; 0: none. The
+	// ring may have dropped them.
+	newest, older uint64
+}
+
+// entry is one unit of the ring.
+type entry struct {
+	unit  *media.Unit
+	at    time.Duration // when it was published
+	group uint64        // how many key frames came up to here
+	size  int
+	key   bool // of the main track
+}
+
+// keep is what a ring keeps.
+type keep struct {
+	bytes    int
+	age, lag time.Duration
+}
+
+const firstEntries = 64
+
+// unitOverhead is what a unit costs beside its bytes: many tiny units must not fill the
+// memory.
+const unitOverhead = int(unsafe.Sizeof(media.Unit{}) + unsafe.Sizeof(entry{}))
+
+// sliceOverhead is what each packet or NAL unit costs beside its bytes.
+const sliceOverhead = int(unsafe.Sizeof([]byte(nil)))
+
+// add appends a unit, and drops those that need not be kept.
+func (r *ring) add(u *media.Unit, key bool, now time.Time, k keep) {
+	if r.next-r.first == uint64(len(r.entries)) {
+		r.grow()
+	}
+	if r.zero.IsZero() {
+		r.zero = now
+	}
+	if key {
+		r.group++
+		r.older, r.newest = r.newest, r.next+1
+	}
+	e := r.at(r.next)
+	*e = entry{
+		unit: u, at: now.Sub(r.zero), group: r.group, key: key,
+		size: u.Size() + unitOverhead + (len(u.Payload)+len(u.Packets))*sliceOverhead,
+	}
+	r.bytes += e.size
+	r.next++
+	r.trim(k)
+}
+
+func (r *ring) grow() {
+	old := *r
+	r.entries = make([]entry, max(firstEntries, 2*len(old.entries)))
+	for p := r.first; p < r.next; p++ {
+		*r.at(p) = *old.at(p)
+	}
+}
+
+// at returns the entry of a position from first to next.
+func (r *ring) at(position uint64) *entry {
+	return &r.entries[position%uint64(len(r.entries))]
+}
+
+// trim drops what need not be kept. It never drops the newest unit.
+func (r *ring) trim(k keep) {
+	from := r.keepFrom()
+	last := r.at(r.next - 1).at
+	for r.next-r.first > 1 {
+		age := last - r.at(r.first).at
+		needed := r.first >= from || age <= k.lag
+		if needed && r.bytes <= k.bytes && age <= k.age {
+			return
+		}
+		r.drop()
+	}
+}
+
+// keepFrom returns the position of the older key frame, of the newest one if the ring has
+// dropped the older, or else of the next unit.
+func (r *ring) keepFrom() uint64 {
+	switch {
+	case r.older > r.first:
+		return r.older - 1
+	case r.newest > r.first:
+		return r.newest - 1
+	default:
+		return r.next
+	}
+}
+
+func (r *ring) drop() {
+	e := r.at(r.first)
+	r.bytes -= e.size
+	*e = entry{}
+	r.first++
+}
+
+// clear drops all units. Positions go on.
+func (r *ring) clear() {
+	r.entries, r.bytes, r.first = nil, 0, r.next
+}
+
+// stale reports whether the newest unit is older than lag.
+func (r *ring) stale(now time.Time, lag time.Duration) bool {
+	return r.next > r.first && now.Sub(r.zero)-r.at(r.next-1).at > lag
+}
+
+// newestKey returns the position of the newest key frame, if the ring has it.
+func (r *ring) newestKey() (uint64, bool) {
+	return r.newest - 1, r.newest > r.first
+}
+
+// keyFrom returns the first key frame at position from or later. If it is more than lag
+// behind, it returns the newest one.
+func (r *ring) keyFrom(from uint64, lag time.Duration) (uint64, bool) {
+	newest, found := r.newestKey()
+	if !found || newest < from {
+		return 0, false
+	}
+	for p := max(from, r.first); p < newest; p++ {
+		if r.at(p).key {
+			if r.behind(p, lag) {
+				return newest, true
+			}
+			return p, true
+		}
+	}
+	return newest, true
+}
+
+// behind reports whether the ring has left the position, or the unit there is more than lag
+// older than the newest.
+func (r *ring) behind(position uint64, lag time.Duration) bool {
+	switch {
+	case position < r.first:
+		return true
+	case position == r.next:
+		return false
+	default:
+		return r.at(r.next-1).at-r.at(position).at > lag
+	}
+}

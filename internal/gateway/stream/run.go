@@ -1,0 +1,266 @@
+package stream
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/media"
+)
+
+// begin starts the goroutine of a stream that is idle. life is not canceled. s.mu is held.
+func (s *Stream) begin(life context.Context) {
+	ctx, a := s.prepare(life, PhaseOpening, time.Time{})
+	go s.run(life, ctx, a)
+}
+
+// prepare makes the next attempt the current one, and returns the context that stop cancels.
+// s.mu is held.
+func (s *Stream) prepare(life context.Context, p Phase, until time.Time) (context.Context, *attempt) {
+	ctx, a := newAttempt(life, until)
+	s.attempt = a
+	s.enter(p)
+	return ctx, a
+}
+
+// run runs one attempt after the other until the stream is idle. Close waits for it.
+func (s *Stream) run(life, ctx context.Context, a *attempt) {
+	for a != nil {
+		err := s.try(ctx, a)
+		a.cancel()
+		ended := a.ended
+		ctx, a = s.after(life, a, err)
+		s.report()
+		close(ended)
+	}
+}
+
+// try runs one attempt. It returns why it ended, when its session is closed.
+func (s *Stream) try(ctx context.Context, a *attempt) error {
+	if err := s.pause(ctx, a); err != nil {
+		return err
+	}
+	session, err := s.open(ctx, a)
+	if err != nil {
+		return err
+	}
+	closed := make(chan struct{})
+	keep := context.AfterFunc(ctx, func() {
+		session.Close()
+		close(closed)
+	})
+	s.awaitKey(a)
+	err = session.Wait()
+	if keep() {
+		session.Close()
+	} else {
+		<-closed
+	}
+	if err == nil {
+		err = failure.New(failure.Media, reason.MediaStopped, nil)
+	}
+	return err
+}
+
+// pause waits until the attempt may open its session.
+func (s *Stream) pause(ctx context.Context, a *attempt) error {
+	timer := time.NewTimer(time.Until(a.until))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.now:
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.over {
+		return context.Canceled
+	}
+	a.pausing = false
+	a.hop, a.mark = failure.Gateway, time.Now()
+	if s.ring.stale(a.mark, s.o.Lag) {
+		s.ring.clear()
+	}
+	return nil
+}
+
+// open opens a session.
+func (s *Stream) open(ctx context.Context, a *attempt) (Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.o.Opening)
+	defer cancel()
+	deliver := func(u *media.Unit) { s.publish(a, u) }
+	return s.o.Open(ctx, deliver, func(h failure.Hop) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if a.opening() {
+			a.progress(h)
+		}
+	})
+}
+
+// awaitKey fails an attempt whose session has no key frame in time.
+func (s *Stream) awaitKey(a *attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !a.opening() {
+		return
+	}
+	a.progress(failure.Media)
+	a.noKey = time.AfterFunc(s.o.KeyFrame, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !a.live {
+			s.stop(a, failed, failure.New(failure.Media, reason.NoKeyFrame, nil))
+		}
+	})
+}
+
+// stop ends an attempt. Its units are late from now on. s.mu is held.
+func (s *Stream) stop(a *attempt, why ending, f *failure.Failure) {
+	if a.over {
+		return
+	}
+	a.over, a.ending, a.cause = true, why, f
+	if len(s.readers) == 0 {
+		s.enter(PhaseClosing)
+	}
+	a.cancel()
+}
+
+// publish puts a unit of an attempt into the ring, and wakes those that wait for it.
+func (s *Stream) publish(a *attempt, u *media.Unit) {
+	now := time.Now()
+	s.mu.Lock()
+	if a.over || !s.timeline.place(u, now, !a.live) {
+		s.mu.Unlock()
+		return
+	}
+	main := u.Track == u.Epoch.MainTrack()
+	key := main && u.Key
+	s.ring.add(u, key, now, keep{s.o.RingBytes, s.o.RingAge, s.o.Lag})
+	s.meter.add(u, main, key, now)
+	opened := !a.live
+	if opened {
+		s.goLive(a, now)
+	}
+	units := s.units.take()
+	var keys chan struct{}
+	if key {
+		keys = s.keys.take()
+	}
+	s.mu.Unlock()
+	wake(units)
+	wake(keys)
+	if opened {
+		s.report()
+	}
+}
+
+// goLive makes the readers ready that wait for the key frame that was just published. s.mu is
+// held.
+func (s *Stream) goLive(a *attempt, now time.Time) {
+	a.took = a.durations(now)
+	a.live, a.begin = true, now
+	if a.noKey != nil {
+		a.noKey.Stop()
+	}
+	s.opened, s.lost = a.took, nil
+	for _, r := range s.readers {
+		if !r.ready {
+			r.opener, r.firstKey = true, s.ring.next-1
+			s.admit(r)
+		}
+	}
+	if s.enter(PhaseLive); len(s.readers) == 0 {
+		s.enter(PhaseClosing)
+	}
+	s.add(Event{Kind: EventOpened, Took: a.took.byPhase()})
+}
+
+// after decides what follows an attempt: the next one, or an idle stream.
+func (s *Stream) after(life context.Context, a *attempt, err error) (context.Context, *attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	event := s.settle(a)
+	switch a.ending {
+	case unwatched, closed:
+		event.Failure = a.cause
+	case abandoned:
+		if s.lost != nil { // Forget was not called
+			s.lost = s.lost.At(s.lost.Since, earlier(s.lost.RetryAt, time.Now().Add(idlePause)))
+		}
+	case failed:
+		event.Failure = s.fail(a, err)
+		if len(s.readers) > 0 {
+			event.Kind = EventReopening
+			s.add(event)
+			return s.prepare(life, PhaseReopening, s.lost.RetryAt)
+		}
+		if !a.live {
+			event.Kind = EventFailed
+		}
+	}
+	s.add(event)
+	if len(s.readers) > 0 { // they came while the session closed
+		return s.prepare(life, PhaseOpening, time.Time{})
+	}
+	s.rest()
+	return nil, nil
+}
+
+// settle ends the counting of an attempt, and returns its last event. s.mu is held.
+func (s *Stream) settle(a *attempt) Event {
+	now := time.Now()
+	a.over = true
+	if a.noKey != nil {
+		a.noKey.Stop()
+	}
+	s.meter.stop()
+	event := Event{Kind: EventClosed}
+	switch {
+	case a.live:
+		event.Lived = now.Sub(a.begin)
+		if a.ending != failed || event.Lived >= steady {
+			s.tries = 0
+		}
+	case !a.pausing:
+		s.opened = a.durations(now)
+		event.Took = s.opened.byPhase()
+	}
+	return event
+}
+
+// fail remembers why an attempt failed, and returns it to the Attach calls that wait. Readers
+// that were attached before stay. s.mu is held.
+func (s *Stream) fail(a *attempt, err error) *failure.Failure {
+	f := a.failure(err)
+	s.tries++
+	since := time.Now()
+	if s.lost != nil {
+		since = s.lost.Since
+	}
+	stay := slices.ContainsFunc(s.readers, func(r *Reader) bool { return r.ready })
+	switch {
+	case stay && f.Lasting():
+		s.lost = f.At(since, retryAt(f, lastingPause()))
+	case stay:
+		s.lost = f.At(since, retryAt(f, pause(s.tries, reopenPause)))
+	case a.live: // a session without readers failed: that says nothing about the next
+		s.lost = f.At(since, time.Time{})
+	default:
+		s.lost = f.At(since, retryAt(f, pause(s.tries, idlePause)))
+	}
+	s.dismiss(func(r *Reader) bool { return !r.ready }, s.lost)
+	return s.lost
+}
+
+// rest makes the stream idle. s.mu is held.
+func (s *Stream) rest() {
+	s.attempt = nil
+	s.keepOpen()
+	s.ring.clear()
+	s.timeline.close()
+	s.enter(PhaseIdle)
+}
