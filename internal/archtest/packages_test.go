@@ -96,6 +96,7 @@ var mayImport = map[string]rule{
 	"gateway/failure": {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
 	"gateway/name":    {[]string{"contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
+	"gateway/source":  {[]string{"contract/reason", "gateway/failure", "gateway/media"}, "one RTSP session with a camera; it sees a dial function, and neither hubs nor tunnels"},
 	"gateway/opener": {
 		[]string{"contract/reason", "contract/tunnelopen", "hub/hubclient", "wire/relay", "wire/wsconn"},
 		"the cloud end; relay: players and tunnels are copied by the module's rules",
