@@ -19,17 +19,40 @@ const writeQueue = 512
 // Options configures a camera. The zero value is a camera "front" on a free
 // port of the loopback interface, without credentials.
 type Options struct {
-	// Name is the clip to play and the path of the URL: "front" or "yard".
-	// The default is "front".
+	// Name is the clip to play: "front", "yard" or "attic". The default is "front".
 	Name string
+	// Path is the path of the URL, without the leading slash. The default is the name.
+	Path string
 	// Address is the address to listen on, as for net.Listen. The default is
 	// "127.0.0.1:0".
 	Address string
-	// User and Password are the credentials for Digest authentication (RFC
-	// 2617). The camera does not offer Basic. If User is empty, the camera
-	// asks for no credentials.
+	// User and Password are the credentials. If User is empty, the camera asks for
+	// none.
 	User, Password string
+	// Challenges are the forms of authentication that the camera offers. The default is
+	// DigestMD5 alone.
+	Challenges []Challenge
+	// Sound adds a silent sound track: "PCMU", "PCMA", "AAC" or "Opus".
+	Sound string
+	// BareDescription leaves SPS and PPS out of the description.
+	BareDescription bool
+	// MaxSessions is the number of RTSP sessions at once, above which the camera answers
+	// SETUP with 453; 0 for any number.
+	MaxSessions int
+	// Change, if not nil, changes each picture before it is sent.
+	Change Change
 }
+
+// Challenge is one form of authentication.
+type Challenge = auth.VerifyMethod
+
+// The challenges that a camera can offer. ffmpeg cannot choose between DigestMD5 and
+// DigestSHA256 (RFC 7616).
+const (
+	Basic        Challenge = auth.VerifyMethodBasic
+	DigestMD5    Challenge = auth.VerifyMethodDigestMD5
+	DigestSHA256 Challenge = auth.VerifyMethodDigestSHA256
+)
 
 // Camera is a running RTSP server that behaves like a live camera. The current
 // frame depends only on the camera's clock and is the same for all clients. The
@@ -42,7 +65,7 @@ type Options struct {
 //
 // The methods are safe for concurrent use.
 type Camera struct {
-	name    string
+	path    string
 	server  *gortsplib.Server
 	handler *handler
 }
@@ -56,24 +79,33 @@ func Start(o Options) (*Camera, error) {
 	if o.Address == "" {
 		o.Address = "127.0.0.1:0"
 	}
+	if o.Path == "" {
+		o.Path = o.Name
+	}
+	if len(o.Challenges) == 0 {
+		o.Challenges = []Challenge{DigestMD5}
+	}
 	c, err := loadClip(o.Name)
 	if err != nil {
 		return nil, fmt.Errorf("start camera: %w", err)
 	}
+	sound, err := newSound(o.Sound)
+	if err != nil {
+		return nil, fmt.Errorf("start camera: %w", err)
+	}
 
-	h := newHandler(o, c, time.Now())
+	h := newHandler(o, c, sound, time.Now())
 	server := &gortsplib.Server{
 		Handler:        h,
 		RTSPAddress:    o.Address,
 		WriteQueueSize: writeQueue,
-		// No SHA-256: ffmpeg cannot choose between two challenges.
-		AuthMethods: []auth.VerifyMethod{auth.VerifyMethodDigestMD5},
+		AuthMethods:    o.Challenges,
 	}
 	h.server = server
 	if err := server.Start(); err != nil {
 		return nil, fmt.Errorf("start camera %s on %s: %w", o.Name, o.Address, err)
 	}
-	return &Camera{name: o.Name, server: server, handler: h}, nil
+	return &Camera{path: o.Path, server: server, handler: h}, nil
 }
 
 // Addr returns the host and port on which the camera listens.
@@ -84,12 +116,12 @@ func (c *Camera) Addr() string { return c.server.NetListener().Addr().String() }
 func (c *Camera) URL() string {
 	host, port, err := net.SplitHostPort(c.Addr())
 	if err != nil { // cannot be: a TCP listener has both
-		return "rtsp://" + c.Addr() + "/" + c.name
+		return "rtsp://" + c.Addr() + "/" + c.path
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "rtsp://" + net.JoinHostPort(host, port) + "/" + c.name
+	return "rtsp://" + net.JoinHostPort(host, port) + "/" + c.path
 }
 
 // Connections returns the number of connected clients.

@@ -88,13 +88,13 @@ func (p Pulled) MatchClip(name string) error {
 	if len(p.AccessUnits) == 0 {
 		return errors.New("no frames")
 	}
-	first := slices.IndexFunc(c, p.AccessUnits[0].equal)
+	first := slices.IndexFunc(c.units, p.AccessUnits[0].equal)
 	if first < 0 || first%groupSize != 0 {
 		return fmt.Errorf("frame 0 is not a key frame of clip %s", name)
 	}
 	for i, unit := range p.AccessUnits {
 		if !unit.equal(c.at(first + i)) {
-			return fmt.Errorf("frame %d is not frame %d of clip %s", i, (first+i)%len(c), name)
+			return fmt.Errorf("frame %d is not frame %d of clip %s", i, (first+i)%len(c.units), name)
 		}
 	}
 	return nil

@@ -46,20 +46,19 @@ var (
 
 // newHandler returns the handler of a camera whose clock starts at start. The
 // caller sets its server before the first request.
-func newHandler(o Options, c clip, start time.Time) *handler {
+func newHandler(o Options, c clip, s *sound, start time.Time) *handler {
+	parameters := &format.H264{PayloadTyp: 96, PacketizationMode: 1}
+	if !o.BareDescription {
+		parameters.SPS, parameters.PPS = c.parameter(h264.NALUTypeSPS), c.parameter(h264.NALUTypePPS)
+	}
 	video := &description.Media{
 		Type:    description.MediaTypeVideo,
 		Control: "trackID=0", // the server's name for its first track
-		Formats: []format.Format{&format.H264{
-			PayloadTyp:        96,
-			SPS:               c.parameter(h264.NALUTypeSPS),
-			PPS:               c.parameter(h264.NALUTypePPS),
-			PacketizationMode: 1,
-		}},
+		Formats: []format.Format{parameters},
 	}
 	return &handler{
 		options:  o,
-		schedule: schedule{clip: c, start: start, video: video},
+		schedule: schedule{clip: c, start: start, video: video, sound: s, change: o.Change},
 		conns:    make(map[*gortsplib.ServerConn]struct{}),
 		sessions: make(map[*gortsplib.ServerSession]*session),
 	}
@@ -104,6 +103,9 @@ func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.sessions[ctx.Session]
+	if s == nil && h.options.MaxSessions > 0 && len(h.sessions) >= h.options.MaxSessions {
+		return &base.Response{StatusCode: base.StatusNotEnoughBandwidth}, nil, nil
+	}
 	if s == nil {
 		stream := &gortsplib.ServerStream{Server: h.server, Desc: h.description()}
 		if err := stream.Initialize(); err != nil {
@@ -169,14 +171,18 @@ func (h *handler) refuse(conn *gortsplib.ServerConn, req *base.Request, path str
 		// For this error the server adds the challenge to the response.
 		return &base.Response{StatusCode: base.StatusUnauthorized}, liberrors.ErrServerAuth{}
 	}
-	if path != "/"+o.Name {
+	if path != "/"+o.Path {
 		return &base.Response{StatusCode: base.StatusNotFound}, nil
 	}
 	return nil, nil
 }
 
 func (h *handler) description() *description.Session {
-	return &description.Session{Title: h.options.Name, Medias: []*description.Media{h.schedule.video}}
+	medias := []*description.Media{h.schedule.video}
+	if h.schedule.sound != nil {
+		medias = append(medias, h.schedule.sound.media)
+	}
+	return &description.Session{Title: h.options.Name, Medias: medias}
 }
 
 func (h *handler) connections() int {

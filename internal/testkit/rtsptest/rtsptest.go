@@ -12,13 +12,17 @@
 // The camera speaks RTSP 1.0 (RFC 2326) and sends H.264 (RFC 6184) over RTP
 // interleaved in the RTSP connection (RFC 2326, 10.12 "Embedded (Interleaved)
 // Binary Data"). It answers a SETUP for UDP with 461, because a tunnel for one
-// TCP connection cannot carry UDP. There is no sound, no PAUSE and no TLS.
+// TCP connection cannot carry UDP. There is no PAUSE and no TLS.
 //
-// The camera plays one of two clips, "front" and "yard". Each has 20 s of a
-// moving test picture with the camera's name and a frame counter, in 640x360 at
-// 25 frames a second. The profile is constrained baseline, without B frames. There
-// is a key frame every second with SPS and PPS before it, and each access unit
-// begins with a delimiter. The script clips/make.sh makes the clips with ffmpeg.
+// The clips "front" and "yard" have 20 s of a moving test picture with the camera's
+// name and a frame counter, in 640x360 at 25 frames a second. The profile is
+// constrained baseline, without B frames. The clip "attic" has 4 s in 320x180, of the
+// main profile, with two B frames after each P frame. All have a key frame every second
+// with SPS and PPS before it, and each access unit begins with a delimiter. The script
+// clips/make.sh makes the clips with ffmpeg.
+//
+// Options make a camera worse: they add silent sound, hide parameter sets, limit the
+// sessions, and change pictures, timestamps and packets.
 //
 // The package imports nothing else of this module.
 package rtsptest

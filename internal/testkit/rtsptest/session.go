@@ -2,6 +2,7 @@ package rtsptest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -20,9 +21,11 @@ const rtpTicks = 90000 / 25
 // schedule is a camera's clip and clock: frame n is due n frame periods after the
 // start. It does not change, so all sessions share it.
 type schedule struct {
-	clip  clip
-	start time.Time
-	video *description.Media
+	clip   clip
+	start  time.Time
+	video  *description.Media
+	sound  *sound // nil if there is none
+	change Change // nil if there is none
 }
 
 func (s schedule) due(n int) time.Time { return s.start.Add(time.Duration(n) * framePeriod) }
@@ -73,27 +76,59 @@ func (s *session) send(ctx context.Context, sc schedule) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for n := sc.keyFrame(time.Now()); ; n++ {
+	first := sc.keyFrame(time.Now())
+	for n := first; ; n++ {
 		timer.Reset(time.Until(sc.due(n))) // fires at once if the time is past
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		}
-		if err := s.sendFrame(encoder, sc, n); err != nil {
+		if err := s.sendFrame(encoder, sc, n, sc.frame(first, n)); err != nil {
 			return fmt.Errorf("send frame %d: %w", n, err)
 		}
 	}
 }
 
-func (s *session) sendFrame(encoder *rtph264.Encoder, sc schedule, n int) error {
-	packets, err := encoder.Encode(sc.clip.at(n))
-	if err != nil {
-		return err
+// frame returns picture n for a session that began with picture first.
+func (s schedule) frame(first, n int) *Frame {
+	f := &Frame{
+		Number:    n - first,
+		Unit:      s.clip.at(n),
+		Timestamp: uint32(int64(s.clip.shown(n)*rtpTicks) & math.MaxUint32), // RTP timestamps wrap
 	}
-	for _, packet := range packets {
-		packet.Timestamp = uint32(int64(n*rtpTicks) & math.MaxUint32) // RTP timestamps wrap
-		if err := s.stream.WritePacketRTPWithNTP(sc.video, packet, sc.due(n)); err != nil {
+	if s.change != nil {
+		s.change(f)
+	}
+	return f
+}
+
+var errEnd = errors.New("the camera ends the connection")
+
+func (s *session) sendFrame(encoder *rtph264.Encoder, sc schedule, n int, f *Frame) error {
+	if f.End {
+		return errEnd
+	}
+	if len(f.Unit) > 0 {
+		packets, err := encoder.Encode(f.Unit)
+		if err != nil {
+			return err
+		}
+		if f.Lose {
+			packets = packets[:len(packets)-1]
+		}
+		for _, packet := range packets {
+			packet.Timestamp = f.Timestamp
+			if err := s.stream.WritePacketRTPWithNTP(sc.video, packet, sc.due(n)); err != nil {
+				return err
+			}
+		}
+	}
+	if f.Mute {
+		return nil
+	}
+	for _, packet := range sc.sound.packets(n) {
+		if err := s.stream.WritePacketRTPWithNTP(sc.sound.media, packet, sc.due(n)); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the two clips next to this script: 20 s of a moving test picture each,
-# with the camera's name and a running frame number, as raw H.264 Annex B.
+# Makes the clips next to this script as raw H.264 Annex B: front and yard, 20 s of
+# a moving test picture each, with the camera's name and a running frame number; and
+# attic, 4 s of a smaller picture with B frames.
 #
 # Needs ffmpeg with libx264 and drawtext. The bytes depend on its version, so
 # running it again changes the files even if nobody edits this script.
@@ -23,3 +24,10 @@ clip() {
 
 clip front smptebars white
 clip yard smptehdbars black
+
+# Every second of attic is a closed group I P B B P B B ... of 25 pictures.
+ffmpeg -v error -y -f lavfi -i "testsrc2=size=320x180:rate=25:duration=4" \
+	-c:v libx264 -profile:v main -preset veryslow -crf 34 \
+	-g 25 -keyint_min 25 -sc_threshold 0 -bf 2 -b_strategy 0 \
+	-x264-params "aud=1:repeat-headers=1:b-pyramid=none:open-gop=0" -threads 1 -pix_fmt yuv420p \
+	-bsf:v "filter_units=remove_types=6" -f h264 attic.h264
