@@ -12,6 +12,7 @@ type rule struct {
 // import that is not listed or not used. A new line is a decision: the commit says why.
 var mayImport = map[string]rule{
 	"contract/reason":     {nil, "the closed list of reason codes"},
+	"contract/desired":    {[]string{"contract/reason"}, "desired properties as both ends read them"},
 	"contract/tunnelopen": {[]string{"contract/reason"}, "request, errors and header fields of the contract"},
 
 	"base/buildinfo": {nil, "version and commit of the binary"},
@@ -50,7 +51,7 @@ var mayImport = map[string]rule{
 		"the life of tunnels; camera: whose tunnels they are; pace: which of them share a bit rate",
 	},
 	"module/twin": {
-		[]string{"contract/reason", "module/camera", "module/policy", "modules/rtsptunnel"},
+		[]string{"contract/desired", "contract/reason", "module/camera", "module/policy", "modules/rtsptunnel"},
 		"desired properties as types; policy: an endpoint that it cannot compare is a fault of the twin",
 	},
 	"modules/rtsptunnel": {nil, "the twin's schema as a file that operators' tools read, too"},
@@ -97,6 +98,7 @@ var mayImport = map[string]rule{
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
 	"gateway/name":    {[]string{"contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
 	"gateway/source":  {[]string{"contract/reason", "gateway/failure", "gateway/media"}, "one RTSP session with a camera; it sees a dial function, and neither hubs nor tunnels"},
+	"gateway/name":    {[]string{"contract/desired", "contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
 	"gateway/opener": {
 		[]string{"contract/reason", "contract/tunnelopen", "hub/hubclient", "wire/relay", "wire/wsconn"},
 		"the cloud end; relay: players and tunnels are copied by the module's rules",
@@ -155,6 +157,7 @@ var forTests = []string{"testkit/logtest", "testkit/hubtest", "testkit/nettest",
 var pure = map[string][]string{
 	"base/jsontree":          nil,
 	"bench/figures":          nil,
+	"contract/desired":       nil,
 	"contract/reason":        nil,
 	"contract/tunnelopen":    nil,
 	"gateway/access":         nil,

@@ -105,7 +105,8 @@ func TestCameras_endTheirTunnelsAlone(t *testing.T) {
 		tunnels = append(tunnels, s.open(t, r, port+1))
 	}
 	s.apply(t, map[string]any{"cameras": map[string]any{
-		"cap": map[string]any{"maxTunnels": 1, "expectedOffline": true}, "gone": nil, "moved": at(elsewhere, 4),
+		"stays": map[string]any{"streams": map[string]any{"main": map[string]any{"path": "/live"}}},
+		"cap":   map[string]any{"maxTunnels": 1, "expectedOffline": true}, "gone": nil, "moved": at(elsewhere, 4),
 		"port": map[string]any{"localPort": 15}, "off": map[string]any{"enabled": "false"}, "old": nil, "new": at(cam, 7),
 	}})
 	why := []reason.Code{"", "", reason.CameraRemoved, reason.CameraChanged, reason.CameraChanged, reason.CameraDisabled, reason.CameraRemoved}

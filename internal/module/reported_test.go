@@ -207,7 +207,7 @@ func TestTwin_leafByLeaf(t *testing.T) {
 	s.patch(t, map[string]any{"cameras": map[string]any{"front": map[string]any{"localPort": nil}}, "edgeService": map[string]any{"x": 1}})
 	version := s.patch(t, map[string]any{
 		"cameras": map[string]any{
-			"front": map[string]any{"maxTunnels": "7", "color": "secretcolor"},
+			"front": map[string]any{"maxTunnels": "7", "color": "secretcolor", "streams": map[string]any{"main": map[string]any{"path": "/secretpath"}}},
 			"yard":  map[string]any{"host": "10.0.0.2", "port": 99999},
 		},
 		"tunnels": map[string]any{"maxAgeSeconds": 30}, "telemetry": map[string]any{"intervalSeconds": 90}, "future": "secretfuture",
@@ -218,6 +218,9 @@ func TestTwin_leafByLeaf(t *testing.T) {
 	}
 	if got.Cameras.Code != 400 || got.Cameras.Version != version || !strings.Contains(got.Cameras.Description, "cameras/yard/port") {
 		t.Errorf("acknowledged: %+v", got.Cameras)
+	}
+	if !strings.Contains(text, `"streams":["main"]`) {
+		t.Errorf("the names of streams are not acknowledged: %s", text)
 	}
 	if d := cmp.Diff([]string{"cameras/front/color", "future"}, got.Config.UnknownKeys); d != "" || strings.Contains(text+s.log.String(), "secret") {
 		t.Errorf("unknown keys: %s in %s\n%s", d, text, s.log)

@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"strings"
 
+	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 )
@@ -131,17 +132,7 @@ func IsID(id string) bool { return len(id) <= maxID && isSegment(id) }
 
 // IsLabel reports whether a text may be the name of a stream, the name of a camera in a
 // twin, or an alias: 1 to 64 letters, digits, '_' or '-'.
-func IsLabel(label string) bool {
-	if label == "" || len(label) > maxLabel {
-		return false
-	}
-	for _, c := range []byte(label) {
-		if !alphanumeric(c) && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
-}
+func IsLabel(label string) bool { return desired.IsName(label) }
 
 // isCamera reports whether a segment may be the second one: camera or module.camera.
 func isCamera(segment string) bool { return len(segment) <= maxID+1+maxLabel && isSegment(segment) }

@@ -27,6 +27,8 @@ type Camera struct {
 	MaxTunnels       int   // at once; no limit of its own if 0
 	MaxBitsPerSecond int64 // of its tunnels together; no limit of its own if 0
 	ExpectedOffline  bool  // no effect yet
+
+	Streams []string // their names, sorted; only the gateway knows what they are for
 }
 
 // Target returns the camera's name in the contract's errors: its host and local port.

@@ -24,6 +24,7 @@ const (
 type detail struct {
 	size      int  // bytes of JSON that are small enough for this level of detail
 	compact   bool // acknowledgements leave out defaults
+	streams   bool // the acknowledgement of cameras names their streams
 	truncated bool
 	entries   int // maximum number of cameras and of remote endpoints
 	list      int // maximum number of errors and of unknown keys
@@ -32,8 +33,9 @@ type detail struct {
 // details lists the levels of detail in the order in which Build tries them. The last one
 // always fits.
 var details = []detail{
-	{size: goodSize, entries: 512, list: 32},
-	{size: maxSize, entries: 512, list: 32, compact: true},
+	{size: goodSize, entries: 512, list: 32, streams: true},
+	{size: maxSize, entries: 512, list: 32, streams: true, compact: true},
+	{size: maxSize, entries: 512, list: 32, compact: true, truncated: true},
 	{size: maxSize, entries: 256, list: 16, compact: true, truncated: true},
 	{size: maxSize, entries: 192, list: 16, compact: true, truncated: true},
 	{size: maxSize, entries: 128, list: 16, compact: true, truncated: true},
@@ -114,6 +116,12 @@ func (d detail) acks(inForce twin.Settings, o twin.Outcome) map[string]ack {
 // cameras or remote endpoints, it returns the first by name.
 func (d detail) value(inForce twin.Settings, name string) map[string]any {
 	value := inForce.Section(name, d.compact)
+	if !d.streams && name == "cameras" {
+		for _, camera := range value {
+			values, _ := camera.(map[string]any)
+			delete(values, "streams")
+		}
+	}
 	if len(value) <= d.entries {
 		return value
 	}

@@ -366,3 +366,43 @@ func merge(target any, patch any) any {
 	}
 	return merged
 }
+
+// The acknowledgement of cameras names their streams, without their paths. Names of streams
+// are left out before cameras are.
+func TestBuild_streams(t *testing.T) {
+	streams := func(names ...string) string {
+		members := make([]string, len(names))
+		for i, name := range names {
+			members[i] = fmt.Sprintf(`%q:{"path":"/canary?channel=%d","codec":"H264"}`, name, i)
+		}
+		return `"streams":{` + strings.Join(members, ",") + `}`
+	}
+	build := func(cameras int, streams string) map[string]any {
+		members, state := many(cameras)
+		inForce, outcome := apply(t, strings.ReplaceAll(members, `"port":554`, `"port":554,`+streams), nil)
+		if len(outcome.Faults) > 0 || len(inForce.Cameras) != cameras {
+			t.Fatalf("%d cameras in force, %v", len(inForce.Cameras), outcome.Faults)
+		}
+		got := report.Build(state, inForce, outcome)
+		if doc := string(encoded(t, got)); len(doc) > 24<<10 || strings.Contains(doc, "canary") || strings.Contains(doc, "H264") {
+			t.Errorf("%d bytes: %.2000s", len(doc), doc)
+		}
+		return got
+	}
+	camera := func(report map[string]any) map[string]any {
+		acknowledged := report["cameras"].(map[string]any)["value"].(map[string]any)
+		return acknowledged["gate-001-north"].(map[string]any)
+	}
+	few := build(30, streams("sub", "main"))
+	if d := cmp.Diff([]any{"main", "sub"}, camera(few)["streams"]); d != "" || few["truncated"] != nil {
+		t.Errorf("%s, truncated: %v", d, few["truncated"])
+	}
+	var long []string
+	for i := range 6 {
+		long = append(long, fmt.Sprintf("%064d", i))
+	}
+	much := build(45, streams(long...))
+	if n := len(much["cameraStatus"].(map[string]any)); camera(much)["streams"] != nil || much["truncated"] != true || n != 45 {
+		t.Errorf("truncated %v, %d states, camera %v", much["truncated"], n, camera(much))
+	}
+}

@@ -6,12 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/contract/reason"
 )
-
-// maxCameras is the largest number of cameras in force. If a twin has more, the first by
-// name are in force.
-const maxCameras = 512
 
 // desiredPath is the path of a fault that concerns all desired properties.
 const desiredPath = "desired"
@@ -48,7 +45,7 @@ func (t Twin) Apply(last *Settings) (Settings, Outcome) {
 		case name == reservedSection:
 			a.out.notYet(name)
 		case !slices.Contains(sections, name):
-			a.out.unknown(printable(name))
+			a.out.unknown(desired.Printable(name))
 		}
 	}
 	return a.next, a.out
@@ -111,10 +108,10 @@ func (a *applier) object(part, path, general string, value any) (map[string]any,
 	if !ok {
 		return nil, theSchema().check(part, value, path)
 	}
-	for _, name := range theSchema().unknown(part, object) {
-		a.out.unknown(path + "/" + printable(name))
+	values, converted, unknown := theSchema().convert(part, object)
+	for _, name := range unknown {
+		a.out.unknown(path + "/" + name)
 	}
-	values, converted := theSchema().convert(part, object)
 	faults := theSchema().check(part, values, path)
 	if len(faults) > 0 {
 		return values, faults

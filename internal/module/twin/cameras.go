@@ -2,7 +2,10 @@ package twin
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
+	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/module/camera"
 )
@@ -44,31 +47,35 @@ func (a *applier) cameras(value any) {
 }
 
 // camera reads one entry. It returns all faults of the entry, so that an operator can
-// fix them together.
+// fix them together. Package desired judges what the schema cannot express.
 func (a *applier) camera(name string, value any) (camera.Camera, []Fault) {
-	path := camerasSection + "/" + printable(name)
+	path := camerasSection + "/" + desired.Printable(name)
 	if faults := theSchema().check("name", name, path); len(faults) > 0 {
 		return camera.Camera{Name: name}, faults
 	}
 	values, faults := a.object("camera", path, camerasSection+"/*", value)
-	if len(faults) > 0 {
+	if values == nil {
 		return camera.Camera{Name: name}, faults
 	}
-	c := camera.Camera{Name: name}
-	set(cameraFields(&c), theSchema().defaults["camera"])
-	set(cameraFields(&c), values)
-	if c.LocalPort == 0 {
-		c.LocalPort = c.Port
+	read, more := desired.ReadCamera(name, values)
+	for _, f := range more {
+		if !slices.ContainsFunc(faults, func(known Fault) bool { return known.Path == f.Path }) {
+			faults = append(faults, Fault{Path: f.Path, Code: f.Code, Text: f.Text})
+		}
 	}
-	return c, nil
+	sortFaults(faults)
+	return camera.Camera{
+		Name: name, Host: read.Host, Port: read.Port, LocalPort: read.LocalPort, Enabled: read.Enabled, MaxTunnels: read.MaxTunnels,
+		MaxBitsPerSecond: read.MaxBitsPerSecond, ExpectedOffline: read.ExpectedOffline, Streams: slices.Sorted(maps.Keys(read.Streams)),
+	}, faults
 }
 
 // conflict returns why a camera cannot be in force together with those before it. owner
 // is the name of the camera that has a local port.
 func (a *applier) conflict(c camera.Camera, owner map[int]string) []Fault {
 	path := camerasSection + "/" + c.Name
-	if len(a.next.Cameras) == maxCameras {
-		return []Fault{{Path: path, Code: reason.ConfigSize, Text: fmt.Sprintf("is beyond the limit of %d cameras, counted by name; remove cameras", maxCameras)}}
+	if len(a.next.Cameras) == desired.MaxCameras {
+		return []Fault{{Path: path, Code: reason.ConfigSize, Text: fmt.Sprintf("is beyond the limit of %d cameras, counted by name; remove cameras", desired.MaxCameras)}}
 	}
 	if other, taken := owner[c.LocalPort]; taken {
 		return []Fault{{Path: path + "/localPort", Code: reason.ConfigDuplicate, Text: fmt.Sprintf("%d is already the local port of camera %s", c.LocalPort, other)}}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/contract/reason"
 )
 
@@ -99,20 +100,20 @@ func isDesiredKey(name string) bool {
 // if it names parts of the desired properties.
 func parseModuleSection(section map[string]json.RawMessage) (t Twin, layer bool, err error) {
 	t.desired = make(map[string]any)
-	left := maxDesired
+	left := desired.MaxSize
 	for _, name := range slices.Sorted(maps.Keys(section)) { // sorts the whole before its parts
 		if !isDesiredKey(name) {
 			continue
 		}
 		var value any
-		if value, left = decode(section[name], left); left < 0 {
+		if value, left = desired.Decode(section[name], left); left < 0 {
 			t.tooLarge = true
 			break
 		}
 		path := strings.Split(name, ".")[2:]
 		layer = layer || len(path) > 0
 		if !setPath(t.desired, path, value) {
-			return Twin{}, false, fmt.Errorf("%s is not an object, or is inside a value that is not an object", printable(name))
+			return Twin{}, false, fmt.Errorf("%s is not an object, or is inside a value that is not an object", desired.Printable(name))
 		}
 	}
 	return t, layer, nil
@@ -165,7 +166,9 @@ func Explain(s Settings, o Outcome) []Row {
 	for _, c := range s.Cameras {
 		values := get(cameraFields(&c))
 		for _, f := range cameraFields(&c) {
-			add(camerasSection+"/"+c.Name+"/"+f.name, values[f.name])
+			if value, ok := values[f.name]; ok {
+				add(camerasSection+"/"+c.Name+"/"+f.name, value)
+			}
 		}
 	}
 	if len(s.Remotes.Patterns) == 0 {

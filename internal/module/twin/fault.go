@@ -2,16 +2,12 @@ package twin
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"rtsptunnel/internal/contract/reason"
 )
 
-const (
-	maxName    = 64 // bytes of an invalid or unknown name that a path repeats
-	maxUnknown = 64 // unknown keys that an Outcome lists
-)
+const maxUnknown = 64 // unknown keys that an Outcome lists
 
 // Fault is one value of the desired properties that was rejected. It never repeats the
 // value.
@@ -105,12 +101,3 @@ var withoutEffect = []string{
 
 // reservedSection is the name of a section that a later version may define.
 const reservedSection = "edgeService"
-
-// printable shortens a name from the twin and escapes what is not printable ASCII.
-func printable(name string) string {
-	quoted := strconv.QuoteToASCII(name)
-	if text := quoted[1 : len(quoted)-1]; len(text) <= maxName {
-		return text
-	}
-	return quoted[1:1+maxName] + "..."
-}

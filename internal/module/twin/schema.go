@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
+	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/modules/rtsptunnel"
 )
@@ -112,15 +112,15 @@ func isNameError(e *jsonschema.ValidationError) bool {
 // not.
 func (s schema) faults(e *jsonschema.ValidationError, path string) []Fault {
 	for _, name := range e.InstanceLocation {
-		path += "/" + printable(name)
+		path += "/" + desired.Printable(name)
 	}
 	node := s.nodes[e.SchemaURL]
 	switch k := e.ErrorKind.(type) {
 	case *kind.InvalidJsonValue:
-		bad, _ := k.Value.(unusable)
-		return []Fault{{Path: path, Code: bad.code, Text: bad.text}}
+		bad, _ := k.Value.(desired.Unusable)
+		return []Fault{{Path: path, Code: bad.Code, Text: bad.Text}}
 	case *kind.PropertyNames:
-		return []Fault{{Path: path + "/" + printable(k.Property), Code: reason.ConfigFormat, Text: s.allowed(node)}}
+		return []Fault{{Path: path + objectOf(e.SchemaURL) + "/" + desired.Printable(k.Property), Code: reason.ConfigFormat, Text: s.allowed(node)}}
 	case *kind.Required:
 		var faults []Fault
 		for _, name := range k.Missing {
@@ -137,6 +137,13 @@ func (s schema) faults(e *jsonschema.ValidationError, path string) []Fault {
 		}
 	}
 	return []Fault{{Path: path, Code: reason.ConfigType, Text: s.allowed(node)}}
+}
+
+// objectOf returns the path of the object whose names the schema at location is for, below
+// its part of the schema. The library leaves it out of the error.
+func objectOf(location string) string {
+	_, path, _ := strings.Cut(location, "/properties")
+	return strings.TrimSuffix(path, "/propertyNames")
 }
 
 // allowed says which values a node of the schema accepts.
@@ -167,35 +174,57 @@ func hasType(node *jsonschema.Schema, name string) bool {
 	return node.Types != nil && slices.Contains(node.Types.ToStrings(), name)
 }
 
-// convert returns a copy of object in which strings that spell a number or a boolean have
-// become one, where the schema wants that. converted lists their names. Other strings
-// stay.
-func (s schema) convert(part string, object map[string]any) (values map[string]any, converted []string) {
-	values = make(map[string]any, len(object))
-	for _, name := range sortedNames(object) {
-		value := object[name]
-		values[name] = value
-		node := s.parts[part].Properties[name]
-		text, isText := value.(string)
-		if node == nil || !isText || node.Pattern == nil || !node.Pattern.MatchString(text) {
-			continue
-		}
-		switch {
-		case hasType(node, "integer"):
-			values[name], _ = strconv.ParseInt(text, 10, 64) // the pattern allows at most 15 digits
-		case hasType(node, "boolean"):
-			values[name] = strings.EqualFold(text, "true")
-		default:
-			continue
-		}
-		converted = append(converted, name)
-	}
-	return values, converted
+// convert returns a copy of an object in which strings that spell a number or a boolean have
+// become one, where the schema wants that. converted lists their paths below the object,
+// and unknown those that the schema does not define. Other strings stay.
+func (s schema) convert(part string, object map[string]any) (values map[string]any, converted, unknown []string) {
+	c := converter{}
+	values = c.object(s.parts[part], "", object)
+	return values, c.converted, c.unknown
 }
 
-// unknown returns the names in object that the schema does not define.
-func (s schema) unknown(part string, object map[string]any) []string {
-	return slices.DeleteFunc(sortedNames(object), func(name string) bool { return s.parts[part].Properties[name] != nil })
+type converter struct{ converted, unknown []string }
+
+func (c *converter) object(node *jsonschema.Schema, path string, object map[string]any) map[string]any {
+	values := make(map[string]any, len(object))
+	for _, name := range sortedNames(object) {
+		below, member := path+desired.Printable(name), memberSchema(node, name)
+		if member == nil {
+			c.unknown = append(c.unknown, below)
+		}
+		values[name] = c.value(member, below, object[name])
+	}
+	return values
+}
+
+func (c *converter) value(node *jsonschema.Schema, path string, value any) any {
+	switch given := value.(type) {
+	case map[string]any:
+		if node != nil && hasType(node, "object") {
+			return c.object(node, path+"/", given)
+		}
+	case string:
+		spelled := desired.Spelled(given)
+		_, isNumber := spelled.(int64)
+		_, isBool := spelled.(bool)
+		if node != nil && (isNumber && hasType(node, "integer") || isBool && hasType(node, "boolean")) {
+			c.converted = append(c.converted, path)
+			return spelled
+		}
+	}
+	return value
+}
+
+// memberSchema returns the schema of an object's member, nil if there is none.
+func memberSchema(object *jsonschema.Schema, name string) *jsonschema.Schema {
+	member := object.Properties[name]
+	if additional, ok := object.AdditionalProperties.(*jsonschema.Schema); ok && member == nil {
+		member = additional
+	}
+	if member != nil && member.Ref != nil {
+		member = member.Ref
+	}
+	return member
 }
 
 // defaults returns the schema's default values for absent properties.
@@ -207,7 +236,7 @@ func defaults(part *jsonschema.Schema) map[string]any {
 		}
 		values[name] = *node.Default
 		if n, ok := (*node.Default).(json.Number); ok {
-			values[name] = number(n)
+			values[name] = desired.Number(n)
 		}
 	}
 	return values

@@ -86,7 +86,7 @@ var sections = []string{camerasSection, remotesSection, "tunnels", "health", "pr
 // field connects a property with the variable that stores its value.
 type field struct {
 	name string
-	at   any // *int, *int64, *bool, *string or, for seconds, *time.Duration
+	at   any // *int, *int64, *bool, *string, *[]string or, for seconds, *time.Duration
 }
 
 // fields returns the properties of a section; none for cameras and remote endpoints,
@@ -124,7 +124,8 @@ func (s *Settings) fields(section string) []field {
 	}
 }
 
-// cameraFields returns the properties of one entry of the desired property cameras.
+// cameraFields returns the properties of one entry of the desired property cameras. Only
+// the names of its streams are among them.
 func cameraFields(c *camera.Camera) []field {
 	return []field{
 		{"host", &c.Host},
@@ -134,6 +135,7 @@ func cameraFields(c *camera.Camera) []field {
 		{"enabled", &c.Enabled},
 		{"maxBitsPerSecond", &c.MaxBitsPerSecond},
 		{"expectedOffline", &c.ExpectedOffline},
+		{"streams", &c.Streams},
 	}
 }
 
@@ -161,7 +163,8 @@ func set(fields []field, values map[string]any) {
 	}
 }
 
-// get is the inverse of set. Values are strings, booleans and int64s, as in a twin.
+// get is the inverse of set. Values are strings, booleans and int64s, as in a twin, and
+// lists of names, of which there is no empty one.
 func get(fields []field) map[string]any {
 	values := make(map[string]any, len(fields))
 	for _, f := range fields {
@@ -176,6 +179,10 @@ func get(fields []field) map[string]any {
 			values[f.name] = *at
 		case *time.Duration:
 			values[f.name] = int64(*at / time.Second)
+		case *[]string:
+			if len(*at) > 0 {
+				values[f.name] = *at
+			}
 		}
 	}
 	return values
@@ -183,7 +190,8 @@ func get(fields []field) map[string]any {
 
 // Section returns a section of the configuration in force in the twin's terms, as the
 // value of its acknowledgement. If compact is set, values equal to their defaults are
-// left out. A camera's host and local port have no default and are always included.
+// left out. A camera's host and local port have no default and are always included. Of its
+// streams only the names are.
 func (s Settings) Section(name string, compact bool) map[string]any {
 	switch name {
 	case camerasSection:

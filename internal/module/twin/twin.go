@@ -26,6 +26,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"rtsptunnel/internal/contract/desired"
 )
 
 // maxDocument is the largest twin that is parsed, in bytes. It leaves room for two
@@ -70,7 +72,7 @@ func parseDesired(section json.RawMessage) (Twin, error) {
 	if v, ok := values["$version"]; ok && json.Unmarshal(v, &t.Version) != nil {
 		return Twin{}, errors.New("$version is not an integer")
 	}
-	tree, left := decode(section, maxDesired)
+	tree, left := desired.Decode(section, desired.MaxSize)
 	t.desired, _ = tree.(map[string]any)
 	if _, marked := values[tooLargeKey]; left < 0 || marked {
 		t.tooLarge, t.off = true, switchesOff(section)

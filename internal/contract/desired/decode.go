@@ -1,4 +1,4 @@
-package twin
+package desired
 
 import (
 	"bytes"
@@ -13,28 +13,29 @@ import (
 // The hub's limits for a section (Microsoft, "Understand and use device twins in IoT
 // Hub", "Device twin size" and "Tags and properties format").
 const (
-	maxDesired = 32 * 1024 // bytes of names and strings, plus 8 for each number and 4 for each boolean
-	maxDepth   = 10
+	// MaxSize is in bytes of names and strings, plus 8 for each number and 4 for each boolean.
+	MaxSize  = 32 * 1024
+	maxDepth = 10
 )
 
-// unusable replaces a value that no property can have. The schema never accepts it, so it
-// becomes a fault if it belongs to a known property, and has no effect elsewhere.
-type unusable struct {
-	code reason.Code
-	text string
+// Unusable replaces a value that no property can have. It becomes a fault if it belongs to
+// a known property, and has no effect elsewhere.
+type Unusable struct {
+	Code reason.Code
+	Text string
 }
 
 var (
-	duplicate  = unusable{reason.ConfigDuplicate, "appears more than once"}
-	tooDeep    = unusable{reason.ConfigSize, "is nested deeper than 10 levels"}
-	outOfRange = unusable{reason.ConfigRange, "is a number beyond the range of any property"}
+	duplicate  = Unusable{reason.ConfigDuplicate, "appears more than once"}
+	tooDeep    = Unusable{reason.ConfigSize, "is nested deeper than 10 levels"}
+	outOfRange = Unusable{reason.ConfigRange, "is a number beyond the range of any property"}
 )
 
-// decode turns valid JSON into a tree of map[string]any, []any, string, bool, int64,
-// float64 and unusable. It drops members that are null or whose names begin with $; nil
-// is null. left is how many bytes the hub still allows, as the hub counts them. decode
+// Decode turns valid JSON into a tree of map[string]any, []any, string, bool, int64,
+// float64 and Unusable. It drops members that are null or whose names begin with $; nil
+// is null. left is how many bytes the hub still allows, as the hub counts them. Decode
 // stops when the tree exceeds them, and returns the rest, which then is negative.
-func decode(doc []byte, left int) (tree any, _ int) {
+func Decode(doc []byte, left int) (tree any, _ int) {
 	d := decoder{json: json.NewDecoder(bytes.NewReader(doc)), left: left}
 	d.json.UseNumber()
 	tree = d.value(0)
@@ -60,7 +61,7 @@ func (d *decoder) value(depth int) any {
 		return d.array(depth)
 	case json.Number:
 		d.left -= 8
-		return number(token)
+		return Number(token)
 	case bool:
 		d.left -= 4
 	case string:
@@ -117,8 +118,8 @@ func (d *decoder) skip() {
 	_ = d.json.Decode(&ignored)
 }
 
-// number returns an int64 for every integral value, whatever its notation.
-func number(n json.Number) any {
+// Number returns an int64 for every integral value, whatever its notation.
+func Number(n json.Number) any {
 	if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
 		return i
 	}
