@@ -20,11 +20,16 @@ type conns struct {
 	free  *sync.Cond // a connection has ended or become silent, or ended is set
 	open  map[net.Conn]*conn
 	ended bool
+
+	// streams are the running handlers of HTTP/2, which may outlive their connection. It is
+	// added to under mu, and not after ended is set.
+	streams sync.WaitGroup
 }
 
-// conn is one connection.
+// conn is one connection. Its fields are guarded by conns.mu.
 type conn struct {
-	silentSince time.Time // guarded by conns.mu; zero while the client waits for the server
+	waiting     int       // requests whose clients wait for the server; HTTP/2 has several
+	silentSince time.Time // zero while there are any
 }
 
 func newConns(most int) *conns {
@@ -81,18 +86,29 @@ func (c *conns) remove(ended net.Conn) {
 	c.free.Broadcast()
 }
 
-// setSilent records that the server waits for the client, or that it does not.
-func (c *conns) setSilent(known *conn, silent bool) {
+// addStream counts a handler of HTTP/2. It returns false after end.
+func (c *conns) addStream() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.ended {
+		c.streams.Add(1)
+	}
+	return !c.ended
+}
+
+// setWaiting adds to the requests whose clients wait for the server.
+func (c *conns) setWaiting(known *conn, add int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known.waiting += add
 	known.silentSince = time.Time{}
-	if silent {
+	if known.waiting == 0 {
 		known.silentSince = time.Now()
 		c.free.Broadcast()
 	}
 }
 
-// end ends the waiting of add.
+// end ends the waiting of add, and refuses further handlers of HTTP/2.
 func (c *conns) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,8 +124,14 @@ func (c *conns) handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		c.setSilent(known, false)
-		defer c.setSilent(known, true)
+		if r.ProtoMajor == 2 {
+			if !c.addStream() {
+				panic(http.ErrAbortHandler) // resets the stream without a log line
+			}
+			defer c.streams.Done()
+		}
+		c.setWaiting(known, 1)
+		defer c.setWaiting(known, -1)
 		if r.ContentLength != 0 {
 			// In a copy: net/http asks its own request's body how much of it is unread.
 			watched := *r
@@ -128,7 +150,7 @@ type body struct {
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	b.conns.setSilent(b.conn, true)
-	defer b.conns.setSilent(b.conn, false)
+	b.conns.setWaiting(b.conn, -1)
+	defer b.conns.setWaiting(b.conn, 1)
 	return b.ReadCloser.Read(p)
 }

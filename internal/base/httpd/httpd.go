@@ -30,6 +30,9 @@ const (
 	requestWithin = 30 * time.Second
 	idleWithin    = 2 * time.Minute
 	maxConns      = 1024
+	// maxStreams bounds the concurrent requests of one HTTP/2 connection. A page of a hundred
+	// pictures needs as many.
+	maxStreams = 100
 	// maxHeader bounds the request line and the headers, in bytes, and so what a client can
 	// write into a log. Usual requests have a few KB.
 	maxHeader = 64 << 10
@@ -47,8 +50,10 @@ type Server struct {
 // Serve starts to serve ln with handler and returns immediately. A client has 10 s for the
 // TLS handshake, 10 s for the headers and 30 s for a whole request; handlers have no timeout.
 // At most 1024 connections are open. Close cancels the contexts of the requests. For TLS pass
-// a TLS listener; only HTTP/1.1 is served. Errors of net/http are logged to log at debug level. The caller
-// calls Close, which also closes ln.
+// a listener of crypto/tls. HTTP/2 is served if its NextProtos has "h2" in front of
+// "http/1.1"; clients then use HTTP/1.1 for WebSockets, which need a connection of their own.
+// Errors of net/http are logged to log at debug level. The caller calls Close, which also
+// closes ln.
 func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
 	s := newServer(handler, log, maxConns)
 	s.serve(ln, log)
@@ -82,6 +87,7 @@ func newServer(handler http.Handler, log zerolog.Logger, most int) *Server {
 		ReadTimeout:       requestWithin,
 		IdleTimeout:       idleWithin,
 		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          newErrorLog(log),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       s.limit.add,
@@ -125,6 +131,7 @@ func (s *Server) Close() error {
 	// Again, for a connection that was accepted during the first Close.
 	err = errors.Join(err, s.server.Close())
 	s.conns.Wait()
+	s.limit.streams.Wait()
 	if err != nil {
 		return fmt.Errorf("close HTTP server: %w", err)
 	}
