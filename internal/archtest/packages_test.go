@@ -95,6 +95,7 @@ var mayImport = map[string]rule{
 	"hub/hubemulator/workload":  {[]string{"hub/hubemulator/faults", "hub/hubemulator/store"}, "the workload API"},
 
 	"gateway/access":  {[]string{"contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
+	"gateway/config":  {nil, "the file and the environment; only the wiring sees its types"},
 	"gateway/failure": {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
 	"gateway/name":    {[]string{"contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},

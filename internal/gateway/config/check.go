@@ -1,0 +1,222 @@
+package config
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// check judges what the schema cannot express, and fills in values that depend on others.
+func (l *loader) check() {
+	l.checkListeners()
+	l.checkPublicURL()
+	for _, name := range slices.Sorted(maps.Keys(l.Credentials)) {
+		l.checkCredentials(name)
+	}
+	videos := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(l.Cameras)) {
+		l.checkCamera(name)
+		video := l.Cameras[name].Video
+		if other := videos[video]; other != "" {
+			l.report("is the video of "+printable(other)+", too", "cameras", name, "video")
+		} else if video != "" {
+			videos[video] = name
+		}
+	}
+	l.checkTokens()
+	l.checkRanges()
+}
+
+func (l *loader) checkListeners() {
+	for i := range l.Listen.Public {
+		l.checkPublic(i)
+	}
+	l.checkPort(l.Listen.RTSP.Address, "listen", "rtsp", "address")
+	l.checkPort(l.Listen.Private.Address, "listen", "private", "address")
+	if !loopback(l.Listen.RTSP.Address) {
+		l.warn("serves RTSP without TLS beyond this machine: tokens and video can be read on the network; listen.rtsps has TLS", "listen", "rtsp", "address")
+	}
+	if !loopback(l.Listen.Private.Address) {
+		l.warn("serves metrics and profiles beyond this machine, without a login", "listen", "private", "address")
+	}
+	s := &l.Listen.RTSPS
+	if s.Address == "" {
+		return
+	}
+	l.checkPort(s.Address, "listen", "rtsps", "address")
+	if i := slices.IndexFunc(l.Listen.Public, func(p Public) bool { return p.Cert != "" }); i >= 0 && s.Cert == "" && s.Key == "" {
+		s.Cert, s.Key = l.Listen.Public[i].Cert, l.Listen.Public[i].Key
+	}
+	if s.Cert == "" || s.Key == "" {
+		l.report("needs cert and key, here or at a public listener", "listen", "rtsps")
+	}
+}
+
+func (l *loader) checkPublic(i int) {
+	p, path := l.Listen.Public[i], []string{"listen", "public", strconv.Itoa(i)}
+	l.checkPort(p.Address, extend(path, "address")...)
+	switch {
+	case (p.Cert == "") != (p.Key == ""):
+		l.report("needs both cert and key", path...)
+	case p.Cert == "" && !loopback(p.Address) && len(p.TrustedProxies) == 0:
+		l.report("needs cert and key: plain HTTP is for loopback addresses, or for reverse proxies that trustedProxies names", path...)
+	}
+	for j, text := range p.TrustedProxies {
+		_, err := netip.ParsePrefix(text)
+		if _, addrErr := netip.ParseAddr(text); err != nil && addrErr != nil {
+			l.report("must be an IP address or a network such as 10.0.0.0/8", extend(extend(path, "trustedProxies"), strconv.Itoa(j))...)
+		}
+	}
+}
+
+// checkPort judges what the pattern of an address leaves open.
+func (l *loader) checkPort(address string, path ...string) {
+	_, port, err := net.SplitHostPort(address)
+	if n, numErr := strconv.Atoi(port); err != nil || numErr != nil || n > 65535 {
+		l.report("must be HOST:PORT or :PORT", path...)
+	}
+}
+
+// loopback tells whether only this machine reaches an address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (l *loader) checkPublicURL() {
+	if l.PublicURL == "" {
+		if len(l.Hubs) > 0 {
+			l.report("is missing: modules open their tunnels to it (TUNNELGATEWAY_PUBLIC_URL sets it, too)", "publicURL")
+		}
+		return
+	}
+	u, err := url.Parse(l.PublicURL)
+	if err != nil || u.User != nil || u.Host == "" {
+		l.report("must be an https URL without login, query and fragment", "publicURL")
+		return
+	}
+	if u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "80")) {
+		l.report("must begin with https: modules open tunnels with TLS alone", "publicURL")
+	}
+	l.PublicURL = strings.TrimRight(l.PublicURL, "/")
+}
+
+func (l *loader) checkCredentials(name string) {
+	c := l.Credentials[name]
+	switch {
+	case c.Username != "" && c.UsernameFile != "":
+		l.report("has both username and usernameFile", "credentials", name)
+	case c.Username == "" && c.UsernameFile == "":
+		l.report("needs username or usernameFile", "credentials", name)
+	}
+}
+
+func (l *loader) checkCamera(name string) {
+	c := l.Cameras[name]
+	if c.Credentials != "" {
+		if _, ok := l.Credentials[c.Credentials]; !ok {
+			l.report("is not a key of credentials"+didYouMean(c.Credentials, l.Credentials), "cameras", name, "credentials")
+		}
+	}
+	if _, both := c.Streams["main"]; both && c.Path != "" {
+		l.report("has both path and streams.main, which are the same", "cameras", name)
+	}
+	if c.URL != "" {
+		l.checkDirect(name, c)
+		return
+	}
+	if c.Hub == "" && len(l.Hubs) == 1 {
+		for only := range l.Hubs {
+			c.Hub = only
+		}
+	}
+	if _, ok := l.Hubs[c.Hub]; !ok && c.Hub != "" {
+		l.report("is not a key of hubs"+didYouMean(c.Hub, l.Hubs), "cameras", name, "hub")
+	} else if !ok {
+		l.report("needs hub, for a camera behind a module, or url", "cameras", name)
+	}
+	if c.Module == "" {
+		c.Module = defaultModule
+	}
+	l.Cameras[name] = c
+}
+
+// checkDirect judges a camera that the gateway reaches without a tunnel.
+func (l *loader) checkDirect(name string, c Camera) {
+	if u, err := url.Parse(c.URL); err != nil || u.User != nil || u.Hostname() == "" {
+		l.report("must be an rtsp URL without a login", "cameras", name, "url")
+	}
+	_, main := c.Streams["main"]
+	if c.Hub != "" || c.Module != "" || c.LocalPort != 0 || c.Path != "" || main {
+		l.report("has url, so hub, module, localPort, path and streams.main are not for it", "cameras", name)
+	}
+}
+
+func didYouMean[V any](name string, known map[string]V) string {
+	if near := nearest(name, slices.Collect(maps.Keys(known))); near != "" {
+		return ", did you mean " + near + "?"
+	}
+	return ""
+}
+
+func (l *loader) checkTokens() {
+	names := map[string]bool{}
+	for i, t := range l.Access.Tokens {
+		path := []string{"access", "tokens", strconv.Itoa(i)}
+		if names[t.Name] {
+			l.report("is the name of an earlier token, too", extend(path, "name")...)
+		}
+		names[t.Name] = true
+		sources := 0
+		for _, s := range []string{t.SHA256, t.SHA256File, t.TokenFile} {
+			if s != "" {
+				sources++
+			}
+		}
+		switch {
+		case sources != 1:
+			l.report("needs exactly one of sha256, sha256File and tokenFile", path...)
+		case t.RTSPDigest && t.TokenFile == "":
+			l.report("needs tokenFile: Digest logins are judged by the token in clear", extend(path, "rtspDigest")...)
+		}
+		if t.Role == "viewer" && len(t.Cameras) == 0 {
+			l.warn("is a viewer without cameras, so it may watch none", path...)
+		}
+		if t.Expires.Equal(never) {
+			l.report("must be a time such as 2030-01-31T12:00:00Z", extend(path, "expires")...)
+		} else if !t.Expires.IsZero() && t.Expires.Before(time.Now()) {
+			l.warn("is in the past: the token is invalid", extend(path, "expires")...)
+		}
+	}
+}
+
+// checkRanges judges durations and sizes, which are texts for the schema.
+func (l *loader) checkRanges() {
+	for _, r := range []struct {
+		section, key string
+		value        Duration
+		least, most  time.Duration
+	}{
+		{"limits", "ringAge", l.Limits.RingAge, time.Second, 5 * time.Minute},
+		{"limits", "lag", l.Limits.Lag, 100 * time.Millisecond, time.Minute},
+		{"live", "grace", l.Live.Grace, 0, 24 * time.Hour},
+		{"live", "opening", l.Live.Opening, time.Second, 5 * time.Minute},
+		{"live", "keyFrame", l.Live.KeyFrame, time.Second, 5 * time.Minute},
+	} {
+		if d := time.Duration(r.value); d < r.least || d > r.most {
+			l.report("must be from "+r.least.String()+" to "+r.most.String(), r.section, r.key)
+		}
+	}
+	if ring := l.Limits.Ring; ring < 1<<20 || ring > 1<<30 {
+		l.report("must be from 1MiB to 1GiB", "limits", "ring")
+	}
+}
