@@ -16,7 +16,7 @@ var wings = map[string]wing{
 	"wire":     {[]string{"contract", "base"}, "bytes between two sockets, for the module and the gateway"},
 	"module":   {[]string{"contract", "wire", "base"}, "the edge module"},
 	"hub":      {[]string{"base"}, "IoT Hub's REST API and a local IoT Hub; both serve any module, so they know no tunnels"},
-	"gateway":  {[]string{"contract", "wire", "hub"}, "the cloud end; the hub opens its tunnels"},
+	"gateway":  {[]string{"contract", "wire", "base", "hub"}, "the cloud end; the hub opens its tunnels"},
 	"testkit":  {[]string{"hub"}, "what tests share; hub: hubtest starts the hub emulator"},
 	"ops":      {[]string{"contract", "base", "module", "hub", "gateway", "testkit"}, "the commands of tunnelctl; testkit: the demo's cameras"},
 

@@ -9,27 +9,58 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rtsptunnel/internal/gateway/name"
 )
 
 // check judges what the schema cannot express, and fills in values that depend on others.
 func (l *loader) check() {
 	l.checkListeners()
 	l.checkPublicURL()
-	for _, name := range slices.Sorted(maps.Keys(l.Credentials)) {
-		l.checkCredentials(name)
+	for _, login := range slices.Sorted(maps.Keys(l.Credentials)) {
+		l.checkCredentials(login)
 	}
+	l.checkNames()
 	videos := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(l.Cameras)) {
-		l.checkCamera(name)
-		video := l.Cameras[name].Video
+	for _, camera := range slices.Sorted(maps.Keys(l.Cameras)) {
+		l.checkCamera(camera)
+		video := l.Cameras[camera].Video
 		if other := videos[video]; other != "" {
-			l.report("is the video of "+printable(other)+", too", "cameras", name, "video")
+			l.report("is the video of "+printable(other)+", too", "cameras", camera, "video")
 		} else if video != "" {
-			videos[video] = name
+			videos[video] = camera
 		}
 	}
 	l.checkTokens()
 	l.checkRanges()
+}
+
+// checkNames judges names of cameras and globs by their grammar, of which the schema's
+// patterns are an outline.
+func (l *loader) checkNames() {
+	for _, camera := range slices.Sorted(maps.Keys(l.Cameras)) {
+		if err := name.CheckCamera(camera); err != nil {
+			l.report(err.Error(), "cameras", camera)
+		}
+		for _, stream := range slices.Sorted(maps.Keys(l.Cameras[camera].Streams)) {
+			if !name.IsLabel(stream) {
+				l.report("a stream's name has 1 to 64 letters, digits, '_' or '-'", "cameras", camera, "streams", stream)
+			}
+		}
+	}
+	globs := func(list []string, path ...string) {
+		for i, glob := range list {
+			if err := name.CheckGlob(glob); err != nil {
+				l.report(err.Error(), extend(path, strconv.Itoa(i))...)
+			}
+		}
+	}
+	for _, login := range slices.Sorted(maps.Keys(l.Credentials)) {
+		globs(l.Credentials[login].Cameras, "credentials", login, "cameras")
+	}
+	for i, t := range l.Access.Tokens {
+		globs(t.Cameras, "access", "tokens", strconv.Itoa(i), "cameras")
+	}
 }
 
 func (l *loader) checkListeners() {
@@ -110,28 +141,28 @@ func (l *loader) checkPublicURL() {
 	l.PublicURL = strings.TrimRight(l.PublicURL, "/")
 }
 
-func (l *loader) checkCredentials(name string) {
-	c := l.Credentials[name]
+func (l *loader) checkCredentials(login string) {
+	c := l.Credentials[login]
 	switch {
 	case c.Username != "" && c.UsernameFile != "":
-		l.report("has both username and usernameFile", "credentials", name)
+		l.report("has both username and usernameFile", "credentials", login)
 	case c.Username == "" && c.UsernameFile == "":
-		l.report("needs username or usernameFile", "credentials", name)
+		l.report("needs username or usernameFile", "credentials", login)
 	}
 }
 
-func (l *loader) checkCamera(name string) {
-	c := l.Cameras[name]
+func (l *loader) checkCamera(camera string) {
+	c := l.Cameras[camera]
 	if c.Credentials != "" {
 		if _, ok := l.Credentials[c.Credentials]; !ok {
-			l.report("is not a key of credentials"+didYouMean(c.Credentials, l.Credentials), "cameras", name, "credentials")
+			l.report("is not a key of credentials"+didYouMean(c.Credentials, l.Credentials), "cameras", camera, "credentials")
 		}
 	}
 	if _, both := c.Streams["main"]; both && c.Path != "" {
-		l.report("has both path and streams.main, which are the same", "cameras", name)
+		l.report("has both path and streams.main, which are the same", "cameras", camera)
 	}
 	if c.URL != "" {
-		l.checkDirect(name, c)
+		l.checkDirect(camera, c)
 		return
 	}
 	if c.Hub == "" && len(l.Hubs) == 1 {
@@ -140,24 +171,24 @@ func (l *loader) checkCamera(name string) {
 		}
 	}
 	if _, ok := l.Hubs[c.Hub]; !ok && c.Hub != "" {
-		l.report("is not a key of hubs"+didYouMean(c.Hub, l.Hubs), "cameras", name, "hub")
+		l.report("is not a key of hubs"+didYouMean(c.Hub, l.Hubs), "cameras", camera, "hub")
 	} else if !ok {
-		l.report("needs hub, for a camera behind a module, or url", "cameras", name)
+		l.report("needs hub, for a camera behind a module, or url", "cameras", camera)
 	}
 	if c.Module == "" {
 		c.Module = defaultModule
 	}
-	l.Cameras[name] = c
+	l.Cameras[camera] = c
 }
 
 // checkDirect judges a camera that the gateway reaches without a tunnel.
-func (l *loader) checkDirect(name string, c Camera) {
+func (l *loader) checkDirect(camera string, c Camera) {
 	if u, err := url.Parse(c.URL); err != nil || u.User != nil || u.Hostname() == "" {
-		l.report("must be an rtsp URL without a login", "cameras", name, "url")
+		l.report("must be an rtsp URL without a login", "cameras", camera, "url")
 	}
 	_, main := c.Streams["main"]
 	if c.Hub != "" || c.Module != "" || c.LocalPort != 0 || c.Path != "" || main {
-		l.report("has url, so hub, module, localPort, path and streams.main are not for it", "cameras", name)
+		l.report("has url, so hub, module, localPort, path and streams.main are not for it", "cameras", camera)
 	}
 }
 

@@ -38,8 +38,6 @@ type Config struct {
 
 	// Warnings are lines about values that are valid and probably not meant.
 	Warnings []string `yaml:"-"`
-
-	inputs inputs
 }
 
 // Listen has the listeners.

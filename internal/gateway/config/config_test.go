@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rtsptunnel/internal/gateway/config"
 )
@@ -101,7 +100,7 @@ func TestLoad(t *testing.T) {
 		Log:  config.Log{Level: "debug", Format: "auto"},
 		Data: in("state"),
 	}
-	if d := cmp.Diff(want, c, cmpopts.IgnoreUnexported(config.Config{})); d != "" {
+	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
 	}
 	if text := fmt.Sprintf("%v %+v %#v", c, c, c); strings.Contains(text, "canary") || strings.Contains(text, "Y2FuYXJ5") || strings.Contains(text, "rtt_clear") {
@@ -253,11 +252,11 @@ func TestLoad_withoutSecrets(t *testing.T) {
 
 func TestChanged(t *testing.T) {
 	dir := folder(t, map[string]string{"f": hub, "secret": "a"})
-	c, err := config.Load(config.Options{File: filepath.Join(dir, "f")})
-	if err != nil {
+	source := config.NewSource(config.Options{File: filepath.Join(dir, "f")})
+	if _, err := source.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if c.Changed() {
+	if source.Changed() {
 		t.Error("changed without a change")
 	}
 	write := func(name, text string) {
@@ -267,16 +266,22 @@ func TestChanged(t *testing.T) {
 	}
 	for _, name := range []string{"f", "secret"} {
 		write(name, "b")
-		if !c.Changed() {
+		if !source.Changed() {
 			t.Errorf("a change of %s is not seen", name)
 		}
 		write("f", hub)
 		write("secret", "a")
 	}
-	if c.Changed() {
+	if source.Changed() {
 		t.Error("the first content again is a change")
 	}
-	if err := os.Remove(filepath.Join(dir, "secret")); err != nil || !c.Changed() {
+	if err := os.Remove(filepath.Join(dir, "secret")); err != nil || !source.Changed() {
 		t.Errorf("a removal is not seen, %v", err)
+	}
+	if _, err := source.Load(); err == nil || source.Changed() {
+		t.Errorf("after an error (%v), the same content is a change", err)
+	}
+	if write("secret", "a"); !source.Changed() {
+		t.Error("the end of an error is not seen")
 	}
 }

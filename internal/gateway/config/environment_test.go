@@ -26,7 +26,7 @@ func TestLoad_environmentAlone(t *testing.T) {
 	if d := cmp.Diff([]config.Public{{Address: ":443", Cert: "/c", Key: "/k"}}, c.Listen.Public); d != "" {
 		t.Error(d)
 	}
-	if c.PublicURL != "https://gw.test" || c.Data != "/d" || c.Log != (config.Log{Level: "warn", Format: "auto"}) || c.Changed() {
+	if c.PublicURL != "https://gw.test" || c.Data != "/d" || c.Log != (config.Log{Level: "warn", Format: "auto"}) {
 		t.Errorf("got %+v", c)
 	}
 }

@@ -17,16 +17,29 @@ type Options struct {
 	WithoutSecrets bool
 }
 
+// Load reads and checks the configuration once; see Source.Load.
+func Load(o Options) (*Config, error) { return NewSource(o).Load() }
+
+// Source is a configuration that may change. Its methods must not be called concurrently.
+type Source struct {
+	o    Options
+	seen inputs // of the newest Load
+}
+
+// NewSource reads nothing yet.
+func NewSource(o Options) *Source { return &Source{o: o} }
+
 // Load reads and checks the configuration. If it is invalid, the error is an *Error with all
 // faults.
-func Load(o Options) (*Config, error) {
-	env := newEnvironment(o.Environ)
-	file := cmp.Or(o.File, env.value(variableConfig))
-	l := &loader{Config: defaults(), env: env, document: &document{file: file}, inputs: inputs{file: {}}}
-	if file == "" {
-		l.inputs = inputs{}
-	} else if err := l.readFile(file); err != nil {
-		return nil, err
+func (s *Source) Load() (*Config, error) {
+	env := newEnvironment(s.o.Environ)
+	file := cmp.Or(s.o.File, env.value(variableConfig))
+	l := &loader{Config: defaults(), env: env, document: &document{file: file}, inputs: inputs{}}
+	s.seen = l.inputs
+	if file != "" {
+		if err := l.readFile(file); err != nil {
+			return nil, err
+		}
 	}
 	l.overlay()
 	l.faults = append(l.faults, env.unknown(l.references())...)
@@ -35,20 +48,19 @@ func Load(o Options) (*Config, error) {
 	}
 	l.check()
 	l.absolute(filepath.Dir(file))
-	if !o.WithoutSecrets {
+	if !s.o.WithoutSecrets {
 		l.readSecrets()
 	}
 	if err := newError(l.faults); err != nil {
 		return nil, err
 	}
 	slices.Sort(l.Warnings)
-	l.Config.inputs = l.inputs
 	return l.Config, nil
 }
 
-// Changed tells whether the file, or a file that it names, has another content than when it
-// was read.
-func (c *Config) Changed() bool { return c.inputs.changed() }
+// Changed tells whether the file, or a file that it names, has another content than Load
+// has read, with or without an error.
+func (s *Source) Changed() bool { return s.seen.changed() }
 
 // loader is one Load.
 type loader struct {
