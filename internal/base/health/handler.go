@@ -16,7 +16,11 @@ func Handler(p Program) http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		missing := p.Missing()
-		answer(w, len(missing) == 0, readiness{Ready: len(missing) == 0, Missing: missing})
+		body := readiness{Ready: len(missing) == 0, Missing: missing}
+		if n, ok := p.(Noter); ok {
+			body.Notes = n.Notes()
+		}
+		answer(w, body.Ready, body)
 	})
 	return mux
 }
@@ -44,6 +48,7 @@ func liveness(stuck []Loop) live {
 type readiness struct {
 	Ready   bool      `json:"ready"`
 	Missing []Missing `json:"missing,omitempty"`
+	Notes   []Missing `json:"notes,omitempty"`
 }
 
 func answer(w http.ResponseWriter, good bool, body any) {

@@ -33,6 +33,12 @@ type Program interface {
 	Missing() []Missing // none if the program is ready
 }
 
+// Noter may be a Program, too. Its notes are in the answer of /readyz and do not change its
+// status: the program does its work, and an operator should know something about it.
+type Noter interface {
+	Notes() []Missing
+}
+
 // Stuck returns the loops whose last iteration is longer ago than Within.
 func Stuck(p Program) []Loop {
 	var stuck []Loop

@@ -77,6 +77,22 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// noted is a ready program with a note.
+type noted struct{ program }
+
+func (noted) Notes() []health.Missing {
+	return []health.Missing{{Part: "file", Reason: "R", Text: "why", Since: since}}
+}
+
+func TestHandler_notes(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	health.Handler(noted{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	want := `{"ready":true,"notes":[{"part":"file","reason":"R","text":"why","since":"2026-11-22T03:42:20Z"}]}` + "\n"
+	if got := recorder.Body.String(); got != want || recorder.Code != http.StatusOK {
+		t.Errorf("%d %s", recorder.Code, got)
+	}
+}
+
 // A loop is stuck after Within, not before.
 func TestStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
