@@ -14,6 +14,8 @@ var onlyIn = map[string]home{
 	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
 	"github.com/bluenviron/gortsplib":       {[]string{"gateway/source", "testkit/rtsptest"}, "RTSP"},
 	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "testkit/rtsptest"}, "codecs"},
+	"github.com/bluenviron/gortsplib":       {[]string{"testkit/rtsptest", "test/republish"}, "RTSP"},
+	"github.com/bluenviron/mediacommon":     {[]string{"testkit/rtsptest"}, "codecs"},
 	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/gorilla/websocket": {
 		[]string{"base/wsstream", "wire/wsconn", "module/hubconn", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
@@ -22,6 +24,7 @@ var onlyIn = map[string]home{
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},
 	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},
 	"github.com/pion/rtp":                   {[]string{"gateway/source", "testkit/rtsptest"}, "RTP packets"},
+	"github.com/pion/rtp":                   {[]string{"testkit/rtsptest", "test/republish"}, "RTP packets"},
 	"github.com/santhosh-tekuri/jsonschema": {[]string{"module/twin", "testkit/schematest"}, "JSON Schema: our own, and public ones in tests"},
 	"github.com/pion/rtp":                   {[]string{"testkit/rtsptest"}, "RTP packets"},
 	"github.com/santhosh-tekuri/jsonschema": {[]string{"gateway/config", "module/twin", "testkit/schematest"}, "JSON Schema: our own, and public ones in tests"},

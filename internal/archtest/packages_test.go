@@ -151,6 +151,8 @@ var mayImport = map[string]rule{
 	},
 	"bench/socket": {nil, "socket options for all of them"},
 
+	"test/republish": {[]string{"base/cli"}, "an RTSP server whose cameras are other programs; cli: the signals that end it"},
+
 	"images/sbom": {nil, "lists what an image holds, from its archive"},
 
 	"cmd/hubemulator": {[]string{"base/cli", "hub/hubaccess", "hub/hubemulator"}, "flags and exit codes; hubaccess: it refuses secrets in arguments"},

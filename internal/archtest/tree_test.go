@@ -25,7 +25,7 @@ const (
 )
 
 // tops are the folders with packages.
-var tops = []string{"bench", "cmd", "images", "internal", "modules"}
+var tops = []string{"bench", "cmd", "images", "internal", "modules", "test"}
 
 // sources calls read with each Go file below tops, its package as the rules write it,
 // and the file's syntax as far as mode asks for it.
