@@ -2,42 +2,35 @@ package media
 
 import "time"
 
-// WallClock smooths the arrival times of one epoch: the network delays units, but never
-// delivers them early, so the least delay is the best estimate. It is not safe for
-// concurrent use.
+// WallClock estimates when a unit of an epoch would have arrived without the network's
+// delays. The network delays units, but never delivers them early: the least delayed unit is
+// the best estimate. The zero value is ready for an epoch. It is not safe for concurrent use.
 type WallClock struct {
-	offset time.Time // of PTS 0: the least delayed unit's arrival minus its time
-	at     time.Time // when offset was set
-	last   time.Time
+	zero time.Time // arrival of PTS 0, of the least delayed unit
+	at   time.Time // when zero was updated
 }
 
 const (
 	// wallDrift is how fast the estimate follows units that arrive later and later, as a
-	// fraction: a camera's quartz is off by less than 0.0001.
+	// fraction of time: a camera's quartz is off by less than 0.0001.
 	wallDrift = 0.001
-	// wallLag is how far the estimate may be behind the arrival.
+	// wallLag is how far the estimate may be before the arrival.
 	wallLag = 3 * time.Second
 )
 
-// At returns the smoothed arrival of a unit whose time is pts after PTS 0. It is never later
-// than the arrival, and never earlier than the time of the call before.
-func (w *WallClock) At(pts time.Duration, arrival time.Time) time.Time {
-	offset := arrival.Add(-pts)
-	if w.at.IsZero() {
-		w.offset, w.at = offset, arrival
-	}
-	risen := w.offset.Add(time.Duration(float64(arrival.Sub(w.at)) * wallDrift))
+// Update takes a unit that arrived at now and whose time is pts after PTS 0.
+func (w *WallClock) Update(pts time.Duration, now time.Time) {
+	age := now.Sub(w.zero) // of the monotonic clock
 	switch {
-	case offset.Before(risen):
-		w.offset = offset
-	case offset.Sub(risen) > wallLag:
-		w.offset = offset.Add(-wallLag)
+	case w.at.IsZero() || pts > age:
+		age = pts // it arrived earlier than the estimate says
 	default:
-		w.offset = risen
+		drift := time.Duration(float64(now.Sub(w.at)) * wallDrift)
+		age = min(max(age-drift, pts), pts+wallLag)
 	}
-	w.at = arrival
-	if t := w.offset.Add(pts); t.After(w.last) {
-		w.last = t
-	}
-	return w.last
+	// Counted from now, the estimate follows a change of the system's wall clock.
+	w.zero, w.at = now.Add(-age), now
 }
+
+// Zero returns the estimated arrival of PTS 0. It is the zero Time before the first Update.
+func (w *WallClock) Zero() time.Time { return w.zero }

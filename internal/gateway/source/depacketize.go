@@ -4,10 +4,12 @@ import (
 	"errors"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpfragmented"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph264"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph265"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpmjpeg"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpmpeg4audio"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/pion/rtp"
 
 	"rtsptunnel/internal/gateway/media"
@@ -26,6 +28,7 @@ type depacketizer interface {
 // stands for packets that were lost or could not be read.
 type accessUnit struct {
 	broken    bool
+	lost      uint16 // packets that did not come
 	payload   [][]byte
 	packets   [][]byte
 	timestamp uint32
@@ -93,6 +96,32 @@ func aacDecoder(f *format.MPEG4Audio) (decodeFunc, error) {
 	}, nil
 }
 
+// latmDecoder returns the frames of LATM (ISO/IEC 14496-3, 1.7.3), without its lengths.
+func latmDecoder(f *format.MPEG4AudioLATM) (decodeFunc, error) {
+	d, err := f.CreateDecoder()
+	if err != nil {
+		return nil, err
+	}
+	return func(p *rtp.Packet) ([][]byte, error) {
+		b, err := d.Decode(p)
+		if errors.Is(err, rtpfragmented.ErrMorePacketsNeeded) {
+			return nil, errMore
+		}
+		if err != nil {
+			return nil, err
+		}
+		e := mpeg4audio.AudioMuxElement{StreamMuxConfig: f.StreamMuxConfig}
+		if err := e.Unmarshal(b); err != nil {
+			return nil, err
+		}
+		frames := make([][]byte, 0, len(e.Payloads))
+		for _, subframe := range e.Payloads {
+			frames = append(frames, subframe[0][0]) // of the only program and layer
+		}
+		return frames, nil
+	}, nil
+}
+
 // wholePackets is the decoder of codecs whose packets hold whole frames (RFC 3551, 4.5.14;
 // RFC 7587, 4.2).
 func wholePackets() (decodeFunc, error) {
@@ -118,6 +147,10 @@ func raw(p *rtp.Packet) ([]byte, error) {
 	return b, nil
 }
 
+// maxPackets is how many RTP packets of one access unit are kept: those of 4 MiB with 512
+// bytes each.
+const maxPackets = media.MaxUnitBytes / 512
+
 // pending holds the packets of an access unit that is not complete yet.
 type pending struct {
 	payload   [][]byte
@@ -138,11 +171,10 @@ func (u *pending) add(p *rtp.Packet, packet []byte, payload [][]byte) bool {
 	u.packets = append(u.packets, packet)
 	u.size += len(packet)
 	u.timestamp = p.Timestamp
-	return u.size <= media.MaxUnitBytes && len(u.payload) <= media.MaxNALs
+	return u.size <= media.MaxUnitBytes && len(u.payload) <= media.MaxNALs && len(u.packets) <= maxPackets
 }
 
-// take returns the unit and empties u. The last packet alone has the marker bit, and all
-// packets have the unit's timestamp.
+// take returns the unit and empties u.
 func (u *pending) take() accessUnit {
 	a := accessUnit{payload: u.payload, packets: u.packets, timestamp: u.timestamp}
 	*u = pending{}

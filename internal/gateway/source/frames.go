@@ -10,14 +10,16 @@ import (
 type frames struct {
 	create func() (decodeFunc, error)
 	decode decodeFunc
+	marked bool // a frame may have several packets, of which the last one has the marker bit
 	unit   pending
 
-	begun bool
-	next  uint16 // the sequence number that is expected
+	begun    bool
+	next     uint16 // the sequence number that is expected
+	skipping bool   // the rest of a broken frame
 }
 
-func newFrames(create func() (decodeFunc, error)) *frames {
-	f := &frames{create: create}
+func newFrames(marked bool, create func() (decodeFunc, error)) *frames {
+	f := &frames{marked: marked, create: create}
 	f.reset()
 	return f
 }
@@ -30,29 +32,45 @@ func (a *frames) reset() {
 }
 
 func (a *frames) add(p *rtp.Packet, emit func(accessUnit)) {
-	gap := a.begun && p.SequenceNumber != a.next
-	a.begun, a.next = true, p.SequenceNumber+1
-	if gap {
+	lost := p.SequenceNumber - a.next
+	if a.begun && lost != 0 {
 		a.reset()
-		emit(accessUnit{broken: true})
+		a.skipping = a.marked
+		emit(accessUnit{broken: true, lost: lost})
 	}
-	packet, err := raw(p)
-	if err != nil {
-		a.reset()
-		emit(accessUnit{broken: true})
+	a.begun, a.next = true, p.SequenceNumber+1
+	if a.skipping {
+		a.skipping = !p.Marker
 		return
 	}
-	payload, err := a.decode(p)
-	more := errors.Is(err, errMore)
-	if more {
-		payload = nil
-	}
-	if err != nil && !more || !a.unit.add(p, packet, payload) {
+	more, err := a.gather(p)
+	if err != nil {
 		a.reset()
+		a.skipping = a.marked && !p.Marker
 		emit(accessUnit{broken: true})
 		return
 	}
 	if !more {
 		emit(a.unit.take())
 	}
+}
+
+// gather adds a packet to the current unit. It reports whether the unit needs more.
+func (a *frames) gather(p *rtp.Packet) (more bool, err error) {
+	packet, err := raw(p)
+	if err != nil {
+		return false, err
+	}
+	payload, err := a.decode(p)
+	more = errors.Is(err, errMore)
+	if err != nil && !more {
+		return false, err
+	}
+	if more {
+		payload = nil
+	}
+	if !a.unit.add(p, packet, payload) {
+		return false, errTooLarge
+	}
+	return more, nil
 }

@@ -43,11 +43,15 @@ func (a *pictures) reset() {
 }
 
 func (a *pictures) add(p *rtp.Packet, emit func(accessUnit)) {
-	gap := a.begun && p.SequenceNumber != a.next
+	lost := p.SequenceNumber - a.next
+	gap := a.begun && lost != 0
 	a.begun, a.next = true, p.SequenceNumber+1
 	if gap {
-		a.breakUnit(p, emit)
+		a.breakUnit(p, lost, emit)
 		return
+	}
+	if len(p.Payload) == 0 {
+		return // some cameras fill pauses with empty packets
 	}
 	if a.skipping {
 		if p.Timestamp == a.skipped {
@@ -58,20 +62,20 @@ func (a *pictures) add(p *rtp.Packet, emit func(accessUnit)) {
 	}
 	if !a.unit.empty() && p.Timestamp != a.unit.timestamp {
 		if a.partial {
-			a.breakUnit(p, emit)
+			a.breakUnit(p, 0, emit)
 			return
 		}
 		a.finish(emit)
 	}
 	if err := a.gather(p); err != nil {
-		a.breakUnit(p, emit)
+		a.breakUnit(p, 0, emit)
 		return
 	}
 	if !p.Marker {
 		return
 	}
 	if a.partial {
-		a.breakUnit(p, emit)
+		a.breakUnit(p, 0, emit)
 		return
 	}
 	a.finish(emit)
@@ -99,10 +103,10 @@ func (a *pictures) gather(p *rtp.Packet) error {
 }
 
 // breakUnit drops the current unit and the rest of the one that p belongs to.
-func (a *pictures) breakUnit(p *rtp.Packet, emit func(accessUnit)) {
+func (a *pictures) breakUnit(p *rtp.Packet, lost uint16, emit func(accessUnit)) {
 	a.reset()
 	a.skipping, a.skipped = !p.Marker, p.Timestamp
-	emit(accessUnit{broken: true})
+	emit(accessUnit{broken: true, lost: lost})
 }
 
 // finish emits the current unit, if it is a picture.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
@@ -27,8 +28,10 @@ type Session struct {
 	started bool
 	tracks  []*track
 	line    *timeline
-	epoch   *media.Epoch
+	deliver func(*media.Unit)
 	watch   *watchdog
+
+	packets, lost, broken atomic.Uint64
 
 	done  chan struct{} // closed when the client has ended
 	ended *failure.Failure
@@ -38,9 +41,8 @@ type Session struct {
 }
 
 func newSession(o Options, conn net.Conn, deliver func(*media.Unit)) *Session {
-	s := &Session{options: o, conn: &cameraConn{Conn: conn}, done: make(chan struct{})}
+	s := &Session{options: o, conn: &cameraConn{Conn: conn}, deliver: deliver, done: make(chan struct{})}
 	s.watch = newWatchdog(o.Silence, s.shut)
-	s.line = newTimeline(deliver)
 	tcp := gortsplib.ProtocolTCP
 	dialed := false
 	s.client = &gortsplib.Client{
@@ -56,6 +58,7 @@ func newSession(o Options, conn net.Conn, deliver func(*media.Unit)) *Session {
 			dialed = true
 			return s.conn, nil
 		},
+		OnResponse:        tame,
 		OnTransportSwitch: func(error) {},
 		OnPacketsLost:     func(uint64) {}, // the tracks see gaps themselves
 		OnDecodeError:     func(error) { s.watch.unreadable() },
@@ -89,8 +92,8 @@ func (s *Session) open(u *base.URL) error {
 		}
 		s.client.OnPacketRTP(t.media, t.format, func(p *rtp.Packet) { s.packet(i, p) })
 	}
-	s.line.describe(s.tracks)
-	s.epoch = s.line.described
+	s.line = newTimeline(s.tracks, s.deliver)
+	s.line.ntp = s.ntp
 	s.watch.start()
 	_, err = s.client.Play(nil)
 	return err
@@ -98,23 +101,52 @@ func (s *Session) open(u *base.URL) error {
 
 // packet takes one RTP packet. The library's reading goroutine calls it.
 func (s *Session) packet(i int, p *rtp.Packet) {
-	now := time.Now()
-	t := s.tracks[i]
-	t.depacketizer.add(p, func(a accessUnit) {
-		if i == s.line.main {
-			s.note(a, now)
+	var err error
+	defer func() {
+		if err != nil {
+			s.decide(failure.New(failure.Media, reason.MediaInvalid, s.clean(err)))
+			s.conn.Close() // shut would wait for this goroutine
 		}
-		s.line.add(i, a, now)
-	})
+	}()
+	defer guard(&err)
+	now := time.Now()
+	s.packets.Add(1)
+	s.tracks[i].depacketizer.add(p, func(a accessUnit) { s.unit(i, a, now) })
 }
 
-// note tells the watchdog what came.
-func (s *Session) note(a accessUnit, now time.Time) {
+// unit takes one access unit of track i.
+func (s *Session) unit(i int, a accessUnit, now time.Time) {
 	if a.broken {
-		s.watch.unreadable()
-		return
+		s.broken.Add(1)
+		s.lost.Add(uint64(a.lost))
 	}
-	s.watch.read(now)
+	readable := s.line.add(i, a, now)
+	switch {
+	case i != s.line.main:
+	case readable:
+		s.watch.read(now)
+	default:
+		s.watch.unreadable()
+	}
+}
+
+// Counts are what a session has received since it began.
+type Counts struct {
+	Packets uint64 // RTP packets
+	Lost    uint64 // RTP packets that did not come, by their sequence numbers
+	Broken  uint64 // access units that were not whole or could not be read
+	Dropped uint64 // whole access units that no decoder could use: those before a key frame
+}
+
+// Counts returns the current counts.
+func (s *Session) Counts() Counts {
+	return Counts{Packets: s.packets.Load(), Lost: s.lost.Load(), Broken: s.broken.Load(), Dropped: s.line.dropped.Load()}
+}
+
+// ntp returns the camera's time of an RTP timestamp of track i.
+func (s *Session) ntp(i int, timestamp uint32) (time.Time, bool) {
+	t := s.tracks[i]
+	return s.client.PacketNTP(t.media, &rtp.Packet{Header: rtp.Header{PayloadType: t.format.PayloadType(), Timestamp: timestamp}})
 }
 
 // wait ends the session after the client has ended.
@@ -128,7 +160,7 @@ func (s *Session) wait() {
 
 // Epoch returns the tracks as the camera described them. The first unit has an epoch of its
 // own, with the parameter sets that its key frame has.
-func (s *Session) Epoch() *media.Epoch { return s.epoch }
+func (s *Session) Epoch() *media.Epoch { return s.line.described }
 
 // Wait returns after the session has ended, with the *failure.Failure that ended it: of hop
 // rtsp or media, CAM_CLOSED if the camera ended the connection in order, TUNNEL_LOST or

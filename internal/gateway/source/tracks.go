@@ -3,6 +3,7 @@ package source
 import (
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
@@ -71,20 +72,29 @@ func (t *track) detail() bool {
 		t.depacketizer = newPictures(media.H265, func() (decodeFunc, error) { return h265Decoder(f) })
 	case *format.MJPEG:
 		d.Codec = media.MJPEG
-		t.depacketizer = newFrames(func() (decodeFunc, error) { return mjpegDecoder(f) })
+		t.depacketizer = newFrames(true, func() (decodeFunc, error) { return mjpegDecoder(f) })
 	case *format.G711:
 		d.Codec = media.PCMA
 		if f.MULaw {
 			d.Codec = media.PCMU
 		}
 		d.SampleRate, d.Channels = f.SampleRate, f.ChannelCount
-		t.depacketizer = newFrames(wholePackets)
+		t.depacketizer = newFrames(false, wholePackets)
 	case *format.Opus:
 		d.Codec = media.Opus
 		d.SampleRate, d.Channels = f.ClockRate(), f.ChannelCount
-		t.depacketizer = newFrames(wholePackets)
+		t.depacketizer = newFrames(false, wholePackets)
 	case *format.MPEG4Audio:
-		return t.detailAAC(f)
+		if f.SizeLength > maxFieldBits || f.IndexLength > maxFieldBits || f.IndexDeltaLength > maxFieldBits {
+			return false
+		}
+		return t.detailAAC(f.Config, func() (decodeFunc, error) { return aacDecoder(f) })
+	case *format.MPEG4AudioLATM:
+		c := f.StreamMuxConfig
+		if c == nil || len(c.Programs) != 1 || len(c.Programs[0].Layers) != 1 {
+			return false
+		}
+		return t.detailAAC(c.Programs[0].Layers[0].AudioSpecificConfig, func() (decodeFunc, error) { return latmDecoder(f) })
 	default:
 		return false
 	}
@@ -95,18 +105,15 @@ func (t *track) detail() bool {
 // ones as negative lengths. AAC-hbr has 13 and 3.
 const maxFieldBits = 16
 
-func (t *track) detailAAC(f *format.MPEG4Audio) bool {
-	if f.SizeLength > maxFieldBits || f.IndexLength > maxFieldBits || f.IndexDeltaLength > maxFieldBits {
-		return false
-	}
-	config, err := f.Config.Marshal()
+func (t *track) detailAAC(c *mpeg4audio.AudioSpecificConfig, create func() (decodeFunc, error)) bool {
+	config, err := c.Marshal()
 	if err != nil {
 		return false
 	}
 	d := &t.description
 	d.Codec, d.Config = media.AAC, config
-	d.SampleRate, d.Channels = f.Config.SampleRate, int(f.Config.ChannelConfig)
-	t.depacketizer = newFrames(func() (decodeFunc, error) { return aacDecoder(f) })
+	d.SampleRate, d.Channels = c.SampleRate, int(c.ChannelConfig)
+	t.depacketizer = newFrames(true, create)
 	return t.depacketizer.usable()
 }
 
