@@ -110,6 +110,11 @@ var mayImport = map[string]rule{
 		"a camera pulled once; it sees one function that opens a session, so it knows no RTSP and no hub",
 	},
 
+	"gateway/rtspout": {
+		[]string{"contract/reason", "gateway/failure", "gateway/media"},
+		"RTSP to players; it sees streams and logins through functions, and knows neither cameras nor tokens",
+	},
+
 	"ops/demo": {
 		[]string{"base/cli", "base/httpd", "base/localca", "gateway/opener", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
 		"starts all programs and cameras on one machine",

@@ -1,0 +1,176 @@
+package rtspout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/failure"
+)
+
+// Server serves players on any number of listeners. It is safe for concurrent use.
+type Server struct {
+	o       Options
+	log     zerolog.Logger
+	refusal *refusals
+	times   times
+	seed    maphash.Seed // of the SSRCs
+
+	rtsp  *gortsplib.Server
+	ln    *handover
+	start sync.Once
+
+	ctx    context.Context //nolint:containedctx // the life of the server, which ends the openings of its players
+	cancel context.CancelCauseFunc
+
+	conns   connections
+	players players
+	slots   slots
+
+	bytes, skipped, stalled atomic.Uint64
+}
+
+// New returns a server without a listener. The caller ends it with Shutdown.
+func New(o Options) (*Server, error) {
+	if o.Find == nil || o.Authorize == nil {
+		return nil, errors.New("rtsp server: Find and Authorize are required")
+	}
+	o.Limits = o.Limits.withDefaults()
+	if o.Resolve == nil {
+		o.Resolve = resolve
+	}
+	s := &Server{o: o, log: o.Log, times: defaultTimes, seed: maphash.MakeSeed(), ln: newHandover()}
+	s.refusal = newRefusals(o.Log)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.conns.limit = o.Limits.Connections
+	s.slots.limits = o.Limits
+	s.rtsp = &gortsplib.Server{
+		RTSPAddress:              "handover:554", // not used: Listen ignores it
+		Listen:                   func(string, string) (net.Listener, error) { return s.ln, nil },
+		ReadTimeout:              defaultTimes.request,
+		WriteTimeout:             defaultTimes.stall,
+		IdleTimeout:              defaultTimes.session,
+		WriteQueueSize:           1, // nothing is queued there
+		DisableRTCPSenderReports: true,
+		Handler:                  handler{s},
+	}
+	return s, nil
+}
+
+// Serve accepts players from ln, which may be a TLS listener, until Shutdown, and closes
+// ln. It returns nil after Shutdown, and ln's error if ln fails.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close()
+	stop := context.AfterFunc(s.ctx, func() { ln.Close() })
+	defer stop()
+
+	var err error
+	s.start.Do(func() { err = s.rtsp.Start() })
+	if err != nil {
+		return fmt.Errorf("start rtsp server: %w", err)
+	}
+	for pause := time.Duration(0); ; {
+		nc, err := ln.Accept()
+		switch {
+		case s.ctx.Err() != nil:
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		case err == nil:
+			pause = 0
+			s.accept(nc)
+		case isTemporary(err):
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Warn().Err(err).Dur(fieldRetry, pause).Msg("accepting a player failed")
+			wait(s.ctx, pause)
+		default:
+			return fmt.Errorf("accept players: %w", err)
+		}
+	}
+}
+
+// isTemporary reports errors of one connection, or of the process's descriptors.
+func isTemporary(err error) bool {
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary()
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// accept hands a connection to gortsplib, or refuses it.
+func (s *Server) accept(nc net.Conn) {
+	c := newConn(s, nc)
+	oldest, ok := s.conns.add(c)
+	if oldest != nil {
+		oldest.Close()
+	}
+	if !ok {
+		f := failure.New(failure.Viewer, reason.LimitConnections, nil)
+		s.refusal.log(c, "", f)
+		c.refuse(f)
+		return
+	}
+	if !s.ln.put(s.ctx, c) {
+		c.Close()
+	}
+}
+
+// Shutdown refuses new players, tells those that play that the stream ends (RTCP BYE) and
+// closes all connections. It returns when no goroutine of the server is left. Players that
+// do not take their last bytes delay it until ctx ends.
+func (s *Server) Shutdown(ctx context.Context) {
+	cause := failure.New(failure.Gateway, reason.ShuttingDown, nil)
+	s.cancel(cause)
+	s.players.endAll(cause)
+	select {
+	case <-s.players.empty():
+	case <-ctx.Done():
+	}
+	s.conns.closeAll()
+	s.ln.Close()
+	started := true
+	s.start.Do(func() { started = false }) // Serve was never called
+	if started {
+		s.rtsp.Close()
+	}
+	s.players.wait()
+}
+
+// Viewers returns the players that play, in no particular order.
+func (s *Server) Viewers() []Viewer { return s.players.viewers() }
+
+// Disconnect ends the player with this id. Its log line and its failure have the cause. It
+// returns false if there is no such player.
+func (s *Server) Disconnect(id string, cause error) bool { return s.players.end(id, cause) }
+
+// Counters returns the server's counters.
+func (s *Server) Counters() Counters {
+	return Counters{
+		Connections: s.conns.count(),
+		Players:     s.players.count(),
+		Bytes:       s.bytes.Load(),
+		Skipped:     s.skipped.Load(),
+		Stalled:     s.stalled.Load(),
+		Refused:     s.refusal.total.Load(),
+	}
+}
