@@ -28,7 +28,7 @@ type gateway struct {
 	feed    *feed
 }
 
-func newGateway(t *testing.T, f *feed, change func(*rtspout.Options)) *gateway {
+func newGateway(t *testing.T, f *feed, change func(*rtspout.Options), times ...rtspout.Times) *gateway {
 	t.Helper()
 	g := &gateway{log: logtest.New(), feed: f}
 	o := rtspout.Options{Authorize: authorize, Log: zerolog.New(g.log)}
@@ -46,6 +46,9 @@ func newGateway(t *testing.T, f *feed, change func(*rtspout.Options)) *gateway {
 		t.Fatal(err)
 	}
 	g.Server = s
+	for _, x := range times {
+		s.SetTimes(x)
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +82,10 @@ func (g *gateway) dial(t *testing.T) *rawClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
+	return newRawClient(t, nc)
+}
+
+func newRawClient(t *testing.T, nc net.Conn) *rawClient {
 	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	return &rawClient{Conn: nc, t: t, r: bufio.NewReader(nc)}
 }
@@ -147,8 +154,9 @@ const transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
 func (c *rawClient) play(url string) (session string, play *base.Response) {
 	c.t.Helper()
 	c.want(c.do("DESCRIBE", url), base.StatusOK)
-	setup := c.want(c.do("SETUP", trackURL(url), transport), base.StatusOK)
-	session, _, _ = strings.Cut(setup.Header["Session"][0], ";")
+	bare, _, _ := strings.Cut(url, "?")
+	setup := c.want(c.do("SETUP", trackURL(bare), transport), base.StatusOK)
+	session = sessionID(setup)
 	return session, c.want(c.do("PLAY", url, "Session: "+session), base.StatusOK)
 }
 

@@ -1,0 +1,354 @@
+package rtspout_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+
+	"rtsptunnel/internal/base/localca"
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/media"
+	"rtsptunnel/internal/gateway/rtspout"
+)
+
+const brief = 100 * time.Millisecond // a time that a test shortens
+
+// wantClosed fails unless the connection ends soon, without more answers.
+func (c *rawClient) wantClosed() {
+	c.t.Helper()
+	if b, err := c.r.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Errorf("the connection is open: %q, %v", b, err)
+	}
+}
+
+// A connection that sends no request, or sends one slowly, is closed.
+func TestServer_slowRequests(t *testing.T) {
+	g := newGateway(t, newFeed(nil), nil, rtspout.Times{Request: brief})
+	for name, text := range map[string]string{
+		"silent":  "",
+		"one":     "O",
+		"partial": "OPTIONS rtsp://h/ RTSP/1.0\r\nCSeq: 1\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := g.dial(t)
+			_, _ = io.WriteString(c, text)
+			if text != "" { // what had arrived is answered
+				c.want(c.answer(), 400)
+			}
+			c.wantClosed()
+		})
+	}
+	t.Run("after an answer", func(t *testing.T) {
+		c := g.dial(t)
+		c.want(c.do("OPTIONS", "*"), 200)
+		c.wantClosed()
+	})
+}
+
+// Bytes that arrive slowly do not extend the time of a request.
+func TestServer_trickle(t *testing.T) {
+	g := newGateway(t, newFeed(nil), nil, rtspout.Times{Request: brief})
+	c := g.dial(t)
+	ticker := time.NewTicker(brief / 10)
+	defer ticker.Stop()
+	for range ticker.C {
+		if _, err := c.Write([]byte("OPTIONS ")); err != nil {
+			return
+		}
+	}
+}
+
+// A connection that only asks for options is closed, because it does not log in.
+func TestServer_neverLogsIn(t *testing.T) {
+	g := newGateway(t, newFeed(nil), nil, rtspout.Times{Login: brief})
+	c := g.dial(t)
+	ticker := time.NewTicker(brief / 10)
+	defer ticker.Stop()
+	for range ticker.C {
+		c.cseq++
+		if _, err := io.WriteString(c, "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"); err != nil {
+			return
+		}
+	}
+}
+
+// A connection above the limit makes the oldest stranger go; without a stranger it is
+// refused. Players stay.
+func TestServer_connections(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Connections = 2 })
+	player := g.dial(t)
+	session, _ := player.play(g.url("?token=rtt_wall"))
+	stranger := g.dial(t)
+	stranger.want(stranger.do("OPTIONS", "*"), 200)
+	second := g.dial(t)
+	stranger.wantClosed()
+	second.want(second.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
+
+	third := g.dial(t)
+	res := third.want(third.answer(), base.StatusNotEnoughBandwidth)
+	if got := res.Header["X-Reason"]; len(got) != 1 || got[0][:24] != "viewer; LIMIT_CONNECTION" {
+		t.Errorf("X-Reason %q", got)
+	}
+	third.wantClosed()
+	player.want(player.do("GET_PARAMETER", g.url(""), "Session: "+session), 200)
+	if n := g.Counters().Connections; n != 2 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// The limits of viewers count those that play and those that hold a stream.
+func TestServer_viewers(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	for name, limits := range map[string]rtspout.Limits{"all": {Viewers: 2}, "camera": {ViewersPerCamera: 2}} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, f, func(o *rtspout.Options) { o.Limits = limits })
+			url := g.url("?token=rtt_wall")
+			a, b, c := g.dial(t), g.dial(t), g.dial(t)
+			a.play(url)
+			b.want(b.do("DESCRIBE", url), 200)
+			b.want(b.do("DESCRIBE", url), 200) // instead of the first
+			c.want(c.do("DESCRIBE", url), base.StatusNotEnoughBandwidth)
+			d := g.dial(t)
+			other := d.do("DESCRIBE", "rtsp://"+g.address+"/edge1/a%20b?token=rtt_wall")
+			if want := map[string]base.StatusCode{"all": 453, "camera": 200}[name]; other.StatusCode != want {
+				t.Errorf("another camera: %d, want %d", other.StatusCode, want)
+			}
+			d.Close()
+			b.Close()
+			f.awaitReaders(t, 1)
+			c.want(c.do("DESCRIBE", url), 200)
+		})
+	}
+}
+
+// A DESCRIBE without a PLAY holds the stream for a short time. A later PLAY attaches again.
+func TestServer_hold(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Viewers = 1 }, rtspout.Times{Hold: brief})
+	c := g.dial(t)
+	c.want(c.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
+	f.awaitReaders(t, 1)
+	f.awaitReaders(t, 0)
+	session := sessionID(c.want(c.do("SETUP", trackURL(g.url("")), transport), 200))
+	f.awaitReaders(t, 0)
+	c.want(c.do("PLAY", g.url(""), "Session: "+session), 200)
+	c.unit(0, units[0])
+	c.want(c.do("PAUSE", g.url(""), "Session: "+session), 200)
+	f.awaitReaders(t, 0)
+
+	other := &media.Epoch{Tracks: []media.Track{{Codec: media.H265, ClockRate: 90000}}, Base: []int64{0}}
+	f.change(func() { f.epoch = other })
+	res := c.want(c.do("PLAY", g.url(""), "Session: "+session), 503)
+	if got := res.Header["X-Reason"][0]; got[:21] != "media; TRACKS_CHANGED" {
+		t.Errorf("X-Reason %q", got)
+	}
+	f.awaitReaders(t, 0)
+}
+
+// A player that hangs up while its stream opens ends the opening.
+func TestServer_hangsUpWhileOpening(t *testing.T) {
+	f := newFeed(nil)
+	f.block = make(chan struct{})
+	g := newGateway(t, f, nil)
+	c := g.dial(t)
+	c.send("DESCRIBE", g.url("?token=rtt_wall"))
+	f.await(t, func() bool { return f.attached == 1 })
+	c.Close()
+	f.await(t, func() bool { return f.attached == 0 })
+}
+
+// Requests that arrive while a stream opens are answered afterwards.
+func TestServer_pipelinedWhileOpening(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	f.block = make(chan struct{})
+	g := newGateway(t, f, nil)
+	c := g.dial(t)
+	c.send("DESCRIBE", g.url("?token=rtt_wall"))
+	f.await(t, func() bool { return f.attached == 1 })
+	c.send("OPTIONS", "*")
+	c.send("OPTIONS", "*")
+	close(f.block)
+	if res := c.want(c.answer(), 200); len(res.Body) == 0 {
+		t.Error("the first answer has no description")
+	}
+	c.want(c.answer(), 200)
+	c.want(c.answer(), 200)
+}
+
+// A player that does not read is ended, and another one gets every unit.
+func TestPlayer_stalls(t *testing.T) {
+	e, units := clipUnits(t, 2)
+	f := newFeed(e)
+	packets := [][]byte{append(append([]byte{}, units[0].Packets[0][:12]...), make([]byte, 60000)...)}
+	g := newGateway(t, f, nil, rtspout.Times{Stall: time.Second})
+	stalled, reader := g.dial(t), g.dial(t)
+	stalled.play(g.url("?token=rtt_wall"))
+	reader.play(g.url("?token=rtt_wall"))
+	for i := range 1000 { // more than the sockets' buffers hold
+		u := media.Unit{Epoch: e, PTS: int64(i), Key: true, Packets: packets, Seq: uint32(i)}
+		f.put(&u)
+		if p, _ := reader.rtpPacket(0); p.SequenceNumber != uint16(i) {
+			t.Fatalf("number %d, want %d", p.SequenceNumber, i)
+		}
+	}
+	g.log.AwaitFields(t, 1, "message=viewer ended", "hop=viewer", "reason=VIEWER_STALLED")
+	if n := g.Counters().Stalled; n != 1 {
+		t.Errorf("%d stalled players are counted", n)
+	}
+	f.awaitReaders(t, 1)
+}
+
+// A player that is killed is gone at once, though no media are sent.
+func TestPlayer_killed(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	g := newGateway(t, f, nil)
+	c := g.dial(t)
+	c.play(g.url("?token=rtt_wall"))
+	c.unit(0, units[0])
+	_ = c.Conn.(*net.TCPConn).SetLinger(0)
+	c.Close()
+	f.awaitReaders(t, 0)
+	g.log.AwaitFields(t, 1, "message=viewer ended", "end=connection")
+}
+
+// An operator sees and ends players.
+func TestServer_disconnect(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	g := newGateway(t, f, nil)
+	c := g.dial(t)
+	c.play("rtsp://" + g.address + "/edge1/front/main?token=rtt_wall")
+	c.unit(0, units[0])
+	list := g.Viewers()
+	if len(list) != 1 || list[0].Camera != "edge1/front" || list[0].Stream != "main" || list[0].Principal != "wall" || list[0].RemoteAddr != c.LocalAddr().String() {
+		t.Fatalf("viewers: %+v", list)
+	}
+	if g.Disconnect("other", nil) {
+		t.Error("disconnected an unknown player")
+	}
+	if !g.Disconnect(list[0].ID, failure.New(failure.Viewer, reason.ViewerClosed, nil)) {
+		t.Error("not disconnected")
+	}
+	c.wantBye()
+	g.log.AwaitFields(t, 1, "message=viewer ended", "reason=VIEWER_CLOSED")
+	f.awaitReaders(t, 0)
+}
+
+// A player's token ends while it plays.
+func TestPlayer_tokenExpires(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	g := newGateway(t, f, func(o *rtspout.Options) {
+		o.Authorize = func(rtspout.Login, string) (rtspout.Principal, error) {
+			return rtspout.Principal{Name: "wall", Expires: time.Now().Add(brief)}, nil
+		}
+	})
+	c := g.dial(t)
+	c.play(g.url("?token=rtt_wall"))
+	c.unit(0, units[0])
+	c.wantBye()
+	g.log.AwaitFields(t, 1, "message=viewer ended", "reason=ACCESS_EXPIRED")
+}
+
+// Shutdown ends players with a goodbye, ends openings, and refuses others.
+func TestServer_Shutdown(t *testing.T) {
+	e, units := clipUnits(t, 1)
+	f := newFeed(e)
+	f.put(units...)
+	g := newGateway(t, f, nil)
+	c, idle, opening := g.dial(t), g.dial(t), g.dial(t)
+	c.play(g.url("?token=rtt_wall"))
+	c.unit(0, units[0])
+	idle.want(idle.do("OPTIONS", "*"), 200)
+	f.change(func() { f.block = make(chan struct{}) })
+	opening.send("DESCRIBE", g.url("?token=rtt_wall"))
+	f.await(t, func() bool { return f.attached == 1 })
+
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	g.Shutdown(ctx)
+	if ctx.Err() != nil {
+		t.Error("Shutdown took until its context ended")
+	}
+	c.wantBye()
+	idle.wantClosed()
+	f.awaitReaders(t, 0)
+	g.log.AwaitFields(t, 1, "message=viewer ended", "reason=SHUTTING_DOWN")
+	if _, err := net.Dial("tcp", g.address); err == nil {
+		t.Error("the listener is open")
+	}
+}
+
+// A server that has never served shuts down, too.
+func TestServer_Shutdown_notServing(t *testing.T) {
+	s, err := rtspout.New(rtspout.Options{
+		Find:      func(context.Context, string) (rtspout.Stream, error) { return nil, nil },
+		Authorize: authorize,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Shutdown(t.Context())
+	if _, err := rtspout.New(rtspout.Options{}); err == nil {
+		t.Error("a server without functions")
+	}
+}
+
+// A TLS listener works like a plain one.
+func TestServer_TLS(t *testing.T) {
+	e, units := clipUnits(t, 30)
+	f := newFeed(e)
+	f.put(units...)
+	g := newGateway(t, f, nil)
+	ca, err := localca.New("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := ca.Issue("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ln) }()
+
+	nc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c := newRawClient(t, nc)
+	c.play("rtsps://" + ln.Addr().String() + "/edge1/front?token=rtt_wall")
+	for _, u := range units {
+		c.unit(0, u)
+	}
+	g.Shutdown(t.Context())
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	c.wantBye()
+}
