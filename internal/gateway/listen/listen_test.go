@@ -161,7 +161,7 @@ func TestListen_plainBehindProxies(t *testing.T) {
 	for range 5 {
 		stranger := dial("127.0.0.3")
 		if n, err := stranger.Read(make([]byte, 1)); n > 0 || err == nil {
-			t.Error("a stranger is served")
+			t.Fatal("a stranger is served")
 		}
 		stranger.Close()
 	}
