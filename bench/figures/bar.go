@@ -12,7 +12,8 @@ type Line struct {
 	of     func(*Results) Stat
 }
 
-// bar returns the limits for the module; ratios and differences are relative to base.
+// bar returns the limits for the module, to which ratios and differences are relative to
+// base, and those for the gateway.
 func bar(module, base string) []Line {
 	ratio := func(phase, metric string) func(*Results) Stat {
 		return func(r *Results) Stat { return r.Ratio(phase, metric, module, base) }
@@ -35,12 +36,43 @@ func bar(module, base string) []Line {
 	}
 }
 
+// The gateway, and what its output is compared with.
+const (
+	gateway = "gateway"
+	fanout  = "gortsplib"
+)
+
+// gatewayBar returns the limits for the gateway.
+func gatewayBar() []Line {
+	ratio := func(phase string) func(*Results) Stat {
+		return func(r *Results) Stat { return r.Ratio(phase, CPUPercent, gateway, fanout) }
+	}
+	value := func(phase, metric string) func(*Results) Stat {
+		return func(r *Results) Stat { return r.Value(phase, metric, gateway) }
+	}
+	return []Line{
+		{"gateway, 100 readers: CPU, × " + fanout, 0.25, 0.15, "", 2, ratio("gateway-readers-100")},
+		{"gateway, 20 readers: CPU, × " + fanout, 0.5, 0.35, "", 2, ratio("gateway-readers-20")},
+		{"gateway, RSS with 100 readers", 48, 32, " MiB", 1, value("gateway-readers-100", RSS)},
+		{"gateway, first picture, stream open, p50", 400, 120, " ms", 1, value("gateway-first-open", P50Millis)},
+		{"gateway, first picture, stream closed, p50", 600, 200, " ms", 1, value("gateway-first-closed", P50Millis)},
+		{"gateway, delay of a picture, 20 readers, p99", 40, 10, " ms", 1, value("gateway-readers-20", DelayP99)},
+		{"gateway, 10,000 idle cameras: RSS", 64, 40, " MiB", 1, value("gateway-idle", RSS)},
+		{"gateway, 1,000 streams of 64 kbit/s: pictures missing", 0, 0, "", 0, value("gateway-streams-1000-low", Missing)},
+		{"gateway, 200 streams of 4 Mbit/s: pictures missing", 0, 0, "", 0, value("gateway-streams-200-hd", Missing)},
+		{"gateway, 200 streams of 4 Mbit/s: CPU of a core", 200, 120, " %", 0, value("gateway-streams-200-hd", CPUPercent)},
+	}
+}
+
 // Keys of the metrics that the bar uses.
 const (
 	CPUPerGiB  = "cpu_s_per_gib"
 	CPUPercent = "cpu_percent"
 	P50Micros  = "p50_us"
 	P50Millis  = "p50_ms"
+	RSS        = "rss_mib"
+	DelayP99   = "delay_p99_ms"
+	Missing    = "missing"
 )
 
 // Judged is a line of the bar with the measured figure.
@@ -54,11 +86,11 @@ type Judged struct {
 	line Line
 }
 
-// Judge compares the medians of module with the bar. base is the relay that copies TCP to
+// Judge compares the medians of module and gateway with the bar. base is the relay that copies TCP to
 // TLS.
 func (r *Results) Judge(module, base string) []Judged {
 	var all []Judged
-	for _, l := range bar(module, base) {
+	for _, l := range append(bar(module, base), gatewayBar()...) {
 		j := Judged{Figure: l.Figure, Must: l.Must, Record: l.Record, Measured: l.of(r), line: l}
 		switch {
 		case j.Measured.N == 0:

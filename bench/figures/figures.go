@@ -45,6 +45,10 @@ type Phase struct {
 	Name    string   `json:"name"`
 	Text    string   `json:"text"`
 	Metrics []Metric `json:"metrics"` // ratios are computed of the first
+	// Base is the divisor of the phase's ratios; empty: every relay that is one.
+	Base string `json:"base,omitempty"`
+	// Rows are the relays that take part; empty: all that are in no phase's Rows.
+	Rows []string `json:"rows,omitempty"`
 }
 
 // Metric is one column: a key of Sample.Values. Of a phase's first metric, less is better.
@@ -61,6 +65,27 @@ type Sample struct {
 	Relay  string             `json:"relay"`
 	Values map[string]float64 `json:"values,omitempty"`
 	Note   string             `json:"note,omitempty"` // why values are missing
+}
+
+// relaysOf returns the relays that take part in a phase.
+func (r *Results) relaysOf(p Phase) []Relay {
+	var special []string
+	for _, other := range r.Phases {
+		special = append(special, other.Rows...)
+	}
+	return slices.DeleteFunc(slices.Clone(r.Relays), func(relay Relay) bool {
+		if len(p.Rows) > 0 {
+			return !slices.Contains(p.Rows, relay.Name)
+		}
+		return slices.Contains(special, relay.Name)
+	})
+}
+
+// bases returns the divisors of a phase's ratios.
+func (r *Results) bases(p Phase) []Relay {
+	return slices.DeleteFunc(r.relaysOf(p), func(relay Relay) bool {
+		return !relay.Base || p.Base != "" && relay.Name != p.Base
+	})
 }
 
 // Stat summarizes a figure over all rounds.

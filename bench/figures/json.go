@@ -29,10 +29,10 @@ func (r *Results) WriteJSON(w io.Writer, module, base string) error {
 func (r *Results) ratios() []ratio {
 	var all []ratio
 	for _, p := range r.Phases {
-		for _, relay := range r.Relays {
-			for _, base := range r.Relays {
+		for _, relay := range r.relaysOf(p) {
+			for _, base := range r.bases(p) {
 				metric := p.Metrics[0].Key
-				if s := r.Ratio(p.Name, metric, relay.Name, base.Name); base.Base && relay.Name != base.Name && s.N > 0 {
+				if s := r.Ratio(p.Name, metric, relay.Name, base.Name); relay.Name != base.Name && s.N > 0 {
 					all = append(all, ratio{p.Name, metric, relay.Name, base.Name, s})
 				}
 			}

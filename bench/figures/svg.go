@@ -34,13 +34,12 @@ func (r *Results) WriteSVG(w io.Writer, module, base string) error {
 	var rows strings.Builder
 	y := plotTop
 	for _, p := range r.Phases {
+		if len(r.ratiosTo(p, base)) == 0 {
+			continue
+		}
 		fmt.Fprintf(&rows, "<text x=\"8\" y=\"%d\" class=\"phase\">%s</text>\n", y+4, html.EscapeString(p.Name))
-		for _, relay := range r.Relays {
-			s := r.Ratio(p.Name, p.Metrics[0].Key, relay.Name, base)
-			if relay.Name == base || s.N == 0 {
-				continue
-			}
-			drawRow(&rows, y, relay.Name, s, relay.Name == module)
+		for _, relay := range r.ratiosTo(p, base) {
+			drawRow(&rows, y, relay, r.Ratio(p.Name, p.Metrics[0].Key, relay, base), relay == module)
 			y += rowHeight
 		}
 		y += gap
@@ -55,6 +54,17 @@ func (r *Results) WriteSVG(w io.Writer, module, base string) error {
 	b.WriteString(rows.String() + "</svg>\n")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// ratiosTo returns the relays that have a ratio to base in a phase, other than base.
+func (r *Results) ratiosTo(p Phase, base string) []string {
+	var names []string
+	for _, relay := range r.relaysOf(p) {
+		if relay.Name != base && r.Ratio(p.Name, p.Metrics[0].Key, relay.Name, base).N > 0 {
+			names = append(names, relay.Name)
+		}
+	}
+	return names
 }
 
 func drawGrid(b *strings.Builder, bottom int) {

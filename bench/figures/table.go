@@ -38,13 +38,11 @@ func (r *Results) phaseRows(p Phase) [][]string {
 	for _, m := range p.Metrics {
 		head = append(head, m.Title)
 	}
-	for _, base := range r.Relays {
-		if base.Base {
-			head = append(head, "× "+base.Name)
-		}
+	for _, base := range r.bases(p) {
+		head = append(head, "× "+base.Name)
 	}
 	rows := [][]string{head}
-	for _, relay := range r.Relays {
+	for _, relay := range r.relaysOf(p) {
 		rows = append(rows, r.phaseRow(p, relay.Name))
 	}
 	return rows
@@ -61,10 +59,8 @@ func (r *Results) phaseRow(p Phase, relay string) []string {
 	for i, m := range p.Metrics {
 		row = append(row, text(r.Value(p.Name, m.Key, relay), m.Digits, i == 0))
 	}
-	for _, base := range r.Relays {
-		if base.Base {
-			row = append(row, text(r.Ratio(p.Name, p.Metrics[0].Key, relay, base.Name), 2, base.Name != relay))
-		}
+	for _, base := range r.bases(p) {
+		row = append(row, text(r.Ratio(p.Name, p.Metrics[0].Key, relay, base.Name), 2, base.Name != relay))
 	}
 	return row
 }

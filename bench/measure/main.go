@@ -8,26 +8,31 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"rtsptunnel/bench/baseline"
+	"rtsptunnel/bench/cameras"
+	"rtsptunnel/bench/fanout"
 	"rtsptunnel/bench/figures"
+	"rtsptunnel/bench/players"
 	"rtsptunnel/bench/relays"
 )
 
 const help = `Usage: bench [flags]
 
-Measures the cost of the module as a relay and compares it with other relays in the
-same run, on this machine's loopback. Writes tables to standard output and progress to
+Measures the cost of the module as a relay and of the gateway as an RTSP server, and
+compares them with others in the same run, on this machine's loopback. Writes tables to standard output and progress to
 standard error. Ctrl-C ends it and every process that it started.
 
   --module FILE   the module's binary (bin/rtsptunnel)
+  --gateway FILE  the gateway's binary (bin/tunnelgateway)
   --rounds N      number of rounds; each measures each relay in each phase (3)
   --seconds S     length of each window of bulk, round trips and video (1.5)
-  --phases LIST   only these, separated by commas: bulk rtt video open idle, or one
-                  table of theirs, such as bulk-16
-  --relays LIST   only these: module raw tlsraw gorilla haproxy
+  --phases LIST   only these, separated by commas: bulk rtt video open idle gateway, or
+                  some tables of theirs, such as bulk-16 or gateway-readers
+  --relays LIST   only these: module raw tlsraw gorilla haproxy gateway gortsplib
   --json FILE     write all samples, ratios and the bar
   --svg FILE      draw the ratios to tlsraw
   --smoke         test in seconds that everything runs; the figures are meaningless
@@ -46,8 +51,8 @@ const (
 // Main runs the program until it is done or ctx is. args exclude the program's name. Main
 // returns the exit code.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == relays.BaselineCommand { // a run of Main has started this process
-		return exitCode(baseline.Main(ctx, args[1:], stdin, stderr), stderr)
+	if IsChild(args) { // a run of Main has started this process
+		return exitCode(child(ctx, args, stdin, stdout, stderr), stderr)
 	}
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -64,6 +69,23 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	return exitCode(o.run(ctx, "make bench ARGS='"+strings.Join(args, " ")+"'", stdout, stderr), stderr)
 }
 
+// IsChild tells whether the arguments are those of a process that a run of Main starts.
+func IsChild(args []string) bool {
+	return len(args) > 0 && slices.Contains([]string{relays.BaselineCommand, cameras.Command, players.Command, fanout.Command}, args[0])
+}
+
+func child(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	switch args[0] {
+	case cameras.Command:
+		return cameras.Main(ctx, stdin, stdout)
+	case players.Command:
+		return players.Main(ctx, stdin, stdout)
+	case fanout.Command:
+		return fanout.Main(args[1:], stdin, stdout)
+	}
+	return baseline.Main(ctx, args[1:], stdin, stderr)
+}
+
 func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
@@ -74,6 +96,7 @@ func exitCode(err error, stderr io.Writer) int {
 
 type options struct {
 	module    string
+	gateway   string
 	rounds    int
 	plan      plan
 	phases    []phase
@@ -94,6 +117,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.module, "module", "bin/rtsptunnel", "")
+	flags.StringVar(&o.gateway, "gateway", "bin/tunnelgateway", "")
 	flags.IntVar(&o.rounds, "rounds", 3, "")
 	flags.Float64Var(&seconds, "seconds", 1.5, "")
 	flags.StringVar(&phases, "phases", "", "")
@@ -127,18 +151,27 @@ func (o options) run(ctx context.Context, command string, stdout, stderr io.Writ
 	if _, err := os.Stat(o.module); err != nil {
 		return fmt.Errorf("the module's binary (make build makes it): %w", err)
 	}
-	lab, err := relays.NewLab(o.module)
+	lab, err := relays.NewLab(o.module, o.gateway)
 	if err != nil {
 		return err
 	}
 	defer lab.Close()
 	r := &run{lab: lab, relays: o.relays, phases: o.phases, rounds: o.rounds, out: &progress{
-		w: stderr, start: time.Now(), total: o.rounds * len(o.phases) * len(o.relays), rounds: o.rounds,
+		w: stderr, start: time.Now(), total: o.rounds * o.measurements(), rounds: o.rounds,
 	}}
 	r.describe(ctx, o.module, command)
 	err = r.all(ctx)
 	r.results.Seconds = time.Since(r.results.Begin).Seconds()
 	return errors.Join(err, o.write(r.results, stdout))
+}
+
+// measurements returns how many a round has.
+func (o options) measurements() int {
+	count := 0
+	for _, p := range o.phases {
+		count += len(p.relays(o.relays))
+	}
+	return count
 }
 
 // write writes the tables, and the files that the flags name.

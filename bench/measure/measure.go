@@ -1,9 +1,10 @@
 // Package measure implements the program of make bench: it measures the cost of the
-// shipped module as a relay and compares it with other relays in the same run. No binary
-// of the product contains it.
+// shipped module as a relay, and of the shipped gateway as a server of video, and compares
+// them with others in the same run. No binary of the product contains it.
 //
 // Each round measures each relay in each phase, with a new process for each relay. The
-// cameras and the cloud's ends are in this process, and everything is on loopback. The
+// cameras and the cloud's ends are in this process, those of servers in two others, and
+// everything is on loopback. The
 // relays take turns, and figures are compared within one round, since other load on the
 // machine then affects all relays alike.
 //
@@ -48,8 +49,9 @@ func (r *run) all(ctx context.Context) error {
 	var failed []string
 	for round := 1; round <= r.rounds; round++ {
 		for _, p := range r.phases {
-			for i := range r.relays {
-				relay := r.relays[(i+round-1)%len(r.relays)] // the first relay changes from round to round
+			taking := p.relays(r.relays)
+			for i := range taking {
+				relay := taking[(i+round-1)%len(taking)] // the first relay changes from round to round
 				sample, err := r.measure(ctx, round, p, relay)
 				if ctx.Err() != nil {
 					return errors.New("interrupted")
@@ -84,6 +86,9 @@ func (r *run) measure(ctx context.Context, round int, p phase, relay relays.Rela
 }
 
 func (r *run) values(ctx context.Context, p phase, relay relays.Relay) (map[string]float64, error) {
+	if p.serve != nil {
+		return p.serve(ctx, served{r.lab, relay.Name})
+	}
 	instance, err := r.lab.Start(ctx, relay)
 	if errors.Is(err, relays.ErrNotInstalled) {
 		return nil, relays.ErrNotInstalled
@@ -102,7 +107,7 @@ func (r *run) describe(ctx context.Context, moduleBinary, command string) {
 	}
 	for _, relay := range r.relays {
 		r.results.Relays = append(r.results.Relays, figures.Relay{
-			Name: relay.Name, Text: relay.Text, Base: relay.Name != relays.Module,
+			Name: relay.Name, Text: relay.Text, Base: relay.Name != relays.Module && relay.Name != relays.Gateway,
 		})
 	}
 	for _, p := range r.phases {

@@ -14,13 +14,12 @@ import (
 
 	"rtsptunnel/bench/figures"
 	"rtsptunnel/bench/measure"
-	"rtsptunnel/bench/relays"
 )
 
 // The program starts its own binary as the baselines, and asks the module's binary for its
 // version. Here both are the binary of this test.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == relays.BaselineCommand {
+	if measure.IsChild(os.Args[1:]) {
 		os.Exit(measure.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	if len(os.Args) == 2 && os.Args[1] == "version" {
@@ -30,7 +29,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// run runs the program for one short round, without the module.
+// run runs the program for one short round, without the module and the gateway.
 func run(ctx context.Context, t *testing.T, stderr io.Writer, args ...string) (code int, stdout string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -41,7 +40,7 @@ func run(ctx context.Context, t *testing.T, stderr io.Writer, args ...string) (c
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	args = append([]string{"--smoke", "--module", self, "--relays", "raw,tlsraw,gorilla"}, args...)
+	args = append([]string{"--smoke", "--module", self, "--relays", "raw,tlsraw,gorilla,gortsplib"}, args...)
 	return measure.Main(ctx, args, nil, &out, stderr), out.String()
 }
 
@@ -61,8 +60,9 @@ func TestMain_measuresEveryPhase(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	if want := len(got.Phases) * 3; len(got.Samples) != want || len(got.Phases) != 7 {
-		t.Errorf("%d samples of %d phases, want %d of 7", len(got.Samples), len(got.Phases), want)
+	// Of the gateway's phases, one is also of gortsplib.
+	if want := 7*3 + 1; len(got.Samples) != want || len(got.Phases) != 7+6 {
+		t.Errorf("%d samples of %d phases, want %d of 13", len(got.Samples), len(got.Phases), want)
 	}
 	for _, s := range got.Samples {
 		for _, p := range got.Phases {
@@ -111,7 +111,7 @@ func TestMain_arguments(t *testing.T) {
 		{"--rounds 0", 2, "--rounds 0: want 1 to 100"},
 		{"--seconds NaN", 2, "--seconds NaN: want 0.05 to 60"},
 		{"--phases bulk,disk", 2, `no phase "disk"; there are bulk-1, bulk-16, rtt-200`},
-		{"--relays nginx", 2, `no relay "nginx"; there are module, raw, tlsraw, gorilla, haproxy`},
+		{"--relays nginx", 2, `no relay "nginx"; there are module, raw, tlsraw, gorilla, haproxy, gateway, gortsplib`},
 		{"now", 2, `unexpected argument "now"`},
 		{"--module /nowhere", 1, "make build makes it"},
 	} {

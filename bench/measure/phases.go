@@ -3,16 +3,25 @@ package measure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rtsptunnel/bench/figures"
 	"rtsptunnel/bench/relays"
 )
 
-// phase is one kind of measurement.
+// phase is one kind of measurement: of relays, or, with serve, of servers.
 type phase struct {
 	figures.Phase
 	measure func(context.Context, *relayed) (map[string]float64, error)
+	serve   func(context.Context, served) (map[string]float64, error)
+}
+
+// relays returns those of all that take part in the phase.
+func (p phase) relays(all []relays.Relay) []relays.Relay {
+	return slices.DeleteFunc(slices.Clone(all), func(r relays.Relay) bool {
+		return r.Serves != (p.serve != nil) || r.Serves && !slices.Contains(p.Rows, r.Name)
+	})
 }
 
 // relayed is a running relay, with what phases need to know of it.
@@ -30,6 +39,7 @@ type plan struct {
 	settle    time.Duration // before memory is read
 	videos    []int         // numbers of tunnels with video
 	exchanges int           // upper limit of round trips
+	gateway   gatewayPlan
 }
 
 // full is the plan whose figures the bar is about.
@@ -37,6 +47,7 @@ func full(window time.Duration) plan {
 	return plan{
 		window: window, warm: 300 * time.Millisecond, opens: 50, exchanges: 20000,
 		idle: []int{0, 100, 1000, 5000}, settle: time.Second, videos: []int{50, 200},
+		gateway: fullGateway(window),
 	}
 }
 
@@ -46,6 +57,7 @@ func smoke() plan {
 	return plan{
 		window: 50 * time.Millisecond, warm: 10 * time.Millisecond, opens: 3, exchanges: 100,
 		idle: []int{0, 10}, settle: 20 * time.Millisecond, videos: []int{5},
+		gateway: smokeGateway(),
 	}
 }
 
@@ -55,7 +67,7 @@ func (p plan) phases() []phase {
 	speed := figures.Metric{Key: "mb_per_s", Title: "MB/s", Digits: 0}
 	var all []phase
 	add := func(name, text string, measure func(context.Context, *relayed) (map[string]float64, error), metrics ...figures.Metric) {
-		all = append(all, phase{figures.Phase{Name: name, Text: text, Metrics: metrics}, measure})
+		all = append(all, phase{Phase: figures.Phase{Name: name, Text: text, Metrics: metrics}, measure: measure})
 	}
 	add("bulk-1", "one camera sends as fast as it can", p.bulk(1), cpu, speed)
 	add("bulk-16", "16 cameras send as fast as they can", p.bulk(16), cpu, speed)
@@ -71,7 +83,7 @@ func (p plan) phases() []phase {
 		figures.Metric{Key: figures.P50Millis, Title: "p50 ms", Digits: 2}, figures.Metric{Key: "p99_ms", Title: "p99 ms", Digits: 2},
 		figures.Metric{Key: "way_ms", Title: "of it taken off, ms", Digits: 2})
 	add("idle", "memory of tunnels that have carried 200 bytes each way", p.idling, p.idleMetrics()...)
-	return all
+	return append(all, p.gateway.phases()...)
 }
 
 // idleMetrics returns KiB a tunnel, for the largest number of tunnels first, then RSS.

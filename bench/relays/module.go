@@ -74,32 +74,40 @@ func (l *Lab) startHub() (err error) {
 	return nil
 }
 
-// startModule starts the module as edge agent does, and waits until the module has
-// acknowledged its camera.
+// startModule starts the module between the two ends.
 func startModule(ctx context.Context, l *Lab, e *ends.Ends) (*Instance, error) {
+	p, err := l.startModuleProcess(ctx, e.CameraAddr())
+	if err != nil {
+		return nil, err
+	}
+	return &Instance{process: p, ask: l.asker(e, localPort, 200), refused: l.asker(e, unknownPort, 400)}, nil
+}
+
+// startModuleProcess starts the module as edge agent does, and waits until the module has
+// acknowledged its camera. It starts the hub, too.
+func (l *Lab) startModuleProcess(ctx context.Context, camera string) (*process, error) {
 	if err := l.startHub(); err != nil { //nolint:contextcheck // the hub runs until the lab is closed
 		return nil, fmt.Errorf("hub emulator: %w", err)
 	}
-	desired, err := twin(e.CameraAddr())
+	desired, err := twin(camera)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := l.hub.client.PatchDesired(ctx, identity(), desired); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(l.binary) //nolint:gosec,noctx // G204: the caller of NewLab names it; the instance ends it
+	cmd := exec.Command(l.binary) //nolint:gosec,noctx // G204: the caller of NewLab names it; the caller ends it
 	cmd.Env = l.environment()
 	p, err := start(cmd)
 	if err != nil {
 		return nil, err
 	}
-	i := &Instance{process: p, ask: l.asker(e, localPort, 200), refused: l.asker(e, unknownPort, 400)}
 	if err := l.await(ctx, p); err != nil {
-		err = i.explain(err)
+		err = (&Instance{process: p}).explain(err)
 		p.kill()
 		return nil, err
 	}
-	return i, nil
+	return p, nil
 }
 
 // twin returns desired properties with the camera, and with the highest caps of tunnels.

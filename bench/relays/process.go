@@ -17,11 +17,13 @@ type process struct {
 	lines bytes.Buffer // its newest output, at most maxTail bytes
 }
 
-// start starts cmd in a goroutine that keeps its thread until the process ends, because
+// start starts cmd, whose output it keeps unless cmd has one, in a goroutine that keeps its thread until the process ends, because
 // Pdeathsig ends the process when the thread that started it ends. The caller kills it.
 func start(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, ended: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = p, p
+	if cmd.Stderr = p; cmd.Stdout == nil {
+		cmd.Stdout = p
+	}
 	cmd.SysProcAttr = ownGroup()
 	started := make(chan error, 1)
 	go func() {

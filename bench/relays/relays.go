@@ -1,14 +1,18 @@
 // Package relays starts the relays that are measured: the shipped module, connected to a
 // hub emulator, and those that it is compared with. Each is a process of its own between
-// two ends in this process. The package reads from the kernel what that process uses.
+// two ends in this process. The package reads from the kernel what that process uses. It
+// does the same with servers of video, which are between a process of cameras and one of
+// players.
 //
-// A line belongs here when it starts or queries one relay. The package does not know what
-// is measured.
+// A line belongs here when it starts or queries one relay or server. The package does not
+// know what is measured.
 package relays
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -32,17 +36,20 @@ type Relay struct {
 	Name        string
 	Text        string // description for people
 	Descriptors int    // open files for each tunnel
+	Serves      bool   // it serves video to players, by Lab.Serve, and no tunnels
 	cloud       ends.Kind
 	start       func(context.Context, *Lab, *ends.Ends) (*Instance, error)
 }
 
-// All lists the relays in the order of the tables.
+// All lists the relays and the servers in the order of the tables.
 var All = []Relay{
-	{Module, "this project's module, as shipped: WebSocket over TLS", 2, ends.WebSocket, startModule},
-	{baseline.Raw, "copies TCP to TCP by splice", 6, ends.TCP, startBaseline(baseline.Raw)}, // two pipes
-	{baseline.TLSRaw, "copies TCP to TLS with buffers of 32 KiB", 2, ends.TLS, startBaseline(baseline.TLSRaw)},
-	{baseline.Gorilla, "WebSocket over TLS by gorilla/websocket with buffers of 32 KiB", 2, ends.WebSocket, startBaseline(baseline.Gorilla)},
-	{HAProxy, "haproxy, TCP to TLS", 2, ends.TLS, startHAProxy},
+	{Module, "this project's module, as shipped: WebSocket over TLS", 2, false, ends.WebSocket, startModule},
+	{baseline.Raw, "copies TCP to TCP by splice", 6, false, ends.TCP, startBaseline(baseline.Raw)}, // two pipes
+	{baseline.TLSRaw, "copies TCP to TLS with buffers of 32 KiB", 2, false, ends.TLS, startBaseline(baseline.TLSRaw)},
+	{baseline.Gorilla, "WebSocket over TLS by gorilla/websocket with buffers of 32 KiB", 2, false, ends.WebSocket, startBaseline(baseline.Gorilla)},
+	{HAProxy, "haproxy, TCP to TLS", 2, false, ends.TLS, startHAProxy},
+	{Name: Gateway, Text: "this project's gateway, as shipped: RTSP to players", Serves: true},
+	{Name: GORTSPLib, Text: "gortsplib's own fan-out: a client and a server stream", Serves: true},
 }
 
 // ErrNotInstalled says that the relay's program is not on this machine.
@@ -54,7 +61,11 @@ var ErrLinux = errors.New("relays can be measured on Linux only")
 // Lab holds what the relays share: certificates, and a hub for the module.
 type Lab struct {
 	binary string // the module's
-	self   string // this program, which runs the baselines, too
+	self   string // this program, which runs the baselines, cameras and players, too
+
+	gatewayBinary string
+	private       string // of the newest gateway
+
 	dir    string
 	ca     *localca.CA
 	caFile string
@@ -62,10 +73,10 @@ type Lab struct {
 	hub    *hub
 }
 
-// NewLab creates the certificates; moduleBinary is the path of the shipped module. The
-// caller closes the result.
-func NewLab(moduleBinary string) (lab *Lab, err error) {
-	lab = &Lab{binary: moduleBinary}
+// NewLab creates the certificates. The arguments are the paths of the shipped module and
+// gateway. The caller closes the result.
+func NewLab(moduleBinary, gatewayBinary string) (lab *Lab, err error) {
+	lab = &Lab{binary: moduleBinary, gatewayBinary: gatewayBinary}
 	if lab.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
@@ -84,8 +95,26 @@ func NewLab(moduleBinary string) (lab *Lab, err error) {
 	if err = os.WriteFile(lab.caFile, lab.ca.CertPEM(), 0o600); err != nil {
 		return nil, err
 	}
-	lab.cert, err = lab.ca.Issue("127.0.0.1")
-	return lab, err
+	if lab.cert, err = lab.ca.Issue("127.0.0.1"); err != nil {
+		return nil, err
+	}
+	return lab, lab.writeCertificate()
+}
+
+// writeCertificate writes the cloud's certificate and key, for the gateway.
+func (l *Lab) writeCertificate() error {
+	key, err := x509.MarshalPKCS8PrivateKey(l.cert.PrivateKey)
+	if err != nil {
+		return err
+	}
+	var chain []byte
+	for _, der := range l.cert.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(l.dir, "tls.crt"), chain, 0o600),
+		os.WriteFile(filepath.Join(l.dir, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600),
+	)
 }
 
 // Close ends the hub and removes the files. The caller has closed all instances.

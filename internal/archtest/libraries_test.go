@@ -14,6 +14,8 @@ var onlyIn = map[string]home{
 	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
 	"github.com/bluenviron/gortsplib":       {[]string{"gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
 	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs"},
+	"github.com/bluenviron/gortsplib":       {[]string{"bench/fanout", "gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
+	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "testkit/rtsptest"}, "codecs"},
 	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/gorilla/websocket": {
 		[]string{"base/wsstream", "wire/wsconn", "module/hubconn", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
@@ -21,7 +23,7 @@ var onlyIn = map[string]home{
 	},
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},
 	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},
-	"github.com/pion/rtp":                   {[]string{"gateway/source", "test/republish", "testkit/rtsptest"}, "RTP packets"},
+	"github.com/pion/rtp":                   {[]string{"bench/fanout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTP packets"},
 	"github.com/santhosh-tekuri/jsonschema": {[]string{"gateway/config", "module/twin", "testkit/schematest"}, "JSON Schema: our own, and public ones in tests"},
 	"github.com/pion/rtcp":                  {[]string{"gateway/rtspout"}, "sender reports and goodbyes"},
 	"github.com/pion/sdp":                   {[]string{"gateway/rtspout"}, "the type from which gortsplib reads a format"},

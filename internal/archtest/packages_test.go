@@ -142,14 +142,27 @@ var mayImport = map[string]rule{
 	// module by its contract and its hub.
 	"bench":          {[]string{"base/cli", "bench/measure"}, "the command; cli: the signals that end it"},
 	"bench/baseline": {[]string{"bench/socket"}, "what the product is compared with, so it holds nothing of the product"},
+	"bench/cameras":  {[]string{"bench/stamp", "testkit/rtsptest"}, "many synthetic cameras; rtsptest: the headers of real pictures"},
 	"bench/ends":     {[]string{"base/httpd", "bench/socket"}, "a camera and a cloud end that measure"},
+	"bench/fanout":   {nil, "what the gateway's output is compared with, so it holds nothing of the product"},
 	"bench/figures":  {nil, "figures, tables and the bar"},
-	"bench/measure":  {[]string{"bench/baseline", "bench/ends", "bench/figures", "bench/relays"}, "the measurements"},
+	"bench/measure": {
+		[]string{
+			"bench/baseline", "bench/cameras", "bench/ends", "bench/fanout", "bench/figures", "bench/players", "bench/relays",
+			"testkit/rtsptest",
+		},
+		"the measurements; rtsptest: a camera behind the module",
+	},
+	"bench/players": {[]string{"bench/stamp"}, "many players that time pictures"},
 	"bench/relays": {
-		[]string{"base/localca", "bench/baseline", "bench/ends", "contract/tunnelopen", "hub/hubclient", "hub/hubemulator"},
-		"the relays that are measured, each a process",
+		[]string{
+			"base/localca", "bench/baseline", "bench/cameras", "bench/ends", "bench/fanout", "bench/players",
+			"contract/tunnelopen", "hub/hubclient", "hub/hubemulator",
+		},
+		"the relays and servers that are measured, each a process",
 	},
 	"bench/socket": {nil, "socket options for all of them"},
+	"bench/stamp":  {nil, "marks by which players time the cameras' pictures"},
 
 	"test/republish": {[]string{"base/cli"}, "an RTSP server whose cameras are other programs; cli: the signals that end it"},
 
