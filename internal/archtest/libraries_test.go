@@ -12,10 +12,8 @@ var onlyIn = map[string]home{
 	"github.com/CycloneDX/cyclonedx-go":     {[]string{"images/sbom"}, "bills of materials"},
 	"github.com/KimMachineGun/automemlimit": {[]string{"module"}, "the limits of control groups"},
 	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
-	"github.com/bluenviron/gortsplib":       {[]string{"gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
-	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs"},
 	"github.com/bluenviron/gortsplib":       {[]string{"bench/fanout", "gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
-	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "testkit/rtsptest"}, "codecs"},
+	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs"},
 	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/gorilla/websocket": {
 		[]string{"base/wsstream", "wire/wsconn", "module/hubconn", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
