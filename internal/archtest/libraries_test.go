@@ -30,5 +30,5 @@ var onlyIn = map[string]home{
 	"go.yaml.in/yaml":                       {[]string{"gateway/config"}, "the gateway's file"},
 	"golang.org/x/net/http/httpproxy":       {[]string{"module/config"}, "HTTPS_PROXY and NO_PROXY"},
 	"golang.org/x/net/idna":                 {[]string{"module/policy"}, "hosts have one canonical form"},
-	"golang.org/x/time":                     {[]string{"gateway/access", "gateway/rtspout", "hub/hubemulator/throttle", "wire/pace"}, "rates: log lines about strangers, operations of a hub, bytes of tunnels"},
+	"golang.org/x/time":                     {[]string{"gateway/access", "gateway/opener", "gateway/rtspout", "hub/hubemulator/throttle", "wire/pace"}, "rates: log lines about strangers, operations of a hub, bytes of tunnels"},
 }

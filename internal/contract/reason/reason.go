@@ -137,6 +137,7 @@ const (
 // hub's answer to a direct method, and the tunnel's end as the gateway sees it.
 const (
 	HubThrottled  Code = "HUB_THROTTLED"
+	HubAnswer     Code = "HUB_ANSWER"
 	ModuleUnknown Code = "MODULE_UNKNOWN"
 	ModuleOffline Code = "MODULE_OFFLINE"
 	ModuleTimeout Code = "MODULE_TIMEOUT"
@@ -160,6 +161,7 @@ const (
 	MediaInvalid   Code = "MEDIA_INVALID"
 	TracksChanged  Code = "TRACKS_CHANGED"
 	OpeningTimeout Code = "OPENING_TIMEOUT"
+	OpeningEnded   Code = "OPENING_ENDED"
 )
 
 // Why the gateway does not serve a viewer, or stops serving one. ShuttingDown and
@@ -265,6 +267,7 @@ var texts = map[Code]string{
 	LabPlaintext: "RTSPTUNNEL_ALLOW_PLAINTEXT_REMOTE is set: tokens and video may be sent without TLS",
 
 	HubThrottled:  "the hub limits how often methods are called: wait, or raise the hub's tier or units",
+	HubAnswer:     "the hub's answer is not one of IoT Hub's REST API: check HostName in the connection string",
 	ModuleUnknown: "the hub knows no such device or module: check the camera's device and module",
 	ModuleOffline: "the module is not connected to the hub: check the device's power, its network and its log",
 	ModuleTimeout: "the module did not answer the direct method in time",
@@ -285,6 +288,7 @@ var texts = map[Code]string{
 	MediaInvalid:   "the camera's media cannot be read",
 	TracksChanged:  "the camera changed its tracks or codecs: open the stream again",
 	OpeningTimeout: "opening the stream took too long",
+	OpeningEnded:   "nothing waits for the stream any more",
 
 	CameraUnknown:    "there is no camera or stream with this name",
 	AccessLogin:      "a valid token is required",

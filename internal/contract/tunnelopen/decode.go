@@ -18,6 +18,8 @@ const (
 	memberEndpoint = "remoteEndpoint"
 	memberToken    = "remoteAuthorizationToken"
 	memberPort     = "localPort"
+
+	memberPayload = "payload" // for faults of the payload itself
 )
 
 // The limits of a payload.
@@ -93,7 +95,7 @@ func split(payload []byte) (members, error) {
 }
 
 func badPayload(code reason.Code, err error) error {
-	return invalid(reason.New(code, err), MethodName, "payload")
+	return invalid(reason.New(code, err), MethodName, memberPayload)
 }
 
 // exceedsDepth tells whether objects and arrays are nested more than limit deep.

@@ -229,17 +229,6 @@ func escape(payload []byte) []byte {
 	return out
 }
 
-// DecodeFailure decodes an answer of Response with a status other than 200, for the
-// caller. A body of another shape results in an Error with the status only. Target and
-// Message are untrusted, and reduced to printable ASCII.
-func DecodeFailure(status int, payload []byte) *Error {
-	var b body
-	if err := json.Unmarshal(payload, &b); err != nil {
-		return &Error{Status: status}
-	}
-	return &Error{Status: status, Target: printable(b.Target), Message: printable(b.Message)}
-}
-
 // endpointTarget returns the endpoint as the caller sent it, without userinfo and at most
 // maxTarget bytes of it.
 func endpointTarget(endpoint string) string {

@@ -199,19 +199,6 @@ func TestEncode_isDecoded(t *testing.T) {
 	}
 }
 
-func TestDecodeFailure(t *testing.T) {
-	e := tunnelopen.DecodeFailure(400, []byte(`{"code":"400","target":"h:1","message":"Local port is not available"}`))
-	if e.Status != 400 || e.Target != "h:1" || e.Message != "Local port is not available" {
-		t.Errorf("got %+v", e)
-	}
-	if e := tunnelopen.DecodeFailure(400, []byte(`{"code":"400","target":"h\u001b[2J","message":"\u0007`+strings.Repeat("m", 500)+`"}`)); e.Target != "h[2J" || len(e.Message) != 120 {
-		t.Errorf("an untrusted answer is decoded as %+v", e)
-	}
-	if e := tunnelopen.DecodeFailure(500, []byte("oops")); e.Status != 500 || e.Message != "" {
-		t.Errorf("got %+v", e)
-	}
-}
-
 func TestHeader(t *testing.T) {
 	want := http.Header{
 		"Authorization":          {"Bearer tok"},

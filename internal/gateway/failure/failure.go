@@ -35,7 +35,7 @@ func Hops() []Hop { return []Hop{Viewer, Gateway, Hub, Module, Camera, RTSP, Med
 
 // Failure is an error with its hop and reason. Its fields do not change after it was
 // returned. No field contains a secret.
-type Failure struct {
+type Failure struct { //nolint:errname // it is also a state that outputs show
 	Hop    Hop
 	Reason reason.Code
 	// Message is one sentence for people. If it is empty, the reason's text is used.
@@ -142,7 +142,7 @@ func (f *Failure) HTTPStatus() int {
 		return http.StatusForbidden
 	case reason.CameraUnknown, reason.CameraRemoved:
 		return http.StatusNotFound
-	case reason.AccessThrottled, reason.LimitViewers, reason.LimitOpenings, reason.LimitConnections:
+	case reason.AccessThrottled, reason.LimitViewers, reason.LimitOpenings, reason.LimitConnections, reason.LimitTunnels:
 		return http.StatusTooManyRequests
 	case reason.ShuttingDown, reason.StreamClosed:
 		return http.StatusServiceUnavailable

@@ -1,46 +1,45 @@
-// Package opener opens tunnels: it requests a tunnel from a module, accepts
-// the WebSocket that the module opens, and returns it as a connection to the camera.
+// Package opener opens tunnels: it requests a tunnel from a module, accepts the WebSocket
+// that the module opens, and returns it as a connection to the camera.
 //
 // A tunnel opens in these steps:
-//   - [Gateway.Open] creates a pending tunnel: a random id, which is the path of the
+//   - [Opener.Open] creates a pending tunnel: a random id, which is the last segment of the
 //     remote endpoint, and a random token for one use;
-//   - it invokes tunnelOpen on the module with the hub's REST API;
-//   - the module dials the endpoint; [Gateway.ServeHTTP] checks the token and accepts the
+//   - it invokes tunnelOpen on the module with the REST API of the camera's hub;
+//   - the module dials the endpoint; [Opener.ServeHTTP] checks the token and accepts the
 //     WebSocket for the pending tunnel;
 //   - the module answers 200, and Open returns the connection.
 //
-// [Gateway.Publish] opens a tunnel for each client of a TCP listener, so that any RTSP
-// player can play the camera. Pending tunnels are kept in memory: a module dials the
-// instance that requested the tunnel, since the endpoint has the instance's address.
+// Every error is a *failure.Failure that names the hop: of an opening, and of a connection
+// that ended. Pending tunnels are kept in memory: a module dials the instance that
+// requested the tunnel, since the endpoint has the instance's address.
 //
-// Code belongs here if it opens, accepts or publishes tunnels. The package does not know
-// RTSP or media.
+// Code belongs here if it opens, accepts or counts tunnels. The package does not know RTSP,
+// media or viewers.
 package opener
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 
+	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/contract/tunnelopen"
+	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/hubfailure"
 	"rtsptunnel/internal/hub/hubclient"
-	"rtsptunnel/internal/wire/wsconn"
 )
 
-// pathPrefix is the path of a remote endpoint before its id.
-const pathPrefix = "/tunnel/"
+// PathPrefix is the path of a remote endpoint between the endpoint's own path and the id.
+const PathPrefix = "/tunnel/"
 
 // The hub's timeouts for a direct method: for the module to connect, which covers a
 // restart, and to answer. The module's own timeout for opening is 20 s.
@@ -49,201 +48,143 @@ const (
 	responseTimeout = 30 * time.Second
 )
 
-// Options configure a Gateway.
+// Options configure an Opener.
 type Options struct {
-	Hub     *hubclient.Client // required
-	BaseURL string            // wss://host:port at which modules reach ServeHTTP; required
-	Log     zerolog.Logger
+	// Endpoint is the wss URL at which modules reach ServeHTTP: PathPrefix and an id are
+	// appended. It may have a path. Required.
+	Endpoint string
+	// MaxTunnels bounds the tunnels that are open or being opened; no bound if zero.
+	MaxTunnels int
+	Log        zerolog.Logger
 	// Observe receives the events of the tunnels of Publish; may be nil. It is called
 	// concurrently and must not block.
 	Observe func(Event)
 }
 
-// Gateway opens tunnels. It is safe for concurrent use.
-type Gateway struct {
-	o Options
+// Opener opens tunnels. It is safe for concurrent use.
+type Opener struct {
+	o      Options
+	prefix string // of the path at ServeHTTP: Endpoint's path
+	log    zerolog.Logger
+	noted  rate.Sometimes // bounds the lines about refused requests
+
+	refused            atomic.Uint64 // requests since the last line
+	bytesUp, bytesDown atomic.Uint64
 
 	mu      sync.Mutex
-	pending map[string]*pendingTunnel // by id
+	pending map[string]*pendingTunnel   // by id: those that no request has claimed
+	opening map[*pendingTunnel]struct{} // calls of Open, and requests whose tunnel none waits for
+	open    map[*tunnel]struct{}
+	down    *failure.Failure // set by Shutdown
+	idle    chan struct{}    // closed when opening and open are empty; nil before Shutdown
 }
 
-// New returns a gateway without tunnels.
-func New(o Options) *Gateway {
-	return &Gateway{o: o, pending: make(map[string]*pendingTunnel)}
+// New returns an opener without tunnels. The caller calls Shutdown.
+func New(o Options) *Opener {
+	n := &Opener{
+		o: o, log: o.Log, noted: rate.Sometimes{First: refusalsAtOnce, Interval: refusalInterval},
+		pending: make(map[string]*pendingTunnel), opening: make(map[*pendingTunnel]struct{}), open: make(map[*tunnel]struct{}),
+	}
+	n.o.Endpoint = strings.TrimSuffix(o.Endpoint, "/")
+	if u, err := url.Parse(n.o.Endpoint); err == nil {
+		n.prefix = u.Path
+	}
+	return n
 }
 
-// pendingTunnel is a requested tunnel whose WebSocket has not been accepted.
-type pendingTunnel struct {
-	token [sha256.Size]byte // the token's hash, which has a constant length for the comparison
-	conn  chan net.Conn     // receives one value after claim; nil if accepting failed
+// Target is a camera behind a module.
+type Target struct {
+	Name      string             // the camera's, for the log
+	Hub       *hubclient.Client  // of the module
+	Identity  hubclient.Identity // of the module, or of a device
+	LocalPort int                // of the camera
 }
 
-var _ http.Handler = (*Gateway)(nil)
-
-// Camera is a camera and its module.
-type Camera struct {
-	Name      string             // for people and logs
-	Identity  hubclient.Identity // the module in front of it
-	LocalPort int
+// Counts returns the tunnels that are being opened and that are open, and all bytes from
+// cameras (up) and to them since the start.
+func (o *Opener) Counts() (pending, open int, bytesUp, bytesDown uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.opening), len(o.open), o.bytesUp.Load(), o.bytesDown.Load()
 }
 
-// Open opens a tunnel to the camera. ctx bounds the opening, not the tunnel. The error is
-// an *OpenError that names the hop. The caller closes the connection.
-func (g *Gateway) Open(ctx context.Context, c Camera) (net.Conn, error) {
-	id, token := newID(), newToken()
-	p := g.addPending(id, token)
-	payload, err := tunnelopen.Encode(tunnelopen.Request{
-		RemoteEndpoint: strings.TrimSuffix(g.o.BaseURL, "/") + pathPrefix + id, Token: token, LocalPort: c.LocalPort,
-	})
+// Open opens a tunnel to the camera. ctx bounds the opening, not the tunnel: nothing of a
+// tunnel that did not open in time remains, whenever the module dials. The error is a
+// *failure.Failure. The caller closes the connection; an error of its Read or Write is a
+// *failure.Failure as well, unless it is of a deadline or of the caller's own Close. A
+// connection that the camera closed in order also matches io.EOF.
+func (o *Opener) Open(ctx context.Context, t Target) (net.Conn, error) {
+	conn, err := o.openTunnel(ctx, t)
 	if err != nil {
-		g.abandon(id, p)
-		return nil, &OpenError{Hop: HopGateway, Err: err}
-	}
-	status, answer, err := g.o.Hub.Invoke(ctx, c.Identity, hubclient.Method{
-		Name: tunnelopen.MethodName, Payload: payload, ConnectTimeout: connectTimeout, ResponseTimeout: responseTimeout,
-	})
-	if err != nil {
-		g.abandon(id, p)
-		return nil, hubError(err)
-	}
-	if status != http.StatusOK {
-		g.abandon(id, p)
-		return nil, moduleError(c, tunnelopen.DecodeFailure(status, answer))
-	}
-	conn := g.takeConn(id, p)
-	if conn == nil {
-		return nil, &OpenError{Hop: HopGateway, Err: errors.New("the module reports an open tunnel, but this gateway has accepted none")}
+		return nil, err
 	}
 	return conn, nil
 }
 
-func newID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(b[:])
-}
-
-// newToken returns a token of 256 random bits.
-func newToken() tunnelopen.Token {
-	var b [32]byte
-	_, _ = rand.Read(b[:])
-	return tunnelopen.Token(base64.RawURLEncoding.EncodeToString(b[:]))
-}
-
-func (g *Gateway) addPending(id string, token tunnelopen.Token) *pendingTunnel {
-	p := &pendingTunnel{token: sha256.Sum256([]byte(token)), conn: make(chan net.Conn, 1)}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.pending[id] = p
-	return p
-}
-
-// takeConn removes a pending tunnel and returns its connection, nil if none was accepted.
-// It waits for a running ServeHTTP: the module may have read the answer to its handshake
-// before ServeHTTP has returned from writing it.
-func (g *Gateway) takeConn(id string, p *pendingTunnel) net.Conn {
-	g.mu.Lock()
-	_, waiting := g.pending[id]
-	delete(g.pending, id)
-	g.mu.Unlock()
-	if waiting {
-		return nil
-	}
-	return <-p.conn
-}
-
-// abandon removes a pending tunnel and closes its connection, if there is one.
-func (g *Gateway) abandon(id string, p *pendingTunnel) {
-	if conn := g.takeConn(id, p); conn != nil {
-		_ = conn.Close()
-	}
-}
-
-// ServeHTTP accepts the WebSocket of a pending tunnel. It answers every other request with
-// 404, or with 401 if only the token is wrong, and logs it.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p, status, why := g.claim(r)
-	if status != 0 {
-		g.o.Log.Warn().Str("remoteAddr", r.RemoteAddr).Int("code", status).Str("why", why).Msg("request refused")
-		http.Error(w, http.StatusText(status), status)
-		return
-	}
-	var accepted net.Conn // nil after an error: takeConn waits for a value
-	defer func() { p.conn <- accepted }()
-	conn, err := wsconn.Accept(w, r)
+func (o *Opener) openTunnel(ctx context.Context, t Target) (*tunnel, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p, err := o.begin(t, cancel)
 	if err != nil {
-		g.o.Log.Warn().Err(err).Str("remoteAddr", r.RemoteAddr).Msg("tunnel's websocket not accepted")
-		return
+		return nil, err
 	}
-	accepted = conn
+	begun := time.Now()
+	if err := o.invoke(ctx, t, p.request(o.o.Endpoint, t.LocalPort)); err != nil {
+		o.abandon(p)
+		return nil, err
+	}
+	conn, err := o.take(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	conn.log.Info().Dur("durMs", time.Since(begun)).Str("remoteAddr", conn.RemoteAddr().String()).Msg("tunnel opened")
+	return conn, nil
 }
 
-// claim returns and removes the pending tunnel of a request: a token is valid once. If
-// there is none, it returns the status of the answer and why.
-func (g *Gateway) claim(r *http.Request) (p *pendingTunnel, status int, why string) {
-	id, ok := strings.CutPrefix(r.URL.Path, pathPrefix)
-	if !ok {
-		return nil, http.StatusNotFound, "no such path"
+// begin takes a slot for a tunnel, and makes it pending. Shutdown calls cancel.
+func (o *Opener) begin(t Target, cancel context.CancelCauseFunc) (*pendingTunnel, error) {
+	p := newPending(t.Name, cancel)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.down != nil {
+		return nil, o.down
 	}
-	token, bearer := strings.CutPrefix(r.Header.Get(tunnelopen.AuthorizationField), tunnelopen.BearerPrefix)
-	sum := sha256.Sum256([]byte(token))
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p, ok = g.pending[id]
+	if o.o.MaxTunnels > 0 && len(o.opening)+len(o.open) >= o.o.MaxTunnels {
+		return nil, failure.New(failure.Gateway, reason.LimitTunnels, nil)
+	}
+	o.opening[p] = struct{}{}
+	o.pending[p.id] = p
+	return p, nil
+}
+
+// invoke calls tunnelOpen and returns nil if the module reports an open tunnel.
+func (o *Opener) invoke(ctx context.Context, t Target, r tunnelopen.Request) error {
+	payload, err := tunnelopen.Encode(r)
+	if err != nil {
+		return failure.New(failure.Gateway, reason.Internal, err)
+	}
+	status, answer, err := t.Hub.Invoke(ctx, t.Identity, hubclient.Method{
+		Name: tunnelopen.MethodName, Payload: payload, ConnectTimeout: connectTimeout, ResponseTimeout: responseTimeout,
+	})
 	switch {
-	case !ok:
-		return nil, http.StatusNotFound, "no pending tunnel with this id"
-	case subtle.ConstantTimeCompare(sum[:], p.token[:]) != 1 || !bearer:
-		return nil, http.StatusUnauthorized, "wrong token"
-	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-		return nil, http.StatusNotFound, "not a WebSocket"
+	case err != nil && ctx.Err() != nil:
+		return ended(ctx, failure.Module)
+	case err != nil:
+		return hubfailure.Of(err)
+	case status != http.StatusOK:
+		return refusal(tunnelopen.DecodeFailure(r, status, answer))
 	}
-	delete(g.pending, id)
-	return p, 0, ""
+	return nil
 }
 
-// Hop is one step of the path to a camera, for operators.
-type Hop string
-
-// The hops, from the cloud to the camera.
-const (
-	HopHub     Hop = "hub"     // the hub failed
-	HopModule  Hop = "module"  // the module is not connected, or does not answer
-	HopCamera  Hop = "camera"  // the module cannot reach the camera
-	HopGateway Hop = "gateway" // the module cannot reach this gateway
-)
-
-// OpenError is the error of a tunnel that did not open.
-type OpenError struct {
-	Hop Hop
-	Err error
-}
-
-// Error returns the hop and the cause.
-func (e *OpenError) Error() string { return fmt.Sprintf("%s: %v", e.Hop, e.Err) }
-
-// Unwrap returns the cause.
-func (e *OpenError) Unwrap() error { return e.Err }
-
-// hubError distinguishes a module that the hub cannot reach from a hub that failed.
-func hubError(err error) error {
-	e, ok := errors.AsType[*hubclient.Error](err)
-	if ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGatewayTimeout) {
-		return &OpenError{Hop: HopModule, Err: err}
+// ended is the failure of an opening whose context ended while it waited for hop.
+func ended(ctx context.Context, hop failure.Hop) *failure.Failure {
+	cause := context.Cause(ctx)
+	if f, ok := errors.AsType[*failure.Failure](cause); ok {
+		return f
 	}
-	return &OpenError{Hop: HopHub, Err: err}
-}
-
-// moduleError derives the hop from the target of the contract's error: the endpoint, the
-// camera, or neither.
-func moduleError(c Camera, refused *tunnelopen.Error) error {
-	err := fmt.Errorf("tunnelOpen answered %d: %s (%s)", refused.Status, refused.Message, refused.Target)
-	switch {
-	case strings.HasPrefix(refused.Target, "wss:"):
-		return &OpenError{Hop: HopGateway, Err: err}
-	case strings.HasSuffix(refused.Target, fmt.Sprintf(":%d", c.LocalPort)):
-		return &OpenError{Hop: HopCamera, Err: err}
-	default:
-		return &OpenError{Hop: HopModule, Err: err}
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return failure.New(hop, reason.OpeningTimeout, cause)
 	}
+	return failure.New(failure.Viewer, reason.OpeningEnded, cause)
 }

@@ -1,6 +1,7 @@
 package opener_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -26,17 +27,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cloud is a gateway and a hub. The module behind the hub is a function of the test, which
 // returns the status and body of tunnelOpen.
 type cloud struct {
-	*opener.Gateway
+	*opener.Opener
 	public *httptest.Server // where modules dial the gateway
 	hub    *httptest.Server
+	front  opener.Target
 	module func(r tunnelopen.Request) (status int, body string)
+	far    chan *wsconn.Conn // the module's ends of tunnels, from accept
 	events chan opener.Event
 	log    *logtest.Record
 }
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := &cloud{events: make(chan opener.Event, 16), log: logtest.New()}
+	c := &cloud{far: make(chan *wsconn.Conn, 16), events: make(chan opener.Event, 16), log: logtest.New()}
 	c.hub = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call struct {
 			Payload json.RawMessage `json:"payload"`
@@ -63,13 +66,21 @@ func newCloud(t *testing.T) *cloud {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
+	c.front = opener.Target{Name: "front", Hub: client, Identity: hubclient.Identity{Device: "d", Module: "m"}, LocalPort: 554}
 	c.public = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.ServeHTTP(w, r) }))
 	t.Cleanup(c.public.Close)
-	c.Gateway = opener.New(opener.Options{
-		Hub: client, BaseURL: "wss" + strings.TrimPrefix(c.public.URL, "https"), Log: zerolog.New(c.log),
-		Observe: func(e opener.Event) { c.events <- e },
-	})
+	c.restart(t, opener.Options{})
 	return c
+}
+
+// restart replaces the opener, which has no tunnels yet.
+func (c *cloud) restart(t *testing.T, o opener.Options) {
+	t.Helper()
+	o.Endpoint = "wss" + strings.TrimPrefix(c.public.URL, "https") + o.Endpoint
+	o.Log = zerolog.New(c.log)
+	o.Observe = func(e opener.Event) { c.events <- e }
+	c.Opener = opener.New(o)
+	t.Cleanup(func() { c.Shutdown(context.Background()) })
 }
 
 // dial opens the WebSocket of a request, as the module does.
@@ -81,6 +92,20 @@ func (c *cloud) dial(t *testing.T, r tunnelopen.Request) (*wsconn.Conn, error) {
 		return nil, err
 	}
 	return dialer.Dial(t.Context(), u, tunnelopen.Header(r.Token, "test"))
+}
+
+// accept opens the WebSocket of a request, and answers as the module does. The test closes
+// the WebSocket.
+func (c *cloud) accept(t *testing.T, r tunnelopen.Request) (status int, body string) {
+	t.Helper()
+	conn, err := c.dial(t, r)
+	if err != nil {
+		t.Error(err)
+		return 502, `{}`
+	}
+	t.Cleanup(func() { conn.Close() })
+	c.far <- conn
+	return 200, `{}`
 }
 
 // status returns the status of the gateway's answer to dial.
@@ -99,8 +124,6 @@ func (c *cloud) status(t *testing.T, r tunnelopen.Request) int {
 	return status
 }
 
-var front = opener.Camera{Name: "front", Identity: hubclient.Identity{Device: "d", Module: "m"}, LocalPort: 554}
-
 func TestOpen_returnsTheModulesWebSocket(t *testing.T) {
 	c := newCloud(t)
 	var requests []tunnelopen.Request
@@ -115,13 +138,13 @@ func TestOpen_returnsTheModulesWebSocket(t *testing.T) {
 		return 200, `{}`
 	}
 	for range 2 {
-		conn, err := c.Open(t.Context(), front)
+		conn, err := c.Open(t.Context(), c.front)
 		if err != nil {
 			t.Fatal(err)
 		}
 		edge := <-far
 		go func() { _, _ = edge.Write([]byte("RTSP/1.0")); _ = edge.Close() }()
-		if got, err := io.ReadAll(conn); string(got) != "RTSP/1.0" || err != nil {
+		if got, err := io.ReadAll(conn); string(got) != "RTSP/1.0" || !errors.Is(err, io.EOF) {
 			t.Errorf("read %q, %v", got, err)
 		}
 		conn.Close()
@@ -183,7 +206,7 @@ func TestServeHTTP_acceptsATokenOnce(t *testing.T) {
 		}
 		return 200, `{}`
 	}
-	conn, err := c.Open(t.Context(), front)
+	conn, err := c.Open(t.Context(), c.front)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,61 +219,41 @@ func TestServeHTTP_acceptsATokenOnce(t *testing.T) {
 	}
 }
 
-func TestOpen_namesTheHop(t *testing.T) {
-	for _, try := range []struct {
-		name, body string
-		status     int
-		want       opener.Hop
-	}{
-		{"module offline", "", 0, opener.HopModule},
-		{"camera off", `{"code":"400","target":"10.0.0.21:554","message":"Could not connect to RTSP endpoint"}`, 400, opener.HopCamera},
-		{"no such port", `{"code":"400","target":"localhost:554","message":"Local port is not available"}`, 400, opener.HopCamera},
-		{"gateway unreachable", `{"code":"502","target":"wss://gw/tunnel/1","message":"Could not connect to remote endpoint"}`, 502, opener.HopGateway},
-		{"shutting down", `{"code":"503","target":"tunnelOpen","message":"Shutting down"}`, 503, opener.HopModule},
-		{"another implementation's error", `"no"`, 500, opener.HopModule},
-		{"200 without a WebSocket", `{}`, 200, opener.HopGateway},
-	} {
-		t.Run(try.name, func(t *testing.T) {
-			c := newCloud(t)
-			var late tunnelopen.Request
-			c.module = func(r tunnelopen.Request) (int, string) { late = r; return try.status, try.body }
-			_, err := c.Open(t.Context(), front)
-			if e, ok := errors.AsType[*opener.OpenError](err); !ok || e.Hop != try.want {
-				t.Errorf("got %v, want hop %s", err, try.want)
+// Modules reach the endpoint below its own path, and without it behind a reverse proxy that
+// removes it.
+func TestServeHTTP_belowAPath(t *testing.T) {
+	c := newCloud(t)
+	c.restart(t, opener.Options{Endpoint: "/sites/north/"})
+	for _, path := range []string{"/sites/north/tunnel/", "/tunnel/"} {
+		c.module = func(r tunnelopen.Request) (int, string) {
+			if !strings.Contains(r.RemoteEndpoint, "/sites/north/tunnel/") {
+				t.Errorf("endpoint %s", r.RemoteEndpoint)
 			}
-			if got := c.status(t, late); got != 404 {
-				t.Errorf("the token of an abandoned tunnel is answered %d", got)
-			}
-		})
-	}
-	t.Run("hub gone", func(t *testing.T) {
-		c := newCloud(t)
-		c.hub.Close()
-		_, err := c.Open(t.Context(), front)
-		if e, ok := errors.AsType[*opener.OpenError](err); !ok || e.Hop != opener.HopHub {
-			t.Errorf("got %v, want hop hub", err)
+			r.RemoteEndpoint = strings.Replace(r.RemoteEndpoint, "/sites/north/tunnel/", path, 1)
+			return c.accept(t, r)
 		}
-	})
+		conn, err := c.Open(t.Context(), c.front)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
 }
 
-// If a module opens its WebSocket and then reports a failure, the WebSocket is closed.
-func TestOpen_closesTheWebSocketAfterAnError(t *testing.T) {
+// Strangers cannot fill the log, and no line holds what they sent.
+func TestServeHTTP_boundsItsLog(t *testing.T) {
 	c := newCloud(t)
-	far := make(chan net.Conn, 1)
-	c.module = func(r tunnelopen.Request) (int, string) {
-		conn, err := c.dial(t, r)
-		if err != nil {
-			t.Error(err)
+	for range 200 {
+		answer := httptest.NewRecorder()
+		c.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/tunnel/canary", nil))
+		if answer.Code != 404 || answer.Header().Get("Connection") != "close" {
+			t.Fatalf("answered %d, %v", answer.Code, answer.Header())
 		}
-		far <- conn
-		return 500, `{}`
 	}
-	if _, err := c.Open(t.Context(), front); err == nil {
-		t.Fatal("no error")
+	if got := strings.Count(c.log.String(), "request refused"); got == 0 || got > 11 {
+		t.Errorf("%d lines for 200 requests", got)
 	}
-	edge := <-far
-	if _, err := edge.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("the module reads %v, want EOF", err)
+	if strings.Contains(c.log.String(), "canary") {
+		t.Errorf("the path is logged:\n%s", c.log)
 	}
-	edge.Close()
 }

@@ -40,7 +40,7 @@ const (
 // done, Publish closes ln and all tunnels, waits for them, and returns nil. It logs and
 // retries temporary errors of ln, such as a lack of descriptors. It returns an error if ln
 // is closed by another caller.
-func (g *Gateway) Publish(ctx context.Context, ln net.Listener, c Camera) error {
+func (o *Opener) Publish(ctx context.Context, ln net.Listener, c Target) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 	stop := context.AfterFunc(ctx, func() {
@@ -54,14 +54,14 @@ func (g *Gateway) Publish(ctx context.Context, ln net.Listener, c Camera) error 
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
-			clients.Go(func() { g.serve(life, conn, c) })
+			clients.Go(func() { o.serve(life, conn, c) })
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			end(err)
 			return fmt.Errorf("publish camera %s: %w", c.Name, err)
 		default:
-			g.o.Log.Warn().Err(err).Str("camera", c.Name).Msg("client not accepted")
+			o.log.Warn().Err(err).Str("camera", c.Name).Msg("client not accepted")
 			pause(ctx)
 		}
 	}
@@ -78,33 +78,31 @@ func pause(ctx context.Context) {
 const acceptPause = 100 * time.Millisecond
 
 // serve serves one client until its tunnel has closed.
-func (g *Gateway) serve(ctx context.Context, conn net.Conn, c Camera) {
+func (o *Opener) serve(ctx context.Context, conn net.Conn, c Target) {
 	event := Event{Camera: c.Name, Client: conn.RemoteAddr().String()}
-	log := g.o.Log.With().Str("camera", c.Name).Str("client", event.Client).Logger()
+	log := o.log.With().Str("camera", c.Name).Str("client", event.Client).Logger()
 	begin := time.Now()
-	tunnel, err := g.Open(ctx, c)
+	tunnel, err := o.openTunnel(ctx, c)
 	event.Took = time.Since(begin)
 	if err != nil {
 		log.Warn().Err(err).Msg("tunnel not opened")
 		event.Phase, event.Err = Failed, err
-		g.observe(event) // before the client sees the end, so that the reason is available then
+		o.observe(event) // before the client sees the end, so that the reason is available then
 		_ = conn.Close()
 		return
 	}
-	log.Info().Dur("durMs", event.Took).Msg("tunnel opened")
-	g.observe(event)
+	o.observe(event)
 
 	begin = time.Now()
-	r := relay.Run(ctx, client{conn}, tunnel)
+	r := relay.Run(ctx, client{conn}, tunnel.ws)
+	_ = tunnel.Close() // releases the slot
 	event.Phase, event.Took, event.Up, event.Down, event.Err = Closed, time.Since(begin), r.BtoA, r.AtoB, r.Err
-	log.Info().Err(r.Err).Int64("bytesUp", event.Up).Int64("bytesDown", event.Down).
-		Dur("durMs", event.Took).Msg("tunnel closed")
-	g.observe(event)
+	o.observe(event)
 }
 
-func (g *Gateway) observe(e Event) {
-	if g.o.Observe != nil {
-		g.o.Observe(e)
+func (o *Opener) observe(e Event) {
+	if o.o.Observe != nil {
+		o.o.Observe(e)
 	}
 }
 

@@ -24,7 +24,7 @@ func publish(t *testing.T, c *cloud) (address string, end func()) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- c.Publish(ctx, ln, front) }()
+	go func() { done <- c.Publish(ctx, ln, c.front) }()
 	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -124,7 +124,7 @@ func TestPublish_survivesALackOfDescriptors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- c.Publish(ctx, &failingOnce{Listener: ln}, front) }()
+	go func() { done <- c.Publish(ctx, &failingOnce{Listener: ln}, c.front) }()
 	player, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ type demo struct {
 	cameras []*camera
 	hub     *hubemulator.Hub
 	client  *hubclient.Client
-	gateway *opener.Gateway
+	gateway *opener.Opener
 	base    string // the gateway's URL
 	caFile  string // the gateway's CA, for the module
 	module  *process
@@ -199,7 +199,7 @@ func (d *demo) startGateway(ctx context.Context) (string, error) {
 	}
 	d.base = "wss://" + ln.Addr().String()
 	log := d.log.With().Str("part", "gateway").Logger()
-	d.gateway = opener.New(opener.Options{Hub: d.client, BaseURL: d.base, Log: log, Observe: d.observe})
+	d.gateway = opener.New(opener.Options{Endpoint: d.base, Log: log, Observe: d.observe})
 	secured := tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	server := httpd.Serve(secured, d.gateway, log) //nolint:contextcheck // it runs until Close
 	d.onClose(func() { _ = server.Close() })
@@ -233,7 +233,7 @@ func (d *demo) publish(ctx context.Context) {
 	var publishing sync.WaitGroup
 	for _, c := range d.cameras {
 		publishing.Go(func() {
-			published := opener.Camera{Name: c.name, Identity: d.identity(), LocalPort: c.localPort}
+			published := opener.Target{Name: c.name, Hub: d.client, Identity: d.identity(), LocalPort: c.localPort}
 			if err := d.gateway.Publish(ctx, c.listener, published); err != nil {
 				d.out.line("%v", err)
 			}

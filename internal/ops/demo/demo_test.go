@@ -330,7 +330,7 @@ func TestOnce_namesTheHop(t *testing.T) {
 	}{
 		"a camera is off": {
 			func(p demo.Parts) { p.StopCamera("yard") },
-			map[string]string{"front": "", "yard": "camera: tunnelOpen answered 400: Could not connect to RTSP endpoint"},
+			map[string]string{"front": "", "yard": "camera: the camera refused"},
 		},
 		"the hub is off": {
 			func(p demo.Parts) { p.StopHub() },
@@ -338,7 +338,7 @@ func TestOnce_namesTheHop(t *testing.T) {
 		},
 		"the module lacks these ports": {
 			func(p demo.Parts) { p.ChangePorts() },
-			map[string]string{"front": "camera: tunnelOpen answered 400: Local port is not available", "yard": "camera: "},
+			map[string]string{"front": "module: no camera has this local port", "yard": "module: "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -109,3 +109,36 @@ func TestAccept_protocolErrors(t *testing.T) {
 		}
 	}
 }
+
+// The owner learns the code and the text of the peer's Close, and no Close before it.
+func TestPeerClose(t *testing.T) {
+	for frame, want := range map[string]struct {
+		code int
+		text string
+	}{
+		masked(0x88, ""):                      {1005, ""},
+		masked(0x88, "\x03\xe8"):              {1000, ""},
+		masked(0x88, "\x03\xe9SHUTTING_DOWN"): {1001, "SHUTTING_DOWN"},
+		masked(0x88, "\x03\xf0LIMIT_AGE"):     {1008, "LIMIT_AGE"},
+	} {
+		c, f := acceptRaw(t)
+		if _, _, ok := c.PeerClose(); ok {
+			t.Error("a Close before any")
+		}
+		if _, err := io.WriteString(f, frame); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Read(make([]byte, 1))
+		if code, text, ok := c.PeerClose(); !ok || code != want.code || text != want.text {
+			t.Errorf("got %d %q, %v, want %+v", code, text, ok, want)
+		}
+	}
+	c, f := acceptRaw(t)
+	f.Close()
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("no error after a break")
+	}
+	if _, _, ok := c.PeerClose(); ok {
+		t.Error("a break is no Close")
+	}
+}

@@ -58,7 +58,8 @@ type Conn struct {
 	redact bool
 
 	peerClosed atomic.Bool
-	closeOnce  sync.Once // guards the only Close frame
+	peerClose  atomic.Pointer[websocket.CloseError] // the peer's Close; nil if none was read
+	closeOnce  sync.Once                            // guards the only Close frame
 	closeErr   error
 }
 
@@ -200,6 +201,9 @@ func inOrder(code int) bool {
 // readError turns a Close in order into io.EOF and gives every other error its reason.
 func (c *Conn) readError(err error) error {
 	e, closed := errors.AsType[*websocket.CloseError](err)
+	if closed {
+		c.peerClose.Store(e)
+	}
 	switch {
 	case closed && inOrder(e.Code):
 		c.peerClosed.Store(true)
@@ -210,6 +214,17 @@ func (c *Conn) readError(err error) error {
 		err = c.liveness.withCause(err)
 	}
 	return reason.New(reason.RemoteLost, err)
+}
+
+// PeerClose returns the code and the text of the peer's Close, as a Read or an Await
+// received it; ok is false before. A Close without a code has the code 1005. The text is
+// untrusted, and at most 123 bytes long. It may be called at any time.
+func (c *Conn) PeerClose() (code int, text string, ok bool) {
+	e := c.peerClose.Load()
+	if e == nil {
+		return 0, "", false
+	}
+	return e.Code, e.Text, true
 }
 
 // errBroken is the error of a connection that failed while it was not read.
