@@ -1,6 +1,8 @@
 package media
 
 import (
+	"slices"
+
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 )
@@ -35,7 +37,7 @@ func NewDTS(c Codec) *DTS {
 // or one tick after its predecessor.
 func (d *DTS) Next(au [][]byte, pts int64) int64 {
 	dts := pts
-	if d.extract != nil {
+	if d.extract != nil && !slices.ContainsFunc(au, empty) { // the extractors panic for an empty NAL unit
 		if v, err := d.extract(au, pts); err == nil {
 			dts = max(v, 0)
 		}
@@ -46,3 +48,5 @@ func (d *DTS) Next(au [][]byte, pts int64) int64 {
 	d.begun, d.last = true, dts
 	return dts
 }
+
+func empty(nal []byte) bool { return len(nal) == 0 }

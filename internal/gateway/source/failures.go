@@ -23,8 +23,9 @@ func (s *Session) failed(err error) *failure.Failure {
 	if f, ok := errors.AsType[*failure.Failure](err); ok {
 		return f
 	}
-	if lost := s.conn.lost(); lost != nil {
-		return s.connectionFailure(lost)
+	lost := s.conn.lost()
+	if _, answered := errors.AsType[liberrors.ErrClientBadStatusCode](err); lost != nil && !answered {
+		return s.connectionFailure(lost) // some cameras end the connection after a refusal
 	}
 	return failure.New(failure.RTSP, code(err), s.clean(err))
 }

@@ -47,38 +47,46 @@ func (a *pictures) add(p *rtp.Packet, emit func(accessUnit)) {
 	gap := a.begun && lost != 0
 	a.begun, a.next = true, p.SequenceNumber+1
 	if gap {
+		another := a.unit.empty() || p.Timestamp != a.unit.timestamp
 		a.breakUnit(p, lost, emit)
+		a.skipping = !another || !beginsPicture(a.codec, p.Payload)
+	}
+	if a.skips(p) || len(p.Payload) == 0 { // some cameras fill pauses with empty packets
 		return
 	}
-	if len(p.Payload) == 0 {
-		return // some cameras fill pauses with empty packets
-	}
-	if a.skipping {
-		if p.Timestamp == a.skipped {
-			a.skipping = !p.Marker
-			return
-		}
-		a.skipping = false
-	}
-	if !a.unit.empty() && p.Timestamp != a.unit.timestamp {
-		if a.partial {
-			a.breakUnit(p, 0, emit)
-			return
-		}
-		a.finish(emit)
+	if !a.unit.empty() && p.Timestamp != a.unit.timestamp && !a.end(p, emit) {
+		return
 	}
 	if err := a.gather(p); err != nil {
 		a.breakUnit(p, 0, emit)
 		return
 	}
-	if !p.Marker {
-		return
+	if p.Marker {
+		a.end(p, emit)
 	}
+}
+
+// skips reports whether p belongs to a broken unit.
+func (a *pictures) skips(p *rtp.Packet) bool {
+	if !a.skipping {
+		return false
+	}
+	if p.Timestamp != a.skipped {
+		a.skipping = false
+		return false
+	}
+	a.skipping = !p.Marker
+	return true
+}
+
+// end ends the current unit. It returns false if a fragmented NAL unit is not complete.
+func (a *pictures) end(p *rtp.Packet, emit func(accessUnit)) bool {
 	if a.partial {
 		a.breakUnit(p, 0, emit)
-		return
+		return false
 	}
 	a.finish(emit)
+	return true
 }
 
 var errTooLarge = errors.New("the access unit is too large")

@@ -8,6 +8,8 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/sdpunmarshaler"
 
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
 )
 
@@ -18,11 +20,14 @@ const maxMedias = 4 * media.MaxTracks
 // tame changes the answer to DESCRIBE before the library reads it. The library refuses a
 // whole description for one media that it cannot parse, and panics for some (in v5.6.5,
 // MP4A-LATM with a layer that has no config of its own): those are left out.
-func tame(res *base.Response) {
+func (s *Session) tame(res *base.Response) {
 	if len(res.Body) == 0 || res.StatusCode != base.StatusOK {
 		return
 	}
 	body, err := filter(res.Body)
+	if errors.Is(err, errNoMedia) {
+		s.decide(failure.New(failure.Media, reason.NoMedia, nil))
+	}
 	if err != nil {
 		body = nil // the library reports a description that is not valid
 	}
@@ -52,6 +57,9 @@ func filter(body []byte) (filtered []byte, err error) {
 		}
 	}
 	d.MediaDescriptions = kept
+	if len(kept) == 0 {
+		return nil, errNoMedia
+	}
 	if err := (&description.Session{}).Unmarshal2(d); err != nil {
 		return nil, err
 	}
@@ -61,7 +69,10 @@ func filter(body []byte) (filtered []byte, err error) {
 	return d.Marshal()
 }
 
-var errPanic = errors.New("the library panicked")
+var (
+	errPanic   = errors.New("the library panicked")
+	errNoMedia = errors.New("the description has no media that can be parsed")
+)
 
 // guard turns a panic into an error. The camera's bytes must not end the process.
 func guard(err *error) {

@@ -58,7 +58,7 @@ func newSession(o Options, conn net.Conn, deliver func(*media.Unit)) *Session {
 			dialed = true
 			return s.conn, nil
 		},
-		OnResponse:        tame,
+		OnResponse:        s.tame,
 		OnTransportSwitch: func(error) {},
 		OnPacketsLost:     func(uint64) {}, // the tracks see gaps themselves
 		OnDecodeError:     func(error) { s.watch.unreadable() },
