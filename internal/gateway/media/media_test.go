@@ -27,11 +27,11 @@ func bytesOf(t *testing.T, text string) []byte {
 // leading returns the access units of a stream of x265 in 128x72: a key frame each 24
 // pictures, CRA pictures among them, three B frames between others. The last access units
 // before a CRA picture's successors are leading pictures.
-func leading(t testing.TB) [][][]byte {
-	t.Helper()
+func leading(tb testing.TB) [][][]byte {
+	tb.Helper()
 	raw, err := os.ReadFile("testdata/leading.h265")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var units [][][]byte
 	var unit [][]byte

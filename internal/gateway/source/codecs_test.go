@@ -51,17 +51,20 @@ func TestSession_soundAlone(t *testing.T) {
 		{
 			"pcmu", pcmuMedia, audio(0, 3, "abc", "def"),
 			media.Track{Codec: media.PCMU, ClockRate: 8000, PayloadType: 0, RTPMap: "PCMU/8000", SampleRate: 8000, Channels: 1},
-			[][]string{{"abc"}, {"def"}}, []int64{0, 3},
+			[][]string{{"abc"}, {"def"}},
+			[]int64{0, 3},
 		},
 		{
 			"pcma", pcmaMedia, audio(8, 3, "abc", "", "def"), // an empty packet is none
 			media.Track{Codec: media.PCMA, ClockRate: 8000, PayloadType: 8, RTPMap: "PCMA/8000", SampleRate: 8000, Channels: 1},
-			[][]string{{"abc"}, {"def"}}, []int64{0, 6},
+			[][]string{{"abc"}, {"def"}},
+			[]int64{0, 6},
 		},
 		{
 			"opus", opusMedia, audio(97, 960, "abc", "def"),
 			media.Track{Codec: media.Opus, ClockRate: 48000, PayloadType: 97, RTPMap: "opus/48000/2", SampleRate: 48000, Channels: 1, FMTP: map[string]string{"sprop-stereo": "0"}},
-			[][]string{{"abc"}, {"def"}}, []int64{0, 960},
+			[][]string{{"abc"}, {"def"}},
+			[]int64{0, 960},
 		},
 		{
 			"aac with two frames", aacMedia, audio(97, 2048, "\x00\x20\x00\x18\x00\x10abcde", "\x00\x10\x00\x08f"),
@@ -69,14 +72,16 @@ func TestSession_soundAlone(t *testing.T) {
 				Codec: media.AAC, ClockRate: 48000, PayloadType: 97, RTPMap: "mpeg4-generic/48000/1", SampleRate: 48000, Channels: 1, Config: []byte{0x11, 0x88},
 				FMTP: map[string]string{"streamtype": "5", "mode": "AAC-hbr", "config": "1188", "sizelength": "13", "indexlength": "3", "indexdeltalength": "3", "profile-level-id": "1"},
 			},
-			[][]string{{"abc", "de"}, {"f"}}, []int64{0, 2048},
+			[][]string{{"abc", "de"}, {"f"}},
+			[]int64{0, 2048},
 		},
 		{
 			"latm", latmMedia, audio(97, 1024, "\x03abc", "\x02de"),
 			media.Track{
 				Codec: media.AAC, ClockRate: 48000, PayloadType: 97, RTPMap: "MP4A-LATM/48000/1", SampleRate: 48000, Channels: 1, Config: []byte{0x11, 0x88},
 			},
-			[][]string{{"abc"}, {"de"}}, []int64{0, 1024},
+			[][]string{{"abc"}, {"de"}},
+			[]int64{0, 1024},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -48,6 +48,9 @@ func (c *cameraConn) Close() error {
 	return c.Conn.Close()
 }
 
+// end closes the connection. The error of a connection that has ended already tells nothing.
+func (c *cameraConn) end() { _ = c.Close() }
+
 // lost returns the first error of a read, or nil if every read succeeded.
 func (c *cameraConn) lost() error {
 	c.mu.Lock()

@@ -111,7 +111,7 @@ func TestOpen_dial(t *testing.T) {
 		URL:  "rtsp://localhost:554/live",
 		Dial: func(context.Context) (net.Conn, error) { return nil, want },
 	}, nil)
-	if err != error(want) {
+	if !errors.Is(err, want) {
 		t.Errorf("err = %v, want the one of Dial", err)
 	}
 }

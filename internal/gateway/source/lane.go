@@ -108,7 +108,7 @@ func (n *lane) decodable(u *media.Unit) (ok, changed bool) {
 	p := media.Inspect(n.track.Codec, u.Payload)
 	u.Key = p.Key
 	if !p.Key {
-		return !n.waiting && !(n.entry && p.Leading), false
+		return !n.waiting && (!n.entry || !p.Leading), false
 	}
 	before := n.sets
 	missing := n.sets.Update(n.track.Codec, u.Payload)

@@ -75,6 +75,7 @@ func (s script) start(t *testing.T) string {
 
 // serve answers requests until the client has gone.
 func (s script) serve(t *testing.T, c net.Conn) {
+	t.Helper()
 	w := &wire{t: t, conn: c, gone: make(chan struct{})}
 	var playing sync.WaitGroup
 	defer playing.Wait()

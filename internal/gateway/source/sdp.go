@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
@@ -21,8 +22,9 @@ const maxMedias = 4 * media.MaxTracks
 // whole description for one media that it cannot parse, and panics for some (in v5.6.5,
 // MP4A-LATM with a layer that has no config of its own): those are left out.
 func (s *Session) tame(res *base.Response) {
-	if len(res.Body) == 0 || res.StatusCode != base.StatusOK {
-		return
+	kind := res.Header["Content-Type"]
+	if res.StatusCode != base.StatusOK || len(kind) != 1 || !strings.HasPrefix(kind[0], "application/sdp") {
+		return // not the answer to DESCRIBE; those to keep-alives may have a body, too
 	}
 	body, err := filter(res.Body)
 	if errors.Is(err, errNoMedia) {

@@ -75,7 +75,7 @@ func (s *Session) open(u *base.URL) error {
 		return err
 	}
 	s.started = true
-	go s.wait()
+	defer func() { go s.wait() }() // Close waits for it, also after an error
 
 	desc, _, err := s.client.Describe(u)
 	if err != nil {
@@ -104,8 +104,10 @@ func (s *Session) packet(i int, p *rtp.Packet) {
 	var err error
 	defer func() {
 		if err != nil {
-			s.decide(failure.New(failure.Media, reason.MediaInvalid, s.clean(err)))
-			s.conn.Close() // shut would wait for this goroutine
+			err = s.clean(err)
+			s.options.Log.Error().Err(err).Msg("an rtp packet cannot be read")
+			s.decide(failure.New(failure.Media, reason.MediaInvalid, err))
+			s.conn.end() // shut would wait for this goroutine
 		}
 	}()
 	defer guard(&err)
@@ -153,8 +155,13 @@ func (s *Session) ntp(i int, timestamp uint32) (time.Time, bool) {
 func (s *Session) wait() {
 	err := s.client.Wait()
 	s.watch.stop()
-	s.conn.Close()
+	s.conn.end()
 	s.ended = s.failed(err)
+	if s.line != nil { // it played
+		c := s.Counts()
+		s.options.Log.Debug().Str("reason", string(s.ended.Reason)).Uint64("packets", c.Packets).Uint64("lost", c.Lost).
+			Uint64("broken", c.Broken).Uint64("dropped", c.Dropped).Msg("rtsp session ended")
+	}
 	close(s.done)
 }
 
@@ -175,7 +182,7 @@ func (s *Session) Wait() error {
 // before.
 func (s *Session) Close() {
 	if !s.started {
-		s.conn.Close()
+		s.conn.end()
 		return
 	}
 	s.shut(&failure.Failure{Hop: failure.Gateway, Reason: reason.StreamClosed, Message: "the gateway closed the session"})
@@ -185,7 +192,7 @@ func (s *Session) Close() {
 // shut ends the session with f, unless it ends already.
 func (s *Session) shut(f *failure.Failure) {
 	s.decide(f)
-	stop := time.AfterFunc(teardownTime, func() { s.conn.Close() })
+	stop := time.AfterFunc(teardownTime, func() { s.conn.end() })
 	defer stop.Stop()
 	s.client.Close()
 }

@@ -77,7 +77,7 @@ func Open(ctx context.Context, o Options, deliver func(*media.Unit)) (*Session, 
 	}
 	s := newSession(o, conn, deliver)
 	// The close interrupts the client in every read and write.
-	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
+	stop := context.AfterFunc(ctx, func() { s.conn.end() })
 	if err = s.open(u); err != nil {
 		err = s.failed(err)
 	}
