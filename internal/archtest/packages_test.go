@@ -116,8 +116,8 @@ var mayImport = map[string]rule{
 	},
 
 	"gateway/rtspout": {
-		[]string{"contract/reason", "gateway/failure", "gateway/media"},
-		"RTSP to players; it sees streams and logins through functions, and knows neither cameras nor tokens",
+		[]string{"contract/reason", "gateway/failure", "gateway/media", "gateway/stream"},
+		"RTSP to players; it finds streams and checks logins through functions, so it knows neither cameras nor tokens",
 	},
 
 	"ops/demo": {

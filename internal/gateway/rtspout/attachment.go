@@ -10,6 +10,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 // attachment is what a DESCRIBE, or a SETUP without one, keeps for a PLAY: the reader, and
@@ -28,7 +29,7 @@ type attachment struct {
 	ssrc  []uint32 // by track
 
 	mu      sync.Mutex
-	reader  Reader // nil while a player has it, and after close
+	reader  *stream.Reader // nil while a player has it, and after close
 	release func()
 	timer   *time.Timer
 }
@@ -59,12 +60,12 @@ func (s *Server) attach(ctx context.Context, t target, p Principal) (*attachment
 }
 
 // open returns a new reader. It takes a slot, which close gives back.
-func (a *attachment) open(ctx context.Context) (Reader, error) {
+func (a *attachment) open(ctx context.Context) (*stream.Reader, error) {
 	s := a.server
 	if s.ctx.Err() != nil {
 		return nil, failure.New(failure.Gateway, reason.ShuttingDown, nil)
 	}
-	stream, err := s.o.Find(ctx, a.target.name)
+	pulled, err := s.o.Find(ctx, a.target.name)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (a *attachment) open(ctx context.Context) (Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader, err := stream.Attach(ctx, a.target.live)
+	reader, err := pulled.Attach(ctx, a.target.want())
 	if err != nil {
 		release()
 		return nil, err
@@ -84,7 +85,7 @@ func (a *attachment) open(ctx context.Context) (Reader, error) {
 }
 
 // hold keeps the reader for at most the hold time.
-func (a *attachment) hold(r Reader) {
+func (a *attachment) hold(r *stream.Reader) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reader = r
@@ -93,7 +94,7 @@ func (a *attachment) hold(r Reader) {
 
 // take returns the reader for a player, which closes it or calls hold; nil if it was
 // released.
-func (a *attachment) take() Reader {
+func (a *attachment) take() *stream.Reader {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := a.reader
@@ -112,7 +113,7 @@ func (a *attachment) close() {
 }
 
 // closeReader closes a reader that take returned, and gives back its slot.
-func (a *attachment) closeReader(r Reader) {
+func (a *attachment) closeReader(r *stream.Reader) {
 	r.Close()
 	a.mu.Lock()
 	release := a.release

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/pion/rtp"
 
 	"rtsptunnel/internal/base/localca"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
 	"rtsptunnel/internal/gateway/rtspout"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 const brief = 100 * time.Millisecond // a time that a test shortens
@@ -31,7 +33,7 @@ func (c *rawClient) wantClosed() {
 
 // A connection that sends no request, or sends one slowly, is closed.
 func TestServer_slowRequests(t *testing.T) {
-	g := newGateway(t, newFeed(nil), nil, rtspout.Times{Request: brief})
+	g := newGateway(t, nil, nil, rtspout.Times{Request: brief})
 	for name, text := range map[string]string{
 		"silent":  "",
 		"one":     "O",
@@ -55,7 +57,7 @@ func TestServer_slowRequests(t *testing.T) {
 
 // Bytes that arrive slowly do not extend the time of a request.
 func TestServer_trickle(t *testing.T) {
-	g := newGateway(t, newFeed(nil), nil, rtspout.Times{Request: brief})
+	g := newGateway(t, nil, nil, rtspout.Times{Request: brief})
 	c := g.dial(t)
 	ticker := time.NewTicker(brief / 10)
 	defer ticker.Stop()
@@ -68,7 +70,7 @@ func TestServer_trickle(t *testing.T) {
 
 // A connection that only asks for options is closed, because it does not log in.
 func TestServer_neverLogsIn(t *testing.T) {
-	g := newGateway(t, newFeed(nil), nil, rtspout.Times{Login: brief})
+	g := newGateway(t, nil, nil, rtspout.Times{Login: brief})
 	c := g.dial(t)
 	ticker := time.NewTicker(brief / 10)
 	defer ticker.Stop()
@@ -83,9 +85,7 @@ func TestServer_neverLogsIn(t *testing.T) {
 // A connection above the limit makes the oldest stranger go; without a stranger it is
 // refused. Players stay.
 func TestServer_connections(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
+	f, _, _ := front(t)
 	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Connections = 2 })
 	player := g.dial(t)
 	session, _ := player.play(g.url("?token=rtt_wall"))
@@ -109,11 +109,9 @@ func TestServer_connections(t *testing.T) {
 
 // The limits of viewers count those that play and those that hold a stream.
 func TestServer_viewers(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
 	for name, limits := range map[string]rtspout.Limits{"all": {Viewers: 2}, "camera": {ViewersPerCamera: 2}} {
 		t.Run(name, func(t *testing.T) {
+			f, _, _ := front(t)
 			g := newGateway(t, f, func(o *rtspout.Options) { o.Limits = limits })
 			url := g.url("?token=rtt_wall")
 			a, b, c := g.dial(t), g.dial(t), g.dial(t)
@@ -136,9 +134,7 @@ func TestServer_viewers(t *testing.T) {
 
 // A DESCRIBE without a PLAY holds the stream for a short time. A later PLAY attaches again.
 func TestServer_hold(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
+	f, first, second := front(t)
 	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Viewers = 1 }, rtspout.Times{Hold: brief})
 	c := g.dial(t)
 	c.want(c.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
@@ -147,12 +143,13 @@ func TestServer_hold(t *testing.T) {
 	session := sessionID(c.want(c.do("SETUP", trackURL(g.url("")), transport), 200))
 	f.awaitReaders(t, 0)
 	c.want(c.do("PLAY", g.url(""), "Session: "+session), 200)
-	c.unit(0, units[0])
+	f.put(second)
+	c.unit(0, second)
 	c.want(c.do("PAUSE", g.url(""), "Session: "+session), 200)
 	f.awaitReaders(t, 0)
 
-	other := &media.Epoch{Tracks: []media.Track{{Codec: media.H265, ClockRate: 90000}}, Base: []int64{0}}
-	f.change(func() { f.epoch = other })
+	other := &media.Epoch{Tracks: []media.Track{{Codec: media.H265, ClockRate: 90000}}}
+	f.put(&media.Unit{Epoch: other, Key: true, Packets: first.Packets})
 	res := c.want(c.do("PLAY", g.url(""), "Session: "+session), 503)
 	if got := res.Header["X-Reason"][0]; got[:21] != "media; TRACKS_CHANGED" {
 		t.Errorf("X-Reason %q", got)
@@ -162,26 +159,24 @@ func TestServer_hold(t *testing.T) {
 
 // A player that hangs up while its stream opens ends the opening.
 func TestServer_hangsUpWhileOpening(t *testing.T) {
-	f := newFeed(nil)
+	f, _, _ := front(t)
 	f.block = make(chan struct{})
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.send("DESCRIBE", g.url("?token=rtt_wall"))
-	f.await(t, func() bool { return f.attached == 1 })
+	f.awaitReaders(t, 1)
 	c.Close()
-	f.await(t, func() bool { return f.attached == 0 })
+	f.awaitReaders(t, 0)
 }
 
 // Requests that arrive while a stream opens are answered afterwards.
 func TestServer_pipelinedWhileOpening(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
+	f, _, _ := front(t)
 	f.block = make(chan struct{})
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.send("DESCRIBE", g.url("?token=rtt_wall"))
-	f.await(t, func() bool { return f.attached == 1 })
+	f.awaitOpening(t, 1)
 	c.send("OPTIONS", "*")
 	c.send("OPTIONS", "*")
 	close(f.block)
@@ -194,36 +189,77 @@ func TestServer_pipelinedWhileOpening(t *testing.T) {
 
 // A player that does not read is ended, and another one gets every unit.
 func TestPlayer_stalls(t *testing.T) {
-	e, units := clipUnits(t, 2)
-	f := newFeed(e)
-	packets := [][]byte{append(append([]byte{}, units[0].Packets[0][:12]...), make([]byte, 60000)...)}
+	e, units := clipUnits(t, 1)
+	f := newFeed(t, e)
+	f.put(units...)
+	f.keep(t)
 	g := newGateway(t, f, nil, rtspout.Times{Stall: time.Second})
 	stalled, reader := g.dial(t), g.dial(t)
 	stalled.play(g.url("?token=rtt_wall"))
 	reader.play(g.url("?token=rtt_wall"))
 	for i := range 1000 { // more than the sockets' buffers hold
-		u := media.Unit{Epoch: e, PTS: int64(i), Key: true, Packets: packets, Seq: uint32(i)}
-		f.put(&u)
-		if p, _ := reader.rtpPacket(0); p.SequenceNumber != uint16(i) {
-			t.Fatalf("number %d, want %d", p.SequenceNumber, i)
+		u := bigUnit(e, i)
+		f.put(u)
+		if p, _ := reader.rtpPacket(0); p.SequenceNumber != uint16(u.Seq) {
+			t.Fatalf("number %d, want %d", p.SequenceNumber, u.Seq)
 		}
 	}
 	g.log.AwaitFields(t, 1, "message=viewer ended", "hop=viewer", "reason=VIEWER_STALLED")
 	if n := g.Counters().Stalled; n != 1 {
 		t.Errorf("%d stalled players are counted", n)
 	}
-	f.awaitReaders(t, 1)
+	f.awaitReaders(t, 2)
 }
 
-// A player that is killed is gone at once, though no media are sent.
-func TestPlayer_killed(t *testing.T) {
+// bigUnit returns a key frame of 60 KB, the n-th after a first unit.
+func bigUnit(e *media.Epoch, n int) *media.Unit {
+	p := rtp.Packet{Header: rtp.Header{Version: 2}, Payload: make([]byte, 60000)}
+	b, _ := p.Marshal()
+	return &media.Unit{Epoch: e, PTS: int64(n+1) * 3600, DTS: int64(n+1) * 3600, Key: true, Packets: [][]byte{b}}
+}
+
+// A player that reads slowly misses whole groups of pictures: times jump, and numbers do not.
+func TestPlayer_skips(t *testing.T) {
 	e, units := clipUnits(t, 1)
-	f := newFeed(e)
+	f := newFeed(t, e, func(o *stream.Options) { o.RingBytes = 1 << 20 })
 	f.put(units...)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.play(g.url("?token=rtt_wall"))
-	c.unit(0, units[0])
+	last, _ := c.unit(0, units[0])
+	last.SequenceNumber += uint16(len(units[0].Packets) - 1)
+	const n = 500
+	for i := range n {
+		f.put(bigUnit(e, i))
+	}
+	jumps := 0
+	for end := rtpTime(e, n*3600); last.Timestamp != end; {
+		p, _ := c.rtpPacket(0)
+		if p.SequenceNumber != last.SequenceNumber+1 {
+			t.Fatalf("number %d after %d", p.SequenceNumber, last.SequenceNumber)
+		}
+		if p.Timestamp != last.Timestamp+3600 {
+			jumps++
+		}
+		last = p
+	}
+	if jumps == 0 {
+		t.Error("nothing was skipped")
+	}
+	if n := g.Viewers()[0].Skipped; n == 0 || n != g.Counters().Skipped {
+		t.Errorf("skipped groups: %d, in all %d", n, g.Counters().Skipped)
+	}
+}
+
+func rtpTime(e *media.Epoch, pts int64) uint32 { return uint32(e.Base[0] + pts) }
+
+// A player that is killed is gone at once, though no media are sent.
+func TestPlayer_killed(t *testing.T) {
+	f, first, _ := front(t)
+	g := newGateway(t, f, nil)
+	c := g.dial(t)
+	c.play(g.url("?token=rtt_wall"))
+	c.unit(0, first)
 	_ = c.Conn.(*net.TCPConn).SetLinger(0)
 	c.Close()
 	f.awaitReaders(t, 0)
@@ -232,13 +268,11 @@ func TestPlayer_killed(t *testing.T) {
 
 // An operator sees and ends players.
 func TestServer_disconnect(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
+	f, first, _ := front(t)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.play("rtsp://" + g.address + "/edge1/front/main?token=rtt_wall")
-	c.unit(0, units[0])
+	c.unit(0, first)
 	list := g.Viewers()
 	if len(list) != 1 || list[0].Camera != "edge1/front" || list[0].Stream != "main" || list[0].Principal != "wall" || list[0].RemoteAddr != c.LocalAddr().String() {
 		t.Fatalf("viewers: %+v", list)
@@ -254,11 +288,31 @@ func TestServer_disconnect(t *testing.T) {
 	f.awaitReaders(t, 0)
 }
 
+// A change of tokens ends the players that they no longer allow.
+func TestServer_Review(t *testing.T) {
+	f, first, second := front(t)
+	f.keep(t)
+	g := newGateway(t, f, nil)
+	wall, ops := g.dial(t), g.dial(t)
+	wall.play(g.url("?start=live&token=rtt_wall"))
+	wall.unit(0, first)
+	ops.play(g.url("?start=live&token=rtt_ops"))
+	ops.unit(0, first)
+	g.Review(func(p rtspout.Principal, camera string) error {
+		if p.Name == "wall" && camera == "edge1/front" {
+			return failure.New(failure.Viewer, reason.AccessDenied, nil)
+		}
+		return nil
+	})
+	wall.wantBye()
+	g.log.AwaitFields(t, 1, "message=viewer ended", "user=wall", "reason=ACCESS_DENIED")
+	f.put(second)
+	ops.unit(0, second)
+}
+
 // A player's token ends while it plays.
 func TestPlayer_tokenExpires(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
+	f, first, _ := front(t)
 	g := newGateway(t, f, func(o *rtspout.Options) {
 		o.Authorize = func(rtspout.Login, string) (rtspout.Principal, error) {
 			return rtspout.Principal{Name: "wall", Expires: time.Now().Add(brief)}, nil
@@ -266,24 +320,30 @@ func TestPlayer_tokenExpires(t *testing.T) {
 	})
 	c := g.dial(t)
 	c.play(g.url("?token=rtt_wall"))
-	c.unit(0, units[0])
+	c.unit(0, first)
 	c.wantBye()
 	g.log.AwaitFields(t, 1, "message=viewer ended", "reason=ACCESS_EXPIRED")
 }
 
 // Shutdown ends players with a goodbye, ends openings, and refuses others.
 func TestServer_Shutdown(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
-	g := newGateway(t, f, nil)
+	f, first, _ := front(t)
+	slow, _, _ := front(t)
+	slow.block = make(chan struct{})
+	g := newGateway(t, f, func(o *rtspout.Options) {
+		o.Find = func(_ context.Context, name string) (*stream.Stream, error) {
+			if name == "edge1/slow" {
+				return slow.Stream, nil
+			}
+			return f.Stream, nil
+		}
+	})
 	c, idle, opening := g.dial(t), g.dial(t), g.dial(t)
 	c.play(g.url("?token=rtt_wall"))
-	c.unit(0, units[0])
+	c.unit(0, first)
 	idle.want(idle.do("OPTIONS", "*"), 200)
-	f.change(func() { f.block = make(chan struct{}) })
-	opening.send("DESCRIBE", g.url("?token=rtt_wall"))
-	f.await(t, func() bool { return f.attached == 1 })
+	opening.send("DESCRIBE", "rtsp://"+g.address+"/edge1/slow?token=rtt_wall")
+	slow.awaitReaders(t, 1)
 
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -294,6 +354,7 @@ func TestServer_Shutdown(t *testing.T) {
 	c.wantBye()
 	idle.wantClosed()
 	f.awaitReaders(t, 0)
+	slow.awaitReaders(t, 0)
 	g.log.AwaitFields(t, 1, "message=viewer ended", "reason=SHUTTING_DOWN")
 	if _, err := net.Dial("tcp", g.address); err == nil {
 		t.Error("the listener is open")
@@ -303,7 +364,7 @@ func TestServer_Shutdown(t *testing.T) {
 // A server that has never served shuts down, too.
 func TestServer_Shutdown_notServing(t *testing.T) {
 	s, err := rtspout.New(rtspout.Options{
-		Find:      func(context.Context, string) (rtspout.Stream, error) { return nil, nil },
+		Find:      func(context.Context, string) (*stream.Stream, error) { return nil, nil },
 		Authorize: authorize,
 	})
 	if err != nil {
@@ -318,7 +379,7 @@ func TestServer_Shutdown_notServing(t *testing.T) {
 // A TLS listener works like a plain one.
 func TestServer_TLS(t *testing.T) {
 	e, units := clipUnits(t, 30)
-	f := newFeed(e)
+	f := newFeed(t, e)
 	f.put(units...)
 	g := newGateway(t, f, nil)
 	ca, err := localca.New("test")

@@ -243,7 +243,7 @@ func (c *conn) refuse(f *failure.Failure) {
 		c.hurry(time.Second)
 		_, _ = c.Conn.Write(bareAnswer(f))
 	}
-	c.Close()
+	_ = c.Close()
 }
 
 // Close closes the connection. If a message has arrived that gortsplib could not parse, the

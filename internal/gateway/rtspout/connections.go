@@ -73,6 +73,6 @@ func (cs *connections) closeAll() {
 	}
 	cs.mu.Unlock()
 	for _, c := range all {
-		c.Close()
+		_ = c.Close()
 	}
 }

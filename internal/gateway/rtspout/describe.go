@@ -122,7 +122,7 @@ func (s *Server) ssrcs(camera, stream string, tracks int) []uint32 {
 	first := uint32(maphash.String(s.seed, camera+"/"+stream)) //nolint:gosec // half of a hash
 	list := make([]uint32, tracks)
 	for i := range list {
-		list[i] = first + uint32(i) //nolint:gosec // at most 8 tracks
+		list[i] = first + uint32(i)
 	}
 	return list
 }

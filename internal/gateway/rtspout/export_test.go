@@ -1,6 +1,10 @@
 package rtspout
 
-import "time"
+import (
+	"time"
+
+	"rtsptunnel/internal/gateway/media"
+)
 
 // Times are the server's times, for tests that cannot wait for them. It is called before
 // Serve.
@@ -8,12 +12,27 @@ type Times struct{ Request, Login, Session, Hold, Stall, Report time.Duration }
 
 // SetTimes replaces the times that are not 0.
 func (s *Server) SetTimes(t Times) {
-	for _, x := range []struct{ to, from *time.Duration }{
-		{&s.times.request, &t.Request}, {&s.times.login, &t.Login}, {&s.times.session, &t.Session},
-		{&s.times.hold, &t.Hold}, {&s.times.stall, &t.Stall}, {&s.times.report, &t.Report},
-	} {
-		if *x.from != 0 {
-			*x.to = *x.from
+	replace := func(to *time.Duration, from time.Duration) {
+		if from != 0 {
+			*to = from
 		}
 	}
+	replace(&s.times.request, t.Request)
+	replace(&s.times.login, t.Login)
+	replace(&s.times.session, t.Session)
+	replace(&s.times.hold, t.Hold)
+	replace(&s.times.stall, t.Stall)
+	replace(&s.times.report, t.Report)
+}
+
+// Frame returns the shared frames of a unit.
+var Frame = frame
+
+// Squeeze returns the times that the units get.
+func Squeeze(units []*media.Unit) []int64 {
+	var times []int64
+	for _, k := range squeeze(units) {
+		times = append(times, k.pts)
+	}
+	return times
 }

@@ -2,7 +2,6 @@ package rtspout_test
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,143 +13,133 @@ import (
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
 	"rtsptunnel/internal/gateway/rtspout"
+	"rtsptunnel/internal/gateway/stream"
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
-// feed is a stream that a test fills. It keeps all units.
+// feed is a stream whose camera sends what a test puts.
 type feed struct {
+	*stream.Stream
 	epoch *media.Epoch
-	err   error         // of Attach
-	block chan struct{} // Attach waits for it, if not nil
+	block chan struct{} // the opening waits for it, if not nil
 
-	mu       sync.Mutex
-	units    []*media.Unit
-	ended    error
-	changed  chan struct{} // closed at each change
-	attached int
-	readers  map[*feedReader]bool
+	mu      sync.Mutex
+	opening int           // that wait for block
+	pending []*media.Unit // before the opening
+	deliver func(*media.Unit)
 }
 
-func newFeed(e *media.Epoch) *feed {
-	return &feed{epoch: e, changed: make(chan struct{}), readers: map[*feedReader]bool{}}
-}
-
-func (f *feed) change(do func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	do()
-	close(f.changed)
-	f.changed = make(chan struct{})
-}
-
-func (f *feed) put(units ...*media.Unit) {
-	f.change(func() { f.units = append(f.units, units...) })
-}
-
-func (f *feed) end(err error) { f.change(func() { f.ended = err }) }
-
-// await waits until cond holds.
-func (f *feed) await(t *testing.T, cond func() bool) {
-	t.Helper()
-	for {
-		f.mu.Lock()
-		ok, changed := cond(), f.changed
-		f.mu.Unlock()
-		if ok {
-			return
-		}
-		select {
-		case <-changed:
-		case <-t.Context().Done():
-			t.Fatal("the test ended")
-		}
+// newFeed returns a stream with the tracks of e. Its ring keeps all that tests put.
+func newFeed(tb testing.TB, e *media.Epoch, change ...func(*stream.Options)) *feed {
+	tb.Helper()
+	f := &feed{epoch: e}
+	o := stream.Options{Name: "edge1/front", Open: f.open, Grace: time.Minute, Lag: time.Minute, RingAge: time.Minute, RingBytes: 256 << 20}
+	for _, c := range change {
+		c(&o)
 	}
+	f.Stream = stream.New(o)
+	tb.Cleanup(func() { f.Close(nil) })
+	return f
 }
 
-func (f *feed) awaitReaders(t *testing.T, n int) {
-	t.Helper()
-	f.await(t, func() bool { return len(f.readers) == n })
-}
-
-func (f *feed) Attach(ctx context.Context, live bool) (rtspout.Reader, error) {
+func (f *feed) open(ctx context.Context, deliver func(*media.Unit), _ func(failure.Hop)) (stream.Session, error) {
 	if f.block != nil {
-		f.change(func() { f.attached++ })
+		f.add(1)
+		defer f.add(-1)
 		select {
 		case <-f.block:
 		case <-ctx.Done():
-			f.change(func() { f.attached-- })
 			return nil, context.Cause(ctx)
 		}
 	}
-	if f.err != nil {
-		return nil, f.err
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deliver = deliver
+	for _, u := range f.pending {
+		deliver(u)
 	}
-	r := &feedReader{feed: f}
-	f.change(func() { f.readers[r] = true })
-	if live {
-		r.Restart(true)
-	}
-	return r, nil
+	f.pending = nil
+	return &session{epoch: f.epoch, ended: make(chan struct{})}, nil
 }
 
-// feedReader begins at the first unit.
-type feedReader struct {
-	feed    *feed
-	next    int
-	skipped uint64
+func (f *feed) add(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opening += n
 }
 
-func (r *feedReader) Epoch() *media.Epoch { return r.feed.epoch }
+// put sends units, or keeps them for the opening.
+func (f *feed) put(units ...*media.Unit) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.deliver == nil {
+		f.pending = append(f.pending, units...)
+		return
+	}
+	for _, u := range units {
+		f.deliver(u)
+	}
+}
 
-func (r *feedReader) Next(ctx context.Context) (*media.Unit, error) {
-	for {
-		r.feed.mu.Lock()
-		changed, ended := r.feed.changed, r.feed.ended
-		var u *media.Unit
-		if r.next < len(r.feed.units) {
-			u = r.feed.units[r.next]
-			r.next++
-		}
-		r.feed.mu.Unlock()
-		if u != nil {
-			return u, nil
-		}
-		if ended != nil {
-			return nil, ended
-		}
+// keep opens the stream with a reader of the test.
+func (f *feed) keep(tb testing.TB) {
+	tb.Helper()
+	r, err := f.Attach(tb.Context(), stream.Want{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(r.Close)
+}
+
+// session is one pull of a feed.
+type session struct {
+	epoch *media.Epoch
+	ended chan struct{}
+}
+
+func (s *session) Epoch() *media.Epoch { return s.epoch }
+func (s *session) Wait() error         { <-s.ended; return nil }
+func (s *session) Close()              { close(s.ended) }
+
+// await polls until cond holds.
+func await(tb testing.TB, cond func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	late := time.NewTimer(time.Minute)
+	defer late.Stop()
+	for !cond() {
 		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		case <-tick.C:
+		case <-late.C:
+			tb.Fatal("not within a minute")
 		}
 	}
 }
 
-func (r *feedReader) Restart(live bool) {
-	r.feed.mu.Lock()
-	defer r.feed.mu.Unlock()
-	r.next = len(r.feed.units)
-	for i, u := range slices.Backward(r.feed.units) {
-		if live && u.Key && u.Track == u.Epoch.MainTrack() {
-			r.next = i
-			return
-		}
-	}
+func (f *feed) awaitReaders(tb testing.TB, n int) {
+	tb.Helper()
+	await(tb, func() bool { return f.State().Readers == n })
 }
 
-func (r *feedReader) Skipped() (groups, units uint64) { return r.skipped, 0 }
-
-func (r *feedReader) Close() { r.feed.change(func() { delete(r.feed.readers, r) }) }
+func (f *feed) awaitOpening(tb testing.TB, n int) {
+	tb.Helper()
+	await(tb, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.opening == n
+	})
+}
 
 // clipUnits returns n access units of the clip "front" as an epoch of one H264 track sends
-// them, 40 ms apart.
-func clipUnits(t testing.TB, n int) (*media.Epoch, []*media.Unit) {
-	t.Helper()
+// them, 40 ms apart, with a key frame each second.
+func clipUnits(tb testing.TB, n int) (*media.Epoch, []*media.Unit) {
+	tb.Helper()
 	clip, err := rtsptest.Clip("front")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	e := &media.Epoch{Begin: time.Now(), Number: 1, Base: []int64{1 << 20}}
+	e := &media.Epoch{Begin: time.Now()}
 	var sps, pps []byte
 	for _, nalu := range clip[0] {
 		switch h264.NALUType(nalu[0] & 0x1F) {
@@ -166,30 +155,35 @@ func clipUnits(t testing.TB, n int) (*media.Epoch, []*media.Unit) {
 	}}
 	encoder := &rtph264.Encoder{PayloadType: 99, PayloadMaxSize: 1400, PacketizationMode: 1}
 	if err := encoder.Init(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var units []*media.Unit
-	seq := uint32(65500) // the numbers wrap soon
 	for i := range n {
 		au := clip[i%len(clip)]
 		packets, err := encoder.Encode(au)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		u := &media.Unit{
-			Epoch: e, PTS: int64(i) * 3600, DTS: int64(i) * 3600, Wall: time.Now(), Key: i%25 == 0, Payload: au, Seq: seq,
-		}
+		u := &media.Unit{Epoch: e, PTS: int64(i) * 3600, DTS: int64(i) * 3600, Wall: time.Now(), Key: i%25 == 0, Payload: au}
 		for _, p := range packets {
 			b, err := p.Marshal()
 			if err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 			u.Packets = append(u.Packets, b)
 		}
-		seq += uint32(len(packets))
 		units = append(units, u)
 	}
 	return e, units
+}
+
+// front returns a feed with one key frame, and a second one to put.
+func front(tb testing.TB) (f *feed, first, second *media.Unit) {
+	tb.Helper()
+	e, units := clipUnits(tb, 26)
+	f = newFeed(tb, e)
+	f.put(units[0])
+	return f, units[0], units[25]
 }
 
 // tokens are the users of a test, by token.
@@ -197,6 +191,9 @@ var tokens = map[string]rtspout.Principal{"rtt_wall": {Name: "wall"}, "rtt_ops":
 
 func authorize(l rtspout.Login, camera string) (rtspout.Principal, error) {
 	p, ok := tokens[l.Token]
+	if l.Verify != nil && l.Name == "ops" {
+		p, ok = tokens["rtt_ops"], l.Verify("rtt_ops")
+	}
 	switch {
 	case !ok:
 		return p, failure.New(failure.Viewer, reason.AccessLogin, nil)

@@ -236,7 +236,7 @@ func (h handler) play(c *conn, s *session) (*player, error) {
 			return nil, failure.New(failure.Media, reason.TracksChanged, nil)
 		}
 	} else if s.paused || a.target.live {
-		reader.Restart(a.target.live)
+		reader.Restart(a.target.want())
 	}
 	s.paused = false
 	return h.players.start(newPlayer(h.Server, c, s, reader, since))

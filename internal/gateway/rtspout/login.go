@@ -11,10 +11,6 @@ import (
 
 const realm = "tunnelgateway"
 
-// incorrectAnswer stands for the token of a Digest answer that does not verify. No token
-// equals it, so that the failed login counts like any other.
-const incorrectAnswer = "incorrect digest"
-
 var (
 	basicOnly   = []auth.VerifyMethod{auth.VerifyMethodBasic}
 	digestsOnly = []auth.VerifyMethod{auth.VerifyMethodDigestSHA256, auth.VerifyMethodDigestMD5}
@@ -52,30 +48,34 @@ type user struct {
 // login returns what the request presents; false if it presents nothing. The header wins
 // over the URL.
 func (s *Server) login(c *conn, req *base.Request, t target) (Login, bool) {
-	var a headers.Authorization
-	if err := a.Unmarshal(req.Header["Authorization"]); err != nil || a.Username == "" && a.BasicPass == "" {
+	a, ok := authorization(req)
+	switch {
+	case !ok:
 		return Login{Token: t.token}, t.token != ""
-	}
-	if a.Method == headers.AuthMethodBasic {
+	case a.Method == headers.AuthMethodBasic:
 		return Login{Name: a.Username, Token: a.BasicPass}, true
 	}
-	login := Login{Name: a.Username, Token: incorrectAnswer}
-	if s.o.Digest == nil || c.nonce == "" {
-		return login, true
-	}
-	secret, ok := s.o.Digest.Secret(a.Username)
-	if ok && auth.Verify(req, a.Username, secret, digestsOnly, realm, c.nonce) == nil {
-		login.Token = secret
-	}
-	return login, true
+	nonce := c.nonce
+	return Login{Name: a.Username, Verify: func(token string) bool {
+		return nonce != "" && auth.Verify(req, a.Username, token, digestsOnly, realm, nonce) == nil
+	}}, true
 }
 
-// challenge adds the schemes that a player may use for a camera. A player that has answered
-// a Digest challenge for a user without a clear secret is offered Basic alone.
+// authorization returns the request's header; false if it has none that can be read.
+func authorization(req *base.Request) (headers.Authorization, bool) {
+	var a headers.Authorization
+	err := a.Unmarshal(req.Header["Authorization"])
+	return a, err == nil && (a.Username != "" || a.BasicPass != "")
+}
+
+// challenge adds the schemes that a player may use for a camera. A player whose answer to a
+// Digest challenge failed is offered Basic alone: its token may not be kept in clear.
 func (s *Server) challenge(c *conn, req *base.Request, res *base.Response, name string) {
 	camera, _, _ := s.o.Resolve(name)
 	methods := basicOnly
-	if s.o.Digest != nil && s.o.Digest.Offered(camera) && !s.digestInVain(req) {
+	a, ok := authorization(req)
+	inVain := ok && a.Method == headers.AuthMethodDigest
+	if s.o.OffersDigest != nil && !inVain && s.o.OffersDigest(camera) {
 		methods = basicDigest
 		if c.nonce == "" {
 			nonce, err := auth.GenerateNonce()
@@ -86,13 +86,4 @@ func (s *Server) challenge(c *conn, req *base.Request, res *base.Response, name 
 		}
 	}
 	res.Header["WWW-Authenticate"] = auth.GenerateWWWAuthenticate(methods, realm, c.nonce)
-}
-
-func (s *Server) digestInVain(req *base.Request) bool {
-	var a headers.Authorization
-	if err := a.Unmarshal(req.Header["Authorization"]); err != nil || a.Method != headers.AuthMethodDigest {
-		return false
-	}
-	_, ok := s.o.Digest.Secret(a.Username)
-	return !ok
 }

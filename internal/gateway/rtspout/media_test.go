@@ -75,7 +75,6 @@ func audioEpoch(e *media.Epoch) {
 	e.Tracks = append(e.Tracks, media.Track{
 		Codec: media.PCMA, ClockRate: 8000, PayloadType: 97, RTPMap: "PCMA/8000", SampleRate: 8000, Channels: 1,
 	})
-	e.Base = append(e.Base, 1<<32-80) // the times wrap soon
 }
 
 // audioUnit is the n-th packet with sound, of 20 ms.
@@ -84,7 +83,7 @@ func audioUnit(e *media.Epoch, n int) *media.Unit {
 	b, _ := p.Marshal()
 	return &media.Unit{
 		Epoch: e, Track: 1, PTS: int64(n) * 160, DTS: int64(n) * 160, Key: true,
-		Payload: [][]byte{p.Payload}, Packets: [][]byte{b}, Seq: uint32(n),
+		Payload: [][]byte{p.Payload}, Packets: [][]byte{b},
 	}
 }
 
@@ -105,49 +104,35 @@ func (c *rawClient) playTracks(url string, channels ...int) (session string, pla
 // Packets have continuous numbers and the stream's times, one source per track, and payload
 // types of the SDP. RTP-Info names the first packet, and a sender report precedes it.
 func TestPlayer_packets(t *testing.T) {
-	e, units := clipUnits(t, 30)
-	audioEpoch(e)
-	f := newFeed(e)
-	f.put(units[0], audioUnit(e, 0))
-	for i := 1; i < len(units); i++ {
-		f.put(units[i], audioUnit(e, 2*i-1), audioUnit(e, 2*i))
-	}
-	g := newGateway(t, f, nil)
 	for name, channels := range map[string][]int{"usual channels": {0, 2}, "other channels": {6, 0}} {
 		t.Run(name, func(t *testing.T) {
+			e, units := clipUnits(t, 30)
+			audioEpoch(e)
+			f := newFeed(t, e)
+			f.put(units[0])
+			g := newGateway(t, f, nil)
 			c := g.dial(t)
-			url := g.url("?token=rtt_wall")
-			_, play := c.playTracks(url, channels...)
-			wantInfo := fmt.Sprintf("url=%s;seq=65500;rtptime=%d,url=%s;rtptime=%d",
-				g.url("/trackID=0"), 1<<20, g.url("/trackID=1"), uint32(1<<32-80))
+			_, play := c.playTracks(g.url("?token=rtt_wall"), channels...)
+			wantInfo := fmt.Sprintf("url=%s;seq=0;rtptime=%d,url=%s;rtptime=%d",
+				g.url("/trackID=0"), uint32(e.Base[0]), g.url("/trackID=1"), uint32(e.Base[1]))
 			if got := strings.Join(play.Header["RTP-Info"], "|"); got != wantInfo {
 				t.Errorf("RTP-Info: %s, want %s", got, wantInfo)
 			}
-			seq := uint16(65500)
-			var ssrc uint32
-			for i, u := range units {
-				p, reports := c.unit(channels[0], u)
-				if p.SequenceNumber != seq || p.Timestamp != uint32(1<<20+i*3600) || p.PayloadType != 96 {
-					t.Fatalf("unit %d: header %+v, want number %d", i, p.Header, seq)
+			p, reports := c.unit(channels[0], units[0])
+			checkReport(t, e, reports, p)
+			for i := 1; i < len(units); i++ {
+				sound := audioUnit(e, i)
+				f.put(units[i], sound)
+				q, _ := c.unit(channels[0], units[i])
+				if q.SequenceNumber != uint16(units[i].Seq) || q.Timestamp != rtpTime(e, units[i].PTS) || q.PayloadType != 96 || q.SSRC != p.SSRC {
+					t.Fatalf("unit %d: header %+v, want number %d", i, q.Header, units[i].Seq)
 				}
-				seq += uint16(len(u.Packets))
-				if i == 0 {
-					ssrc = p.SSRC
-					checkReport(t, e, reports, p)
-				}
-				if p.SSRC != ssrc {
-					t.Fatalf("unit %d has another source", i)
+				q, _ = c.unit(channels[1], sound)
+				if q.SequenceNumber != uint16(i-1) || q.Timestamp != uint32(e.Base[1]+sound.PTS) || q.PayloadType != 8 || q.SSRC == p.SSRC {
+					t.Fatalf("sound %d: header %+v", i, q.Header)
 				}
 			}
 		})
-	}
-	c := g.dial(t)
-	c.playTracks(g.url("?token=rtt_wall"), 0, 2)
-	for n := range 2 * 20 {
-		p, _ := c.unit(2, audioUnit(e, n))
-		if p.SequenceNumber != uint16(n) || p.Timestamp != uint32(n*160-80) || p.PayloadType != 8 {
-			t.Fatalf("sound %d: header %+v", n, p.Header)
-		}
 	}
 }
 
@@ -174,7 +159,7 @@ func checkReport(t *testing.T, e *media.Epoch, reports []rtcp.Packet, first *rtp
 // Reports are repeated, and count what was sent.
 func TestPlayer_reports(t *testing.T) {
 	e, units := clipUnits(t, 10)
-	f := newFeed(e)
+	f := newFeed(t, e)
 	f.put(units[:5]...)
 	g := newGateway(t, f, nil, rtspout.Times{Report: time.Nanosecond})
 	c := g.dial(t)
@@ -198,14 +183,15 @@ func TestPlayer_reports(t *testing.T) {
 func TestPlayer_live(t *testing.T) {
 	e, units := clipUnits(t, 60)
 	audioEpoch(e)
-	f := newFeed(e)
+	f := newFeed(t, e)
 	f.put(units[:40]...) // key frames at 0 and 25
 	f.put(audioUnit(e, 0))
+	f.keep(t)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	_, play := c.playTracks(g.url("?token=rtt_wall&start=live"), 0, 2)
-	newest := uint32(1<<20 + 39*3600)
-	wantInfo := fmt.Sprintf("rtptime=%d,", newest-14*90)
+	newest := rtpTime(e, 39*3600)
+	wantInfo := fmt.Sprintf("seq=%d;rtptime=%d,", uint16(units[25].Seq), newest-14*90)
 	if got := play.Header["RTP-Info"][0]; !strings.Contains(got, wantInfo) {
 		t.Errorf("RTP-Info %s, want %s", got, wantInfo)
 	}
@@ -229,8 +215,9 @@ func TestPlayer_live_tooOld(t *testing.T) {
 	for i, u := range units {
 		u.Key = i == 0 || i == 180
 	}
-	f := newFeed(e)
+	f := newFeed(t, e)
 	f.put(units[:180]...)
+	f.keep(t)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	_, play := c.play(g.url("?token=rtt_wall&start=live"))
@@ -238,30 +225,8 @@ func TestPlayer_live_tooOld(t *testing.T) {
 		t.Errorf("RTP-Info %q, want %q", got, want)
 	}
 	f.put(units[180:]...)
-	if p, _ := c.unit(0, units[180]); p.Timestamp != 1<<20+180*3600 {
+	if p, _ := c.unit(0, units[180]); p.Timestamp != rtpTime(e, 180*3600) {
 		t.Errorf("time %d", p.Timestamp)
-	}
-}
-
-// A player that skips groups of pictures sees times jump, and no lost packets.
-func TestPlayer_skips(t *testing.T) {
-	e, units := clipUnits(t, 60)
-	f := newFeed(e)
-	f.put(units[:10]...)
-	f.put(units[25:]...)
-	g := newGateway(t, f, nil)
-	c := g.dial(t)
-	c.play(g.url("?token=rtt_wall"))
-	var next uint16
-	for i, u := range append(units[:10:10], units[25:]...) {
-		p, _ := c.unit(0, u)
-		if i > 0 && p.SequenceNumber != next {
-			t.Fatalf("unit %d begins with number %d, want %d", i, p.SequenceNumber, next)
-		}
-		if p.Timestamp != uint32(1<<20+u.PTS) {
-			t.Fatalf("unit %d has time %d", i, p.Timestamp)
-		}
-		next = p.SequenceNumber + uint16(len(u.Packets))
 	}
 }
 
@@ -269,25 +234,24 @@ func TestPlayer_skips(t *testing.T) {
 // and parameter sets may differ.
 func TestPlayer_epochs(t *testing.T) {
 	e, units := clipUnits(t, 30)
-	second := &media.Epoch{Tracks: append([]media.Track{}, e.Tracks...), Begin: e.Begin.Add(time.Hour), Number: 2, Base: []int64{1<<20 + 25*3600}}
+	second := &media.Epoch{Tracks: append([]media.Track{}, e.Tracks...), Begin: e.Begin.Add(time.Hour)}
 	second.Tracks[0].PayloadType = 101
 	second.Tracks[0].SPS = append([]byte{}, e.Tracks[0].SPS[:len(e.Tracks[0].SPS)-1]...)
 	for _, u := range units[25:] {
 		u.Epoch = second
 		u.PTS -= 25 * 3600
+		u.DTS -= 25 * 3600
 	}
-	f := newFeed(e)
+	f := newFeed(t, e)
 	f.put(units...)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.play(g.url("?token=rtt_wall"))
-	var next uint16
 	for i, u := range units {
 		p, reports := c.unit(0, u)
-		if i > 0 && p.SequenceNumber != next || p.Timestamp != uint32(1<<20+i*3600) || p.PayloadType != 96 {
+		if p.SequenceNumber != uint16(u.Seq) || p.Timestamp != rtpTime(u.Epoch, u.PTS) || p.PayloadType != 96 {
 			t.Fatalf("unit %d: header %+v", i, p.Header)
 		}
-		next = p.SequenceNumber + uint16(len(u.Packets))
 		if i == 25 {
 			checkReport(t, second, reports, p)
 		}
@@ -296,16 +260,13 @@ func TestPlayer_epochs(t *testing.T) {
 
 // Other tracks end the player: its SDP does not describe them.
 func TestPlayer_tracksChanged(t *testing.T) {
-	e, units := clipUnits(t, 2)
-	f := newFeed(e)
-	f.put(units[0])
+	f, first, second := front(t)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.play(g.url("?token=rtt_wall"))
-	c.unit(0, units[0])
-	other := &media.Epoch{Tracks: []media.Track{{Codec: media.H265, ClockRate: 90000}}, Base: []int64{0}}
-	units[1].Epoch = other
-	f.put(units[1])
+	c.unit(0, first)
+	second.Epoch = &media.Epoch{Tracks: []media.Track{{Codec: media.H265, ClockRate: 90000}}, Begin: time.Now()}
+	f.put(second)
 	c.wantBye()
 	g.log.AwaitFields(t, 1, "message=viewer ended", "hop=media", "reason=TRACKS_CHANGED")
 	f.awaitReaders(t, 0)
@@ -329,14 +290,12 @@ func (c *rawClient) wantBye() {
 
 // The end of a stream is the player's end, with its reason in the log.
 func TestPlayer_streamEnds(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
+	f, first, _ := front(t)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.play(g.url("?token=rtt_wall"))
-	c.unit(0, units[0])
-	f.end(failure.New(failure.Gateway, reason.CameraRemoved, nil))
+	c.unit(0, first)
+	f.Close(failure.New(failure.Gateway, reason.CameraRemoved, nil))
 	c.wantBye()
 	g.log.AwaitFields(t, 1, "message=viewer ended", "hop=gateway", "reason=CAM_REMOVED")
 }
@@ -344,7 +303,7 @@ func TestPlayer_streamEnds(t *testing.T) {
 // PAUSE stops the media, and PLAY begins anew. No media follow the answer to TEARDOWN.
 func TestPlayer_pauseAndTeardown(t *testing.T) {
 	e, units := clipUnits(t, 60)
-	f := newFeed(e)
+	f := newFeed(t, e)
 	f.put(units[:5]...)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
@@ -362,7 +321,7 @@ func TestPlayer_pauseAndTeardown(t *testing.T) {
 	c.want(c.do("PLAY", g.url(""), "Session: "+session), 200)
 	f.put(units[25:]...)
 	for i, u := range units[25:] {
-		if p, _ := c.unit(0, u); p.Timestamp != uint32(1<<20+u.PTS) {
+		if p, _ := c.unit(0, u); p.Timestamp != rtpTime(u.Epoch, u.PTS) {
 			t.Fatalf("unit %d has time %d", i, p.Timestamp)
 		}
 	}

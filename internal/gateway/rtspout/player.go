@@ -18,6 +18,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 // player writes a stream's units to one connection, from PLAY to PAUSE, TEARDOWN or the end
@@ -26,7 +27,7 @@ type player struct {
 	server  *Server
 	conn    *conn
 	a       *attachment
-	reader  Reader
+	reader  *stream.Reader
 	id      string
 	agent   string
 	begin   time.Time // of PLAY
@@ -71,7 +72,7 @@ type first struct {
 // once; without one, the answer has no times and numbers.
 const firstWait = 20 * time.Millisecond
 
-func newPlayer(s *Server, c *conn, sess *session, r Reader, since time.Time) *player {
+func newPlayer(s *Server, c *conn, sess *session, r *stream.Reader, since time.Time) *player {
 	p := &player{
 		server: s, conn: c, a: sess.a, reader: r, id: strings.ToLower(rand.Text()[:10]), agent: c.agent,
 		begin: time.Now(), since: since,
@@ -223,18 +224,19 @@ func (p *player) finish(err error) {
 	p.server.players.remove(p)
 	if !keep {
 		p.goodbye(err)
-		p.conn.Close()
+		_ = p.conn.Close()
 	}
-	line := p.log.Info()
-	if f := p.failureOf(err); f != nil {
-		line = line.Str(fieldHop, string(f.Hop)).Str(fieldReason, string(f.Reason))
-		if f.Err != nil {
-			line = line.AnErr(zerolog.ErrorFieldName, f.Err)
+	f := p.failureOf(err)
+	p.log.Info().Func(func(line *zerolog.Event) {
+		if f == nil {
+			line.Str(fieldEnd, endText(err))
+			return
 		}
-	} else {
-		line = line.Str(fieldEnd, endText(err))
-	}
-	line.Uint64(fieldBytes, p.bytes.Load()).Uint64(fieldSkipped, p.skipped.Load()).
+		line.Str(fieldHop, string(f.Hop)).Str(fieldReason, string(f.Reason))
+		if f.Err != nil {
+			line.AnErr(zerolog.ErrorFieldName, f.Err)
+		}
+	}).Uint64(fieldBytes, p.bytes.Load()).Uint64(fieldSkipped, p.skipped.Load()).
 		Dur(fieldDuration, time.Since(p.begin)).Msg("viewer ended")
 }
 

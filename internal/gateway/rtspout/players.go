@@ -1,6 +1,8 @@
 package rtspout
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"rtsptunnel/internal/contract/reason"
@@ -60,6 +62,18 @@ func (ps *players) end(id string, cause error) bool {
 	}
 	p.end(failure.Of(cause))
 	return true
+}
+
+// review ends the players for which current returns an error.
+func (ps *players) review(current func(p Principal, camera string) error) {
+	ps.mu.Lock()
+	all := slices.Collect(maps.Values(ps.all))
+	ps.mu.Unlock()
+	for _, p := range all {
+		if err := current(p.a.principal, p.a.camera); err != nil {
+			p.end(failure.Of(err))
+		}
+	}
 }
 
 // endAll ends all players, and refuses others from now on.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rtsptunnel/internal/gateway/media"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 // kept is a unit that a player gets at once, with the PTS that it gets.
@@ -69,7 +70,7 @@ func (p *player) keptUnits(ctx context.Context) ([]*media.Unit, error) {
 		units, size = append(units, u), size+u.Size()
 		age := u.DTS - units[0].DTS
 		if size > keptBytes || age > int64(keptAge.Seconds())*int64(u.Epoch.Tracks[u.Track].ClockRate) {
-			p.reader.Restart(false)
+			p.reader.Restart(stream.Want{Start: stream.NextKey})
 			return nil, nil
 		}
 	}

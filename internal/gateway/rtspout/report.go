@@ -19,7 +19,7 @@ func ntpTime(t time.Time) uint64 {
 	if rest < 0 {
 		seconds, rest = seconds-1, rest+1e9
 	}
-	return uint64(seconds+ntpEpoch)<<32 | uint64(rest)<<32/1e9 //nolint:gosec // modular, as NTP's era is
+	return uint64(seconds+ntpEpoch)<<32 | uint64(rest)<<32/1e9
 }
 
 // wallClock returns the wall clock of a PTS.

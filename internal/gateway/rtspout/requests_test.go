@@ -15,6 +15,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/rtspout"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 func basic(user, password string) string {
@@ -77,11 +78,11 @@ func TestServer_refuses(t *testing.T) {
 		{name: "method", method: "SET_PARAMETER", path: "/edge1/front", status: 501},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e, units := clipUnits(t, 1)
-			f := newFeed(e)
-			f.put(units...)
-			f.err = test.feedErr
+			f, _, _ := front(t)
 			g := newGateway(t, f, func(o *rtspout.Options) {
+				if test.feedErr != nil {
+					o.Find = func(context.Context, string) (*stream.Stream, error) { return nil, test.feedErr }
+				}
 				o.Authorize = func(l rtspout.Login, camera string) (rtspout.Principal, error) {
 					if l.From != netip.MustParseAddr("127.0.0.1") {
 						t.Errorf("login from %v", l.From)
@@ -118,7 +119,7 @@ func TestServer_refuses(t *testing.T) {
 
 // A message that gortsplib cannot parse, or that is too long, ends in status 400.
 func TestServer_unreadableRequests(t *testing.T) {
-	g := newGateway(t, newFeed(nil), nil)
+	g := newGateway(t, nil, nil)
 	for name, text := range map[string]string{
 		"long URL":     "DESCRIBE rtsp://h/" + strings.Repeat("x", 10<<10) + " RTSP/1.0\r\nCSeq: 1\r\n\r\n",
 		"NUL":          "DESCRIBE rtsp://h/\x00 RTSP/1.0\r\nCSeq: 1\r\n\r\n",
@@ -148,7 +149,7 @@ func TestServer_unreadableRequests(t *testing.T) {
 
 // Three failed logins end a connection.
 func TestServer_failedLogins(t *testing.T) {
-	g := newGateway(t, newFeed(nil), nil)
+	g := newGateway(t, nil, nil)
 	c := g.dial(t)
 	for range 3 {
 		c.want(c.do("DESCRIBE", g.url(""), basic("wall", "wrong")), 401)
@@ -161,9 +162,7 @@ func TestServer_failedLogins(t *testing.T) {
 
 // gortsplib writes each answer with one Write: media are written between the writes.
 func TestServer_oneWritePerAnswer(t *testing.T) {
-	e, units := clipUnits(t, 1)
-	f := newFeed(e)
-	f.put(units...)
+	f, _, _ := front(t)
 	g := newGateway(t, f, nil)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,9 +208,7 @@ func (c *countingConn) Write(p []byte) (int, error) {
 // The token of the URL, the start and the camera are remembered for the connection, and
 // requests may be pipelined.
 func TestServer_pipelined(t *testing.T) {
-	e, units := clipUnits(t, 5)
-	f := newFeed(e)
-	f.put(units...)
+	f, _, _ := front(t)
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
 	c.send("OPTIONS", "*")

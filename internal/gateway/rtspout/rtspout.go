@@ -20,14 +20,14 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/gateway/media"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 // Options are what New needs. Find and Authorize are required.
 type Options struct {
 	// Find returns the stream with a name: "device/camera", "device/camera/stream", or a
 	// video's name with or without a stream. The names are decoded. Errors are failures.
-	Find func(ctx context.Context, name string) (Stream, error)
+	Find func(ctx context.Context, name string) (*stream.Stream, error)
 
 	// Authorize returns who logs in, if the login is valid and may watch the camera.
 	// Errors are failures: ACCESS_LOGIN, ACCESS_EXPIRED, ACCESS_DENIED, ACCESS_THROTTLED.
@@ -39,8 +39,12 @@ type Options struct {
 	// name that it does not know, it returns the name unchanged: Find has the error.
 	Resolve func(name string) (camera, stream, title string)
 
-	// Digest has the clear secrets for Digest authentication; nil offers Basic alone.
-	Digest *Digest
+	// OffersDigest reports whether players of a camera may use Digest authentication (RFC
+	// 7616, MD5 and SHA-256) instead of Basic; nil means no. Digest needs tokens that are kept
+	// in clear. Players that know both schemes choose Digest, and ffmpeg does not fall back
+	// to Basic. So offer it only for cameras that a player without Basic watches. A token in
+	// the URL works with all cameras.
+	OffersDigest func(camera string) bool
 
 	Limits Limits
 	Log    zerolog.Logger
@@ -50,28 +54,24 @@ type Options struct {
 	FirstUnit func(time.Duration)
 }
 
-// Login is what a player presented. At least one of its texts is not empty.
+// Login is what a player presented: a token, or an answer to a Digest challenge.
 type Login struct {
 	// Name is the user's name of Basic or Digest authentication; "" for a token in the URL.
 	Name string
-	// Token is the password, or the token in the URL. It is a text that no token equals if
-	// an answer to a Digest challenge was incorrect.
+	// Token is the password of Basic, or the token in the URL. Any name may stand before it.
 	Token string
-	From  netip.Addr
+	// Verify, if not nil, reports whether the answer to a Digest challenge was made with a
+	// clear token. Token is empty then.
+	Verify func(token string) bool
+	From   netip.Addr
 }
 
 // Principal is a player's user.
 type Principal struct {
 	Name    string
 	Expires time.Time // the gateway ends the player then; zero if never
-}
-
-// Digest is the source of secrets for Digest authentication (RFC 7616, MD5 and SHA-256).
-// Players that know both schemes prefer Digest, and ffmpeg does not fall back to Basic. So
-// a camera offers Digest only if Offered says so; the other cameras' players use Basic.
-type Digest struct {
-	Secret  func(name string) (token string, ok bool) // the clear token of a user
-	Offered func(camera string) bool
+	// Value is the caller's, for Review.
+	Value any
 }
 
 // Limits bound what players and strangers hold. A zero has the default.
@@ -91,22 +91,6 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	return l
-}
-
-// Stream is one camera stream, which any number of readers share.
-type Stream interface {
-	// Attach adds a reader, and opens the stream if it is the first. live makes it begin at
-	// the newest key frame that the stream keeps instead of at the next one.
-	Attach(ctx context.Context, live bool) (Reader, error)
-}
-
-// Reader is one reader of a stream.
-type Reader interface {
-	Epoch() *media.Epoch                           // the tracks at Attach
-	Next(ctx context.Context) (*media.Unit, error) // in order, from a key frame on
-	Restart(live bool)                             // begins anew, as Attach does
-	Skipped() (groups, units uint64)
-	Close()
 }
 
 // Viewer describes one player that plays.

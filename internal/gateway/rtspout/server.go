@@ -122,7 +122,7 @@ func (s *Server) accept(nc net.Conn) {
 	c := newConn(s, nc)
 	oldest, ok := s.conns.add(c)
 	if oldest != nil {
-		oldest.Close()
+		_ = oldest.Close()
 	}
 	if !ok {
 		f := failure.New(failure.Viewer, reason.LimitConnections, nil)
@@ -131,7 +131,7 @@ func (s *Server) accept(nc net.Conn) {
 		return
 	}
 	if !s.ln.put(s.ctx, c) {
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -147,7 +147,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	s.conns.closeAll()
-	s.ln.Close()
+	_ = s.ln.Close()
 	started := true
 	s.start.Do(func() { started = false }) // Serve was never called
 	if started {
@@ -162,6 +162,10 @@ func (s *Server) Viewers() []Viewer { return s.players.viewers() }
 // Disconnect ends the player with this id. Its log line and its failure have the cause. It
 // returns false if there is no such player.
 func (s *Server) Disconnect(id string, cause error) bool { return s.players.end(id, cause) }
+
+// Review calls current for each player that plays, and ends those for which it returns an
+// error. A caller that changes tokens or grants calls it.
+func (s *Server) Review(current func(p Principal, camera string) error) { s.players.review(current) }
 
 // Counters returns the server's counters.
 func (s *Server) Counters() Counters {

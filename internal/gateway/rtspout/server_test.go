@@ -16,6 +16,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/rtspout"
+	"rtsptunnel/internal/gateway/stream"
 	"rtsptunnel/internal/testkit/logtest"
 	"rtsptunnel/internal/testkit/rtsptest"
 )
@@ -32,11 +33,11 @@ func newGateway(t *testing.T, f *feed, change func(*rtspout.Options), times ...r
 	t.Helper()
 	g := &gateway{log: logtest.New(), feed: f}
 	o := rtspout.Options{Authorize: authorize, Log: zerolog.New(g.log)}
-	o.Find = func(_ context.Context, name string) (rtspout.Stream, error) {
-		if name != "edge1/front" && name != "edge1/front/main" && name != "edge1/a b" {
+	o.Find = func(_ context.Context, name string) (*stream.Stream, error) {
+		if f == nil || name != "edge1/front" && name != "edge1/front/main" && name != "edge1/a b" {
 			return nil, failure.New(failure.Viewer, reason.CameraUnknown, nil)
 		}
-		return f, nil
+		return f.Stream, nil
 	}
 	if change != nil {
 		change(&o)
@@ -86,6 +87,7 @@ func (g *gateway) dial(t *testing.T) *rawClient {
 }
 
 func newRawClient(t *testing.T, nc net.Conn) *rawClient {
+	t.Helper()
 	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	return &rawClient{Conn: nc, t: t, r: bufio.NewReader(nc)}
 }
@@ -168,7 +170,7 @@ func (g *gateway) url(query string) string { return "rtsp://" + g.address + "/ed
 // A gortsplib client gets all pictures of a stream, beginning with a key frame.
 func TestServer_plays(t *testing.T) {
 	e, units := clipUnits(t, 100)
-	f := newFeed(e)
+	f := newFeed(t, e)
 	f.put(units...)
 	g := newGateway(t, f, nil)
 

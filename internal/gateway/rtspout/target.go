@@ -10,6 +10,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 // target is what a request's URL names.
@@ -17,6 +18,14 @@ type target struct {
 	name  string // "device/camera[/stream]" or a video's name, decoded
 	token string // ?token=, "" if there is none
 	live  bool   // ?start=live: begin with the pictures that the stream keeps
+}
+
+// want returns where a reader begins.
+func (t target) want() stream.Want {
+	if t.live {
+		return stream.Want{Start: stream.Live}
+	}
+	return stream.Want{Start: stream.NextKey}
 }
 
 // maxSegment bounds a segment of a name: a module's id, a dot, and a camera's name.
