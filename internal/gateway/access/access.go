@@ -19,6 +19,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -70,27 +71,24 @@ func (a *Access) AuthenticateName(name, token string, from netip.Addr) (Principa
 	return a.admit(found, from)
 }
 
-// AuthenticateDigest is AuthenticateName for a scheme that does not send the token, such as
-// HTTP Digest (RFC 7616): verify reports whether the request was made with this secret.
-// verify runs for unknown names as well, with a secret that no client has, so that the time
-// of an answer does not tell which names exist.
-func (a *Access) AuthenticateDigest(name string, from netip.Addr, verify func(secret string) bool) (Principal, error) {
-	found, ok := a.digestToken(name)
-	secret := string(found.Secret)
-	if !ok {
-		secret, _ = Generate()
+// DigestSecret returns the clear token of this name. It returns false for tokens that are not
+// kept in clear. The caller compares a client's answer with it (RFC 7616), and then calls
+// AuthenticateName: with the secret if the answer is right, with any other text if it is not.
+func (a *Access) DigestSecret(name string) (string, bool) {
+	for _, t := range *a.tokens.Load() {
+		if t.Name == name && t.Secret != "" {
+			return string(t.Secret), true
+		}
 	}
-	if !verify(secret) || !ok {
-		return Principal{}, a.fail(reason.AccessLogin, name, from)
-	}
-	return a.admit(found, from)
+	return "", false
 }
 
-// DigestSecret returns the clear token of this name. It returns false for tokens that are not
-// kept in clear.
-func (a *Access) DigestSecret(name string) (string, bool) {
-	found, ok := a.digestToken(name)
-	return string(found.Secret), ok
+// OffersDigest reports whether a token that is kept in clear covers the camera, so that a
+// client can log in by Digest at all.
+func (a *Access) OffersDigest(camera string) bool {
+	return slices.ContainsFunc(*a.tokens.Load(), func(t Token) bool {
+		return t.Secret != "" && t.principal().Grant(Watch, camera) == nil
+	})
 }
 
 // Current returns the principal again, with the rights that its token has now. Outputs whose
@@ -137,15 +135,6 @@ func (a *Access) find(token string) (Token, bool) {
 		return Token{}, false
 	}
 	return tokens[at], true
-}
-
-func (a *Access) digestToken(name string) (Token, bool) {
-	for _, t := range *a.tokens.Load() {
-		if t.Name == name && t.Secret != "" {
-			return t, true
-		}
-	}
-	return Token{}, false
 }
 
 func (a *Access) admit(t Token, from netip.Addr) (Principal, error) {

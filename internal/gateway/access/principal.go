@@ -48,18 +48,30 @@ type Principal struct {
 // all is the glob of all cameras.
 const all = "*"
 
+// May returns nil if the principal's role has the action for any camera. The errors are those
+// of Grant.
+func (p Principal) May(action Action) error {
+	switch {
+	case !p.Expires.IsZero() && !time.Now().Before(p.Expires):
+		return failure.New(failure.Viewer, reason.AccessExpired, nil)
+	case p.Role == Admin, p.Role == Viewer && slices.Contains(viewerMay, action):
+		return nil
+	default:
+		return failure.New(failure.Viewer, reason.AccessDenied, nil)
+	}
+}
+
 // Grant returns nil if the principal may do the action with the camera now. camera is a name
 // of two segments, or of three for one stream; compared are decoded names, not aliases. An
 // empty camera stands for the gateway as a whole, which needs the right to all cameras. The
 // error is a *failure.Failure at hop viewer: ACCESS_DENIED or ACCESS_EXPIRED.
 func (p Principal) Grant(action Action, camera string) error {
-	if !p.Expires.IsZero() && !time.Now().Before(p.Expires) {
-		return failure.New(failure.Viewer, reason.AccessExpired, nil)
+	if err := p.May(action); err != nil {
+		return err
 	}
-	allowed := p.Role == Admin || p.Role == Viewer && slices.Contains(viewerMay, action)
 	camera = withoutStream(camera)
 	covers := func(glob string) bool { return name.Match(glob, camera) }
-	if !allowed || !slices.ContainsFunc(p.Cameras, covers) {
+	if !slices.ContainsFunc(p.Cameras, covers) {
 		return failure.New(failure.Viewer, reason.AccessDenied, nil)
 	}
 	return nil
