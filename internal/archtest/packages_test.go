@@ -94,7 +94,11 @@ var mayImport = map[string]rule{
 	"hub/hubemulator/throttle":  {nil, "how often operations are allowed"},
 	"hub/hubemulator/workload":  {[]string{"hub/hubemulator/faults", "hub/hubemulator/store"}, "the workload API"},
 
-	"gateway/access":     {[]string{"contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
+	"gateway/access": {[]string{"contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
+	"gateway/api": {
+		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/media", "gateway/name", "gateway/stream"},
+		"routes, their JSON and the access log; media, stream: it shows tracks and states",
+	},
 	"gateway/config":     {[]string{"gateway/name"}, "the file and the environment; name: cameras' names and globs in the file have its grammar"},
 	"gateway/failure":    {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},
 	"gateway/listen":     {nil, "who may connect to the public listeners, and under which address a client is known"},

@@ -179,6 +179,10 @@ const (
 	LimitViewers     Code = "LIMIT_VIEWERS"
 	LimitOpenings    Code = "LIMIT_OPENINGS"
 	LimitConnections Code = "LIMIT_CONNECTIONS"
+	ViewerUnknown    Code = "VIEWER_UNKNOWN"
+	RequestRoute     Code = "REQ_ROUTE"
+	RequestMethod    Code = "REQ_METHOD"
+	RequestQuery     Code = "REQ_QUERY"
 )
 
 var texts = map[Code]string{
@@ -302,6 +306,10 @@ var texts = map[Code]string{
 	LimitViewers:     "the maximum number of viewers is reached",
 	LimitOpenings:    "too many streams are opening at once",
 	LimitConnections: "the maximum number of connections is reached",
+	ViewerUnknown:    "there is no viewer with this id",
+	RequestRoute:     "the gateway has no such route",
+	RequestMethod:    "the route does not have this method",
+	RequestQuery:     "a query parameter is not valid",
 }
 
 // Text returns one line about the code for people, without a full stop. The text of an

@@ -132,7 +132,7 @@ func (f *Failure) Lasting() bool {
 }
 
 // HTTPStatus returns the status of an HTTP answer: 401, 403 and 429 for access, 404 for an
-// unknown camera, 429 for limits, 503 while the gateway shuts down, 504 if opening took too
+// unknown camera, viewer or route, 429 for limits, 503 while the gateway shuts down, 504 if opening took too
 // long, 500 for an internal error, and 502 for every hop beyond the gateway.
 func (f *Failure) HTTPStatus() int {
 	switch f.Reason {
@@ -140,8 +140,12 @@ func (f *Failure) HTTPStatus() int {
 		return http.StatusUnauthorized
 	case reason.AccessDenied:
 		return http.StatusForbidden
-	case reason.CameraUnknown, reason.CameraRemoved:
+	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute:
 		return http.StatusNotFound
+	case reason.RequestMethod:
+		return http.StatusMethodNotAllowed
+	case reason.RequestSize:
+		return http.StatusRequestEntityTooLarge
 	case reason.AccessThrottled, reason.LimitViewers, reason.LimitOpenings, reason.LimitConnections, reason.LimitTunnels:
 		return http.StatusTooManyRequests
 	case reason.ShuttingDown, reason.StreamClosed:

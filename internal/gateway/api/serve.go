@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/access"
+	"rtsptunnel/internal/gateway/failure"
+)
+
+// handler answers a request of a principal. An error becomes a problem document.
+type handler func(w http.ResponseWriter, r *http.Request, p access.Principal) error
+
+// methods are the handlers of a route. HEAD is answered as GET.
+type methods map[string]handler
+
+// ServeHTTP answers one request and writes its line of the access log.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	exchange := &exchange{ResponseWriter: w, from: a.Client(r)}
+	if err := a.admit(exchange, r); err != nil {
+		problem(exchange, failure.Of(err))
+	} else {
+		a.mux.ServeHTTP(exchange, r)
+	}
+	a.log.write(exchange, r, time.Since(began))
+}
+
+// exchange is the answer to a request, with what the access log shows of both.
+type exchange struct {
+	http.ResponseWriter
+	from      netip.Addr
+	principal access.Principal
+	status    int
+	failure   *failure.Failure // nil if the request succeeded
+}
+
+// Unwrap serves http.ResponseController.
+func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
+
+func (e *exchange) WriteHeader(status int) {
+	if e.status == 0 {
+		e.status = status
+	}
+	e.ResponseWriter.WriteHeader(status)
+}
+
+func (e *exchange) Write(b []byte) (int, error) {
+	if e.status == 0 {
+		e.status = http.StatusOK
+	}
+	return e.ResponseWriter.Write(b)
+}
+
+// admit checks the token, the size of the body and the path, and sets the principal.
+func (a *API) admit(e *exchange, r *http.Request) error {
+	p, err := a.Access.Authenticate(bearer(r), e.from)
+	if err != nil {
+		return err
+	}
+	e.principal = p
+	switch {
+	case r.ContentLength > maxBody:
+		return failure.New(failure.Viewer, reason.RequestSize, nil)
+	case !plainPath(r.URL.Path):
+		return failure.New(failure.Viewer, reason.RequestRoute, nil)
+	}
+	return nil
+}
+
+// bearer returns the token of a request (RFC 6750, 2.1); "" if there is none, or several.
+func bearer(r *http.Request) string {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// plainPath reports whether the decoded path is absolute, and has no empty segment, ".", ".."
+// or control character. ServeMux would redirect some of these.
+func plainPath(p string) bool {
+	control := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
+	clean := path.Clean(p)
+	return strings.HasPrefix(p, "/") && (p == clean || p == clean+"/" && clean != "/") && !strings.ContainsFunc(p, control)
+}
+
+// ServeHTTP calls the handler of the request's method.
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e, ok := w.(*exchange)
+	if !ok { // the mux hands on what ServeHTTP of API gave it
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	handle := m[method]
+	switch {
+	case len(m) == 0:
+		problem(e, failure.New(failure.Viewer, reason.RequestRoute, nil))
+		return
+	case handle == nil:
+		w.Header().Set("Allow", m.allowed())
+		problem(e, failure.New(failure.Viewer, reason.RequestMethod, nil))
+		return
+	}
+	if err := handle(e, r, e.principal); err != nil {
+		problem(e, failure.Of(err))
+	}
+}
+
+func (m methods) allowed() string {
+	var names []string
+	for method := range m {
+		names = append(names, method)
+		if method == http.MethodGet {
+			names = append(names, http.MethodHead)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// diagnoseWithin bounds a diagnosis: a tunnel's opening, a session and a key frame.
+const diagnoseWithin = time.Minute
+
+// diagnose runs one of the diagnoses that may run at once.
+func (a *API) diagnose(ctx context.Context, camera, stream string) (any, error) {
+	select {
+	case a.diagnoses <- struct{}{}:
+		defer func() { <-a.diagnoses }()
+	default:
+		f := failure.New(failure.Gateway, reason.LimitOpenings, nil)
+		return nil, f.At(time.Time{}, time.Now().Add(5*time.Second))
+	}
+	ctx, cancel := context.WithTimeout(ctx, diagnoseWithin)
+	defer cancel()
+	return a.Diagnose(ctx, camera, stream)
+}
