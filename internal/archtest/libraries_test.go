@@ -13,8 +13,6 @@ var onlyIn = map[string]home{
 	"github.com/KimMachineGun/automemlimit": {[]string{"module"}, "the limits of control groups"},
 	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
 	"github.com/bluenviron/gortsplib":       {[]string{"bench/fanout", "gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
-	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs"},
-	"github.com/bluenviron/gortsplib":       {[]string{"gateway/source", "testkit/rtsptest"}, "RTSP"},
 	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs; source: what RTP packets hold"},
 	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/gorilla/websocket": {

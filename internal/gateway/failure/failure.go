@@ -132,8 +132,8 @@ func (f *Failure) Lasting() bool {
 }
 
 // HTTPStatus returns the status of an HTTP answer: 401, 403 and 429 for access, 404 for an
-// unknown camera, viewer or route, 429 for limits, 503 while the gateway shuts down, 504 if opening took too
-// long, 500 for an internal error, and 502 for every hop beyond the gateway.
+// unknown camera, viewer or route, 429 for limits, 503 while the gateway shuts down, 504 if
+// opening took too long, 500 for an internal error, and 502 for every hop beyond the gateway.
 func (f *Failure) HTTPStatus() int {
 	switch f.Reason {
 	case reason.AccessLogin, reason.AccessExpired:

@@ -67,7 +67,8 @@ func TestOf(t *testing.T) {
 func TestHTTPStatus(t *testing.T) {
 	want := map[reason.Code]int{
 		reason.AccessLogin: 401, reason.AccessExpired: 401, reason.AccessDenied: 403, reason.AccessThrottled: 429,
-		reason.CameraUnknown: 404, reason.CameraRemoved: 404,
+		reason.CameraUnknown: 404, reason.CameraRemoved: 404, reason.ViewerUnknown: 404, reason.RequestRoute: 404,
+		reason.RequestMethod: 405, reason.RequestSize: 413,
 		reason.LimitViewers: 429, reason.LimitOpenings: 429, reason.LimitConnections: 429, reason.LimitTunnels: 429,
 		reason.ShuttingDown: 503, reason.StreamClosed: 503, reason.OpeningTimeout: 504, reason.Internal: 500,
 	}
