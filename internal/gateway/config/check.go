@@ -98,7 +98,10 @@ func (l *loader) checkPublic(i int) {
 		l.report("needs cert and key: plain HTTP is for loopback addresses, or for reverse proxies that trustedProxies names", path...)
 	}
 	for j, text := range p.TrustedProxies {
-		_, err := netip.ParsePrefix(text)
+		network, err := netip.ParsePrefix(text)
+		if err == nil && network.Bits() == 0 {
+			l.report("is every address: name the networks of the proxies", extend(extend(path, "trustedProxies"), strconv.Itoa(j))...)
+		}
 		if _, addrErr := netip.ParseAddr(text); err != nil && addrErr != nil {
 			l.report("must be an IP address or a network such as 10.0.0.0/8", extend(extend(path, "trustedProxies"), strconv.Itoa(j))...)
 		}
@@ -170,9 +173,11 @@ func (l *loader) checkCamera(camera string) {
 			c.Hub = only
 		}
 	}
-	if _, ok := l.Hubs[c.Hub]; !ok && c.Hub != "" {
+	_, known := l.Hubs[c.Hub]
+	switch {
+	case c.Hub != "" && !known:
 		l.report("is not a key of hubs"+didYouMean(c.Hub, l.Hubs), "cameras", camera, "hub")
-	} else if !ok {
+	case len(l.Hubs) == 0, c.Hub == "" && c.LocalPort != 0:
 		l.report("needs hub, for a camera behind a module, or url", "cameras", camera)
 	}
 	if c.Module == "" {

@@ -167,6 +167,7 @@ func TestLoad_faults(t *testing.T) {
 		"RTSPS":          {"listen: { rtsps: { address: ':8322' } }", []string{"f:1:18: listen.rtsps: needs cert and key, here or at a public listener"}},
 		"port":           {"listen: { private: { address: ':99999' } }", []string{"f:1:31: listen.private.address: must be HOST:PORT or :PORT"}},
 		"proxies":        {"listen: { public: [{ address: 'h:1', trustedProxies: [canary] }] }", []string{"f:1:55: listen.public[0].trustedProxies[0]: must be an IP address or a network such as 10.0.0.0/8"}},
+		"all proxies":    {"listen: { public: [{ address: 'h:1', trustedProxies: ['::/0'] }] }", []string{"f:1:55: listen.public[0].trustedProxies[0]: is every address: name the networks of the proxies"}},
 		"user":           {"credentials: { a: { passwordFile: secret }, b: { username: x, usernameFile: secret } }", []string{"f:1:19: credentials.a: needs username or usernameFile", "f:1:48: credentials.b: has both username and usernameFile"}},
 		"token":          {token("cameras: []"), []string{"f:1:20: access.tokens[0]: needs exactly one of sha256, sha256File and tokenFile"}},
 		"digest":         {token("sha256File: hash, rtspDigest: true"), []string{"f:1:74: access.tokens[0].rtspDigest: needs tokenFile: Digest logins are judged by the token in clear"}},
