@@ -190,7 +190,7 @@ var errHungUp = errors.New("the player hung up")
 // Write writes an answer.
 func (c *conn) Write(p []byte) (int, error) {
 	c.write.Lock()
-	c.arm()
+	c.arm(time.Now())
 	n, err := c.Conn.Write(p)
 	c.unanswered.Store(false)
 	c.write.Unlock()
@@ -204,10 +204,10 @@ func (c *conn) Write(p []byte) (int, error) {
 
 // writeMedia writes a report, which may be nil, and an access unit. An error leaves a part
 // of them with the player, so the connection has to be closed.
-func (c *conn) writeMedia(report, unit []byte) error {
+func (c *conn) writeMedia(now time.Time, report, unit []byte) error {
 	c.write.Lock()
 	defer c.write.Unlock()
-	c.arm()
+	c.arm(now)
 	if len(report) == 0 {
 		_, err := c.Conn.Write(unit)
 		return err
@@ -218,11 +218,11 @@ func (c *conn) writeMedia(report, unit []byte) error {
 }
 
 // arm sets the deadline of a write, at most once a second: timers cost.
-func (c *conn) arm() {
+func (c *conn) arm(now time.Time) {
 	if c.hurried.Load() {
 		return
 	}
-	now, stall := time.Now(), c.server.times.stall
+	stall := c.server.times.stall
 	if left := c.deadline.Sub(now); left > stall-min(stall/10, time.Second) && left <= stall {
 		return
 	}

@@ -3,6 +3,8 @@ package rtspout
 import (
 	"time"
 
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+
 	"rtsptunnel/internal/gateway/media"
 )
 
@@ -35,4 +37,10 @@ func Squeeze(units []*media.Unit) []int64 {
 		times = append(times, k.pts)
 	}
 	return times
+}
+
+// ParseTarget returns the name that a URL of a request has, and its track.
+func ParseTarget(u *base.URL, setup bool) (name string, track int, err error) {
+	t, err := parseTarget(u, setup)
+	return t.name, trackOf(u), err
 }

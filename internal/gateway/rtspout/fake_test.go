@@ -81,7 +81,8 @@ func (f *feed) put(units ...*media.Unit) {
 	}
 }
 
-// keep opens the stream with a reader of the test.
+// keep opens the stream with a reader of the test, and returns when the stream has all that
+// was put.
 func (f *feed) keep(tb testing.TB) {
 	tb.Helper()
 	r, err := f.Attach(tb.Context(), stream.Want{})
@@ -89,6 +90,11 @@ func (f *feed) keep(tb testing.TB) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(r.Close)
+	f.mu.Lock() // open has it while it delivers
+	defer f.mu.Unlock()
+	if f.deliver == nil {
+		tb.Fatal("the stream is not open")
+	}
 }
 
 // session is one pull of a feed.

@@ -75,15 +75,3 @@ func (s shift) apply(b, shared []byte) []byte {
 	}
 	return b
 }
-
-// count returns the packets and payload bytes of shared frames, as sender reports count
-// them.
-func count(shared []byte) (packets, octets uint32) {
-	for f := shared; len(f) >= frameHeader+rtpHeader; {
-		n := frameHeader + int(binary.BigEndian.Uint16(f[2:]))
-		packets++
-		octets += uint32(n - frameHeader - rtpHeader) //nolint:gosec // a counter that wraps
-		f = f[n:]
-	}
-	return packets, octets
-}

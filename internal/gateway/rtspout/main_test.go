@@ -1,9 +1,16 @@
 package rtspout_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv(drainVariable); address != "" {
+		drain(address) // a process of the benchmark
+		return
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -177,34 +177,38 @@ func (p *player) send(u *media.Unit, pts int64) error {
 	}
 	if t.started && u.Seq != t.next { // groups were skipped
 		t.offset += uint16(t.next - u.Seq) //nolint:gosec // sequence numbers wrap
+		p.countSkipped()
 	}
 	t.started, t.next = true, u.Seq+uint32(len(u.Packets))                                                                    //nolint:gosec // a number that wraps
 	if s := (shift{channel: t.channel, seq: t.offset, time: uint32(pts - u.PTS)}); s != (shift{channel: byte(2 * u.Track)}) { //nolint:gosec // times wrap
 		p.scratch = s.apply(p.scratch[:0], unit)
 		unit = p.scratch
 	}
+	now := time.Now()
 	var report []byte
-	if now := time.Now(); now.Sub(t.reported) >= p.server.times.report {
+	if now.Sub(t.reported) >= p.server.times.report {
 		t.reported = now
 		report = t.senderReport(u.Epoch, u.Track, pts)
 	}
-	if err := p.conn.writeMedia(report, unit); err != nil {
+	if err := p.conn.writeMedia(now, report, unit); err != nil {
 		return err
 	}
-	p.wrote(t, unit, len(report))
+	p.wrote(t, len(u.Packets), len(unit), len(report))
 	return nil
 }
 
-// wrote counts what send has written.
-func (p *player) wrote(t *track, unit []byte, report int) {
-	packets, octets := count(unit)
-	t.packets += packets
-	t.octets += octets
-	n := uint64(len(unit) + report) //nolint:gosec // lengths
+// wrote counts what send has written, in packets and bytes.
+func (p *player) wrote(t *track, packets, unit, report int) {
+	t.packets += uint32(packets)                                     //nolint:gosec // a counter that wraps
+	t.octets += uint32(max(unit-packets*(frameHeader+rtpHeader), 0)) //nolint:gosec // the same
+	n := uint64(unit + report)                                       //nolint:gosec // lengths
 	if p.bytes.Add(n) == n && p.server.o.FirstUnit != nil {
 		p.server.o.FirstUnit(time.Since(p.since))
 	}
 	p.server.bytes.Add(n)
+}
+
+func (p *player) countSkipped() {
 	groups, _ := p.reader.Skipped()
 	if before := p.skipped.Swap(groups); groups > before {
 		p.server.skipped.Add(groups - before)
@@ -221,11 +225,11 @@ func (p *player) finish(err error) {
 	} else {
 		p.a.closeReader(p.reader)
 	}
-	p.server.players.remove(p)
 	if !keep {
 		p.goodbye(err)
 		_ = p.conn.Close()
 	}
+	p.server.players.remove(p)
 	f := p.failureOf(err)
 	p.log.Info().Func(func(line *zerolog.Event) {
 		if f == nil {
@@ -280,7 +284,7 @@ func (p *player) goodbye(err error) {
 			all = append(all, p.tracks[i].bye()...)
 		}
 	}
-	_ = p.conn.writeMedia(nil, all)
+	_ = p.conn.writeMedia(time.Now(), nil, all)
 }
 
 // rtpInfo returns the header of the answer to PLAY (RFC 2326, 12.33). Numbers are those of

@@ -21,13 +21,12 @@ type kept struct {
 const (
 	keptAge   = 6 * time.Second
 	keptBytes = 8 << 20
-	keptGap   = 3 * time.Millisecond // without a unit: the reader has reached the newest
 )
 
 // prepare reads what the player gets first, without waiting for the answer to PLAY.
 func (p *player) prepare(ctx context.Context) ([]kept, error) {
 	if p.a.target.live {
-		units, err := p.keptUnits(ctx)
+		units, err := p.keptUnits()
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +49,11 @@ func (p *player) prepare(ctx context.Context) ([]kept, error) {
 
 // keptUnits returns the pictures from the newest key frame to now. Sound begins at the
 // newest. It returns none if they are too many.
-func (p *player) keptUnits(ctx context.Context) ([]*media.Unit, error) {
+func (p *player) keptUnits() ([]*media.Unit, error) {
 	var units []*media.Unit
 	size := 0
 	for {
-		u, err := p.nextKept(ctx)
+		u, err := p.reader.Poll()
 		if err != nil {
 			return nil, err
 		}
@@ -74,17 +73,6 @@ func (p *player) keptUnits(ctx context.Context) ([]*media.Unit, error) {
 			return nil, nil
 		}
 	}
-}
-
-// nextKept returns nil if the reader has reached the newest unit.
-func (p *player) nextKept(ctx context.Context) (*media.Unit, error) {
-	short, stop := context.WithTimeout(ctx, keptGap)
-	defer stop()
-	u, err := p.reader.Next(short)
-	if err != nil && ctx.Err() == nil && short.Err() != nil {
-		return nil, nil
-	}
-	return u, err
 }
 
 // squeeze gives the units of one track times 1 ms apart, in the order of presentation. The

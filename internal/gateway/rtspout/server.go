@@ -32,6 +32,9 @@ type Server struct {
 	ctx    context.Context //nolint:containedctx // the life of the server, which ends the openings of its players
 	cancel context.CancelCauseFunc
 
+	mu      sync.Mutex // orders begin and Shutdown
+	serving sync.WaitGroup
+
 	conns   connections
 	players players
 	slots   slots
@@ -70,6 +73,10 @@ func New(o Options) (*Server, error) {
 // ln. It returns nil after Shutdown, and ln's error if ln fails.
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close()
+	if !s.begin() {
+		return nil
+	}
+	defer s.serving.Done()
 	stop := context.AfterFunc(s.ctx, func() { ln.Close() })
 	defer stop()
 
@@ -97,6 +104,17 @@ func (s *Server) Serve(ln net.Listener) error {
 			return fmt.Errorf("accept players: %w", err)
 		}
 	}
+}
+
+// begin registers a call of Serve, unless the server shuts down.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.serving.Add(1)
+	return true
 }
 
 // isTemporary reports errors of one connection, or of the process's descriptors.
@@ -136,11 +154,13 @@ func (s *Server) accept(nc net.Conn) {
 }
 
 // Shutdown refuses new players, tells those that play that the stream ends (RTCP BYE) and
-// closes all connections. It returns when no goroutine of the server is left. Players that
+// closes all connections. It returns when Serve has returned, and no goroutine is left. Players that
 // do not take their last bytes delay it until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) {
 	cause := failure.New(failure.Gateway, reason.ShuttingDown, nil)
+	s.mu.Lock()
 	s.cancel(cause)
+	s.mu.Unlock()
 	s.players.endAll(cause)
 	select {
 	case <-s.players.empty():
@@ -154,6 +174,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		s.rtsp.Close()
 	}
 	s.players.wait()
+	s.serving.Wait()
 }
 
 // Viewers returns the players that play, in no particular order.
