@@ -83,6 +83,7 @@ func cpuTime() time.Duration {
 }
 
 func benchOurs(b *testing.B, readers int) time.Duration {
+	b.Helper()
 	e := &media.Epoch{Begin: time.Now(), Tracks: []media.Track{{Codec: media.H264, ClockRate: 90000, RTPMap: "H264/90000"}}}
 	unit := func(n int) *media.Unit {
 		u := &media.Unit{Epoch: e, PTS: int64(n) * 3600, DTS: int64(n) * 3600, Key: n%100 == 0}
@@ -110,7 +111,9 @@ func benchOurs(b *testing.B, readers int) time.Duration {
 	go func() { done <- s.Serve(ln) }()
 	defer func() {
 		s.Shutdown(context.Background())
-		<-done
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
 	}()
 	defer startDrain(b, ln.Addr().String(), readers)()
 	await(b, func() bool { return s.Counters().Players == readers })
@@ -119,6 +122,7 @@ func benchOurs(b *testing.B, readers int) time.Duration {
 }
 
 func benchTheirs(b *testing.B, readers int) time.Duration {
+	b.Helper()
 	h264 := &format.H264{PayloadTyp: 96, PacketizationMode: 1}
 	video := &description.Media{Type: description.MediaTypeVideo, Formats: []format.Format{h264}}
 	h := &fanOut{}

@@ -94,7 +94,9 @@ func FuzzServer(f *testing.F) {
 	go func() { done <- s.Serve(ln) }()
 	f.Cleanup(func() {
 		s.Shutdown(context.Background())
-		<-done
+		if err := <-done; err != nil {
+			f.Error(err)
+		}
 		if strings.Contains(log.String(), "rtt_") {
 			f.Error("a token is in the log")
 		}
