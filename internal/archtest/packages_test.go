@@ -106,6 +106,10 @@ var mayImport = map[string]rule{
 	"gateway/name":       {[]string{"contract/desired", "contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
 	"gateway/source":     {[]string{"contract/reason", "gateway/failure", "gateway/media"}, "one RTSP session with a camera; it sees a dial function, and neither hubs nor tunnels"},
 	"gateway/datafolder": {[]string{"base/wholefile"}, "what the gateway generates is complete after a crash"},
+	"gateway/diagnose": {
+		[]string{"contract/reason", "contract/tunnelopen", "gateway/failure", "gateway/hubfailure", "gateway/media", "hub/hubclient"},
+		"asks each hop; it opens tunnels and sessions through functions",
+	},
 	"gateway/hubfailure": {
 		[]string{"base/shortage", "contract/reason", "gateway/failure", "hub/hubclient"},
 		"failures of the hub's REST API, for all that call it",

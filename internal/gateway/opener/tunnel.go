@@ -64,6 +64,9 @@ func (t *tunnel) failed(err error) error {
 	return t.first.Load()
 }
 
+// Arrived returns when the module's WebSocket was accepted.
+func (t *tunnel) Arrived() time.Time { return t.opened }
+
 // Close closes the tunnel in order (Close 1000) and releases its slot. Later calls return
 // nil.
 func (t *tunnel) Close() error {
