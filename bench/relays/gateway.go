@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -56,7 +57,7 @@ func (l *Lab) startGateway(ctx context.Context, sources Sources) (*Server, error
 	}
 	var raw [32]byte
 	_, _ = rand.Read(raw[:])
-	s.address, s.login = ports[0], players.Login{User: "bench", Password: "rtt_" + hex.EncodeToString(raw[:])}
+	s.address, s.login = ports[0], players.Login{User: "bench", Password: "rtt_" + base64.RawURLEncoding.EncodeToString(raw[:])}
 	config := l.gatewayConfig(dir, ports, s.login, sources)
 	module, err := l.tunnel(ctx, config, sources.Tunneled)
 	if err != nil {

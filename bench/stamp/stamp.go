@@ -39,6 +39,6 @@ func Read(b []byte) (number uint32, sent time.Time, ok bool) {
 	if _, err := hex.Decode(values[:], b[len(b)-2*raw:]); err != nil {
 		return 0, time.Time{}, false
 	}
-	ns := int64(binary.BigEndian.Uint64(values[4:]))
+	ns := int64(binary.BigEndian.Uint64(values[4:])) //nolint:gosec // G115: what Put wrote, or a wrong time
 	return binary.BigEndian.Uint32(values[:]), time.Unix(0, ns), true
 }
