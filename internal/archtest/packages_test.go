@@ -110,6 +110,10 @@ var mayImport = map[string]rule{
 		[]string{"contract/reason", "contract/tunnelopen", "gateway/failure", "gateway/hubfailure", "gateway/media", "hub/hubclient"},
 		"asks each hop; it opens tunnels and sessions through functions",
 	},
+	"gateway/fleet": {
+		[]string{"contract/desired", "contract/reason", "contract/tunnelopen", "gateway/failure", "gateway/hubfailure", "gateway/name", "hub/hubclient"},
+		"which cameras there are; tunnelopen: the model that modules announce",
+	},
 	"gateway/hubfailure": {
 		[]string{"base/shortage", "contract/reason", "gateway/failure", "hub/hubclient"},
 		"failures of the hub's REST API, for all that call it",

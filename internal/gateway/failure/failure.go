@@ -124,7 +124,7 @@ func timestamp(t time.Time) *time.Time {
 func (f *Failure) Lasting() bool {
 	switch f.Reason {
 	case reason.PathUnknown, reason.RTSPLogin, reason.RTSPNotFound, reason.NoMedia, reason.PortNotAllowed, reason.PolicyRemote,
-		reason.Disabled, reason.CameraUnknown, reason.CameraRemoved, reason.ModuleUnknown, reason.HubLogin:
+		reason.Disabled, reason.CameraUnknown, reason.CameraRemoved, reason.CameraDisabled, reason.ModuleUnknown, reason.HubLogin:
 		return true
 	default:
 		return false

@@ -22,9 +22,9 @@ func (c *Client) Query(ctx context.Context, query string) iter.Seq2[json.RawMess
 	return func(yield func(json.RawMessage, error) bool) {
 		token := ""
 		for {
-			page, next, err := c.page(ctx, query, token)
+			page, next, err := c.QueryPage(ctx, query, token)
 			if err != nil {
-				yield(nil, fmt.Errorf("query: %w", err))
+				yield(nil, err)
 				return
 			}
 			for _, item := range page {
@@ -40,9 +40,10 @@ func (c *Client) Query(ctx context.Context, query string) iter.Seq2[json.RawMess
 	}
 }
 
-// page requests the page of a continuation token, or the first page if token is empty.
-// next is the token of the following page, empty after the last.
-func (c *Client) page(ctx context.Context, query, token string) (items []json.RawMessage, next string, err error) {
+// QueryPage requests the page of a query with a continuation token, or the first page if
+// token is empty. next is the token of the following page, empty after the last. For callers
+// that send a request again which the hub throttled (status 429); others use Query.
+func (c *Client) QueryPage(ctx context.Context, query, token string) (items []json.RawMessage, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	header := http.Header{"X-Ms-Max-Item-Count": {strconv.Itoa(pageSize)}}
@@ -52,7 +53,7 @@ func (c *Client) page(ctx context.Context, query, token string) (items []json.Ra
 	r := request{method: http.MethodPost, path: "/devices/query", header: header, body: map[string]string{"query": query}}
 	answered, err := c.do(ctx, r, &items)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("query: %w", err)
 	}
 	next = answered.Get(continuation)
 	if next != "" && next == token {

@@ -253,6 +253,13 @@ func (h *Hub) AddModule(device, module string) (generationID string, err error) 
 	return identity.GenerationID, nil
 }
 
+// Announce stores the model id of a module, or of a device if module is empty, as its login
+// does. It is for tests of services that need many modules. Errors: store.ErrDeviceNotFound,
+// store.ErrModuleNotFound.
+func (h *Hub) Announce(device, module, model string) error {
+	return h.store.SetModelID(store.ID{Device: device, Module: module}, model)
+}
+
 // Drop closes the MQTT connection of a module, or of a device if module is empty, if
 // there is one. The client sees what a network failure would show it, and can reconnect
 // at once.
