@@ -31,7 +31,8 @@ type Track struct {
 	ClockRate int // ticks a second of PTS, DTS and RTP times
 
 	// PayloadType, RTPMap and FMTP are the track's description in SDP (RFC 8866, 6.6 and
-	// 6.15), as the camera sent it, without "a=rtpmap:96 " and "a=fmtp:96 ".
+	// 6.15), without "a=rtpmap:96 " and "a=fmtp:96 ": as the camera sent it, but with the
+	// epoch's parameter sets.
 	PayloadType uint8
 	RTPMap      string
 	FMTP        map[string]string
@@ -81,10 +82,12 @@ func (e *Epoch) MainTrack() int {
 type Unit struct {
 	Epoch *Epoch
 	Track int // index into Epoch.Tracks
-	// PTS and DTS are in ticks of the track, 0 at the begin of the epoch. DTS rises
-	// strictly within the epoch and is at most PTS.
+	// PTS and DTS are in ticks of the track, 0 at the begin of the epoch and never
+	// negative. DTS rises strictly within the epoch. It is at most PTS, but for pictures
+	// whose order is not known: the first ones of an epoch with B frames, by some
+	// milliseconds, and those of streams whose codec does not tell it.
 	PTS, DTS int64
-	Wall     time.Time // when the gateway received it, smoothed; the base of recorded times
+	Wall     time.Time // when the gateway received it, smoothed; it never goes back within a track
 	Key      bool      // decoding can begin here; true for all sound and all of MJPEG
 
 	// Payload is the NAL units of H264 and H265 without start codes, with the parameter
@@ -92,7 +95,8 @@ type Unit struct {
 	Payload [][]byte
 	// Packets are the RTP packets (RFC 3550, 5.1) of the unit, as the camera sent them, for
 	// outputs that pass them on. Packets with parameter sets that the camera did not send
-	// precede those of a key frame. The last one of a picture has the marker bit.
+	// precede those of a key frame. All have the timestamp of the unit. Of H264 and H265,
+	// the last one alone has the marker bit.
 	Packets [][]byte
 	// Seq is the number of packets of this track before the unit since the stream began.
 	// The stream sets it.

@@ -273,6 +273,7 @@ func TestOpen_hostileMedia(t *testing.T) {
 		"aac without a config":               "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/48000/1",
 		"aac with a huge length":             strings.Replace(aacMedia, "sizelength=13", "sizelength=64", 1),
 		"latm with a layer without a config": strings.Replace(latmMedia, "400023103fc0", "400223103fe3fc", 1),
+		"latm with other data":               strings.Replace(latmMedia, "400023103fc0", "40002310adca00", 1),
 		"latm in the stream":                 "m=audio 0 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/90000/1",
 		"h264 with half a set":               "m=video 0 RTP/AVP 97\na=rtpmap:97 H264/90000\na=fmtp:97 sprop-parameter-sets=!,!",
 		"h265 with decoding order":           "m=video 0 RTP/AVP 97\na=rtpmap:97 H265/90000\na=fmtp:97 sprop-max-don-diff=2",
@@ -352,4 +353,23 @@ func TestOpen_noMediaLeft(t *testing.T) {
 	t.Parallel()
 	err := openScript(t, script{sdp: sdp("m=video 0 RTP/AVP 97\na=rtpmap:97 H264/90000\na=fmtp:97 packetization-mode=2")}, nil)
 	checkFailure(t, err, failure.Media, reason.NoMedia)
+}
+
+// A frame of sound whose packets are partly lost is not delivered.
+func TestSession_lostFragment(t *testing.T) {
+	t.Parallel()
+	packets := audio(97, 0, "\x02ab", "\x06", "cd", "ef", "gh", "\x02ij")
+	for i, p := range packets {
+		p.Marker = i == 0 || i >= 4
+		p.Timestamp = uint32(min(i, 1)+i/5) * 1024
+	}
+	p := playScript(t, script{sdp: sdp(latmMedia), play: once(slices.Delete(packets, 1, 3)...)})
+	for _, want := range []string{"ab", "ij"} {
+		if u := p.next(t); len(u.Payload) != 1 || string(u.Payload[0]) != want {
+			t.Errorf("payload = %q, want %q", u.Payload, want)
+		}
+	}
+	if c := p.Counts(); c.Lost != 2 || c.Broken != 1 {
+		t.Errorf("counts = %+v, want 2 lost and 1 broken", c)
+	}
 }

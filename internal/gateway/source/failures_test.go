@@ -126,6 +126,9 @@ func TestOpen_redirectIsNotFollowed(t *testing.T) {
 		o.Dial = func(ctx context.Context) (net.Conn, error) { dials.Add(1); return dial(ctx) }
 	})
 	checkFailure(t, err, failure.RTSP, reason.RTSPProtocol)
+	if !strings.Contains(err.Error(), "redirects") {
+		t.Errorf("err = %v, which does not name the redirect", err)
+	}
 	if n := dials.Load(); n != 1 || other.Connections() != 0 {
 		t.Errorf("dials = %d, connections with the other camera = %d, want 1 and 0", n, other.Connections())
 	}

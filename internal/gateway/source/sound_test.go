@@ -82,7 +82,7 @@ func TestSession_soundByReports(t *testing.T) {
 			sound.Timestamp += 160
 			w.rtp(0, picture)
 			w.rtp(1, sound)
-			if i == 5 { // the sound is 0.3 s older than its arrival says
+			if i == 30 { // the sound is 0.3 s older than its arrival says
 				w.frame(1, report(1, in1970, picture.Timestamp))
 				w.frame(3, report(2, in1970-0.3, sound.Timestamp))
 			}
@@ -147,5 +147,47 @@ func TestSession_soundJumps(t *testing.T) {
 			t.Fatalf("unit of sound: pts = %d, after %d, same epoch = %v", u.PTS, last.PTS, u.Epoch == first.Epoch)
 		}
 		last = u
+	}
+}
+
+// A camera that sends old pictures first, and sound as it is heard: after a second, the sound
+// is placed by the least delayed packets of both.
+func TestSession_soundSettles(t *testing.T) {
+	t.Parallel()
+	picture := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, Marker: true}, Payload: []byte{0x65, 1}}
+	sound := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 0, Timestamp: 48 * 160}, Payload: make([]byte, 160)}
+	show := func(w *wire) {
+		w.rtp(0, picture)
+		picture.SequenceNumber++
+		picture.Timestamp += 1800
+	}
+	camera := script{sdp: sdp(h264Media+";sprop-parameter-sets=Z0LAH9kAoD2hAAADAAEAAAMAMg8YMkg=,aMuMsg==", pcmuMedia), play: func(w *wire) {
+		w.repeat(func(i int) {
+			show(w)
+			w.rtp(1, sound)
+			sound.SequenceNumber++
+			sound.Timestamp += 160
+			for ; i == 1 && picture.Timestamp < 1800*50; show(w) { // a second of old pictures
+			}
+		})
+	}}
+	p := playScript(t, camera)
+	late := func(u *media.Unit) float64 { return seconds(u) - float64(timestamp(u))/8000 }
+	var first, last *media.Unit
+	for last == nil || timestamp(last) < 8000*4 {
+		u := p.next(t)
+		if u.Track == 0 {
+			continue
+		}
+		if first == nil {
+			first = u
+		}
+		if last != nil && u.PTS <= last.PTS {
+			t.Errorf("pts = %d after %d", u.PTS, last.PTS)
+		}
+		last = u
+	}
+	if a, b := late(first), late(last); a > -0.8 || b < -0.1 || b > 0.1 {
+		t.Errorf("the sound is %.3f s late at first, and %.3f s at last; want -1 and 0", a, b)
 	}
 }

@@ -90,15 +90,24 @@ func (t *track) detail() bool {
 		}
 		return t.detailAAC(f.Config, func() (decodeFunc, error) { return aacDecoder(f) })
 	case *format.MPEG4AudioLATM:
-		c := f.StreamMuxConfig
-		if c == nil || len(c.Programs) != 1 || len(c.Programs[0].Layers) != 1 {
+		layer := latmLayer(f.StreamMuxConfig)
+		if layer == nil {
 			return false
 		}
-		return t.detailAAC(c.Programs[0].Layers[0].AudioSpecificConfig, func() (decodeFunc, error) { return latmDecoder(f) })
+		return t.detailAAC(layer.AudioSpecificConfig, func() (decodeFunc, error) { return latmDecoder(f) })
 	default:
 		return false
 	}
 	return t.depacketizer.usable()
+}
+
+// latmLayer returns the only layer of a configuration, or nil if it has others, frames of
+// fixed length, or other data, which the library does not read.
+func latmLayer(c *mpeg4audio.StreamMuxConfig) *mpeg4audio.StreamMuxConfigLayer {
+	if c == nil || c.OtherDataPresent || len(c.Programs) != 1 || len(c.Programs[0].Layers) != 1 || c.Programs[0].Layers[0].FrameLengthType != 0 {
+		return nil
+	}
+	return c.Programs[0].Layers[0]
 }
 
 // maxFieldBits bounds the fields of an AU header (RFC 3640, 3.2.1): the library reads longer
