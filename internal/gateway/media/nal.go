@@ -5,7 +5,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 )
 
-// Bounds of what a camera may send.
+// Bounds of what a camera may send. What is beyond them is left out.
 const (
 	MaxUnitBytes = 4 << 20 // of one access unit
 	MaxNALs      = 256     // NAL units of one access unit

@@ -373,3 +373,17 @@ func TestSession_lostFragment(t *testing.T) {
 		t.Errorf("counts = %+v, want 2 lost and 1 broken", c)
 	}
 }
+
+// A camera that begins to count anew has lost nothing, but breaks the picture.
+func TestSession_newSequence(t *testing.T) {
+	t.Parallel()
+	packets := audio(8, 160, "a", "b", "c")
+	packets[2].SequenceNumber = 40_000
+	p := playScript(t, script{sdp: sdp(pcmaMedia), play: once(packets...)})
+	for range 3 {
+		p.next(t)
+	}
+	if c := p.Counts(); c.Lost != 0 || c.Broken != 1 || c.Packets != 3 {
+		t.Errorf("counts = %+v, want 3 packets, 1 broken", c)
+	}
+}

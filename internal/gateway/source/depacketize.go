@@ -34,6 +34,15 @@ type accessUnit struct {
 	timestamp uint32
 }
 
+// missing returns how many packets a gap in the sequence numbers stands for. A large one is
+// a camera that began to count anew.
+func missing(gap uint16) uint16 {
+	if gap > 1<<12 {
+		return 0
+	}
+	return gap
+}
+
 // decodeFunc returns the NAL units or frames that a packet completes, or errMore.
 type decodeFunc func(p *rtp.Packet) ([][]byte, error)
 

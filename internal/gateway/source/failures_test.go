@@ -249,7 +249,17 @@ func TestOpen_context(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	o := rawCamera(t, func(c net.Conn) { readOnce(c); cancel(why); discard(c) })
 	o.Answer = time.Minute
-	if _, err := source.Open(ctx, o, nil); !errors.Is(err, why) {
+	_, err := source.Open(ctx, o, nil)
+	checkFailure(t, err, failure.Gateway, reason.StreamClosed)
+	if !errors.Is(err, why) {
+		t.Errorf("err = %v, want the cause", err)
+	}
+
+	removed := failure.New(failure.Gateway, reason.CameraRemoved, nil)
+	ctx, cancel = context.WithCancelCause(t.Context())
+	cancel(removed)
+	o = rawCamera(t, discard)
+	if _, err := source.Open(ctx, o, nil); !errors.Is(err, removed) {
 		t.Errorf("err = %v, want the cause", err)
 	}
 
@@ -257,7 +267,7 @@ func TestOpen_context(t *testing.T) {
 	defer stop()
 	o = rawCamera(t, discard)
 	o.Answer = time.Minute
-	_, err := source.Open(ctx, o, nil)
+	_, err = source.Open(ctx, o, nil)
 	checkFailure(t, err, failure.RTSP, reason.OpeningTimeout)
 
 	camera := newCamera(t, rtsptest.Options{})
@@ -372,4 +382,36 @@ func TestSession_Close_stuckCamera(t *testing.T) {
 	if d := time.Since(begin); d > 10*time.Second {
 		t.Errorf("Close took %v", d)
 	}
+}
+
+// The session is kept alive in the time that the camera sets, with the method that it offers,
+// and an answer with a body does no harm.
+func TestSession_keepAlive(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	camera := script{sdp: sdp(pcmuMedia), play: (*wire).wait, answer: func(method string) string {
+		switch method {
+		case "OPTIONS":
+			return "RTSP/1.0 200 OK\r\nPublic: DESCRIBE, SETUP, PLAY, GET_PARAMETER\r\n\r\n"
+		case "SETUP":
+			return "RTSP/1.0 200 OK\r\nSession: 1;timeout=6\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n"
+		case "GET_PARAMETER":
+			asked <- method
+			return "RTSP/1.0 200 OK\r\nContent-Type: text/parameters\r\nContent-Length: 2\r\n\r\nok"
+		case "TEARDOWN":
+			asked <- method
+		}
+		return ""
+	}}
+	p := playScript(t, camera)
+	for range 2 { // one a second
+		if got := <-asked; got != "GET_PARAMETER" {
+			t.Errorf("asked %s, want GET_PARAMETER", got)
+		}
+	}
+	p.Close()
+	if got := <-asked; got != "TEARDOWN" {
+		t.Errorf("asked %s, want TEARDOWN", got)
+	}
+	checkFailure(t, p.Wait(), failure.Gateway, reason.StreamClosed)
 }

@@ -36,7 +36,7 @@ func (a *frames) add(p *rtp.Packet, emit func(accessUnit)) {
 	if a.begun && lost != 0 {
 		a.reset()
 		a.skipping = a.marked
-		emit(accessUnit{broken: true, lost: lost})
+		emit(accessUnit{broken: true, lost: missing(lost)})
 	}
 	a.begun, a.next = true, p.SequenceNumber+1
 	if a.skipping {

@@ -17,7 +17,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"time"
@@ -63,8 +62,8 @@ func (o Options) withDefaults() Options {
 // units in order, beginning with a key frame of the main track. deliver must not block, and
 // must not call the session.
 //
-// An error of Dial is returned as it is, the cause of a canceled ctx is wrapped, and every
-// other error is a *failure.Failure. The caller closes the session.
+// An error of Dial is returned as it is. Every other error is a *failure.Failure: the cause
+// of a canceled ctx if that is one, else one that wraps it. The caller closes the session.
 func Open(ctx context.Context, o Options, deliver func(*media.Unit)) (*Session, error) {
 	o = o.withDefaults()
 	u, err := o.target()
@@ -113,5 +112,5 @@ func canceled(ctx context.Context) error {
 	if errors.Is(cause, context.DeadlineExceeded) {
 		return failure.New(failure.RTSP, reason.OpeningTimeout, cause)
 	}
-	return fmt.Errorf("open rtsp session: %w", cause)
+	return &failure.Failure{Hop: failure.Gateway, Reason: reason.StreamClosed, Message: "the opening was canceled", Err: cause}
 }
