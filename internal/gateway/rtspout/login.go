@@ -14,7 +14,8 @@ const realm = "tunnelgateway"
 var (
 	basicOnly   = []auth.VerifyMethod{auth.VerifyMethodBasic}
 	digestsOnly = []auth.VerifyMethod{auth.VerifyMethodDigestSHA256, auth.VerifyMethodDigestMD5}
-	basicDigest = []auth.VerifyMethod{auth.VerifyMethodBasic, auth.VerifyMethodDigestMD5, auth.VerifyMethodDigestSHA256}
+	// ffmpeg and live555 take the last Digest challenge, and know MD5 alone.
+	basicDigest = []auth.VerifyMethod{auth.VerifyMethodBasic, auth.VerifyMethodDigestSHA256, auth.VerifyMethodDigestMD5}
 )
 
 // authorize returns who sends the request, and for which camera. A connection stays logged

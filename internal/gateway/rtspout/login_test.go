@@ -57,7 +57,7 @@ func TestServer_digest(t *testing.T) {
 		t.Errorf("another camera offers %q", got)
 	}
 	challenge := c.want(c.do("DESCRIBE", g.url("")), 401).Header["WWW-Authenticate"]
-	if len(challenge) != 3 || !strings.HasPrefix(challenge[0], "Basic ") {
+	if len(challenge) != 3 || !strings.HasPrefix(challenge[0], "Basic ") || !strings.Contains(challenge[2], "MD5") { // see basicDigest
 		t.Fatalf("offered: %q", challenge)
 	}
 	for i, answer := range challenge[1:] {
