@@ -10,7 +10,7 @@ type home struct {
 // the few that use it for different things. A home that does not import it fails.
 var onlyIn = map[string]home{
 	"github.com/CycloneDX/cyclonedx-go":     {[]string{"images/sbom"}, "bills of materials"},
-	"github.com/KimMachineGun/automemlimit": {[]string{"module"}, "the limits of control groups"},
+	"github.com/KimMachineGun/automemlimit": {[]string{"gateway/gatewayctl", "module"}, "the limits of control groups"},
 	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
 	"github.com/bluenviron/gortsplib":       {[]string{"bench/fanout", "gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
 	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs; source: what RTP packets hold"},
@@ -23,6 +23,7 @@ var onlyIn = map[string]home{
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},
 	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},
 	"github.com/pion/rtp":                   {[]string{"bench/fanout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTP packets"},
+	"github.com/prometheus/client_golang":   {[]string{"gateway"}, "metrics; the other packages have plain counters"},
 	"github.com/santhosh-tekuri/jsonschema": {[]string{"gateway/config", "module/twin", "testkit/schematest"}, "JSON Schema: our own, and public ones in tests"},
 	"github.com/pion/rtcp":                  {[]string{"gateway/rtspout"}, "sender reports and goodbyes"},
 	"github.com/pion/sdp":                   {[]string{"gateway/rtspout"}, "the type from which gortsplib reads a format"},

@@ -94,6 +94,18 @@ var mayImport = map[string]rule{
 	"hub/hubemulator/throttle":  {nil, "how often operations are allowed"},
 	"hub/hubemulator/workload":  {[]string{"hub/hubemulator/faults", "hub/hubemulator/store"}, "the workload API"},
 
+	"gateway": {
+		[]string{
+			"base/buildinfo", "base/certs", "base/health", "base/httpd", "base/logqueue", "base/shortage", "contract/desired", "contract/reason",
+			"gateway/access", "gateway/api", "gateway/config", "gateway/datafolder", "gateway/diagnose", "gateway/failure", "gateway/fleet",
+			"gateway/hubfailure", "gateway/listen", "gateway/media", "gateway/opener", "gateway/rtspout", "gateway/source", "gateway/stream", "hub/hubclient",
+		},
+		"wires the packages of the wing into tunnelgateway",
+	},
+	"gateway/gatewayctl": {
+		[]string{"base/cli", "base/health", "gateway", "gateway/access", "gateway/config", "gateway/diagnose", "gateway/name"},
+		"the commands of tunnelgateway, for the program and for the demo, which runs it as a process",
+	},
 	"gateway/access": {[]string{"contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
 	"gateway/api": {
 		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/media", "gateway/name", "gateway/stream"},
@@ -184,9 +196,10 @@ var mayImport = map[string]rule{
 
 	"images/sbom": {nil, "lists what an image holds, from its archive"},
 
-	"cmd/hubemulator": {[]string{"base/cli", "hub/hubaccess", "hub/hubemulator"}, "flags and exit codes; hubaccess: it refuses secrets in arguments"},
-	"cmd/rtsptunnel":  {[]string{"base/buildinfo", "base/health", "contract/reason", "module", "module/config", "module/twin"}, "flags and exit codes; all but module: for the commands beside it"},
-	"cmd/tunnelctl":   {[]string{"base/cli", "hub/hubaccess", "ops/demo", "ops/hubctl", "ops/manifestctl"}, "flags and exit codes"},
+	"cmd/hubemulator":   {[]string{"base/cli", "hub/hubaccess", "hub/hubemulator"}, "flags and exit codes; hubaccess: it refuses secrets in arguments"},
+	"cmd/tunnelgateway": {[]string{"gateway/gatewayctl"}, "the exit code"},
+	"cmd/rtsptunnel":    {[]string{"base/buildinfo", "base/health", "contract/reason", "module", "module/config", "module/twin"}, "flags and exit codes; all but module: for the commands beside it"},
+	"cmd/tunnelctl":     {[]string{"base/cli", "hub/hubaccess", "ops/demo", "ops/hubctl", "ops/manifestctl"}, "flags and exit codes"},
 }
 
 // forTests are packages that no program may contain.

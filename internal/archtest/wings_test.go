@@ -53,7 +53,7 @@ var barriers = []barrier{
 		[]string{
 			"rtsptunnel/internal/gateway", "rtsptunnel/internal/hub", "rtsptunnel/internal/ops", "rtsptunnel/internal/testkit",
 			"rtsptunnel/internal/base/localca", "rtsptunnel/bench", "rtsptunnel/images",
-			"github.com/bluenviron", "github.com/mochi-mqtt", "github.com/CycloneDX", "github.com/spf13",
+			"github.com/bluenviron", "github.com/prometheus", "github.com/mochi-mqtt", "github.com/CycloneDX", "github.com/spf13",
 		},
 		"the image of the edge module stays small, and holds nothing that only a test bench needs",
 	},

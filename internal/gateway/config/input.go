@@ -64,12 +64,34 @@ func readError(err error) string {
 	return err.Error()
 }
 
+// changed reads all files again. It keeps none of their content, since it runs every few
+// seconds.
 func (in inputs) changed() bool {
-	now := inputs{}
-	for path := range in {
-		_, _, _ = now.read(path, maxFile) // an error is a zero hash
+	for path, was := range in {
+		if hashOf(path) != was {
+			return true
+		}
 	}
-	return !maps.Equal(in, now)
+	return false
+}
+
+// hashOf returns zero for a file that cannot be read, or that is longer than any may be.
+func hashOf(path string) (sum [sha256.Size]byte) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return sum
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return sum
+	}
+	defer func() { _ = f.Close() }()
+	hash := sha256.New()
+	if n, err := io.Copy(hash, io.LimitReader(f, maxFile+1)); err != nil || n > maxFile {
+		return sum
+	}
+	hash.Sum(sum[:0])
+	return sum
 }
 
 // reference is a key that names a file or a variable.

@@ -32,7 +32,8 @@ type Folder struct {
 	lock *os.File
 }
 
-var errInUse = errors.New("is in use by another gateway: stop it, or choose another folder by data")
+// ErrInUse is the error of a folder that another process has locked.
+var ErrInUse = errors.New("is in use by another gateway: stop it, or choose another folder by data")
 
 // Open creates the folder if there is none, and locks it. The lock lasts until Close or the
 // end of the process, even in a crash.
@@ -57,7 +58,7 @@ func Open(path string) (*Folder, error) {
 		return &Folder{path, file}, nil
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = errInUse
+		err = ErrInUse
 	}
 	return nil, errors.Join(fmt.Errorf("data folder %s %w", path, err), file.Close())
 }

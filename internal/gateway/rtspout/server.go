@@ -184,6 +184,10 @@ func (s *Server) Viewers() []Viewer { return s.players.viewers() }
 // returns false if there is no such player.
 func (s *Server) Disconnect(id string, cause error) bool { return s.players.end(id, cause) }
 
+// SetLimits replaces the limits of viewers. Those that are above a new limit stay. The limit
+// of connections does not change.
+func (s *Server) SetLimits(l Limits) { s.slots.set(l.withDefaults()) }
+
 // Review calls current for each player that plays, and ends those for which it returns an
 // error. A caller that changes tokens or grants calls it.
 func (s *Server) Review(current func(p Principal, camera string) error) { s.players.review(current) }

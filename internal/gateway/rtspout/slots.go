@@ -10,11 +10,16 @@ import (
 // slots count the readers that the limits of viewers allow: those that play, and those that
 // a DESCRIBE has attached.
 type slots struct {
-	limits Limits
-
 	mu       sync.Mutex
+	limits   Limits
 	taken    int
 	byCamera map[string]int
+}
+
+func (s *slots) set(l Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = l
 }
 
 // acquire returns a function that gives the slot back. It is called once.

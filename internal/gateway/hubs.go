@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+
+	"rtsptunnel/internal/contract/desired"
+	"rtsptunnel/internal/gateway/config"
+	"rtsptunnel/internal/gateway/fleet"
+	"rtsptunnel/internal/hub/hubclient"
+)
+
+// hubs are the clients of the configured hubs. Its methods are safe for concurrent use.
+type hubs struct {
+	mu      sync.Mutex
+	clients map[string]hubOf
+}
+
+// hubOf is a client with what it was made of.
+type hubOf struct {
+	client     *hubclient.Client
+	connection config.Secret
+	ca         string
+}
+
+func newHubs() *hubs { return &hubs{clients: map[string]hubOf{}} }
+
+// client returns a hub's client, or nil.
+func (h *hubs) client(name string) *hubclient.Client {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.clients[name].client
+}
+
+// prepare returns the clients of a configuration: those of unchanged hubs, and new ones.
+func (h *hubs) prepare(c *config.Config) (map[string]hubOf, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := map[string]hubOf{}
+	for name, wanted := range c.Hubs {
+		made := hubOf{connection: wanted.ConnectionString, ca: string(wanted.CA)}
+		if have := h.clients[name]; have.client != nil && have.connection == made.connection && have.ca == made.ca {
+			next[name] = have
+			continue
+		}
+		roots, err := rootsAnd(wanted.CA)
+		if err == nil {
+			made.client, err = hubclient.New(string(wanted.ConnectionString), hubclient.Options{Roots: roots})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("hubs.%s: %w", name, err)
+		}
+		next[name] = made
+	}
+	return next, nil
+}
+
+// use puts clients in force, and closes those that are no longer used once release is
+// called: until then the fleet may use them.
+func (h *hubs) use(next map[string]hubOf) (release func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var unused []*hubclient.Client
+	for name, old := range h.clients {
+		if next[name].client != old.client {
+			unused = append(unused, old.client)
+		}
+	}
+	h.clients = next
+	return func() {
+		for _, client := range unused {
+			client.Close()
+		}
+	}
+}
+
+func (h *hubs) close() { h.use(nil)() }
+
+var errNoCertificate = errors.New("caFile holds no certificate in PEM")
+
+// rootsAnd returns the system's roots and the certificates in PEM; nil for those of the
+// system alone.
+func rootsAnd(pem []byte) (*x509.CertPool, error) {
+	if len(pem) == 0 {
+		return nil, nil //nolint:nilnil // nil is the system's pool
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // the machine trusts no authority
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errNoCertificate
+	}
+	return roots, nil
+}
+
+// applyFleet gives cameras and hubs of a configuration to the fleet. After an error nothing
+// has changed.
+func (g *gateway) applyFleet(c *config.Config) error {
+	clients, err := g.hubs.prepare(c)
+	if err != nil {
+		return err
+	}
+	release := g.hubs.use(clients)
+	f := fleet.Config{Hubs: map[string]fleet.Hub{}, Cameras: map[string]fleet.Settings{}, Credentials: map[string]fleet.Login{}}
+	for name, hub := range clients {
+		f.Hubs[name] = fleet.Hub{Client: hub.client, Discover: c.Hubs[name].Discover}
+	}
+	for name, camera := range c.Cameras {
+		f.Cameras[name] = settings(camera)
+	}
+	for name, login := range c.Credentials {
+		f.Credentials[name] = fleet.Login{
+			Credentials: fleet.Credentials{Username: login.Username, Password: string(login.Password)}, Cameras: login.Cameras,
+		}
+	}
+	g.fleet.Set(f)
+	release()
+	return nil
+}
+
+// settings returns a camera of the file as the fleet has it.
+func settings(c config.Camera) fleet.Settings {
+	s := fleet.Settings{
+		URL: c.URL, Hub: c.Hub, Module: c.Module, LocalPort: c.LocalPort, Credentials: c.Credentials, Title: c.Title, Alias: c.Video, KeepOpen: c.KeepOpen,
+	}
+	if len(c.Streams) > 0 || c.Path != "" {
+		s.Streams = map[string]fleet.StreamInfo{}
+	}
+	for name, info := range c.Streams {
+		s.Streams[name] = fleet.StreamInfo(info)
+	}
+	if c.Path != "" {
+		s.Streams[desired.MainStream] = fleet.StreamInfo{Path: c.Path}
+	}
+	return s
+}

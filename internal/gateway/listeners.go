@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof" //nolint:gosec // G108: the default mux is served nowhere
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"rtsptunnel/internal/base/certs"
+	"rtsptunnel/internal/base/health"
+	"rtsptunnel/internal/base/httpd"
+	"rtsptunnel/internal/gateway/listen"
+	"rtsptunnel/internal/gateway/opener"
+)
+
+// listenPrivate serves /metrics, /livez, /readyz and, if the file asks for it, the profiles.
+func (g *gateway) listenPrivate(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("/", health.Handler(g.status))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
+	if g.started.Listen.Private.Pprof {
+		for path, handle := range map[string]http.HandlerFunc{
+			"/debug/pprof/": pprof.Index, "/debug/pprof/profile": pprof.Profile, "/debug/pprof/trace": pprof.Trace, "/debug/pprof/symbol": pprof.Symbol,
+		} {
+			mux.Handle("GET "+path, unhurried(handle))
+		}
+	}
+	server := health.New(ctx, health.Config{
+		Address: g.started.Listen.Private.Address, Handler: mux, Log: g.log, Reason: "HEALTH_LISTEN",
+		Advice: "set listen.private.address to another one",
+	})
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() { defer close(done); server.Run(ctx) }()
+	g.onEnd(func() { stop(); <-done })
+	return nil
+}
+
+const (
+	maxScrapes  = 4
+	profileTime = 2 * time.Minute
+)
+
+// unhurried lets a handler write for longer than the private listener allows otherwise.
+func unhurried(handle http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(profileTime)) // without it, the answer is cut
+		handle(w, r)
+	})
+}
+
+// listenPublic serves tunnels and the API.
+func (g *gateway) listenPublic(ctx context.Context) error {
+	return g.servePublic(ctx, g.publicHandler)
+}
+
+// servePublic opens the public listeners.
+func (g *gateway) servePublic(ctx context.Context, handler func(listen.Proxies) http.Handler) error {
+	for _, p := range g.started.Listen.Public {
+		proxies, err := listen.ParseProxies(p.TrustedProxies)
+		if err != nil {
+			return err
+		}
+		config, err := g.tls(p.Cert, p.Key, "h2", "http/1.1")
+		if err != nil {
+			return err
+		}
+		ln, err := listen.Listen(ctx, listen.Options{Address: p.Address, TLS: config, Proxies: proxies, Log: g.log})
+		if err != nil {
+			return fmt.Errorf("listen.public: %w", err)
+		}
+		server := httpd.Serve(ln, handler(proxies), g.log) //nolint:contextcheck // it outlives ctx; Close ends it
+		g.onEnd(func() { _ = server.Close() })
+		g.log.Info().Str("listener", "public").Str("address", ln.Addr().String()).Bool("tls", config != nil).Msg("listening")
+	}
+	return nil
+}
+
+// publicHandler routes requests below the path of the public URL.
+func (g *gateway) publicHandler(proxies listen.Proxies) http.Handler {
+	prefix := ""
+	if u, err := url.Parse(g.started.PublicURL); err == nil {
+		prefix = u.Path
+	}
+	mux := http.NewServeMux()
+	mux.Handle(prefix+opener.PathPrefix, g.opener)
+	mux.Handle(prefix+"/api/", http.StripPrefix(prefix, g.api(proxies)))
+	return mux
+}
+
+// tls returns the configuration of a listener with a certificate, whose files are read again
+// when they change; nil without one.
+func (g *gateway) tls(cert, key string, protocols ...string) (*tls.Config, error) {
+	if cert == "" {
+		return nil, nil //nolint:nilnil // nil is a listener without TLS
+	}
+	files := [2]string{cert, key}
+	pair := g.pairs[files]
+	if pair == nil {
+		var err error
+		if pair, err = certs.Load(cert, key); err != nil {
+			return nil, err
+		}
+		g.pairs[files] = pair
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); pair.Run(ctx, g.log) }()
+		g.onEnd(func() { stop(); <-done })
+	}
+	return pair.Config(protocols...), nil
+}
+
+// listenRTSP serves players, with and without TLS.
+func (g *gateway) listenRTSP(ctx context.Context) error {
+	l := g.started.Listen
+	config, err := g.tls(l.RTSPS.Cert, l.RTSPS.Key)
+	if err != nil {
+		return err
+	}
+	for name, o := range map[string]struct {
+		address string
+		config  *tls.Config
+	}{"rtsp": {l.RTSP.Address, nil}, "rtsps": {l.RTSPS.Address, config}} {
+		if o.address == "" {
+			continue
+		}
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
+		if err != nil {
+			return fmt.Errorf("listen.%s: %w", name, err)
+		}
+		g.log.Info().Str("listener", name).Str("address", ln.Addr().String()).Bool("tls", o.config != nil).Msg("listening")
+		if o.config != nil {
+			ln = tls.NewListener(ln, o.config)
+		}
+		g.running.Go(func() {
+			if err := g.rtsp.Serve(ln); err != nil {
+				g.log.Error().Err(err).Str("listener", name).Msg("listener failed: restart the gateway")
+				g.status.lack(partListeners, "HEALTH_LISTEN", "the listener "+name+" failed: restart the gateway")
+			}
+		})
+	}
+	return nil
+}

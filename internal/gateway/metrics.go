@@ -1,0 +1,181 @@
+package gateway
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"rtsptunnel/internal/base/buildinfo"
+	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/stream"
+)
+
+const (
+	namespace = "tunnelgateway"
+	outputs   = "rtsp" // the only output so far
+)
+
+// metrics are what /metrics shows. Counters of the other packages are read at each scrape.
+// Labels have values of closed sets: no camera, address or token becomes one.
+type metrics struct {
+	registry *prometheus.Registry
+	applied  atomic.Bool // the newest configuration is in force
+
+	openSeconds *prometheus.HistogramVec
+	opens       *prometheus.CounterVec
+	reopens     *prometheus.CounterVec
+	refused     *prometheus.CounterVec
+	firstUnits  *prometheus.HistogramVec
+}
+
+func newMetrics(g *gateway) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		openSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "stream_open_seconds", Help: "How long the parts of an opening took: hub, tunnel, rtsp and key.",
+			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10, 30},
+		}, []string{"phase"}),
+		opens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "stream_opens_total", Help: "Openings of streams, with hop and reason of those that failed.",
+		}, []string{"result", "hop", "reason"}),
+		reopens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "stream_reopens_total", Help: "Streams that were lost while viewers watched, and open again.",
+		}, []string{"reason"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "access_denied_total", Help: "Requests that access refused.",
+		}, []string{"kind", "reason"}),
+		firstUnits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "reader_first_unit_seconds", Help: "Time from a viewer's request to its first media.",
+			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10, 30},
+		}, []string{"output"}),
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.openSeconds, m.opens, m.reopens, m.refused, m.firstUnits, &scrape{g: g, m: m},
+	)
+	return m
+}
+
+// event counts an event of a stream.
+func (m *metrics) event(e stream.Event) {
+	for phase, took := range e.Took {
+		m.openSeconds.WithLabelValues(string(phase)).Observe(took.Seconds())
+	}
+	var hop, reason string
+	if e.Failure != nil {
+		hop, reason = string(e.Failure.Hop), string(e.Failure.Reason)
+	}
+	switch e.Kind {
+	case stream.EventOpened:
+		m.opens.WithLabelValues("ok", "", "").Inc()
+	case stream.EventFailed:
+		m.opens.WithLabelValues("failed", hop, reason).Inc()
+	case stream.EventReopening:
+		m.reopens.WithLabelValues(reason).Inc()
+	case stream.EventClosed:
+	}
+}
+
+func (m *metrics) firstUnit(took time.Duration) {
+	m.firstUnits.WithLabelValues(outputs).Observe(took.Seconds())
+}
+
+// denied counts a request of one kind of output that access refused.
+func (m *metrics) denied(kind string, f *failure.Failure) {
+	m.refused.WithLabelValues(kind, string(f.Reason)).Inc()
+}
+
+// scrape reads the counters of the other packages.
+type scrape struct {
+	g *gateway
+	m *metrics
+}
+
+var _ prometheus.Collector = (*scrape)(nil)
+
+// value is a metric that is read at a scrape.
+type value struct {
+	name, help string
+	kind       prometheus.ValueType
+	label      string
+	by         map[string]float64 // by the label's value; one with "" without a label
+}
+
+func one(n float64) map[string]float64 { return map[string]float64{"": n} }
+
+// Describe describes nothing: the collector is unchecked, because its metrics are read from
+// one list.
+func (s *scrape) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads all values.
+func (s *scrape) Collect(out chan<- prometheus.Metric) {
+	for _, v := range append(s.streams(), s.rest()...) {
+		var labels []string
+		if v.label != "" {
+			labels = []string{v.label}
+		}
+		desc := prometheus.NewDesc(prometheus.BuildFQName(namespace, "", v.name), v.help, labels, nil)
+		for label, n := range v.by {
+			if v.label == "" {
+				out <- prometheus.MustNewConstMetric(desc, v.kind, n)
+			} else {
+				out <- prometheus.MustNewConstMetric(desc, v.kind, n, label)
+			}
+		}
+	}
+	info := buildinfo.Read("tunnelgateway")
+	desc := prometheus.NewDesc(namespace+"_build_info", "The binary.", []string{"version", "commit", "goversion"}, nil)
+	out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, 1, info.Version, info.Commit, info.Go)
+}
+
+func (s *scrape) streams() []value {
+	phases := map[string]float64{}
+	for _, p := range stream.Phases() {
+		phases[string(p)] = 0
+	}
+	s.g.streams.mu.Lock()
+	bytes := float64(s.g.streams.dropped)
+	s.g.streams.mu.Unlock()
+	for _, e := range s.g.streams.snapshot() {
+		state := e.stream.State()
+		phases[string(state.Phase)]++
+		bytes += float64(state.Bytes)
+	}
+	return []value{
+		{"streams", "Streams that had a viewer, by what they do.", prometheus.GaugeValue, "state", phases},
+		{"stream_ingress_bytes_total", "Media received from cameras.", prometheus.CounterValue, "", one(bytes)},
+		{"openings_waiting", "Streams that wait for their turn to open.", prometheus.GaugeValue, "", one(float64(s.g.streams.openings.waiting.Load()))},
+	}
+}
+
+func (s *scrape) rest() []value {
+	players := s.g.rtsp.Counters()
+	pending, open, up, down := s.g.opener.Counts()
+	logins := s.g.access.Counts()
+	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
+	output := func(n float64) map[string]float64 { return map[string]float64{outputs: n} }
+	return []value{
+		{"readers", "Viewers that watch now.", gauge, "output", output(float64(players.Players))},
+		{"reader_skips_total", "Groups of pictures that slow viewers did not get.", counter, "output", output(float64(players.Skipped))},
+		{"reader_stalled_total", "Viewers that ended because they did not read.", counter, "output", output(float64(players.Stalled))},
+		{"reader_refusals_total", "Requests and connections of viewers that were refused.", counter, "output", output(float64(players.Refused))},
+		{"connections", "Connections of viewers.", gauge, "output", output(float64(players.Connections))},
+		{"egress_bytes_total", "Media sent to viewers.", counter, "output", output(float64(players.Bytes))},
+		{"tunnels", "Tunnels.", gauge, "state", map[string]float64{"pending": float64(pending), "open": float64(open)}},
+		{"tunnel_bytes_total", "Bytes through tunnels; up is from cameras.", counter, "direction", map[string]float64{"up": float64(up), "down": float64(down)}},
+		{"login_failures_total", "Failed logins.", counter, "", one(float64(logins.Failed))},
+		{"cameras", "Cameras of the configuration and of the hubs.", gauge, "", one(float64(len(s.g.fleet.Cameras())))},
+		{"config_applied", "1 if the newest configuration is in force, 0 if it is invalid.", gauge, "", one(flag(s.m.applied.Load()))},
+		{"draining", "1 while the gateway shuts down.", gauge, "", one(flag(s.g.draining.Load()))},
+		{"log_lines_dropped_total", "Log lines that were dropped because their reader was too slow.", counter, "", one(float64(s.g.queue.Dropped()))},
+	}
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}

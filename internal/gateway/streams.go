@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/config"
+	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/fleet"
+	"rtsptunnel/internal/gateway/stream"
+)
+
+// idleFor is how long a stream must be idle to be dropped from the map.
+const idleFor = time.Minute
+
+// streams are the streams that had a viewer, by name. Other cameras have no entry. Its methods
+// are safe for concurrent use.
+type streams struct {
+	lookup   func(name string) (fleet.Camera, string, error) // fleet.Lookup
+	tunnel   func(ctx context.Context, c fleet.Camera) (net.Conn, error)
+	openings openings
+	observe  func(stream.Event)
+	log      zerolog.Logger
+
+	closing sync.WaitGroup // streams of removed cameras, and readers of keepOpen
+
+	mu      sync.Mutex
+	options stream.Options // of new streams
+	all     map[string]*entry
+	kept    map[string]context.CancelFunc // ends the reader of a camera with keepOpen
+	refused *failure.Failure              // of shutdown
+	dropped uint64                        // bytes of streams that are no longer in the map
+}
+
+// entry is one stream of a camera.
+type entry struct {
+	stream *stream.Stream
+	source sourceSlot
+}
+
+func newStreams(log zerolog.Logger) *streams {
+	return &streams{log: log, all: map[string]*entry{}, kept: map[string]context.CancelFunc{}}
+}
+
+// configure sets the limits of streams that open from now on.
+func (s *streams) configure(c *config.Config) {
+	s.openings.limit(c.Limits.Openings)
+	grace := time.Duration(c.Live.Grace)
+	if grace == 0 {
+		grace = -1 // zero is the default of package stream
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options = stream.Options{
+		Grace: grace, Opening: time.Duration(c.Live.Opening), KeyFrame: time.Duration(c.Live.KeyFrame), Lag: time.Duration(c.Limits.Lag),
+		RingBytes: int(c.Limits.Ring), RingAge: time.Duration(c.Limits.RingAge), Log: s.log, Observe: s.observe,
+	}
+}
+
+// find returns the stream with a name: device/camera, a video's name, or either with a
+// stream's name behind it. It creates an idle one for the first caller. The error is a
+// *failure.Failure.
+func (s *streams) find(name string) (*stream.Stream, error) {
+	camera, streamName, err := s.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	full := camera.Name + "/" + streamName
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused != nil {
+		return nil, s.refused
+	}
+	e := s.all[full]
+	if e == nil {
+		e = &entry{}
+		o := s.options
+		o.Name, o.Open = full, s.openFunc(e, full)
+		e.stream = stream.New(o)
+		s.all[full] = e
+	}
+	return e.stream, nil
+}
+
+// state returns the state of a stream, by its full name. A stream that was never asked for
+// is idle.
+func (s *streams) state(full string) stream.State {
+	s.mu.Lock()
+	e := s.all[full]
+	s.mu.Unlock()
+	if e == nil {
+		return stream.State{Phase: stream.PhaseIdle}
+	}
+	return e.stream.State()
+}
+
+// close ends a stream of a camera and its readers with cause; all of its streams if the
+// stream's name is empty.
+func (s *streams) close(camera, streamName string, cause error) {
+	for full, e := range s.snapshot() {
+		if of(full, camera, streamName) {
+			e.stream.Close(cause)
+		}
+	}
+}
+
+// of tells whether a full name is of a stream of the camera; of any if streamName is empty.
+func of(full, camera, streamName string) bool {
+	if streamName == "" {
+		return full[:strings.LastIndexByte(full, '/')] == camera
+	}
+	return full == camera+"/"+streamName
+}
+
+// snapshot returns the entries by name.
+func (s *streams) snapshot() map[string]*entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]*entry, len(s.all))
+	for name, e := range s.all {
+		all[name] = e
+	}
+	return all
+}
+
+// changed ends the streams of cameras that were removed or switched off, and opens those
+// again whose camera has another address or path: their readers stay. It is fleet's Changed.
+func (s *streams) changed(list []fleet.Change) {
+	all := s.snapshot()
+	for _, c := range list {
+		for full, e := range all {
+			if !of(full, c.Camera, c.Stream) {
+				continue
+			}
+			if c.Reason != reason.CameraChanged {
+				s.drop(full, e, failure.New(failure.Gateway, c.Reason, nil))
+				continue
+			}
+			s.closing.Go(func() {
+				e.source.end(failure.New(failure.Gateway, c.Reason, nil))
+				e.stream.Forget()
+			})
+		}
+	}
+}
+
+// forget makes failed streams open again at once: their camera may have other credentials.
+func (s *streams) forget() {
+	for _, e := range s.snapshot() {
+		e.stream.Forget()
+	}
+}
+
+// tidy drops the streams that were idle for a minute.
+func (s *streams) tidy() {
+	for full, e := range s.snapshot() {
+		if state := e.stream.State(); state.Phase == stream.PhaseIdle && state.Readers == 0 && time.Since(state.Since) > idleFor {
+			s.drop(full, e, failure.New(failure.Gateway, reason.StreamClosed, nil))
+		}
+	}
+}
+
+// drop removes an entry, and ends its stream with cause.
+func (s *streams) drop(full string, e *entry, cause *failure.Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[full] != e {
+		return
+	}
+	delete(s.all, full)
+	s.dropped += e.stream.State().Bytes
+	s.closing.Go(func() { e.stream.Close(cause) })
+}
+
+// shutdown ends all streams and their readers, and waits for them until ctx is done.
+func (s *streams) shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.refused = failure.New(failure.Gateway, reason.ShuttingDown, nil)
+	for _, end := range s.kept {
+		end()
+	}
+	s.mu.Unlock()
+	var ending sync.WaitGroup
+	for full, e := range s.snapshot() {
+		ending.Go(func() {
+			if err := e.stream.Shutdown(ctx); err != nil {
+				s.log.Warn().Str("stream", full).Err(err).Msg("stream is not closed in time")
+			}
+		})
+	}
+	ending.Wait()
+	s.closing.Wait()
+}

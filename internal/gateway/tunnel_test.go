@@ -1,0 +1,127 @@
+package gateway_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rtsptunnel/internal/testkit/rtsptest"
+)
+
+// A player gets the camera's pictures through hub, module and tunnel. 20 players are one
+// tunnel and one session of the camera, which close after the last one.
+func TestTunnel(t *testing.T) {
+	s := startSite(t)
+	s.discovered(t)
+	var players sync.WaitGroup
+	const many = 20
+	pulled := make(chan struct{}, many)
+	for range many {
+		players.Go(func() {
+			got, err := rtsptest.Pull(within(t, time.Minute), s.url(t, "edge1/front", "ops", s.admin), 50)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := got.MatchClip("front"); err != nil {
+				t.Error(err)
+			}
+			pulled <- struct{}{}
+		})
+	}
+	s.log.AwaitFields(t, 1, "stream=edge1/front/main", "message=stream opened")
+	if n := s.front.Sessions(); n != 1 {
+		t.Errorf("the camera has %d sessions", n)
+	}
+	if _, body := s.get(t, "/metrics"); !strings.Contains(body, "\ntunnelgateway_tunnels{state=\"open\"} 1\n") {
+		t.Error("there is not one tunnel")
+	}
+	players.Wait()
+	if len(pulled) != many {
+		t.Errorf("%d players have pictures", len(pulled))
+	}
+	s.log.AwaitFields(t, 1, "stream=edge1/front/main", "message=stream closed")
+	if n := s.log.CountFields(t, "message=tunnel opened"); n != 1 {
+		t.Errorf("%d tunnels were opened", n)
+	}
+	if got, err := rtsptest.Pull(within(t, time.Minute), s.url(t, "door", "ops", s.admin), 1); err != nil || got.Frames != 1 {
+		t.Errorf("by the video's name: %v", err)
+	}
+}
+
+// Operators see cameras and viewers, and end both.
+func TestAPI(t *testing.T) {
+	s := startSite(t)
+	s.discovered(t)
+	ended := make(chan error, 1)
+	watch := func() {
+		_, err := rtsptest.Pull(within(t, time.Minute), s.url(t, "edge1/yard", "ops", s.admin), 1_000_000)
+		ended <- err
+	}
+	go watch()
+	s.log.AwaitFields(t, 1, "stream=edge1/yard/main", "message=stream opened")
+	status, body := s.api(t, http.MethodGet, "/api/cameras/edge1/yard", s.admin)
+	if status != http.StatusOK || !strings.Contains(body, `"state":"live"`) || !strings.Contains(body, `"codec":"H264"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := s.api(t, http.MethodPost, "/api/cameras/edge1/yard:close", s.admin); status >= 300 {
+		t.Errorf("%d %s", status, body)
+	}
+	if err := <-ended; err == nil {
+		t.Error("the viewer of a closed stream ended without an error")
+	}
+	for _, path := range []string{"/api/cameras", "/api/viewers"} {
+		if status, body := s.api(t, http.MethodGet, path, "rtt_wrong"); status != http.StatusUnauthorized {
+			t.Errorf("%s with a wrong token: %d %s", path, status, body)
+		}
+	}
+}
+
+// No secret reaches a log, an answer of the API, a metric or an error, whatever fails.
+func TestSecrets(t *testing.T) {
+	s := startSite(t)
+	s.discovered(t)
+	var seen strings.Builder
+	for _, url := range []string{
+		s.url(t, "edge1/front", "ops", s.admin), s.url(t, "edge1/front", "ops", s.wall), s.url(t, "edge1/none", "ops", s.admin),
+		"rtsp://" + s.address(t, "rtsp") + "/edge1/front?token=" + s.admin, "rtsp://" + s.address(t, "rtsp") + "/edge1/none?token=" + s.wall,
+	} {
+		if _, err := rtsptest.Pull(within(t, time.Minute), url, 1); err != nil {
+			seen.WriteString(err.Error())
+		}
+	}
+	s.front.Close()
+	if _, err := rtsptest.Pull(within(t, time.Minute), s.url(t, "edge1/front", "ops", s.admin), 100); err != nil {
+		seen.WriteString(err.Error())
+	}
+	for _, path := range []string{"/api/cameras", "/api/cameras/edge1/front", "/api/viewers", "/api/none?token=" + s.admin} {
+		_, body := s.api(t, http.MethodGet, path, s.admin)
+		seen.WriteString(body)
+	}
+	for _, path := range []string{"/metrics", "/readyz", "/livez"} {
+		_, body := s.get(t, path)
+		seen.WriteString(body)
+	}
+	s.replace(t, "hubs: { main: { connectionStringFile: "+s.hub.OwnerConnectionString()+" } }\nfoo: "+password+"\n")
+	s.log.AwaitFields(t, 1, "level=error", "message=configuration is invalid: the last valid one stays in force")
+	_, body := s.get(t, "/readyz")
+	seen.WriteString(body)
+	if err := s.end(); err != nil {
+		t.Fatal(err)
+	}
+	seen.WriteString(s.log.String())
+	seen.WriteString(s.moduleLog.String())
+	key := s.hub.OwnerConnectionString()[strings.LastIndex(s.hub.OwnerConnectionString(), "SharedAccessKey=")+len("SharedAccessKey="):]
+	for name, secret := range map[string]string{
+		"the admin's token": s.admin, "the viewer's token": s.wall, "the camera's password": password, "the hub's key": key, "a SAS token": "SharedAccessSignature sr=",
+	} {
+		if at := strings.Index(seen.String(), secret); at >= 0 {
+			t.Errorf("%s is shown: ...%s", name, seen.String()[max(0, at-200):at])
+		}
+	}
+	if seen.Len() < 10_000 {
+		t.Errorf("only %d bytes were looked at", seen.Len())
+	}
+}

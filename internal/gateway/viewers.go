@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+
+	"rtsptunnel/internal/contract/desired"
+	"rtsptunnel/internal/gateway/access"
+	"rtsptunnel/internal/gateway/config"
+	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/rtspout"
+	"rtsptunnel/internal/gateway/stream"
+)
+
+// rtspOptions join the RTSP server with access, the fleet and the streams.
+func (g *gateway) rtspOptions() rtspout.Options {
+	return rtspout.Options{
+		Find:         func(_ context.Context, name string) (*stream.Stream, error) { return g.streams.find(name) },
+		Authorize:    g.authorize,
+		Resolve:      g.resolve,
+		OffersDigest: g.access.OffersDigest,
+		Limits:       viewerLimits(g.started),
+		Log:          g.log,
+		FirstUnit:    g.metrics.firstUnit,
+	}
+}
+
+func viewerLimits(c *config.Config) rtspout.Limits {
+	return rtspout.Limits{Viewers: c.Limits.Viewers, ViewersPerCamera: c.Limits.ViewersPerCamera}
+}
+
+// authorize judges a player's login for a camera. A camera that does not exist is judged
+// alike, so that strangers cannot learn which there are.
+func (g *gateway) authorize(login rtspout.Login, camera string) (rtspout.Principal, error) {
+	p, err := g.authenticate(login)
+	if err == nil {
+		err = p.Grant(access.Watch, camera)
+	}
+	if err != nil {
+		g.metrics.denied(outputs, failure.Of(err))
+		return rtspout.Principal{}, err
+	}
+	return rtspout.Principal{Name: p.Name, Expires: p.Expires, Value: p}, nil
+}
+
+func (g *gateway) authenticate(login rtspout.Login) (access.Principal, error) {
+	switch {
+	case login.Verify != nil:
+		return g.access.AuthenticateName(login.Name, g.verified(login), login.From)
+	case login.Name != "":
+		return g.access.AuthenticateName(login.Name, login.Token, login.From)
+	default:
+		return g.access.Authenticate(login.Token, login.From)
+	}
+}
+
+// verified returns the clear token with which an answer to a Digest challenge was made, or a
+// text that no token equals. An unknown name takes as long as a known one.
+func (g *gateway) verified(login rtspout.Login) string {
+	const noToken = "no token"
+	secret, known := g.access.DigestSecret(login.Name)
+	if !known {
+		secret = noToken
+	}
+	if !login.Verify(secret) || !known {
+		return noToken
+	}
+	return secret
+}
+
+// resolve returns the camera's full name, the stream's name and the camera's title. Unknown
+// names stay as they are.
+func (g *gateway) resolve(asked string) (camera, streamName, title string) {
+	c, streamName, err := g.fleet.Lookup(asked)
+	if err != nil {
+		return asked, desired.MainStream, asked
+	}
+	title = c.Title
+	if title == "" {
+		title = c.Name
+	}
+	return c.Name, streamName, title
+}
+
+// reviewViewers ends the viewers whose token is gone, replaced, or no longer allows their
+// camera.
+func (g *gateway) reviewViewers() {
+	g.rtsp.Review(func(viewer rtspout.Principal, camera string) error {
+		then, ok := viewer.Value.(access.Principal)
+		if !ok {
+			return nil
+		}
+		now, err := g.access.Current(then)
+		if err != nil {
+			return err
+		}
+		return now.Grant(access.Watch, camera)
+	})
+}
+
+// endpoint returns the wss URL at which modules reach the opener.
+func endpoint(publicURL string) string {
+	if rest, ok := strings.CutPrefix(publicURL, "https://"); ok {
+		return "wss://" + rest
+	}
+	return "ws://" + strings.TrimPrefix(publicURL, "http://")
+}
