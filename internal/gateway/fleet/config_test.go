@@ -1,13 +1,16 @@
 package fleet_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -220,5 +223,46 @@ func TestSet_videos(t *testing.T) {
 func TestGUID(t *testing.T) {
 	if got, want := fleet.GUID("edge1-front"), "6aed5e27-18d7-5ba0-9dc8-53a265c459ef"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A hub that answers late does not delay the cameras of another. A read that its caller
+// abandons is no failure of the hub.
+func TestRefresh_slowHub(t *testing.T) {
+	released := make(chan struct{})
+	slow := fakeHub(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+	})
+	t.Cleanup(func() { close(released) }) // before the hub closes
+	f := fleet.New(fleet.Options{})
+	f.Set(fleet.Config{Hubs: map[string]fleet.Hub{
+		"fast": {Discover: true, Client: hubWith(t, twinRow("edge1", "m", `{"front":{"host":"h"}}`))}, "slow": {Discover: true, Client: slow},
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Refresh(ctx) }()
+	tick, late := time.NewTicker(time.Millisecond), time.NewTimer(time.Minute)
+	defer tick.Stop()
+	defer late.Stop()
+	for len(f.Cameras()) == 0 {
+		select {
+		case <-tick.C:
+		case err := <-done: // the slow hub's request has its own limit
+			t.Fatal("the cameras wait for the slow hub: ", err)
+		case <-late.C:
+			t.Fatal("no cameras within a minute")
+		}
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	for _, h := range f.Hubs() {
+		if h.Failure != nil {
+			t.Errorf("%+v", h)
+		}
 	}
 }

@@ -217,13 +217,16 @@ func (f *Fleet) Refresh(ctx context.Context) error {
 	}
 	var group sync.WaitGroup
 	for _, h := range hubs {
-		group.Go(func() { f.readHub(ctx, h) })
+		group.Go(func() {
+			f.readHub(ctx, h)
+			f.changing.Lock()
+			defer f.changing.Unlock()
+			f.rebuild() // a hub that is throttled for minutes does not delay the others
+		})
 	}
 	group.Wait()
-	f.changing.Lock()
-	defer f.changing.Unlock()
-	f.rebuild()
 	if ctx.Err() != nil {
+		f.want() // for the callers whose read this was
 		return ctx.Err()
 	}
 	f.mu.Lock()
