@@ -30,6 +30,7 @@ var onlyIn = map[string]home{
 	"github.com/spf13/cobra":                {[]string{"base/cli"}, "commands are declared in one way"},
 	"github.com/spf13/pflag":                {[]string{"base/cli"}, "flags, for cobra"},
 	"go.yaml.in/yaml":                       {[]string{"gateway/config"}, "the gateway's file"},
+	"golang.org/x/crypto":                   {[]string{"base/certs"}, "ACME"},
 	"golang.org/x/net/http/httpproxy":       {[]string{"module/config"}, "HTTPS_PROXY and NO_PROXY"},
 	"golang.org/x/net/idna":                 {[]string{"module/policy"}, "hosts have one canonical form"},
 	"golang.org/x/time":                     {[]string{"gateway/access", "gateway/opener", "gateway/rtspout", "hub/hubemulator/throttle", "wire/pace"}, "rates: log lines about strangers, operations of a hub, bytes of tunnels"},

@@ -16,7 +16,7 @@ var mayImport = map[string]rule{
 	"contract/tunnelopen": {[]string{"contract/reason"}, "request, errors and header fields of the contract"},
 
 	"base/buildinfo": {nil, "version and commit of the binary"},
-	"base/certs":     {nil, "server certificates from files"},
+	"base/certs":     {nil, "server certificates from files and ACME servers"},
 	"base/cli":       {[]string{"base/buildinfo"}, "how operators' programs declare commands; buildinfo: the command version"},
 	"base/health":    {[]string{"base/httpd"}, "health endpoints of any program"},
 	"base/httpd":     {nil, "an HTTP server that ends completely"},

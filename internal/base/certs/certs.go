@@ -1,6 +1,6 @@
-// Package certs serves TLS with a certificate and a key from files, and reads them again when
-// they change. A pair that is not usable never replaces one that is: the last good one stays
-// in force, and the fault is logged and reported.
+// Package certs provides certificates of TLS servers: from files, which it reads again when
+// they change, or from an ACME server. A certificate that is not usable never replaces one
+// that is: the last good one stays in force, and the fault is logged and reported.
 //
 // Code belongs here if it provides server certificates. Errors and log lines name the files
 // and never show their content.
@@ -119,12 +119,15 @@ type State struct {
 func (p *Pair) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	leaf := p.current.Load().Leaf
-	names := slices.Clone(leaf.DNSNames)
-	for _, ip := range leaf.IPAddresses {
+	return stateOf(p.current.Load(), p.fault)
+}
+
+func stateOf(pair *tls.Certificate, fault error) State {
+	names := slices.Clone(pair.Leaf.DNSNames)
+	for _, ip := range pair.Leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
-	return State{Names: names, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Fault: p.fault}
+	return State{Names: names, NotBefore: pair.Leaf.NotBefore, NotAfter: pair.Leaf.NotAfter, Fault: fault}
 }
 
 // Config returns the configuration of a TLS server, version 1.2 or newer, with the pair in

@@ -21,7 +21,10 @@ import (
 	"rtsptunnel/internal/testkit/logtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// pebble cannot be stopped.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"))
+}
 
 // site is a folder with the two files, and an authority that issues their content.
 type site struct {
