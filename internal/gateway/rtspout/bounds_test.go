@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,8 +64,17 @@ func TestServer_trickle(t *testing.T) {
 	defer ticker.Stop()
 	for range ticker.C {
 		if _, err := c.Write([]byte("OPTIONS ")); err != nil {
+			c.wantReset(err)
 			return
 		}
+	}
+}
+
+// wantReset fails if err is the test's own deadline.
+func (c *rawClient) wantReset(err error) {
+	c.t.Helper()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Error("the connection is open")
 	}
 }
 
@@ -77,8 +87,25 @@ func TestServer_neverLogsIn(t *testing.T) {
 	for range ticker.C {
 		c.cseq++
 		if _, err := io.WriteString(c, "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"); err != nil {
+			c.wantReset(err)
 			return
 		}
+	}
+}
+
+// The lines about strangers are bounded.
+func TestServer_refusalLines(t *testing.T) {
+	g := newGateway(t, nil, nil)
+	c := g.dial(t)
+	const n = 1000
+	for range n {
+		c.want(c.do("DESCRIBE", g.url("/x/y/z?token=rtt_wall")), 404)
+	}
+	if got := g.Counters().Refused; got != n {
+		t.Errorf("%d refusals are counted", got)
+	}
+	if lines := g.log.CountFields(t, "message=viewer refused"); lines < 100 || lines > n/2 {
+		t.Errorf("%d lines", lines)
 	}
 }
 
@@ -159,7 +186,7 @@ func TestServer_hold(t *testing.T) {
 
 // A player that hangs up while its stream opens ends the opening.
 func TestServer_hangsUpWhileOpening(t *testing.T) {
-	f, _, _ := front(t)
+	f := newFeed(t, nil, func(o *stream.Options) { o.Opening = time.Hour })
 	f.block = make(chan struct{})
 	g := newGateway(t, f, nil)
 	c := g.dial(t)
@@ -264,6 +291,57 @@ func TestPlayer_killed(t *testing.T) {
 	c.Close()
 	f.awaitReaders(t, 0)
 	g.log.AwaitFields(t, 1, "message=viewer ended", "end=connection")
+}
+
+// A player whose host is gone has the reason of one that does not read.
+func TestPlayer_unreachable(t *testing.T) {
+	f, first, _ := front(t)
+	g := newGateway(t, f, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, lose := context.WithCancel(t.Context())
+	defer lose()
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(lossyListener{ln, lost}) }()
+	g.address = ln.Addr().String()
+	c := g.dial(t)
+	c.play(g.url("?token=rtt_wall"))
+	c.unit(0, first)
+	lose()
+	c.wantClosed()
+	g.log.AwaitFields(t, 1, "message=viewer ended", "hop=viewer", "reason=VIEWER_STALLED")
+	g.Shutdown(t.Context())
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// lossyListener's connections end, when lost is done, like those to a host without power.
+type lossyListener struct {
+	net.Listener
+	lost context.Context
+}
+
+func (l lossyListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return lossyConn{c, l.lost}, err
+}
+
+type lossyConn struct {
+	net.Conn
+	lost context.Context
+}
+
+func (c lossyConn) Read(p []byte) (int, error) {
+	stop := context.AfterFunc(c.lost, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	n, err := c.Conn.Read(p)
+	if c.lost.Err() != nil {
+		return 0, os.NewSyscallError("read", syscall.ETIMEDOUT)
+	}
+	return n, err
 }
 
 // An operator sees and ends players.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"rtsptunnel/internal/gateway/failure"
@@ -32,7 +33,8 @@ var (
 // own deadlines, because two writers share it, and because players and strangers have
 // different time.
 type conn struct {
-	net.Conn // TCP or TLS
+	net.Conn          // TCP or TLS
+	socket   net.Conn // under TLS
 	server   *Server
 	opened   time.Time
 	remote   *net.TCPAddr
@@ -45,6 +47,7 @@ type conn struct {
 	stage      atomic.Int32
 	unanswered atomic.Bool // bytes have arrived since the last answer
 	failed     atomic.Bool // reading failed: there is no peer to answer to
+	dead       atomic.Bool // the kernel got no acknowledgements from the peer
 
 	write       sync.Mutex
 	deadline    time.Time // of writes; under write
@@ -73,7 +76,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	if c.remote == nil { // gortsplib requires one
 		c.remote = &net.TCPAddr{}
 	}
-	tuneSocket(nc)
+	c.socket = tuneSocket(nc)
 	_ = nc.SetReadDeadline(c.opened.Add(c.server.times.request))
 	return c
 }
@@ -132,6 +135,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.read(p)
 	if err != nil && !errors.Is(err, errMessageSize) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.failed.Store(true)
+		c.dead.Store(errors.Is(err, syscall.ETIMEDOUT))
 	}
 	if n > 0 {
 		c.unanswered.Store(true)
@@ -243,6 +247,14 @@ func (c *conn) refuse(f *failure.Failure) {
 		c.hurry(time.Second)
 		_, _ = c.Conn.Write(bareAnswer(f))
 	}
+	_ = c.Close()
+}
+
+// drop closes the connection of a stranger at once: neither an answer nor TLS's goodbye may
+// delay the caller.
+func (c *conn) drop() {
+	c.failed.Store(true)
+	c.socket.Close()
 	_ = c.Close()
 }
 

@@ -70,6 +70,9 @@ func TestServer_digest(t *testing.T) {
 			t.Errorf("algorithm %d: %q", i, res)
 		}
 	}
+	early := g.dial(t)
+	none := `Digest realm="tunnelgateway", nonce="", algorithm="MD5"`
+	early.want(early.do("DESCRIBE", g.url(""), digestAnswer(t, none, g.url(""), "ops", "rtt_ops")), 401)
 	replayed := g.dial(t)
 	replayed.want(replayed.do("DESCRIBE", g.url(""), digestAnswer(t, challenge[1], g.url(""), "ops", "rtt_ops")), 401)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,10 +96,13 @@ func (c *rawClient) playTracks(url string, channels ...int) (session string, pla
 	headers := []string{}
 	for i, channel := range channels {
 		h := append(headers, fmt.Sprintf("Transport: RTP/AVP/TCP;unicast;interleaved=%d-%d", channel, channel+1))
-		session = sessionID(c.want(c.do("SETUP", fmt.Sprintf("%s/trackID=%d", bare, i), h...), 200))
+		setup := c.want(c.do("SETUP", fmt.Sprintf("%s/trackID=%d", bare, i), h...), 200)
+		session = sessionID(setup)
+		c.setups = append(c.setups, setup.Header["Transport"][0])
 		headers = []string{"Session: " + session}
 	}
-	return session, c.want(c.do("PLAY", bare, headers...), 200)
+	c.send("PLAY", bare, headers...)
+	return session, c.want(c.next(), 200)
 }
 
 // Packets have continuous numbers and the stream's times, one source per track, and payload
@@ -120,6 +124,9 @@ func TestPlayer_packets(t *testing.T) {
 			}
 			p, reports := c.unit(channels[0], units[0])
 			checkReport(t, e, reports, p)
+			if want := fmt.Sprintf("RTP/AVP/TCP;unicast;interleaved=%d-%d;ssrc=%08X", channels[0], channels[0]+1, p.SSRC); c.setups[0] != want {
+				t.Errorf("Transport: %s, want %s", c.setups[0], want)
+			}
 			for i := 1; i < len(units); i++ {
 				sound := audioUnit(e, i)
 				f.put(units[i], sound)
@@ -300,6 +307,11 @@ func TestPlayer_streamEnds(t *testing.T) {
 	g.log.AwaitFields(t, 1, "message=viewer ended", "hop=gateway", "reason=CAM_REMOVED")
 }
 
+// smallUnit returns a small key frame, the n-th of the epoch.
+func smallUnit(e *media.Epoch, n int) *media.Unit {
+	return &media.Unit{Epoch: e, PTS: int64(n) * 3600, DTS: int64(n) * 3600, Key: true, Packets: [][]byte{make([]byte, 20)}}
+}
+
 // PAUSE stops the media, and PLAY begins anew. No media follow the answer to TEARDOWN.
 func TestPlayer_pauseAndTeardown(t *testing.T) {
 	e, units := clipUnits(t, 60)
@@ -325,8 +337,17 @@ func TestPlayer_pauseAndTeardown(t *testing.T) {
 			t.Fatalf("unit %d has time %d", i, p.Timestamp)
 		}
 	}
-	c.want(c.do("TEARDOWN", g.url(""), "Session: "+session), 200)
-	c.want(c.do("OPTIONS", g.url("")), 200)
+	c.send("TEARDOWN", g.url(""), "Session: "+session)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		for i := range 1000 {
+			f.put(smallUnit(e, 60+i))
+		}
+	})
+	c.want(c.answer(), 200)
+	c.send("OPTIONS", g.url(""))
+	c.want(c.next(), 200)
 	f.awaitReaders(t, 0)
 	g.log.AwaitFields(t, 1, "message=viewer ended", "end=pause")
 	g.log.AwaitFields(t, 1, "message=viewer ended", "end=teardown")

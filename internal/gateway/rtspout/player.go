@@ -249,7 +249,7 @@ func (p *player) failureOf(err error) *failure.Failure {
 	if f, ok := errors.AsType[*failure.Failure](err); ok {
 		return f
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || p.conn.dead.Load() {
 		p.server.stalled.Add(1)
 		return failure.New(failure.Viewer, reason.ViewerStalled, nil)
 	}

@@ -147,17 +147,21 @@ func TestServer_unreadableRequests(t *testing.T) {
 	}
 }
 
-// Three failed logins end a connection.
+// Three failed logins end a connection. A request without a login is none.
 func TestServer_failedLogins(t *testing.T) {
-	g := newGateway(t, nil, nil)
+	g := newGateway(t, nil, nil, rtspout.Times{Request: time.Hour, Login: time.Hour})
 	c := g.dial(t)
+	for range 5 {
+		c.want(c.do("DESCRIBE", g.url("")), 401)
+	}
 	for range 3 {
 		c.want(c.do("DESCRIBE", g.url(""), basic("wall", "wrong")), 401)
 	}
-	if _, err := c.r.ReadByte(); err == nil {
-		t.Error("the connection is open")
-	}
+	c.wantClosed()
 	g.log.AwaitFields(t, 3, "message=viewer refused", "reason=ACCESS_LOGIN")
+	if n := g.log.CountFields(t, "message=viewer refused"); n != 3 {
+		t.Errorf("%d lines, want 3", n)
+	}
 }
 
 // gortsplib writes each answer with one Write: media are written between the writes.
@@ -227,6 +231,21 @@ func TestServer_pipelined(t *testing.T) {
 	c.want(c.answer(), 200)
 	// A second session on the connection.
 	c.play(g.url("?token=rtt_ops"))
+}
+
+// gortsplib makes a GStreamer that sets up wait for one second; players do not wait.
+func TestServer_userAgent(t *testing.T) {
+	f, _, _ := front(t)
+	g := newGateway(t, f, nil)
+	c := g.dial(t)
+	c.want(c.do("DESCRIBE", g.url("?token=rtt_wall"), "User-Agent: GStreamer/1.22"), 200)
+	begin := time.Now()
+	session := sessionID(c.want(c.do("SETUP", trackURL(g.url("")), transport, "User-Agent: GStreamer/1.22"), 200))
+	if took := time.Since(begin); took >= time.Second {
+		t.Errorf("SETUP took %v", took)
+	}
+	c.want(c.do("PLAY", g.url(""), "Session: "+session), 200)
+	g.log.AwaitFields(t, 1, "message=viewer started", "agent=GStreamer/1.22")
 }
 
 func sessionID(res *base.Response) string {

@@ -140,7 +140,7 @@ func (s *Server) accept(nc net.Conn) {
 	c := newConn(s, nc)
 	oldest, ok := s.conns.add(c)
 	if oldest != nil {
-		_ = oldest.Close()
+		oldest.drop()
 	}
 	if !ok {
 		f := failure.New(failure.Viewer, reason.LimitConnections, nil)

@@ -74,6 +74,8 @@ type rawClient struct {
 	t    *testing.T
 	r    *bufio.Reader
 	cseq int
+
+	setups []string // the Transport headers that playTracks got
 }
 
 func (g *gateway) dial(t *testing.T) *rawClient {
@@ -131,6 +133,16 @@ func (c *rawClient) answer() *base.Response {
 	}
 }
 
+// next returns the answer that has to come next, without media before it.
+func (c *rawClient) next() *base.Response {
+	c.t.Helper()
+	var res base.Response
+	if err := res.Unmarshal(c.r); err != nil {
+		c.t.Fatal(err)
+	}
+	return &res
+}
+
 // frame returns the next interleaved frame.
 func (c *rawClient) frame() (channel int, packet []byte) {
 	c.t.Helper()
@@ -159,7 +171,8 @@ func (c *rawClient) play(url string) (session string, play *base.Response) {
 	bare, _, _ := strings.Cut(url, "?")
 	setup := c.want(c.do("SETUP", trackURL(bare), transport), base.StatusOK)
 	session = sessionID(setup)
-	return session, c.want(c.do("PLAY", url, "Session: "+session), base.StatusOK)
+	c.send("PLAY", url, "Session: "+session)
+	return session, c.want(c.next(), base.StatusOK)
 }
 
 // trackURL is how ffmpeg builds a track's URL.
