@@ -321,7 +321,7 @@ func TestPlayer_unreachable(t *testing.T) {
 // lossyListener's connections end, when lost is done, like those to a host without power.
 type lossyListener struct {
 	net.Listener
-	lost context.Context
+	lost context.Context //nolint:containedctx // when the test cuts the network
 }
 
 func (l lossyListener) Accept() (net.Conn, error) {
@@ -331,7 +331,7 @@ func (l lossyListener) Accept() (net.Conn, error) {
 
 type lossyConn struct {
 	net.Conn
-	lost context.Context
+	lost context.Context //nolint:containedctx // when the test cuts the network
 }
 
 func (c lossyConn) Read(p []byte) (int, error) {

@@ -40,9 +40,10 @@ type conn struct {
 	remote   *net.TCPAddr
 
 	// gortsplib's reading goroutine alone uses them, or the watch while that one waits.
-	head   []byte // the first four bytes
-	peeked []byte // what the watch read
-	budget int    // bytes left of the message
+	head    []byte // the first four bytes
+	peeked  []byte // what the watch read
+	budget  int    // bytes left of the message
+	inbound inbound
 
 	stage      atomic.Int32
 	unanswered atomic.Bool // bytes have arrived since the last answer
@@ -130,24 +131,38 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 // SetDeadline does nothing.
 func (c *conn) SetDeadline(time.Time) error { return nil }
 
-// Read is called by gortsplib's reading goroutine.
+// Read is called by gortsplib's reading goroutine. It returns what is not a frame, once the
+// player has a session.
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.read(p)
-	if err != nil && !errors.Is(err, errMessageSize) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.failed.Store(true)
-		c.dead.Store(errors.Is(err, syscall.ETIMEDOUT))
+	for {
+		n, err := c.read(p)
+		if err != nil && !errors.Is(err, errMessageSize) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.failed.Store(true)
+			c.dead.Store(errors.Is(err, syscall.ETIMEDOUT))
+		}
+		if c.isHTTP(p[:n]) {
+			return 0, errHTTP // gortsplib's tunnels over HTTP have no bounds
+		}
+		kept := c.inbound.filter(p[:n], c.stage.Load() >= stageSession)
+		c.budget += n - kept
+		if kept > 0 {
+			c.unanswered.Store(true)
+		}
+		if kept > 0 || err != nil || len(p) == 0 {
+			return kept, err
+		}
 	}
-	if n > 0 {
-		c.unanswered.Store(true)
+}
+
+// isHTTP reports whether the connection's first four bytes, which end in p, are a method of
+// HTTP.
+func (c *conn) isHTTP(p []byte) bool {
+	if len(c.head) == 4 || len(p) == 0 {
+		return false
 	}
-	if len(c.head) == 4 || n == 0 {
-		return n, err
-	}
-	c.head = append(c.head, p[:min(n, 4-len(c.head))]...)
-	if bytes.Equal(c.head, []byte("GET ")) || bytes.Equal(c.head, []byte("POST")) {
-		return 0, errHTTP // gortsplib's tunnels over HTTP have no bounds
-	}
-	return n, err
+	c.head = append(c.head, p[:min(len(p), 4-len(c.head))]...)
+	c.unanswered.Store(true)
+	return bytes.Equal(c.head, []byte("GET ")) || bytes.Equal(c.head, []byte("POST"))
 }
 
 func (c *conn) read(p []byte) (int, error) {

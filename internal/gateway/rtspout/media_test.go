@@ -3,6 +3,7 @@ package rtspout_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -324,7 +325,11 @@ func TestPlayer_pauseAndTeardown(t *testing.T) {
 		c.unit(0, u)
 	}
 	c.want(c.do("PLAY", g.url(""), "Session: "+session), 200) // a seek
-	c.want(c.do("PAUSE", g.url(""), "Session: "+session), 200)
+	const report = "$\x01\x00\x08\x80\xc9\x00\x01abcd"        // a receiver report
+	pause := "PAUSE " + g.url("") + " RTSP/1.0\r\nCSeq: 9\r\nSession: " + session + "\r\nContent-Length: 3\r\n\r\nabc"
+	_, _ = io.WriteString(c, report+pause+report+report[:6])
+	c.want(c.answer(), 200)
+	_, _ = io.WriteString(c, report[6:]+report)
 	f.put(units[5:25]...)
 	c.want(c.do("PAUSE", g.url(""), "Session: "+session), 200)
 	if n := g.Counters().Players; n != 0 {
