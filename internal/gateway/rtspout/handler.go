@@ -131,6 +131,7 @@ func (h handler) refused(c *conn, req *base.Request, t target, err error) *base.
 	f := failure.Of(err)
 	res := answer(f)
 	_, presented := h.login(c, req, t)
+	presented = presented || c.user.known
 	if res.StatusCode == base.StatusUnauthorized {
 		h.challenge(c, req, res, t.name)
 		if presented {
@@ -209,6 +210,11 @@ func (h handler) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, 
 	if s.player != nil { // a PLAY of a player that plays: a seek, or a keep-alive
 		return &base.Response{StatusCode: base.StatusOK}, nil
 	}
+	principal, err := h.authorize(c, ctx.Request, s.a.target)
+	if err != nil {
+		return h.refused(c, ctx.Request, s.a.target, err), c.tooManyLogins()
+	}
+	s.a.principal = principal
 	p, err := h.play(c, s)
 	if err != nil {
 		return h.refused(c, ctx.Request, s.a.target, err), nil

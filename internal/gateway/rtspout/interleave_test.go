@@ -2,6 +2,7 @@ package rtspout_test
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/pion/rtp"
@@ -45,17 +46,18 @@ func TestFrame(t *testing.T) {
 // Squeezed pictures keep the order of presentation, and later pictures are not before them.
 func TestSqueeze(t *testing.T) {
 	e := &media.Epoch{Tracks: []media.Track{{Codec: media.H264, ClockRate: 90000}}}
-	var units []*media.Unit
-	for i, pts := range []int64{3600, 14400, 7200, 10800} { // I P B B
-		units = append(units, &media.Unit{Epoch: e, DTS: int64(i) * 3600, PTS: pts})
-	}
-	got := rtspout.Squeeze(units)
-	for i, want := range []int64{10800 - 270, 10800, 10800 - 180, 10800 - 90} {
-		if got[i] != want {
-			t.Errorf("unit %d has %d, want %d", i, got[i], want)
+	for name, test := range map[string]struct{ pts, want []int64 }{
+		"B pictures":         {[]int64{3600, 14400, 7200, 10800}, []int64{10800 - 270, 10800, 10800 - 180, 10800 - 90}},
+		"before B pictures":  {[]int64{3600, 14400}, []int64{3600 - 90, 3600}},
+		"without B pictures": {[]int64{0, 3600, 7200}, []int64{7200 - 180, 7200 - 90, 7200}},
+		"no pictures at all": {nil, nil},
+	} {
+		var units []*media.Unit
+		for i, pts := range test.pts {
+			units = append(units, &media.Unit{Epoch: e, DTS: int64(i) * 3600, PTS: pts})
 		}
-	}
-	if len(rtspout.Squeeze(nil)) != 0 {
-		t.Error("units from nothing")
+		if got := rtspout.Squeeze(units); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
 	}
 }

@@ -18,15 +18,16 @@ var (
 	basicDigest = []auth.VerifyMethod{auth.VerifyMethodBasic, auth.VerifyMethodDigestSHA256, auth.VerifyMethodDigestMD5}
 )
 
-// authorize returns who sends the request, and for which camera. A connection stays logged
-// in for its camera, because some players authenticate DESCRIBE alone.
+// authorize returns who sends the request, and for which camera. A request without a login
+// has the connection's last one for that camera, because some players authenticate DESCRIBE
+// alone. It is checked again: a token may have been removed since.
 func (s *Server) authorize(c *conn, req *base.Request, t target) (Principal, error) {
 	camera, _, _ := s.o.Resolve(t.name)
 	login, ok := s.login(c, req, t)
+	if !ok && c.user.known && c.user.camera == camera {
+		login, ok = c.user.login, true
+	}
 	if !ok {
-		if c.user.camera == camera && c.user.name != "" {
-			return c.user.principal, nil
-		}
 		return Principal{}, failure.New(failure.Viewer, reason.AccessLogin, nil)
 	}
 	login.From = c.from()
@@ -34,16 +35,17 @@ func (s *Server) authorize(c *conn, req *base.Request, t target) (Principal, err
 	if err != nil {
 		return Principal{}, err
 	}
-	c.user = user{camera: camera, name: p.Name, principal: p}
+	c.user = user{known: true, name: p.Name, camera: camera, login: login}
 	c.reach(stageKnown)
 	return p, nil
 }
 
 // user is who has logged in on a connection, and for which camera.
 type user struct {
-	camera    string
-	name      string
-	principal Principal
+	known  bool
+	name   string // for the log
+	camera string
+	login  Login
 }
 
 // login returns what the request presents; false if it presents nothing. The header wins

@@ -3,11 +3,14 @@ package rtspout_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/auth"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/rtspout"
 )
 
@@ -42,6 +45,27 @@ func TestServer_logins(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A token that is removed does not go on with what the connection has begun.
+func TestServer_removedToken(t *testing.T) {
+	f, _, _ := front(t)
+	var removed atomic.Bool
+	g := newGateway(t, f, func(o *rtspout.Options) {
+		o.Authorize = func(l rtspout.Login, camera string) (rtspout.Principal, error) {
+			if removed.Load() {
+				return rtspout.Principal{}, failure.New(failure.Viewer, reason.AccessLogin, nil)
+			}
+			return authorize(l, camera)
+		}
+	})
+	described, paused := g.dial(t), g.dial(t)
+	described.want(described.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
+	session, _ := paused.play(g.url("?token=rtt_wall"))
+	paused.want(paused.do("PAUSE", g.url(""), "Session: "+session), 200)
+	removed.Store(true)
+	described.want(described.do("SETUP", trackURL(g.url("")), transport), 401)
+	paused.want(paused.do("PLAY", g.url(""), "Session: "+session), 401)
 }
 
 // Digest is offered only where it was asked for. Both algorithms work; a user that has no
