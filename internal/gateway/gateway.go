@@ -28,6 +28,7 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,13 +84,13 @@ func Run(ctx context.Context, o Options) error {
 		o: o, queue: queue, log: log, level: level, started: c, status: &status{turn: time.Now(), within: loopLimit}, pairs: map[[2]string]*certs.Pair{},
 	}
 	defer g.end()
-	if err := g.start(ctx); err != nil { //nolint:contextcheck // what starts here outlives ctx: it is drained
+	if err := g.start(ctx); err != nil {
 		return err
 	}
 	g.started.Cameras, g.started.Credentials = nil, nil // the fleet has them
 	debug.FreeOSMemory()                                // reading a large file leaves much
 	g.run(ctx)
-	g.drain()
+	g.drain(context.WithoutCancel(ctx))
 	log.Info().Msg("tunnelgateway ended")
 	return nil
 }
@@ -124,8 +125,8 @@ func (g *gateway) onEnd(f func()) { g.closers = append(g.closers, f) }
 
 // end closes what start has opened, in the reverse order.
 func (g *gateway) end() {
-	for i := len(g.closers) - 1; i >= 0; i-- {
-		g.closers[i]()
+	for _, closer := range slices.Backward(g.closers) {
+		closer()
 	}
 }
 
@@ -135,7 +136,8 @@ func (g *gateway) start(ctx context.Context) error {
 		g.log.Warn().Str("warning", w).Msg("configuration")
 	}
 	for _, step := range []func(context.Context) error{
-		g.openFolder, g.build, g.applyFirst, g.listenPrivate, g.listenPublic, g.listenRTSP, g.discover,
+		g.openFolder, g.build, g.applyFirst, g.listenPublic, g.listenRTSP, g.discover,
+		g.listenPrivate, // last: /readyz and /metrics read what the others have made
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -190,12 +192,12 @@ func (g *gateway) notice(text string) { _, _ = io.WriteString(g.o.Notice, text) 
 
 // drain ends everything in order: players learn why, then the tunnels close with 1001,
 // then the streams. It takes drainTimeout at most.
-func (g *gateway) drain() {
+func (g *gateway) drain(ctx context.Context) {
 	begun := time.Now()
 	g.draining.Store(true)
 	g.status.lack(partShutdown, reason.ShuttingDown, reason.ShuttingDown.Text())
 	g.log.Info().Int("viewers", g.rtsp.Counters().Players).Msg("draining")
-	ctx, cancel := context.WithTimeoutCause(context.Background(), drainTimeout, failure.New(failure.Gateway, reason.ShuttingDown, errors.New("the drain took too long")))
+	ctx, cancel := context.WithTimeoutCause(ctx, drainTimeout, failure.New(failure.Gateway, reason.ShuttingDown, errors.New("the drain took too long")))
 	defer cancel()
 	g.rtsp.Shutdown(ctx)
 	g.opener.Shutdown(ctx)

@@ -90,7 +90,7 @@ func (r *running) run(t *testing.T) {
 			t.Log(r.log.String())
 		}
 	})
-	r.log.AwaitFields(t, 1, "listener=rtsp")
+	r.log.AwaitFields(t, 1, "message=health is served")
 }
 
 // address returns the address of a listener.

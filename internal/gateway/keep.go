@@ -9,8 +9,8 @@ import (
 )
 
 // keepOpen makes the main streams of these cameras open without viewers, and no others. A
-// kept stream has a reader that never leaves, with a goroutine.
-func (s *streams) keepOpen(cameras map[string]bool) {
+// kept stream has a reader that never leaves, with a goroutine; shutdown ends it.
+func (s *streams) keepOpen(ctx context.Context, cameras map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, end := range s.kept {
@@ -23,7 +23,7 @@ func (s *streams) keepOpen(cameras map[string]bool) {
 		if s.kept[name] != nil || s.refused != nil {
 			continue
 		}
-		ctx, end := context.WithCancel(context.Background())
+		ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 		s.kept[name] = end
 		s.closing.Go(func() { s.keep(ctx, name) })
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // G108: the default mux is served nowhere
+	"net/http/pprof"
 	"net/url"
 	"time"
 
@@ -67,7 +67,7 @@ func (g *gateway) servePublic(ctx context.Context, handler func(listen.Proxies) 
 		if err != nil {
 			return err
 		}
-		config, err := g.tls(p.Cert, p.Key, "h2", "http/1.1")
+		config, err := g.tls(ctx, p.Cert, p.Key, "h2", "http/1.1")
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (g *gateway) publicHandler(proxies listen.Proxies) http.Handler {
 
 // tls returns the configuration of a listener with a certificate, whose files are read again
 // when they change; nil without one.
-func (g *gateway) tls(cert, key string, protocols ...string) (*tls.Config, error) {
+func (g *gateway) tls(ctx context.Context, cert, key string, protocols ...string) (*tls.Config, error) {
 	if cert == "" {
 		return nil, nil //nolint:nilnil // nil is a listener without TLS
 	}
@@ -108,7 +108,7 @@ func (g *gateway) tls(cert, key string, protocols ...string) (*tls.Config, error
 			return nil, err
 		}
 		g.pairs[files] = pair
-		ctx, stop := context.WithCancel(context.Background())
+		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 		done := make(chan struct{})
 		go func() { defer close(done); pair.Run(ctx, g.log) }()
 		g.onEnd(func() { stop(); <-done })
@@ -119,7 +119,7 @@ func (g *gateway) tls(cert, key string, protocols ...string) (*tls.Config, error
 // listenRTSP serves players, with and without TLS.
 func (g *gateway) listenRTSP(ctx context.Context) error {
 	l := g.started.Listen
-	config, err := g.tls(l.RTSPS.Cert, l.RTSPS.Key)
+	config, err := g.tls(ctx, l.RTSPS.Cert, l.RTSPS.Key)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ type levelSampler struct{ level atomic.Int32 }
 var _ zerolog.Sampler = (*levelSampler)(nil)
 
 // Sample tells whether a line of this level is written.
-func (s *levelSampler) Sample(l zerolog.Level) bool { return l >= zerolog.Level(s.level.Load()) }
+func (s *levelSampler) Sample(l zerolog.Level) bool { return int32(l) >= s.level.Load() }
 
 func (s *levelSampler) set(name string) {
 	level, err := zerolog.ParseLevel(name)

@@ -156,7 +156,7 @@ func (s *scrape) rest() []value {
 	logins := s.g.access.Counts()
 	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
 	output := func(n float64) map[string]float64 { return map[string]float64{outputs: n} }
-	return []value{
+	values := []value{
 		{"readers", "Viewers that watch now.", gauge, "output", output(float64(players.Players))},
 		{"reader_skips_total", "Groups of pictures that slow viewers did not get.", counter, "output", output(float64(players.Skipped))},
 		{"reader_stalled_total", "Viewers that ended because they did not read.", counter, "output", output(float64(players.Stalled))},
@@ -171,6 +171,10 @@ func (s *scrape) rest() []value {
 		{"draining", "1 while the gateway shuts down.", gauge, "", one(flag(s.g.draining.Load()))},
 		{"log_lines_dropped_total", "Log lines that were dropped because their reader was too slow.", counter, "", one(float64(s.g.queue.Dropped()))},
 	}
+	if expiry := s.g.certificateExpiry(); !expiry.IsZero() {
+		values = append(values, value{"certificate_expiry_timestamp_seconds", "When the certificate that expires first expires.", gauge, "", one(float64(expiry.Unix()))})
+	}
+	return values
 }
 
 func flag(on bool) float64 {

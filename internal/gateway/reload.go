@@ -28,24 +28,26 @@ func (g *gateway) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-g.o.Reload:
-			g.reload(true)
+			g.reload(ctx, true)
 		case <-ticker.C:
-			g.reload(false)
+			g.reload(ctx, false)
 		}
 		g.streams.tidy()
 		g.reviewViewers() // those that logged in before a change, and play since
+		g.noteCertificates()
+		g.noteHubs()
 	}
 }
 
 // reload reads the configuration if it has changed, or because an operator asks for it. An
 // invalid one changes nothing but the note about it.
-func (g *gateway) reload(asked bool) {
+func (g *gateway) reload(ctx context.Context, asked bool) {
 	if !asked && !g.o.Source.Changed() {
 		return
 	}
 	c, err := g.o.Source.Load()
 	if err == nil {
-		err = g.apply(c)
+		err = g.apply(ctx, c)
 	}
 	if err != nil {
 		g.log.Error().Err(err).Msg("configuration is invalid: the last valid one stays in force")
@@ -68,10 +70,10 @@ func oneLine(err error) string {
 	return text
 }
 
-func (g *gateway) applyFirst(context.Context) error { return g.apply(g.started) }
+func (g *gateway) applyFirst(ctx context.Context) error { return g.apply(ctx, g.started) }
 
 // apply puts a configuration in force, completely or not at all.
-func (g *gateway) apply(c *config.Config) error {
+func (g *gateway) apply(ctx context.Context, c *config.Config) error {
 	tokens, err := g.tokens(c)
 	if err != nil {
 		return err
@@ -85,7 +87,7 @@ func (g *gateway) apply(c *config.Config) error {
 	g.rtsp.SetLimits(viewerLimits(c))
 	g.reviewViewers()
 	g.streams.forget()
-	g.streams.keepOpen(kept(c))
+	g.streams.keepOpen(ctx, kept(c))
 	pending := pendingRestart(g.started, c)
 	text := ""
 	if len(pending) > 0 {

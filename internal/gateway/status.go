@@ -14,6 +14,7 @@ const (
 	partConfig    = "configuration"
 	partRestart   = "restart"
 	partTLS       = "certificate"
+	partHubs      = "hubs"
 	partListeners = "listeners"
 	partShutdown  = "shutdown"
 )
@@ -21,7 +22,6 @@ const (
 // status is what /livez and /readyz show. Its methods are safe for concurrent use.
 type status struct {
 	within time.Duration // the maximum time between two turns of the reloading loop
-	faults func() []string
 
 	mu      sync.Mutex
 	turn    time.Time // of the reloading loop

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -122,11 +123,7 @@ func of(full, camera, streamName string) bool {
 func (s *streams) snapshot() map[string]*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[string]*entry, len(s.all))
-	for name, e := range s.all {
-		all[name] = e
-	}
-	return all
+	return maps.Clone(s.all)
 }
 
 // changed ends the streams of cameras that were removed or switched off, and opens those

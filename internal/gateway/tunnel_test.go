@@ -51,6 +51,27 @@ func TestTunnel(t *testing.T) {
 	}
 }
 
+// A drain closes tunnels in order, and the player ends with a reason.
+func TestTunnel_drain(t *testing.T) {
+	s := startSite(t)
+	s.discovered(t)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := rtsptest.Pull(within(t, time.Minute), s.url(t, "edge1/yard", "ops", s.admin), 1_000_000)
+		ended <- err
+	}()
+	s.log.AwaitFields(t, 1, "camera=edge1/yard", "message=viewer started")
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("the player was not ended")
+	}
+	s.log.AwaitFields(t, 1, "message=viewer ended", "reason=SHUTTING_DOWN")
+	s.log.AwaitFields(t, 1, "message=tunnel closed", "reason=SHUTTING_DOWN")
+	s.moduleLog.AwaitFields(t, 1, "closedBy=remote", "reason=WS_CLOSED")
+}
+
 // Operators see cameras and viewers, and end both.
 func TestAPI(t *testing.T) {
 	s := startSite(t)

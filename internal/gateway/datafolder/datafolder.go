@@ -22,8 +22,8 @@ const (
 	folderMode = 0o700
 	othersMay  = 0o002 // write
 
-	lockFile  = "lock"
-	tokenFile = "admin-token.sha256"
+	lockFile = "lock"
+	hashFile = "admin-token.sha256"
 )
 
 // Folder is an open, locked folder. The caller closes it.
@@ -68,7 +68,7 @@ func (f *Folder) Close() error { return f.lock.Close() }
 
 // TokenFile returns the path of the generated token's hash, for messages: to get a new
 // token, an operator removes it.
-func (f *Folder) TokenFile() string { return filepath.Join(f.path, tokenFile) }
+func (f *Folder) TokenFile() string { return filepath.Join(f.path, hashFile) }
 
 // TokenHash returns the text of the generated token's hash. If there is none, it stores the
 // one that generate returns, and created is set.
