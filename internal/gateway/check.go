@@ -59,7 +59,13 @@ func Check(ctx context.Context, c *config.Config) []Finding {
 	k.port(ctx, "listen.rtsps", c.Listen.RTSPS.Address)
 	k.port(ctx, "listen.private", c.Listen.Private.Address)
 	for i, p := range c.Listen.Public {
-		k.certificate(fmt.Sprintf("listen.public[%d].cert", i), p.Cert, p.Key)
+		what := fmt.Sprintf("listen.public[%d].cert", i)
+		k.certificate(what, p.Cert, p.Key)
+		if p.UseACME {
+			k.look(what, func() (State, string) {
+				return OK, "is obtained by ACME, whose server connects to port 443 of " + k.publicHost() + ": it must reach this listener"
+			})
+		}
 	}
 	if !slices.ContainsFunc(c.Listen.Public, func(p config.Public) bool { return p.Cert == c.Listen.RTSPS.Cert }) {
 		k.certificate("listen.rtsps.cert", c.Listen.RTSPS.Cert, c.Listen.RTSPS.Key)

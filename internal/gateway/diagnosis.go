@@ -8,7 +8,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"rtsptunnel/internal/base/certs"
 	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/datafolder"
@@ -64,7 +63,7 @@ var ErrRunning = errors.New("a gateway runs with this configuration")
 // Diagnose asks the hops to a camera, as a running gateway does, where no gateway runs: it
 // listens on the public listeners for the camera's tunnel, and ends them.
 func Diagnose(ctx context.Context, c *config.Config, name string) (diagnose.Result, error) {
-	g := &gateway{log: zerolog.Nop(), started: c, pairs: map[[2]string]*certs.Pair{}}
+	g := &gateway{log: zerolog.Nop(), started: c, certificates: map[tlsFiles]certificate{}}
 	defer g.end()
 	switch err := g.openFolder(ctx); {
 	case errors.Is(err, datafolder.ErrInUse):

@@ -36,7 +36,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/base/buildinfo"
-	"rtsptunnel/internal/base/certs"
 	"rtsptunnel/internal/base/logqueue"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/access"
@@ -81,7 +80,7 @@ func Run(ctx context.Context, o Options) error {
 	info := buildinfo.Read("tunnelgateway")
 	logStart(log, c, info.Version, info.Commit)
 	g := &gateway{
-		o: o, queue: queue, log: log, level: level, started: c, status: &status{turn: time.Now(), within: loopLimit}, pairs: map[[2]string]*certs.Pair{},
+		o: o, queue: queue, log: log, level: level, started: c, status: &status{turn: time.Now(), within: loopLimit}, certificates: map[tlsFiles]certificate{},
 	}
 	defer g.end()
 	if err := g.start(ctx); err != nil {
@@ -104,9 +103,9 @@ type gateway struct {
 	started *config.Config // listeners, data folder and URL are in force as they are here
 	status  *status
 
-	folder    *datafolder.Folder
-	generated []access.Token            // the token of the data folder, if it is used
-	pairs     map[[2]string]*certs.Pair // by the paths of certificate and key
+	folder       *datafolder.Folder
+	generated    []access.Token // the token of the data folder, if it is used
+	certificates map[tlsFiles]certificate
 
 	access  *access.Access
 	hubs    *hubs

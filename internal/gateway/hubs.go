@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"rtsptunnel/internal/contract/desired"
+	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/fleet"
 	"rtsptunnel/internal/hub/hubclient"
@@ -136,4 +137,15 @@ func settings(c config.Camera) fleet.Settings {
 		s.Streams[desired.MainStream] = fleet.StreamInfo{Path: c.Path}
 	}
 	return s
+}
+
+// noteHubs tells in /readyz of hubs whose cameras cannot be read. Known cameras stay.
+func (g *gateway) noteHubs() {
+	text, code := "", reason.Code("")
+	for _, hub := range g.fleet.Hubs() {
+		if f := hub.Failure; f != nil {
+			text, code = "the cameras of hubs."+hub.Name+" cannot be read: "+f.Reason.Text(), f.Reason
+		}
+	}
+	g.status.note(partHubs, code, text)
 }

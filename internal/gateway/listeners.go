@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"rtsptunnel/internal/base/certs"
 	"rtsptunnel/internal/base/health"
 	"rtsptunnel/internal/base/httpd"
 	"rtsptunnel/internal/gateway/listen"
@@ -67,7 +66,7 @@ func (g *gateway) servePublic(ctx context.Context, handler func(listen.Proxies) 
 		if err != nil {
 			return err
 		}
-		config, err := g.tls(ctx, p.Cert, p.Key, "h2", "http/1.1")
+		config, err := g.tls(ctx, tlsFiles{p.Cert, p.Key, p.UseACME}, "h2", "http/1.1")
 		if err != nil {
 			return err
 		}
@@ -94,32 +93,10 @@ func (g *gateway) publicHandler(proxies listen.Proxies) http.Handler {
 	return mux
 }
 
-// tls returns the configuration of a listener with a certificate, whose files are read again
-// when they change; nil without one.
-func (g *gateway) tls(ctx context.Context, cert, key string, protocols ...string) (*tls.Config, error) {
-	if cert == "" {
-		return nil, nil //nolint:nilnil // nil is a listener without TLS
-	}
-	files := [2]string{cert, key}
-	pair := g.pairs[files]
-	if pair == nil {
-		var err error
-		if pair, err = certs.Load(cert, key); err != nil {
-			return nil, err
-		}
-		g.pairs[files] = pair
-		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-		done := make(chan struct{})
-		go func() { defer close(done); pair.Run(ctx, g.log) }()
-		g.onEnd(func() { stop(); <-done })
-	}
-	return pair.Config(protocols...), nil
-}
-
 // listenRTSP serves players, with and without TLS.
 func (g *gateway) listenRTSP(ctx context.Context) error {
 	l := g.started.Listen
-	config, err := g.tls(ctx, l.RTSPS.Cert, l.RTSPS.Key)
+	config, err := g.tls(ctx, tlsFiles{l.RTSPS.Cert, l.RTSPS.Key, l.RTSPS.UseACME})
 	if err != nil {
 		return err
 	}

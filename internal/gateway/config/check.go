@@ -80,10 +80,10 @@ func (l *loader) checkListeners() {
 		return
 	}
 	l.checkPort(s.Address, "listen", "rtsps", "address")
-	if i := slices.IndexFunc(l.Listen.Public, func(p Public) bool { return p.Cert != "" }); i >= 0 && s.Cert == "" && s.Key == "" {
-		s.Cert, s.Key = l.Listen.Public[i].Cert, l.Listen.Public[i].Key
+	if i := slices.IndexFunc(l.Listen.Public, func(p Public) bool { return p.Cert != "" || p.UseACME }); i >= 0 && s.Cert == "" && s.Key == "" {
+		s.Cert, s.Key, s.UseACME = l.Listen.Public[i].Cert, l.Listen.Public[i].Key, l.Listen.Public[i].UseACME
 	}
-	if s.Cert == "" || s.Key == "" {
+	if !s.UseACME && (s.Cert == "" || s.Key == "") {
 		l.report("needs cert and key, here or at a public listener", "listen", "rtsps")
 	}
 }
@@ -94,8 +94,12 @@ func (l *loader) checkPublic(i int) {
 	switch {
 	case (p.Cert == "") != (p.Key == ""):
 		l.report("needs both cert and key", path...)
-	case p.Cert == "" && !loopback(p.Address) && len(p.TrustedProxies) == 0:
-		l.report("needs cert and key: plain HTTP is for loopback addresses, or for reverse proxies that trustedProxies names", path...)
+	case p.Cert != "" || loopback(p.Address) || len(p.TrustedProxies) > 0:
+	case l.publicName() != "":
+		l.Listen.Public[i].UseACME = true
+	default:
+		l.report("needs cert and key, or a publicURL with a DNS name, for which a certificate is obtained by ACME; "+
+			"plain HTTP is for loopback addresses, or for reverse proxies that trustedProxies names", path...)
 	}
 	for j, text := range p.TrustedProxies {
 		network, err := netip.ParsePrefix(text)
@@ -106,6 +110,19 @@ func (l *loader) checkPublic(i int) {
 			l.report("must be an IP address or a network such as 10.0.0.0/8", extend(extend(path, "trustedProxies"), strconv.Itoa(j))...)
 		}
 	}
+}
+
+// publicName returns the host of the public URL if an ACME server can have a certificate for
+// it: a DNS name with a dot.
+func (l *loader) publicName() string {
+	u, err := url.Parse(l.PublicURL)
+	if err != nil || u.Scheme != "https" || !strings.Contains(u.Hostname(), ".") {
+		return ""
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // checkPort judges what the pattern of an address leaves open.

@@ -43,17 +43,25 @@ type Config struct {
 // Listen has the listeners.
 type Listen struct {
 	Public  []Public `yaml:"public"` // at least one
+	ACME    ACME     `yaml:"acme"`
 	RTSP    RTSP     `yaml:"rtsp"`
 	RTSPS   RTSPS    `yaml:"rtsps"`
 	Private Private  `yaml:"private"`
 }
 
-// Public is a listener for tunnels and the API. Without Cert it speaks plain HTTP.
+// ACME is the server of certificates (RFC 8555).
+type ACME struct {
+	Directory string `yaml:"directory"`
+}
+
+// Public is a listener for tunnels and the API. Without Cert and UseACME it speaks plain HTTP.
 type Public struct {
 	Address        string   `yaml:"address"`
 	Cert           string   `yaml:"cert"` // path of a file in PEM
 	Key            string   `yaml:"key"`
 	TrustedProxies []string `yaml:"trustedProxies"` // addresses or networks (CIDR)
+
+	UseACME bool `yaml:"-"` // the certificate is for the public URL's name
 }
 
 // RTSP is the listener for RTSP without TLS.
@@ -66,6 +74,8 @@ type RTSPS struct {
 	Address string `yaml:"address"`
 	Cert    string `yaml:"cert"`
 	Key     string `yaml:"key"`
+
+	UseACME bool `yaml:"-"`
 }
 
 // Private is the listener for operators' tools.
@@ -214,7 +224,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 // together.
 func defaults() *Config {
 	return &Config{
-		Listen: Listen{RTSP: RTSP{Address: "127.0.0.1:8554"}, Private: Private{Address: "127.0.0.1:9610"}},
+		Listen: Listen{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}, RTSP: RTSP{Address: "127.0.0.1:8554"}, Private: Private{Address: "127.0.0.1:9610"}},
 		Limits: Limits{
 			Viewers: 1000, ViewersPerCamera: 200, OpenTunnels: 1000, Openings: 16,
 			Ring: 16 << 20, RingAge: Duration(12 * time.Second), Lag: Duration(3 * time.Second),

@@ -70,6 +70,7 @@ func TestLoad(t *testing.T) {
 				{Address: ":443", Cert: in("tls.crt"), Key: "/tls/tls.key"},
 				{Address: "0.0.0.0:8080", TrustedProxies: []string{"10.0.0.0/8", "::1"}},
 			},
+			ACME:    config.ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"},
 			RTSP:    config.RTSP{Address: "127.0.0.1:8554"},
 			RTSPS:   config.RTSPS{Address: ":8322", Cert: in("tls.crt"), Key: "/tls/tls.key"},
 			Private: config.Private{Address: "127.0.0.1:9610", Pprof: true},
@@ -162,7 +163,7 @@ func TestLoad_faults(t *testing.T) {
 		"direct":         {"cameras: { e/front: { url: 'rtsp://h/', path: / } }\n", []string{"f:1:21: cameras.e/front: has url, so hub, module, localPort, path and streams.main are not for it"}},
 		"two paths":      {hub + "cameras: { e/f: { path: /a, streams: { main: { path: /b } } } }\n", []string{"f:3:17: cameras.e/f: has both path and streams.main, which are the same"}},
 		"videos":         {hub + "cameras: { e/a: { video: x }, e/b: { video: x } }\n", []string{"f:3:45: cameras.e/b.video: is the video of e/a, too"}},
-		"no TLS":         {"listen: { public: [{ address: ':443' }] }", []string{"f:1:20: listen.public[0]: needs cert and key: plain HTTP is for loopback addresses, or for reverse proxies that trustedProxies names"}},
+		"no TLS":         {"listen: { public: [{ address: ':443' }] }", []string{"f:1:20: listen.public[0]: needs cert and key, or a publicURL with a DNS name, for which a certificate is obtained by ACME; plain HTTP is for loopback addresses, or for reverse proxies that trustedProxies names"}},
 		"half of TLS":    {"listen: { public: [{ address: ':443', cert: x }] }", []string{"f:1:20: listen.public[0]: needs both cert and key"}},
 		"RTSPS":          {"listen: { rtsps: { address: ':8322' } }", []string{"f:1:18: listen.rtsps: needs cert and key, here or at a public listener"}},
 		"port":           {"listen: { private: { address: ':99999' } }", []string{"f:1:31: listen.private.address: must be HOST:PORT or :PORT"}},
@@ -241,6 +242,29 @@ access: { tokens: [{ name: a, role: viewer, tokenFile: secret, expires: 2001-01-
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+}
+
+// A listener beyond loopback without a certificate gets one for the public URL's name; a
+// loopback address and one of an IP address do not.
+func TestLoad_acme(t *testing.T) {
+	for text, want := range map[string][2]bool{
+		"publicURL: https://gw.example.com\nlisten: { public: [{ address: ':443' }], rtsps: { address: ':8322' } }\n":                  {true, true},
+		"publicURL: https://gw.example.com\nlisten: { public: [{ address: '127.0.0.1:80' }] }\n":                                       {},
+		"publicURL: https://gw.example.com\nlisten: { public: [{ address: ':443', cert: a, key: b }], rtsps: { address: ':8322' } }\n": {},
+		"publicURL: https://gw.example.com\nlisten: { public: [{ address: ':80', trustedProxies: [10.0.0.1] }] }\n":                    {},
+		"publicURL: https://gw.example.com\nlisten: { public: [{ address: ':443' }], rtsps: { address: ':8322', cert: a, key: b } }\n": {true, false},
+	} {
+		c, err := config.Load(config.Options{File: filepath.Join(folder(t, map[string]string{"f": text}), "f")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]bool{c.Listen.Public[0].UseACME, c.Listen.RTSPS.UseACME}; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if got := load(t, "publicURL: https://192.0.2.1\nlisten: { public: [{ address: ':443' }] }\n"); len(got) != 1 {
+		t.Errorf("an address as the public URL's host: %q", got)
 	}
 }
 
