@@ -24,7 +24,7 @@ var advices = map[reason.Code]string{
 	reason.PortNotAllowed: "set this local port for a camera in the module's twin (cameras.NAME.localPort), or correct localPort in the gateway's file; a camera that is switched off has no local port",
 	reason.Disabled:       "set tunnels.enabled in the module's twin to true; a module that has no valid twin opens no tunnels either",
 	reason.PolicyRemote:   "add the host of the gateway's public URL to remoteEndpoints in the module's twin",
-	reason.LimitTunnels:   "close other tunnels of the camera, or raise its maxTunnels, or tunnels.max, in the module's twin; at hop gateway raise limits.tunnels in the gateway's file",
+	reason.LimitTunnels:   "close other tunnels of the camera, or raise its maxTunnels, or tunnels.max, in the module's twin; at hop gateway raise limits.openTunnels in the gateway's file",
 	reason.LimitCalls:     "wait; many callers use the module at once",
 	reason.NoResources:    "raise the process's limit of open files, or see what else runs on its machine",
 	reason.ShuttingDown:   "wait for the restart",
