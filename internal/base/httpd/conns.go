@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// sendWithin is the time for an answer to leave after its handler has returned. net/http does
+// not report when it has.
+const sendWithin = time.Second
+
 // conns bounds the open connections of a server. If there are too many, the oldest silent
 // one is closed: a connection is silent while the server waits for bytes of its client, which
 // is always so unless a handler runs that does not read the request's body. A hijacked
@@ -30,6 +34,7 @@ type conns struct {
 type conn struct {
 	waiting     int       // requests whose clients wait for the server; HTTP/2 has several
 	silentSince time.Time // zero while there are any
+	answered    time.Time // when a handler returned last
 }
 
 func newConns(most int) *conns {
@@ -48,7 +53,9 @@ func (c *conns) add(ctx context.Context, accepted net.Conn) context.Context {
 	for len(c.open) >= c.max && !c.ended {
 		oldest := c.oldestSilent()
 		if oldest == nil {
+			timer := time.AfterFunc(sendWithin, c.free.Broadcast)
 			c.free.Wait()
+			timer.Stop()
 			continue
 		}
 		delete(c.open, oldest)
@@ -59,10 +66,14 @@ func (c *conns) add(ctx context.Context, accepted net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, added)
 }
 
-// oldestSilent returns the connection that is silent for the longest time, nil if none is.
+// oldestSilent returns the connection that is silent for the longest time, nil if none is. One
+// whose answer may not have left is not silent yet.
 func (c *conns) oldestSilent() (oldest net.Conn) {
 	var since time.Time
 	for candidate, known := range c.open {
+		if time.Since(known.answered) < sendWithin {
+			continue
+		}
 		if at := known.silentSince; !at.IsZero() && (oldest == nil || at.Before(since)) {
 			oldest, since = candidate, at
 		}
@@ -108,6 +119,14 @@ func (c *conns) setWaiting(known *conn, add int) {
 	}
 }
 
+// answered records that a handler has returned.
+func (c *conns) answered(known *conn) {
+	c.mu.Lock()
+	known.answered = time.Now()
+	c.mu.Unlock()
+	c.setWaiting(known, -1)
+}
+
 // end ends the waiting of add, and refuses further handlers of HTTP/2.
 func (c *conns) end() {
 	c.mu.Lock()
@@ -131,7 +150,7 @@ func (c *conns) handler(next http.Handler) http.Handler {
 			defer c.streams.Done()
 		}
 		c.setWaiting(known, 1)
-		defer c.setWaiting(known, -1)
+		defer c.answered(known)
 		if r.ContentLength != 0 {
 			// In a copy: net/http asks its own request's body how much of it is unread.
 			watched := *r

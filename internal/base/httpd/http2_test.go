@@ -29,7 +29,7 @@ func secured(t *testing.T, handler http.Handler, connections int) (address strin
 	}
 	ln := listen(t)
 	secured := tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
-	server = httpd.ServeLimited(secured, handler, zerolog.Nop(), httpd.Limits{Connections: connections, Within: time.Hour})
+	server = httpd.ServeConns(secured, handler, zerolog.Nop(), connections)
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return "https://" + ln.Addr().String(), server, &http.Client{Transport: transport}
@@ -70,7 +70,7 @@ func TestClose_awaitsStreams(t *testing.T) {
 }
 
 // A connection with a running handler is not silent, also if another request of it has ended.
-func TestServeLimited_streamsOfOneConnection(t *testing.T) {
+func TestServe_streamsOfOneConnection(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
@@ -111,6 +111,15 @@ func TestServeLimited_streamsOfOneConnection(t *testing.T) {
 	close(release)
 	if got := <-waited; got != "HTTP/2.0" {
 		t.Errorf("the first request: %q", got)
+	}
+	// The last answer has left, so the connection yields.
+	if err := other.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	config := client.Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.ServerName = "127.0.0.1"
+	if err := tls.Client(other, config).Handshake(); err != nil {
+		t.Errorf("the other client is not served: %v", err)
 	}
 }
 
