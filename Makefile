@@ -36,7 +36,7 @@ race: ## all tests under the race detector, in random order
 once: build ## the demo without a player: 100 frames of each camera
 	bin/tunnelctl demo --once --port 0
 
-bench: build ## cost of the module as a relay, compared with others; ARGS=--help for flags
+bench: build ## cost of the module as a relay and of the gateway as an RTSP server, compared with others; ARGS=--help for flags
 	@$(BENCH) $(ARGS)
 
 bench-smoke: build ## the bench in seconds, to test that it runs
@@ -44,7 +44,7 @@ bench-smoke: build ## the bench in seconds, to test that it runs
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build long-test docs-test sdk-test proxy-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
+judges: build long-test docs-test sdk-test proxy-test gateway-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
 	.ci/judges
 
 docs-test: ## the shell sessions of README.md and docs/EMULATOR.md, as a reader runs them
@@ -55,6 +55,9 @@ sdk-test: build ## Microsoft's SDKs, unchanged, against the hub emulator; the se
 
 proxy-test: build ## the module behind tinyproxy and squid: with a login, refusing, killed
 	.ci/proxy
+
+gateway-test: build ## tunnelgateway between cameras and players that are not ours: gst-rtsp-server, ffmpeg, GStreamer; promtool
+	.ci/gateway
 
 image: ## the module's images and their bills of materials, into bin/images; BASE=local builds without a registry
 	@.ci/image
@@ -80,4 +83,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## run make check before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test docs-test sdk-test proxy-test image release image-test arm64-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test docs-test sdk-test proxy-test gateway-test image release image-test arm64-test ci fuzz hooks
