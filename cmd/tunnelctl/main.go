@@ -16,8 +16,8 @@ import (
 )
 
 func main() {
-	if demo.IsModule(os.Args) { // the demo starts this binary again as the edge module
-		os.Exit(demo.Module())
+	if demo.IsPart(os.Args) { // the demo starts this binary again as the edge module and as the gateway
+		os.Exit(demo.Part(os.Args))
 	}
 	ctx := context.Background()
 	// The verbs of a hub have nothing to clean up: a signal ends them, as any program.

@@ -25,10 +25,10 @@ import (
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
-// The demo starts this binary again as the edge module.
+// The demo starts this binary again as the edge module and as the gateway.
 func TestMain(m *testing.M) {
-	if demo.IsModule(os.Args) {
-		os.Exit(demo.Module())
+	if demo.IsPart(os.Args) {
+		os.Exit(demo.Part(os.Args))
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // run is tunnelctl demo.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	program := cli.Program{Name: "tunnelctl", Brief: "test", Commands: []*cli.Command{demo.Command()}}
-	return program.Run(ctx, append([]string{"demo"}, args...), cli.IO{Out: stdout, Err: stderr})
+	return program.Run(ctx, append([]string{"demo"}, args...), cli.IO{Out: stdout, Err: stderr, Lookup: os.LookupEnv})
 }
 
 const patience = 60 * time.Second // for steps that take seconds at most
@@ -60,7 +60,7 @@ func tempDir(t *testing.T) {
 
 var processID = regexp.MustCompile(`process (\d+)`)
 
-// noProcess fails if a module process that the demo named still exists.
+// noProcess fails if a process that the demo named still exists.
 func noProcess(t *testing.T, output string) {
 	t.Helper()
 	for _, m := range processID.FindAllStringSubmatch(output, -1) {
@@ -98,12 +98,12 @@ func TestOnce_json(t *testing.T) {
 		if c.Error != "" || c.Frames < 100 || c.OpenMillis <= 0 || c.FirstFrameMillis <= 0 || c.BytesUp <= 0 || c.BytesDown <= 0 {
 			t.Errorf("watched %+v", c)
 		}
-		if !strings.HasPrefix(c.URL, "rtsp://127.0.0.1:") || !strings.HasSuffix(c.URL, "/"+c.Name) {
+		if !rtspURL.MatchString(c.URL) || !strings.Contains(c.URL, "/"+c.Name+"?") {
 			t.Errorf("URL %s", c.URL)
 		}
 	}
 	// --verbose writes the log lines of all parts to standard error.
-	for _, want := range []string{"tunnel opened camera=front", `"part":"gateway"`, `"part":"hub emulator"`} {
+	for _, want := range []string{"tunnel opened camera=front", `"message":"tunnelgateway starts"`, `"part":"hub emulator"`} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("standard error has no %s", want)
 		}
@@ -112,7 +112,7 @@ func TestOnce_json(t *testing.T) {
 	noProcess(t, stderr.String())
 }
 
-var rtspURL = regexp.MustCompile(`(?m)^rtsp://127\.0\.0\.1:\d+/(front|yard)$`)
+var rtspURL = regexp.MustCompile(`(?m)^rtsp://127\.0\.0\.1:\d+/edge1/(front|yard|camera1)\?token=rtt_[\w-]{43}$`)
 
 // running is a demo that runs until interrupt.
 type running struct {
@@ -157,14 +157,26 @@ func exitCode(t *testing.T, code <-chan int) int {
 	}
 }
 
-// signal sends a signal to the module's process.
-func (d *running) signal(t *testing.T, signal syscall.Signal) {
+// The parts that are processes, in the order of their first start.
+const (
+	edgeModule = iota
+	gateway
+)
+
+// pid is the first process of a part.
+func (d *running) pid(t *testing.T, part int) int {
 	t.Helper()
-	pid, err := strconv.Atoi(processID.FindStringSubmatch(d.out.String())[1])
+	pid, err := strconv.Atoi(processID.FindAllStringSubmatch(d.out.String(), -1)[part][1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(pid, signal); err != nil {
+	return pid
+}
+
+// signal sends a signal to the first process of a part.
+func (d *running) signal(t *testing.T, part int, signal syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(d.pid(t, part), signal); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -177,8 +189,8 @@ func (d *running) watch(t *testing.T, url string) {
 	}
 }
 
-// A person's demo: two URLs, players come and go, the module is killed and comes back,
-// and Ctrl-C ends everything under two tunnels.
+// A person's demo: two URLs on one port, players come and go, module and gateway are killed
+// and come back, and Ctrl-C ends everything under two tunnels.
 func TestDemo_forPeople(t *testing.T) {
 	tempDir(t)
 	d := startDemo(t, "--verbose")
@@ -189,31 +201,49 @@ func TestDemo_forPeople(t *testing.T) {
 	for _, url := range urls {
 		d.watch(t, url)
 		for _, player := range []string{"ffplay -rtsp_transport tcp ", "vlc --rtsp-tcp "} {
-			if !strings.Contains(d.out.String(), player+url+"\n") {
+			if !strings.Contains(d.out.String(), player+"'"+url+"'\n") {
 				t.Errorf("no %s%s", player, url)
 			}
 		}
 	}
-	d.out.Await(t, "tunnel closed", 2)
+	d.out.Await(t, "viewer ended", 2)
+	if port := regexp.MustCompile(`:\d+/`); port.FindString(urls[0]) != port.FindString(urls[1]) {
+		t.Errorf("two ports: %v", urls)
+	}
 
-	d.signal(t, syscall.SIGKILL)
-	d.out.Await(t, "started again", 1)
+	stranger, _, _ := strings.Cut(urls[0], "?")
+	if _, err := rtsptest.Pull(t.Context(), stranger+"?token=rtt_"+strings.Repeat("A", 43), 1); err == nil {
+		t.Error("a player with another token gets video")
+	}
+	d.out.Await(t, "a valid token is required (ACCESS_LOGIN)", 1)
+
+	d.signal(t, edgeModule, syscall.SIGKILL)
+	d.out.Await(t, "edge module     started again", 1)
+	d.watch(t, urls[0])
+	d.signal(t, gateway, syscall.SIGKILL)
+	d.out.Await(t, "gateway         started again", 1)
+	d.logs.Await(t, `"message":"cameras changed"`, 2)
 	d.watch(t, urls[0])
 
 	var watching sync.WaitGroup
 	for _, url := range urls {
 		watching.Go(func() { _, _ = rtsptest.Pull(t.Context(), url, 10000) })
 	}
-	d.out.Await(t, "tunnel opened", 5)
+	d.out.Await(t, "viewer started", 6)
+	before := strings.Count(d.out.String(), "viewer ended")
 	d.end(t)
 	watching.Wait()
-	if opened, closed := strings.Count(d.out.String(), "tunnel opened"), strings.Count(d.out.String(), "tunnel closed"); opened != closed {
-		t.Errorf("%d tunnels opened, %d closed:\n%s", opened, closed, d.out)
+	told := regexp.MustCompile(`viewer ended .* SHUTTING_DOWN`).FindAllString(d.out.String(), -1)
+	if got := len(told); got != 2 || strings.Count(d.out.String(), "viewer ended") != before+2 {
+		t.Errorf("%d viewers were told that the gateway shuts down:\n%s", got, d.out)
 	}
-	if !strings.Contains(d.logs.String(), "rtsptunnel ended") {
-		t.Errorf("the module was not stopped in order:\n%s", d.logs)
+	if !strings.Contains(d.logs.String(), "rtsptunnel ended") || !strings.Contains(d.logs.String(), "tunnelgateway ended") {
+		t.Errorf("module and gateway were not stopped in order:\n%s", d.logs)
 	}
-	logtest.NoSecret(t, d.out.String()+d.logs.String())
+	logtest.NoSecret(t, d.logs.String())
+	if strings.Contains(d.logs.String(), "rtt_") {
+		t.Error("a token is in the log")
+	}
 }
 
 // readerGone is a pipe whose reader has read two lines and left.
@@ -262,7 +292,7 @@ func TestDemo_anotherModule(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := startDemo(t, "--module", program)
-	d.signal(t, syscall.SIGTERM)
+	d.signal(t, edgeModule, syscall.SIGTERM)
 	d.out.Await(t, "ended unexpectedly (exit status 0)", 1)
 	d.out.Await(t, "started again", 1)
 	d.watch(t, rtspURL.FindString(d.out.String()))
@@ -300,7 +330,7 @@ func TestDemo_noSuchModule(t *testing.T) {
 
 // Ctrl-C after each step of the start: a message, exit code 0, and nothing is left.
 func TestDemo_interruptedWhileStarting(t *testing.T) {
-	for _, step := range []string{"ports", "hub emulator", "cameras", "gateway", "deployment", "edge module"} {
+	for _, step := range []string{"ports", "hub emulator", "cameras", "deployment", "edge module", "hub connection"} {
 		t.Run(step, func(t *testing.T) {
 			tempDir(t)
 			out := logtest.New()
@@ -330,7 +360,7 @@ func TestOnce_namesTheHop(t *testing.T) {
 	}{
 		"a camera is off": {
 			func(p demo.Parts) { p.StopCamera("yard") },
-			map[string]string{"front": "", "yard": "camera: the camera refused"},
+			map[string]string{"front": "", "yard": "camera: the camera refused the connection"},
 		},
 		"the hub is off": {
 			func(p demo.Parts) { p.StopHub() },
@@ -368,6 +398,7 @@ func TestDemo_usage(t *testing.T) {
 		{[]string{"--help"}, 0},
 		{[]string{"--json"}, 2},
 		{[]string{"--port", "70000"}, 2},
+		{[]string{"--camera", "http://10.0.0.9/"}, 2},
 		{[]string{"--port", "-1"}, 2},
 		{[]string{"now"}, 2},
 		{[]string{"--nope"}, 2},

@@ -2,26 +2,26 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"io"
-
-	"github.com/rs/zerolog"
 )
 
 // Parts are the parts of a started demo that a test may break.
 type Parts struct {
 	StopCamera  func(name string) // its port refuses connections then
 	StopHub     func()
-	ChangePorts func() // the gateway asks for local ports that the module's twin lacks
+	ChangePorts func() // of the module's twin: the gateway does not know it yet
 }
 
 // WatchBroken starts a demo, lets sabotage break it, and watches the cameras.
 func WatchBroken(ctx context.Context, sabotage func(Parts)) ([]Watched, error) {
-	events := newEventLog()
-	d := &demo{out: newPrinter(io.Discard, func() {}), cameras: newCameras(), logs: io.Discard, log: zerolog.Nop(), observe: events.record}
+	d := newDemo(newCameras(), newPrinter(io.Discard, func() {}), io.Discard)
+	d.once = true
 	defer d.close()
 	if err := d.start(ctx); err != nil {
 		return nil, err
 	}
+	var failed error
 	sabotage(Parts{
 		StopCamera: func(name string) {
 			for _, c := range d.cameras {
@@ -30,14 +30,28 @@ func WatchBroken(ctx context.Context, sabotage func(Parts)) ([]Watched, error) {
 				}
 			}
 		},
-		StopHub: func() { _ = d.hub.Close() },
-		ChangePorts: func() {
-			for _, c := range d.cameras {
-				c.localPort += 10000
-			}
-		},
+		StopHub:     func() { _ = d.hub.Close() },
+		ChangePorts: func() { failed = d.changePorts(ctx) },
 	})
-	d.publish(ctx)
-	watched := d.once(ctx, events)
+	if failed != nil {
+		return nil, failed
+	}
+	watched := d.watchAll(ctx)
 	return watched, failure(watched)
+}
+
+// changePorts gives the cameras other local ports, and waits until the module knows them.
+func (d *demo) changePorts(ctx context.Context) error {
+	for _, c := range d.cameras {
+		c.localPort += 10000
+	}
+	patch, err := json.Marshal(d.desired())
+	if err != nil {
+		return err
+	}
+	if _, err := d.client.PatchDesired(ctx, d.identity(), patch); err != nil {
+		return err
+	}
+	_, err = d.awaitModule(ctx)
+	return err
 }

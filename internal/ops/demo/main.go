@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/base/cli"
-	"rtsptunnel/internal/gateway/opener"
 )
 
 // Command is tunnelctl demo. It runs until ctx is done, until its output has no reader
@@ -17,8 +16,12 @@ import (
 func Command() *cli.Command {
 	return &cli.Command{
 		Name: "demo", Brief: "run the whole product on this machine: watch two cameras through tunnels",
-		Detail: `It starts a hub emulator, two cameras, a gateway and the edge module on this machine's
+		Detail: `It starts a hub emulator, two cameras, the gateway and the edge module on this machine's
 loopback, and shows how to watch the cameras through tunnels. Ctrl-C ends all of it.
+
+Cameras of yours join them by --camera, or by the variable ` + camerasVariable + `, which
+has URLs with blanks between them. Other users of this machine can read the arguments of a
+process, but not its environment: use the variable for URLs with a password.
 `,
 		Define: define,
 	}
@@ -28,20 +31,22 @@ type options struct {
 	port                int
 	once, json, verbose bool
 	module              string // a program; empty for this binary
+	cameras             cameraURLs
 }
 
 func define(flags *flag.FlagSet) cli.Action {
 	var o options
-	flags.IntVar(&o.port, "port", 8554, "port `N` of the first camera for players; the second has the next one. 0 takes free ports (8554)")
+	flags.IntVar(&o.port, "port", 8554, "RTSP port `N` for players; 0 takes a free one (8554)")
 	flags.BoolVar(&o.once, "once", false, "watch 100 frames of each camera, print the results, and end; the exit code is 1 if a camera could not be watched")
 	flags.BoolVar(&o.json, "json", false, "with --once: print one JSON object and nothing else on standard output")
 	flags.BoolVar(&o.verbose, "verbose", false, "also write the log lines of all parts to standard error")
 	flags.StringVar(&o.module, "module", "", "run `PROGRAM` as the edge module, with only the module's environment, instead of the module in this binary: another build, or a program that runs an image")
+	flags.Func("camera", "also watch the camera at `URL`, rtsp://user:password@host:port/path, through a tunnel; may be repeated", o.cameras.add)
 	return func(ctx context.Context, call *cli.Call) error {
 		if err := o.check(); err != nil {
 			return err
 		}
-		return o.run(ctx, call.Out, call.Err)
+		return o.run(ctx, call)
 	}
 }
 
@@ -49,25 +54,27 @@ func (o options) check() error {
 	switch {
 	case o.json && !o.once:
 		return cli.Usagef("--json goes with --once")
-	case o.port < 0 || o.port > 65534:
+	case o.port < 0 || o.port > 65535:
 		return cli.Usagef("--port %d is out of range", o.port)
 	}
 	return nil
 }
 
-func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
-	stderr = zerolog.SyncWriter(stderr) // steps and log lines may both go there
-	steps := stdout
+func (o options) run(ctx context.Context, call *cli.Call) error {
+	own, err := ownCameras(o.cameras.withVariable(call.Getenv(camerasVariable)))
+	if err != nil {
+		return cli.Usagef("%v", err)
+	}
+	stderr := zerolog.SyncWriter(call.Err) // steps and log lines may both go there
+	steps := call.Out
 	if o.json {
 		steps = stderr
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	out, events, logs := newPrinter(steps, end), newEventLog(), o.logs(stderr)
-	d := &demo{
-		port: o.port, program: o.module, out: out, cameras: newCameras(), logs: logs, log: zerolog.New(logs).With().Timestamp().Logger(),
-		observe: func(e opener.Event) { events.record(e); out.event(e) },
-	}
+	out := newPrinter(steps, end)
+	d := newDemo(append(newCameras(), own...), out, o.logs(stderr))
+	d.port, d.program, d.once = o.port, o.module, o.once
 	defer d.close()
 	if err := d.start(ctx); err != nil {
 		if errors.Is(err, errInterrupted) {
@@ -76,9 +83,8 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 		return err
 	}
-	d.publish(ctx)
 	if o.once {
-		return d.finish(ctx, o, stdout, events)
+		return d.finish(ctx, o, call.Out)
 	}
 	out.plain(d.instructions())
 	<-ctx.Done()
@@ -88,8 +94,8 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-func (d *demo) finish(ctx context.Context, o options, stdout io.Writer, events *eventLog) error {
-	watched := d.once(ctx, events)
+func (d *demo) finish(ctx context.Context, o options, stdout io.Writer) error {
+	watched := d.watchAll(ctx)
 	d.close()
 	if ctx.Err() != nil {
 		return errInterrupted

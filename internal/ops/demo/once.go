@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
@@ -24,7 +23,7 @@ const (
 type Watched struct {
 	Name             string  `json:"name"`
 	URL              string  `json:"url"`
-	OpenMillis       float64 `json:"openMillis"`       // from the player's connection to the open tunnel
+	OpenMillis       float64 `json:"openMillis"`       // from the gateway's request to the open tunnel
 	FirstFrameMillis float64 `json:"firstFrameMillis"` // from the player's dial to its first whole key frame
 	Frames           int     `json:"frames"`
 	BytesUp          int64   `json:"bytesUp"`   // from the camera
@@ -32,15 +31,15 @@ type Watched struct {
 	Error            string  `json:"error,omitempty"`
 }
 
-// once watches all cameras at the same time.
-func (d *demo) once(ctx context.Context, events *eventLog) []Watched {
+// watchAll watches all cameras at the same time.
+func (d *demo) watchAll(ctx context.Context) []Watched {
 	watched := make([]Watched, len(d.cameras))
 	var watching sync.WaitGroup
 	for i, c := range d.cameras {
 		watching.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 			defer cancel()
-			watched[i] = d.watch(ctx, c, events)
+			watched[i] = d.watch(ctx, c)
 		})
 	}
 	watching.Wait()
@@ -48,29 +47,41 @@ func (d *demo) once(ctx context.Context, events *eventLog) []Watched {
 }
 
 // watch pulls frames from one camera and looks up the events of its tunnel.
-func (d *demo) watch(ctx context.Context, c *camera, events *eventLog) Watched {
-	w := Watched{Name: c.name, URL: c.url()}
-	pulled, err := rtsptest.Pull(ctx, c.url(), onceFrames)
+func (d *demo) watch(ctx context.Context, c *camera) Watched {
+	w := Watched{Name: c.name, URL: d.url(c)}
+	pulled, err := rtsptest.Pull(ctx, w.URL, onceFrames)
 	w.Frames, w.FirstFrameMillis = pulled.Frames, millis(pulled.FirstFrame)
-	if failed, ok := events.now(c.name, opener.Failed); ok {
-		w.Error = failed.Err.Error() // it names the hop; the player only saw its connection close
-		return w
-	}
 	if err != nil {
-		w.Error = fmt.Sprintf("player: %v", err)
+		w.Error = d.whyNot(ctx, c, err)
 		return w
 	}
-	closed, err := events.await(ctx, c.name, opener.Closed)
+	closed, err := d.events.await(ctx, c.fullName(), tunnelClosed)
 	if err != nil {
 		w.Error = "gateway: the tunnel does not close"
 		return w
 	}
-	opened, _ := events.now(c.name, opener.Opened)
-	w.OpenMillis, w.BytesUp, w.BytesDown = millis(opened.Took), closed.Up, closed.Down
+	opened, _ := d.events.await(ctx, c.fullName(), tunnelOpened) // it is there
+	w.OpenMillis, w.BytesUp, w.BytesDown = opened.Took, closed.BytesUp, closed.BytesDown
+	if c.simulator == nil {
+		return w
+	}
 	if err := pulled.MatchClip(c.name); err != nil {
 		w.Error = fmt.Sprintf("tunnel: the video differs from what camera %s sent: %v", c.name, err)
 	}
 	return w
+}
+
+// logTimeout is how long a line of the gateway may take to reach the demo.
+const logTimeout = 2 * time.Second
+
+// whyNot is why a player got no video: the gateway's line names the hop.
+func (d *demo) whyNot(ctx context.Context, c *camera, err error) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logTimeout)
+	defer cancel()
+	if refused, none := d.events.await(ctx, c.fullName(), viewerRefused, streamFailed); none == nil {
+		return refused.failure()
+	}
+	return fmt.Sprintf("player: %v", err)
 }
 
 // failure returns an error that names each camera that could not be watched.
@@ -96,53 +107,4 @@ func writeTable(w io.Writer, watched []Watched) error {
 
 func writeJSON(w io.Writer, watched []Watched) error {
 	return json.NewEncoder(w).Encode(map[string]any{"cameras": watched})
-}
-
-// eventLog records events for later queries.
-type eventLog struct {
-	mu     sync.Mutex
-	events []opener.Event
-	grown  chan struct{} // closed and replaced at each event
-}
-
-func newEventLog() *eventLog { return &eventLog{grown: make(chan struct{})} }
-
-func (l *eventLog) record(e opener.Event) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.events = append(l.events, e)
-	close(l.grown)
-	l.grown = make(chan struct{})
-}
-
-// now returns the first event of a camera and phase, if there is one yet.
-func (l *eventLog) now(camera string, phase opener.Phase) (opener.Event, bool) {
-	e, _, ok := l.find(camera, phase)
-	return e, ok
-}
-
-// await waits for the first event of a camera and phase.
-func (l *eventLog) await(ctx context.Context, camera string, phase opener.Phase) (opener.Event, error) {
-	for {
-		e, grown, ok := l.find(camera, phase)
-		if ok {
-			return e, nil
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return opener.Event{}, ctx.Err()
-		}
-	}
-}
-
-func (l *eventLog) find(camera string, phase opener.Phase) (opener.Event, <-chan struct{}, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range l.events {
-		if e.Camera == camera && e.Phase == phase {
-			return e, nil, true
-		}
-	}
-	return opener.Event{}, l.grown, false
 }

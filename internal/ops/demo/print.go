@@ -6,8 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"rtsptunnel/internal/gateway/opener"
+	"unicode"
 )
 
 // printer writes lines with their time.
@@ -38,23 +37,15 @@ func (p *printer) line(format string, a ...any) {
 	p.plain(head + fmt.Sprintf(format, a...) + "\n")
 }
 
-func (p *printer) step(name, result string) { p.line("%-15s %s", name, result) }
-
-// event writes a line about a player's tunnel.
-func (p *printer) event(e opener.Event) {
-	switch e.Phase {
-	case opener.Opened:
-		p.step("tunnel opened", fmt.Sprintf("%s for %s in %s", e.Camera, e.Client, milliseconds(e.Took)))
-	case opener.Closed:
-		text := fmt.Sprintf("%s for %s: %d bytes from the camera, %d to it, %.1f s",
-			e.Camera, e.Client, e.Up, e.Down, e.Took.Seconds())
-		if e.Err != nil {
-			text += fmt.Sprintf(" (%v)", e.Err)
+// step writes the result of a step, or an event. Its text may come from strangers: only
+// printable characters reach the terminal.
+func (p *printer) step(name, result string) {
+	p.line("%-15s %s", name, strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) || c == '\n' {
+			return c
 		}
-		p.step("tunnel closed", text)
-	case opener.Failed:
-		p.step("no tunnel", fmt.Sprintf("%s for %s: %v", e.Camera, e.Client, e.Err))
-	}
+		return '?'
+	}, result))
 }
 
 // instructions say how to watch the cameras. Each URL has its own line.
@@ -62,19 +53,17 @@ func (d *demo) instructions() string {
 	var b strings.Builder
 	b.WriteString("\nEach camera can be watched through a tunnel that the module opens from the inside:\n\n")
 	for _, c := range d.cameras {
-		b.WriteString(c.url() + "\n")
+		b.WriteString(d.url(c) + "\n")
 	}
 	b.WriteString("\nWith a player:\n\n")
 	for _, c := range d.cameras {
-		b.WriteString("  ffplay -rtsp_transport tcp " + c.url() + "\n")
+		b.WriteString("  ffplay -rtsp_transport tcp '" + d.url(c) + "'\n")
 	}
 	for _, c := range d.cameras {
-		b.WriteString("  vlc --rtsp-tcp " + c.url() + "\n")
+		b.WriteString("  vlc --rtsp-tcp '" + d.url(c) + "'\n")
 	}
 	b.WriteString("\nCtrl-C ends everything.\n\n")
 	return b.String()
 }
-
-func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", millis(d)) }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -11,18 +11,39 @@ import (
 	"syscall"
 	"time"
 
+	"rtsptunnel/internal/gateway/gatewayctl"
 	"rtsptunnel/internal/module"
 )
 
-// moduleCommand is the argument that turns this binary into the edge module.
-const moduleCommand = "rtsptunnel"
+// The arguments that turn this binary into another program.
+const (
+	moduleCommand  = "rtsptunnel"
+	gatewayCommand = "tunnelgateway"
+)
 
-// IsModule reports whether args, with the program's name first, start the edge module. A
-// binary that runs the demo must call it first.
-func IsModule(args []string) bool { return len(args) == 2 && args[1] == moduleCommand }
+// IsPart reports whether args, with the program's name first, start a part of the demo: the
+// edge module or the gateway. A binary that runs the demo must call it first.
+func IsPart(args []string) bool {
+	return len(args) == 2 && (args[1] == moduleCommand || args[1] == gatewayCommand)
+}
 
-// Module runs the edge module, as cmd/rtsptunnel does, and returns the exit code.
-func Module() int { return module.Main() }
+// Part runs the part that args name, as cmd/rtsptunnel and cmd/tunnelgateway do, and returns
+// the exit code.
+func Part(args []string) int {
+	if args[1] == gatewayCommand {
+		return gatewayctl.Main([]string{"run"})
+	}
+	return module.Main()
+}
+
+// self is the command that runs a part in this binary.
+func self(part string) ([]string, error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return []string{binary, part}, nil
+}
 
 // restartDelay is shorter than the delay of edge agent, for people who wait for it.
 const restartDelay = time.Second
@@ -37,13 +58,11 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 	}
 	command := []string{d.program}
 	if d.program == "" {
-		binary, err := os.Executable()
-		if err != nil {
+		if command, err = self(moduleCommand); err != nil {
 			return "", err
 		}
-		command = []string{binary, moduleCommand}
 	}
-	d.module = &process{out: d.out, logs: d.logs, command: command, env: []string{
+	d.module = &process{name: moduleStep, out: d.out, logs: d.logs, command: command, env: []string{
 		"IOTEDGE_WORKLOADURI=" + d.hub.WorkloadURI(),
 		"IOTEDGE_AUTHSCHEME=sasToken",
 		"IOTEDGE_MODULEGENERATIONID=" + generation,
@@ -54,34 +73,44 @@ func (d *demo) startModule(ctx context.Context) (string, error) {
 		"IOTEDGE_APIVERSION=2021-12-07",
 		"RuntimeLogLevel=info",
 		"RTSPTUNNEL_HUB_ADDRESS=" + d.hub.MQTTAddr(),
-		"RTSPTUNNEL_CA_FILE=" + d.caFile,
+		"RTSPTUNNEL_CA_FILE=" + d.files.ca,
 		"RTSPTUNNEL_ALLOW_LOOPBACK_REMOTE=true", // the gateway is on this machine
 		"RTSPTUNNEL_METRICS_LISTEN=off",         // a second demo on this machine could not bind the port
 	}}
-	processCtx, end := context.WithCancel(context.WithoutCancel(ctx))
-	first := make(chan error, 1)
-	var supervising sync.WaitGroup
-	supervising.Go(func() { d.module.supervise(processCtx, first) })
-	d.onClose(func() { end(); supervising.Wait() })
-	if err := <-first; err != nil {
+	if err := d.run(ctx, d.module); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("process %d (if it is killed, the demo restarts it); unlike at a real site, it may open tunnels to this machine", d.module.pid()), nil
 }
 
-// process runs the edge module, and runs it again whenever it ends.
+// run starts a process and supervises it until the demo closes.
+func (d *demo) run(ctx context.Context, p *process) error {
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	first := make(chan error, 1)
+	p.ended = make(chan struct{})
+	var supervising sync.WaitGroup
+	supervising.Go(func() { p.supervise(ctx, first) })
+	d.onClose(func() { end(); supervising.Wait() })
+	return <-first
+}
+
+// process runs a part of the demo, and runs it again whenever it ends.
 type process struct {
+	name    string // of its step
 	out     *printer
 	logs    io.Writer
 	command []string // program and arguments
 	env     []string
+
+	ended      chan struct{} // closed at its first unexpected end
+	unexpected sync.Once     // guards the close of ended
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
 	lines bytes.Buffer // the end of its log
 }
 
-// supervise runs the module until ctx is done; then the module gets SIGTERM, and SIGKILL
+// supervise runs the process until ctx is done; then it gets SIGTERM, and SIGKILL
 // after stopTimeout. first receives the result of the first start.
 func (p *process) supervise(ctx context.Context, first chan<- error) {
 	pinThread()
@@ -95,7 +124,7 @@ func (p *process) supervise(ctx context.Context, first chan<- error) {
 		}
 		if err == nil {
 			if first == nil {
-				p.out.step("edge module", fmt.Sprintf("started again, process %d", cmd.Process.Pid))
+				p.out.step(p.name, fmt.Sprintf("started again, process %d", cmd.Process.Pid))
 			}
 			err = cmd.Wait()
 		}
@@ -107,7 +136,8 @@ func (p *process) supervise(ctx context.Context, first chan<- error) {
 		if err != nil {
 			how = err.Error()
 		}
-		p.out.step("edge module", "ended unexpectedly ("+how+")")
+		p.out.step(p.name, "ended unexpectedly ("+how+")")
+		p.unexpected.Do(func() { close(p.ended) })
 		select {
 		case <-ctx.Done():
 			return
@@ -138,9 +168,9 @@ func (p *process) pid() int {
 	return p.cmd.Process.Pid
 }
 
-const maxTail = 4 << 10 // bytes of the module's log, for an error
+const maxTail = 4 << 10 // bytes of the log, for an error
 
-// Write receives the module's log.
+// Write receives the log.
 func (p *process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

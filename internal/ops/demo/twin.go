@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
 	"rtsptunnel/internal/hub/hubclient"
@@ -19,10 +17,6 @@ const (
 // content returns a whole deployment, without the settings that an edge agent needs to
 // start containers.
 func (d *demo) content() (json.RawMessage, error) {
-	desired, err := d.desired()
-	if err != nil {
-		return nil, err
-	}
 	module := map[string]any{
 		"type": "docker", "status": "running", "restartPolicy": "always",
 		"settings": map[string]any{"image": moduleID + ":demo"},
@@ -31,25 +25,20 @@ func (d *demo) content() (json.RawMessage, error) {
 	return json.Marshal(map[string]any{"modulesContent": map[string]any{
 		"$edgeAgent": section(map[string]any{"schemaVersion": "1.1", "modules": map[string]any{moduleID: module}}),
 		"$edgeHub":   section(map[string]any{"schemaVersion": "1.2", "routes": map[string]any{}}),
-		moduleID:     section(desired),
+		moduleID:     section(d.desired()),
 	}})
 }
 
 // desired returns the module's desired properties.
-func (d *demo) desired() (map[string]any, error) {
+func (d *demo) desired() map[string]any {
 	cameras := map[string]any{}
 	for _, c := range d.cameras {
-		host, port, err := net.SplitHostPort(c.simulator.Addr())
-		if err != nil {
-			return nil, err
+		cameras[c.name] = map[string]any{
+			"host": c.host, "port": c.port, "localPort": c.localPort, "maxTunnels": 64,
+			"streams": map[string]any{"main": map[string]any{"path": c.path}},
 		}
-		number, err := strconv.Atoi(port)
-		if err != nil {
-			return nil, err
-		}
-		cameras[c.name] = map[string]any{"host": host, "port": number, "localPort": c.localPort, "maxTunnels": 64}
 	}
-	return map[string]any{"cameras": cameras}, nil
+	return map[string]any{"cameras": cameras}
 }
 
 // awaitModule waits until the module acknowledges its cameras. From then on it answers
