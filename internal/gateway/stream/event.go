@@ -40,34 +40,18 @@ type Event struct {
 	Lived time.Duration
 }
 
-// add queues an event for report. s.mu is held.
-func (s *Stream) add(e Event) {
-	e.Stream, e.Readers, e.Tries = s.o.Name, len(s.readers), s.tries
-	s.events = append(s.events, e)
+// event returns an event of the stream as it is now. s.mu is held.
+func (s *Stream) event(kind Kind) Event {
+	return Event{Kind: kind, Stream: s.o.Name, Readers: len(s.readers), Tries: s.tries}
 }
 
-// report logs the queued events and calls Observe, one event after the other. If another
-// goroutine does so already, that one reports all. s.mu is not held.
-func (s *Stream) report() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reporting {
-		return
+// report logs an event and calls Observe. s.mu is not held. Events are in order, because the
+// session's goroutine reports its first key frame before the session's Close returns.
+func (s *Stream) report(e Event) {
+	s.log(e)
+	if s.o.Observe != nil {
+		s.o.Observe(e)
 	}
-	s.reporting = true
-	for len(s.events) > 0 {
-		events := s.events
-		s.events = nil
-		s.mu.Unlock()
-		for _, e := range events {
-			s.log(e)
-			if s.o.Observe != nil {
-				s.o.Observe(e)
-			}
-		}
-		s.mu.Lock()
-	}
-	s.reporting = false
 }
 
 // log writes an event's line.
@@ -83,18 +67,18 @@ func (s *Stream) log(e Event) {
 	}
 	line := s.o.Log.WithLevel(level).Str("stream", e.Stream).Int("readers", e.Readers)
 	if f := e.Failure; f != nil {
-		line = line.Str("hop", string(f.Hop)).Str("reason", string(f.Reason)).AnErr("error", f.Err)
+		line = line.Str("hop", string(f.Hop)).Str("reason", string(f.Reason)).AnErr("cause", f.Err)
 		if !f.RetryAt.IsZero() {
-			line = line.Dur("retry_in", time.Until(f.RetryAt)).Int("tries", e.Tries)
+			line = line.Time("retryAt", f.RetryAt).Int("tries", e.Tries)
 		}
 	}
 	for _, p := range OpenPhases() {
 		if took, ok := e.Took[p]; ok {
-			line = line.Dur(string(p), took)
+			line = line.Dur(string(p)+"Ms", took)
 		}
 	}
 	if e.Lived > 0 {
-		line = line.Dur("lived", e.Lived)
+		line = line.Dur("livedMs", e.Lived)
 	}
 	line.Msg(message)
 }

@@ -117,8 +117,6 @@ type session struct {
 	once   sync.Once
 }
 
-func (s *session) Epoch() *media.Epoch { return s.epoch }
-
 func (s *session) Wait() error { return <-s.ended }
 
 func (s *session) Close() {

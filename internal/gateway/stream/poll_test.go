@@ -16,7 +16,7 @@ func TestReader_Poll(t *testing.T) {
 		c := newCamera()
 		s := newStream(t, c)
 		r, session := live(t, s, c)
-		want := []*media.Unit{next(t, r), session.picture(false), session.audio()}
+		want := []*media.Unit{session.picture(true), session.picture(false), session.audio()}
 		r.Restart(stream.Want{Start: stream.Live})
 		for i, w := range append(want, nil) {
 			if got, err := r.Poll(); got != w || err != nil {

@@ -41,7 +41,9 @@ type Reader struct {
 
 	state  cursorState
 	next   uint64 // the position that it reads next, or seeks from
-	group  uint64 // of the unit that it read last
+	end    uint64 // the position after the unit that it read last
+	group  uint64 // of that unit
+	waits  bool   // Next waits, or did when its context ended
 	reads  bool   // it has read since its start, so what it misses counts as skipped
 	groups uint64 // skipped
 	units  uint64 // skipped
@@ -83,12 +85,13 @@ func (r *Reader) Next(ctx context.Context) (*media.Unit, error) {
 }
 
 // Restart moves the reader to another start. What lies between counts as neither read nor
-// skipped. RTSP attaches at DESCRIBE, and starts at PLAY.
+// skipped. It never goes back: units that the reader has got do not come again. RTSP attaches
+// at DESCRIBE, and starts at PLAY.
 func (r *Reader) Restart(w Want) {
 	r.stream.mu.Lock()
 	defer r.stream.mu.Unlock()
 	r.restart(w.Start)
-	r.stream.wakeAll() // Next may wait for another unit
+	r.interrupt()
 }
 
 // restart is Restart with the stream's mu held.
@@ -105,7 +108,7 @@ func (r *Reader) restart(start Start) {
 }
 
 // Skipped returns how many groups of pictures, and units of all tracks, the reader did not
-// get because it was too slow. A group counts if at least a part of it was skipped.
+// get because it was too slow. The group that the reader was in counts, too.
 func (r *Reader) Skipped() (groups, units uint64) {
 	r.stream.mu.Lock()
 	defer r.stream.mu.Unlock()
@@ -122,7 +125,15 @@ func (r *Reader) Close() {
 	}
 	r.err = failure.New(failure.Viewer, reason.ViewerClosed, nil)
 	s.leave(r)
-	s.wakeAll() // Next may wait
+	r.interrupt()
+}
+
+// interrupt makes a Next that waits look again. It wakes the other readers, too. The stream's
+// mu is held.
+func (r *Reader) interrupt() {
+	if r.waits {
+		r.stream.wakeAll()
+	}
 }
 
 // admission returns what an Attach call waits for; nil if the reader is ready.
@@ -147,54 +158,48 @@ func (r *Reader) take() (*media.Unit, <-chan struct{}, error) {
 	if r.err != nil {
 		return nil, nil, r.err
 	}
-	if r.state != reading || s.ring.behind(r.next, s.o.Lag) {
+	if r.state != reading || r.next < s.ring.first {
 		r.move()
 	}
+	r.waits = r.state != reading || r.next == s.ring.next
 	switch {
 	case r.state != reading:
 		return nil, s.keys.wait(), nil
-	case r.next == s.ring.next:
+	case r.waits:
 		return nil, s.units.wait(), nil
 	}
 	e := s.ring.at(r.next)
 	r.next++
-	r.group, r.reads, r.opener = e.group, true, false
+	r.end, r.group, r.reads, r.opener = r.next, e.group, true, false
 	return e.unit, nil, nil
 }
 
-// move looks for the key frame at which the reader begins or goes on. It leaves a reader that
-// cannot go on in order, and finds none, seeking.
+// move looks for the key frame at which the reader begins, or goes on after the ring has left
+// it. Without one it leaves the reader seeking.
 func (r *Reader) move() {
 	ring := &r.stream.ring
 	key, found := ring.newestKey()
 	switch r.state {
 	case newest:
-		if !found {
+		if !found || key < r.end {
 			r.state, r.next = seeking, ring.next
 			return
 		}
 	case seeking:
-		key, found = ring.keyFrom(r.next, r.stream.o.Lag)
-	case reading:
-		found = found && key > r.next
+		key, found = ring.keyFrom(r.next)
 	}
-	switch {
-	case found:
+	if found {
 		r.jump(key)
-	case r.state == reading && r.next < ring.first:
+	} else {
 		r.state = seeking
 	}
 }
 
 // jump moves the reader to a key frame, and counts what it skips.
 func (r *Reader) jump(key uint64) {
-	ring := &r.stream.ring
 	if r.reads && key > r.next {
 		r.units += key - r.next
-		r.groups += ring.at(key).group - r.group
-		if r.next >= ring.first && ring.at(r.next).key {
-			r.groups-- // the group before it was read to its end
-		}
+		r.groups += r.stream.ring.at(key).group - r.group
 	}
 	r.state, r.next = reading, key
 }

@@ -39,6 +39,7 @@ func TestReopen_readersStay(t *testing.T) {
 		}
 		old.picture(true) // late
 		session := <-c.sessions
+		synctest.Wait() // Open returns
 		if got := wantPhase(t, s, stream.PhaseReopening); got.Hop != failure.Media {
 			t.Errorf("hop %s", got.Hop)
 		}

@@ -8,19 +8,16 @@ import (
 )
 
 // ring keeps the newest units, at positions that rise by one for each unit of the stream. It
-// keeps the group before the newest key frame, and everything after it, so that a reader
-// begins with a picture and a reader that is a little late loses none. If groups are shorter
-// than the lag that a reader may have, it keeps that much. Its bounds win over both.
+// keeps everything from the newest key frame on, so that a reader begins with a picture, and
+// at least as much as a reader may be behind. A reader that it has left is too slow. Its
+// bounds win over both.
 type ring struct {
 	entries     []entry // the unit at position p is entries[p%len]
 	first, next uint64  // the oldest unit kept, and the next one to come
 	bytes       int
 	zero        time.Time // entry.at counts from here
 	group       uint64    // key frames so far
-
-	// newest and older are the positions of the last two key frames, plus one; 0: none. The
-	// ring may have dropped them.
-	newest, older uint64
+	newest      uint64    // the position of the newest key frame plus one; the ring may have dropped it
 }
 
 // entry is one unit of the ring.
@@ -57,7 +54,7 @@ func (r *ring) add(u *media.Unit, key bool, now time.Time, k keep) {
 	}
 	if key {
 		r.group++
-		r.older, r.newest = r.newest, r.next+1
+		r.newest = r.next + 1
 	}
 	e := r.at(r.next)
 	*e = entry{
@@ -84,28 +81,14 @@ func (r *ring) at(position uint64) *entry {
 
 // trim drops what need not be kept. It never drops the newest unit.
 func (r *ring) trim(k keep) {
-	from := r.keepFrom()
 	last := r.at(r.next - 1).at
 	for r.next-r.first > 1 {
 		age := last - r.at(r.first).at
-		needed := r.first >= from || age <= k.lag
+		needed := age <= k.lag || r.newest == r.first+1
 		if needed && r.bytes <= k.bytes && age <= k.age {
 			return
 		}
 		r.drop()
-	}
-}
-
-// keepFrom returns the position of the older key frame, of the newest one if the ring has
-// dropped the older, or else of the next unit.
-func (r *ring) keepFrom() uint64 {
-	switch {
-	case r.older > r.first:
-		return r.older - 1
-	case r.newest > r.first:
-		return r.newest - 1
-	default:
-		return r.next
 	}
 }
 
@@ -131,33 +114,16 @@ func (r *ring) newestKey() (uint64, bool) {
 	return r.newest - 1, r.newest > r.first
 }
 
-// keyFrom returns the first key frame at position from or later. If it is more than lag
-// behind, it returns the newest one.
-func (r *ring) keyFrom(from uint64, lag time.Duration) (uint64, bool) {
+// keyFrom returns the first key frame at position from or later.
+func (r *ring) keyFrom(from uint64) (uint64, bool) {
 	newest, found := r.newestKey()
 	if !found || newest < from {
 		return 0, false
 	}
 	for p := max(from, r.first); p < newest; p++ {
 		if r.at(p).key {
-			if r.behind(p, lag) {
-				return newest, true
-			}
 			return p, true
 		}
 	}
 	return newest, true
-}
-
-// behind reports whether the ring has left the position, or the unit there is more than lag
-// older than the newest.
-func (r *ring) behind(position uint64, lag time.Duration) bool {
-	switch {
-	case position < r.first:
-		return true
-	case position == r.next:
-		return false
-	default:
-		return r.at(r.next-1).at-r.at(position).at > lag
-	}
 }

@@ -31,8 +31,9 @@ func (s *Stream) run(life, ctx context.Context, a *attempt) {
 		err := s.try(ctx, a)
 		a.cancel()
 		ended := a.ended
-		ctx, a = s.after(life, a, err)
-		s.report()
+		var event Event
+		event, ctx, a = s.after(life, a, err)
+		s.report(event)
 		close(ended)
 	}
 }
@@ -117,9 +118,10 @@ func (s *Stream) awaitKey(a *attempt) {
 	})
 }
 
-// stop ends an attempt. Its units are late from now on. s.mu is held.
+// stop ends an attempt. Its units are late from now on. If it ends already, only Close
+// changes why. s.mu is held.
 func (s *Stream) stop(a *attempt, why ending, f *failure.Failure) {
-	if a.over {
+	if a.over && why != closed {
 		return
 	}
 	a.over, a.ending, a.cause = true, why, f
@@ -141,9 +143,9 @@ func (s *Stream) publish(a *attempt, u *media.Unit) {
 	key := main && u.Key
 	s.ring.add(u, key, now, keep{s.o.RingBytes, s.o.RingAge, s.o.Lag})
 	s.meter.add(u, main, key, now)
-	opened := !a.live
-	if opened {
-		s.goLive(a, now)
+	var opened Event
+	if !a.live {
+		opened = s.goLive(a, now)
 	}
 	units := s.units.take()
 	var keys chan struct{}
@@ -153,14 +155,14 @@ func (s *Stream) publish(a *attempt, u *media.Unit) {
 	s.mu.Unlock()
 	wake(units)
 	wake(keys)
-	if opened {
-		s.report()
+	if opened.Kind != "" {
+		s.report(opened)
 	}
 }
 
 // goLive makes the readers ready that wait for the key frame that was just published. s.mu is
 // held.
-func (s *Stream) goLive(a *attempt, now time.Time) {
+func (s *Stream) goLive(a *attempt, now time.Time) Event {
 	a.took = a.durations(now)
 	a.live, a.begin = true, now
 	if a.noKey != nil {
@@ -176,60 +178,73 @@ func (s *Stream) goLive(a *attempt, now time.Time) {
 	if s.enter(PhaseLive); len(s.readers) == 0 {
 		s.enter(PhaseClosing)
 	}
-	s.add(Event{Kind: EventOpened, Took: a.took.byPhase()})
+	event := s.event(EventOpened)
+	event.Took = a.took.byPhase()
+	return event
 }
 
 // after decides what follows an attempt: the next one, or an idle stream.
-func (s *Stream) after(life context.Context, a *attempt, err error) (context.Context, *attempt) {
+func (s *Stream) after(life context.Context, a *attempt, err error) (Event, context.Context, *attempt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	event := s.settle(a)
+	lived, took := s.settle(a)
+	kind, f := EventClosed, a.cause
 	switch a.ending {
-	case unwatched, closed:
-		event.Failure = a.cause
 	case abandoned:
 		if s.lost != nil { // Forget was not called
 			s.lost = s.lost.At(s.lost.Since, earlier(s.lost.RetryAt, time.Now().Add(idlePause)))
 		}
 	case failed:
-		event.Failure = s.fail(a, err)
-		if len(s.readers) > 0 {
-			event.Kind = EventReopening
-			s.add(event)
-			return s.prepare(life, PhaseReopening, s.lost.RetryAt)
-		}
-		if !a.live {
-			event.Kind = EventFailed
+		f = s.fail(a, err)
+		switch {
+		case len(s.readers) > 0:
+			kind = EventReopening
+		case !a.live:
+			kind = EventFailed
 		}
 	}
-	s.add(event)
-	if len(s.readers) > 0 { // they came while the session closed
+	event := s.event(kind)
+	event.Failure, event.Lived, event.Took = f, lived, took.byPhase()
+	ctx, next := s.follow(life, kind)
+	return event, ctx, next
+}
+
+// follow makes the next attempt, or the stream idle. s.mu is held.
+func (s *Stream) follow(life context.Context, kind Kind) (context.Context, *attempt) {
+	switch {
+	case kind == EventReopening:
+		return s.prepare(life, PhaseReopening, s.lost.RetryAt)
+	case len(s.readers) > 0: // they came while the session closed
 		return s.prepare(life, PhaseOpening, time.Time{})
 	}
-	s.rest()
+	s.attempt = nil
+	s.keepOpen()
+	s.ring.clear()
+	s.timeline.close()
+	s.enter(PhaseIdle)
 	return nil, nil
 }
 
-// settle ends the counting of an attempt, and returns its last event. s.mu is held.
-func (s *Stream) settle(a *attempt) Event {
+// settle ends an attempt. It returns how long it was live or, if it never was, how long its
+// opening took. s.mu is held.
+func (s *Stream) settle(a *attempt) (lived time.Duration, took durations) {
 	now := time.Now()
 	a.over = true
 	if a.noKey != nil {
 		a.noKey.Stop()
 	}
 	s.meter.stop()
-	event := Event{Kind: EventClosed}
 	switch {
 	case a.live:
-		event.Lived = now.Sub(a.begin)
-		if a.ending != failed || event.Lived >= steady {
+		lived = now.Sub(a.begin)
+		if lived >= steady {
 			s.tries = 0
 		}
 	case !a.pausing:
 		s.opened = a.durations(now)
-		event.Took = s.opened.byPhase()
+		took = s.opened
 	}
-	return event
+	return lived, took
 }
 
 // fail remembers why an attempt failed, and returns it to the Attach calls that wait. Readers
@@ -254,13 +269,4 @@ func (s *Stream) fail(a *attempt, err error) *failure.Failure {
 	}
 	s.dismiss(func(r *Reader) bool { return !r.ready }, s.lost)
 	return s.lost
-}
-
-// rest makes the stream idle. s.mu is held.
-func (s *Stream) rest() {
-	s.attempt = nil
-	s.keepOpen()
-	s.ring.clear()
-	s.timeline.close()
-	s.enter(PhaseIdle)
 }

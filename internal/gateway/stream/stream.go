@@ -30,11 +30,10 @@ import (
 
 // Session is one running pull of a camera, such as a source.Session.
 type Session interface {
-	// Epoch is the tracks as the camera described them.
-	Epoch() *media.Epoch
-	// Wait returns why the session ended, once it has. No unit is delivered after that.
+	// Wait returns why the session ended, once it has.
 	Wait() error
-	// Close ends the session, and returns when it has ended. The stream calls it once.
+	// Close ends the session, and returns when it has ended and no call of deliver runs. The
+	// stream calls it once, after Wait or to end the session.
 	Close()
 }
 
@@ -52,7 +51,7 @@ type Options struct {
 	Grace    time.Duration // how long a stream without readers stays open; 10 s. Negative: not at all
 	Opening  time.Duration // bounds Open; 30 s
 	KeyFrame time.Duration // from the end of Open to the first key frame; 10 s
-	Lag      time.Duration // how far a reader may be behind; 3 s
+	Lag      time.Duration // how far a reader may be behind in older groups of pictures; 3 s
 
 	// RingBytes and RingAge bound what the ring keeps: 16 MiB, 12 s.
 	RingBytes int
@@ -103,9 +102,6 @@ type Stream struct {
 
 	units broadcast // the next unit
 	keys  broadcast // the next key frame, and every change of readers and phases
-
-	events    []Event
-	reporting bool
 }
 
 // New returns an idle stream. It starts no goroutine.
@@ -162,8 +158,7 @@ func (s *Stream) refusal() *failure.Failure {
 	if s.refused != nil {
 		return s.refused
 	}
-	trying := s.attempt != nil && !s.attempt.pausing && !s.attempt.over
-	if s.lost != nil && !trying && time.Now().Before(s.lost.RetryAt) {
+	if s.lost != nil && time.Now().Before(s.lost.RetryAt) {
 		return s.lost
 	}
 	return nil
