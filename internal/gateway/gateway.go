@@ -104,7 +104,8 @@ type gateway struct {
 	status  *status
 
 	folder       *datafolder.Folder
-	generated    []access.Token // the token of the data folder, if it is used
+	problems     []fleet.Problem // as logged; run alone uses it
+	generated    []access.Token  // the token of the data folder, if it is used
 	certificates map[tlsFiles]certificate
 
 	access  *access.Access
@@ -198,7 +199,9 @@ func (g *gateway) drain(ctx context.Context) {
 	g.log.Info().Int("viewers", g.rtsp.Counters().Players).Msg("draining")
 	ctx, cancel := context.WithTimeoutCause(ctx, drainTimeout, failure.New(failure.Gateway, reason.ShuttingDown, errors.New("the drain took too long")))
 	defer cancel()
-	g.rtsp.Shutdown(ctx)
+	players, end := context.WithTimeout(ctx, drainTimeout/2) // one that reads nothing must not take the time of all
+	defer end()
+	g.rtsp.Shutdown(players)
 	g.opener.Shutdown(ctx)
 	g.streams.shutdown(ctx)
 	g.running.Wait()

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"rtsptunnel/internal/contract/desired"
@@ -148,4 +149,24 @@ func (g *gateway) noteHubs() {
 		}
 	}
 	g.status.note(partHubs, code, text)
+}
+
+// noteProblems tells in /readyz, and once in the log, of cameras that are not there as the
+// file or a hub has them.
+func (g *gateway) noteProblems() {
+	const most = 20 // lines
+	problems := g.fleet.Problems()
+	text := ""
+	if len(problems) > 0 {
+		text = fmt.Sprintf("%d problems; the first: %s %s", len(problems), problems[0].Camera, problems[0].Text)
+	}
+	if !slices.Equal(problems, g.problems) {
+		for _, p := range problems[:min(len(problems), most)] {
+			if !slices.Contains(g.problems, p) {
+				g.log.Warn().Str("camera", p.Camera).Str("problem", p.Text).Msg("camera is not as configured")
+			}
+		}
+		g.problems = problems
+	}
+	g.status.note(partCameras, reason.ConfigFormat, text)
 }

@@ -29,23 +29,33 @@ func (s *streams) keepOpen(ctx context.Context, cameras map[string]bool) {
 	}
 }
 
-// keepPause is the least time between two attempts to keep a stream open.
-const keepPause = 5 * time.Second
+// The pause between two attempts to keep a stream open. It doubles: a name that no camera has
+// makes the fleet read the hubs, which limit how often they are read.
+const (
+	firstKeepPause = 2 * time.Second
+	lastKeepPause  = time.Minute
+)
 
 // keep reads a camera's main stream until ctx is done.
 func (s *streams) keep(ctx context.Context, name string) {
+	wait := firstKeepPause
 	for {
+		begun := time.Now()
 		err := s.readAll(ctx, name)
 		if ctx.Err() != nil {
 			return
 		}
-		pause := time.NewTimer(max(keepPause, time.Until(failure.Of(err).RetryAt)))
+		if time.Since(begun) > lastKeepPause {
+			wait = firstKeepPause
+		}
+		pause := time.NewTimer(max(wait, time.Until(failure.Of(err).RetryAt)))
 		select {
 		case <-ctx.Done():
 			pause.Stop()
 			return
 		case <-pause.C:
 		}
+		wait = min(2*wait, lastKeepPause)
 	}
 }
 

@@ -36,6 +36,7 @@ func (g *gateway) run(ctx context.Context) {
 		g.reviewViewers() // those that logged in before a change, and play since
 		g.noteCertificates()
 		g.noteHubs()
+		g.noteProblems()
 	}
 }
 

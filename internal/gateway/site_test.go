@@ -29,6 +29,7 @@ type site struct {
 	hub         *hubtest.Hub
 	front, yard *rtsptest.Camera
 	public      string // address of the public listener
+	hubFile     string // with the hub's connection string
 	ca          *localca.CA
 	moduleLog   *logtest.Record
 	endModule   func()
@@ -46,7 +47,8 @@ func startSite(t *testing.T) *site {
 
 	dir := t.TempDir()
 	cert, key := s.certificate(t, dir)
-	if err := os.WriteFile(filepath.Join(dir, "hub"), []byte(s.hub.OwnerConnectionString()), 0o600); err != nil {
+	s.hubFile = filepath.Join(dir, "hub")
+	if err := os.WriteFile(s.hubFile, []byte(s.hub.OwnerConnectionString()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.runModule(t, filepath.Join(dir, "ca.pem"))
@@ -55,7 +57,7 @@ hubs: { main: { connectionStringFile: '%s', caFile: '%s', discover: true } }
 credentials: { c: { username: root, passwordFile: pass, cameras: ['edge1/front'] } }
 live: { grace: 500ms }
 cameras: { edge1/front: { title: Front door, video: door }, edge1/yard: {} }
-`, s.public, filepath.Join(dir, "hub"), s.hub.CAFile()), func(text string) string {
+`, s.public, s.hubFile, s.hub.CAFile()), func(text string) string {
 		return strings.Replace(text, "{ address: '127.0.0.1:0' }]", "{ address: '"+s.public+"', cert: '"+cert+"', key: '"+key+"' }]", 1)
 	})
 	return s

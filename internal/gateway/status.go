@@ -15,6 +15,7 @@ const (
 	partRestart   = "restart"
 	partTLS       = "certificate"
 	partHubs      = "hubs"
+	partCameras   = "cameras"
 	partListeners = "listeners"
 	partShutdown  = "shutdown"
 )

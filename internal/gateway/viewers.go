@@ -71,8 +71,8 @@ func (g *gateway) verified(login rtspout.Login) string {
 // resolve returns the camera's full name, the stream's name and the camera's title. Unknown
 // names stay as they are.
 func (g *gateway) resolve(asked string) (camera, streamName, title string) {
-	c, streamName, err := g.fleet.Lookup(asked)
-	if err != nil {
+	c, streamName, _ := g.fleet.Lookup(asked) // Find has the error, also of a camera that cannot be opened
+	if c.Name == "" {
 		return asked, desired.MainStream, asked
 	}
 	title = c.Title
