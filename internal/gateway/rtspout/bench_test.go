@@ -50,17 +50,16 @@ const (
 	benchPayload = 1400 // 14 * 1400 bytes * 25 = 3.9 Mbit/s
 )
 
-// benchUnit returns the packets of picture n.
-func benchUnit(n int) []*rtp.Packet {
-	packets := make([]*rtp.Packet, benchPackets)
-	for i := range packets {
+// benchPicture returns the packets of a picture, and their bytes.
+func benchPicture() (packets []*rtp.Packet, raw [][]byte) {
+	for i := range benchPackets {
 		payload := make([]byte, benchPayload)
 		payload[0] = 0x41
-		packets[i] = &rtp.Packet{Header: rtp.Header{
-			Version: 2, PayloadType: 96, SequenceNumber: uint16(n*benchPackets + i), Timestamp: uint32(n * 3600), Marker: i == benchPackets-1,
-		}, Payload: payload}
+		p := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, Marker: i == benchPackets-1}, Payload: payload}
+		b, _ := p.Marshal()
+		packets, raw = append(packets, p), append(raw, b)
 	}
-	return packets
+	return packets, raw
 }
 
 // pace calls send for n pictures, 40 ms apart, and returns the CPU time of that.
@@ -85,13 +84,9 @@ func cpuTime() time.Duration {
 func benchOurs(b *testing.B, readers int) time.Duration {
 	b.Helper()
 	e := &media.Epoch{Begin: time.Now(), Tracks: []media.Track{{Codec: media.H264, ClockRate: 90000, RTPMap: "H264/90000"}}}
+	_, raw := benchPicture()
 	unit := func(n int) *media.Unit {
-		u := &media.Unit{Epoch: e, PTS: int64(n) * 3600, DTS: int64(n) * 3600, Key: n%100 == 0}
-		for _, p := range benchUnit(n) {
-			raw, _ := p.Marshal()
-			u.Packets = append(u.Packets, raw)
-		}
-		return u
+		return &media.Unit{Epoch: e, PTS: int64(n) * 3600, DTS: int64(n) * 3600, Key: n%100 == 0, Packets: raw}
 	}
 	f := newFeed(b, e)
 	f.put(unit(0))
@@ -137,8 +132,10 @@ func benchTheirs(b *testing.B, readers int) time.Duration {
 	}
 	defer h.stream.Close()
 	defer startDrain(b, s.NetListener().Addr().String(), readers)()
+	packets, _ := benchPicture()
 	return pace(b.N, func(i int) {
-		for _, p := range benchUnit(i) {
+		for j, p := range packets {
+			p.SequenceNumber, p.Timestamp = uint16(i*benchPackets+j), uint32(i*3600)
 			_ = h.stream.WritePacketRTP(video, p)
 		}
 	})
