@@ -145,7 +145,10 @@ var mayImport = map[string]rule{
 	},
 
 	"ops/demo": {
-		[]string{"base/cli", "base/httpd", "base/localca", "gateway/opener", "hub/hubclient", "hub/hubemulator", "module", "testkit/rtsptest"},
+		[]string{
+			"base/cli", "base/localca", "contract/reason", "gateway/access", "gateway/gatewayctl", "hub/hubclient", "hub/hubemulator", "module",
+			"testkit/rtsptest",
+		},
 		"starts all programs and cameras on one machine",
 	},
 	"ops/hubctl": {[]string{"base/cli", "hub/hubaccess", "hub/hubclient"}, "verbs for any hub; it does not know which one"},
