@@ -131,8 +131,8 @@ var mayImport = map[string]rule{
 		"failures of the hub's REST API, for all that call it",
 	},
 	"gateway/opener": {
-		[]string{"contract/reason", "contract/tunnelopen", "gateway/failure", "gateway/hubfailure", "hub/hubclient", "wire/relay", "wire/wsconn"},
-		"the cloud end; relay: players and tunnels are copied by the module's rules",
+		[]string{"contract/reason", "contract/tunnelopen", "gateway/failure", "gateway/hubfailure", "hub/hubclient", "wire/wsconn"},
+		"the cloud end of the contract",
 	},
 	"gateway/stream": {
 		[]string{"contract/reason", "gateway/failure", "gateway/media"},
@@ -148,6 +148,8 @@ var mayImport = map[string]rule{
 		[]string{
 			"base/cli", "base/localca", "contract/reason", "gateway/access", "gateway/gatewayctl", "hub/hubclient", "hub/hubemulator", "module",
 			"testkit/rtsptest",
+			"base/cli", "base/localca", "contract/reason", "gateway/access", "gateway/gatewayctl", "hub/hubclient", "hub/hubemulator",
+			"module", "testkit/rtsptest",
 		},
 		"starts all programs and cameras on one machine",
 	},

@@ -34,8 +34,9 @@ func (d *diagnosis) play(ctx context.Context, conn net.Conn) bool {
 
 // awaitKeyFrame waits for a unit, and closes the session.
 func (d *diagnosis) awaitKeyFrame(ctx context.Context, session Session, first <-chan *media.Unit) bool {
-	ended := make(chan error, 1)
-	go func() { ended <- session.Wait() }()
+	var end error // after ended
+	ended := make(chan struct{})
+	go func() { end = session.Wait(); close(ended) }()
 	ctx, cancel := context.WithTimeout(ctx, mediaTimeout)
 	defer cancel()
 	var err error
@@ -43,13 +44,14 @@ func (d *diagnosis) awaitKeyFrame(ctx context.Context, session Session, first <-
 	case u := <-first:
 		d.passed(failure.Media, "the first key frame has arrived: "+picture(u), "")
 		session.Close()
-		_ = <-ended // its own end
+		<-ended
 		return true
-	case err = <-ended:
+	case <-ended:
 		session.Close()
+		err = end
 	case <-ctx.Done():
 		session.Close()
-		_ = <-ended
+		<-ended
 		err = failure.New(failure.Media, reason.NoKeyFrame, nil)
 	}
 	return d.failed(ctx, failure.Media, err)

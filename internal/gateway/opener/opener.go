@@ -56,9 +56,6 @@ type Options struct {
 	// MaxTunnels bounds the tunnels that are open or being opened; no bound if zero.
 	MaxTunnels int
 	Log        zerolog.Logger
-	// Observe receives the events of the tunnels of Publish; may be nil. It is called
-	// concurrently and must not block.
-	Observe func(Event)
 }
 
 // Opener opens tunnels. It is safe for concurrent use.

@@ -33,13 +33,12 @@ type cloud struct {
 	front  opener.Target
 	module func(r tunnelopen.Request) (status int, body string)
 	far    chan *wsconn.Conn // the module's ends of tunnels, from accept
-	events chan opener.Event
 	log    *logtest.Record
 }
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	c := &cloud{far: make(chan *wsconn.Conn, 16), events: make(chan opener.Event, 16), log: logtest.New()}
+	c := &cloud{far: make(chan *wsconn.Conn, 16), log: logtest.New()}
 	c.hub = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call struct {
 			Payload json.RawMessage `json:"payload"`
@@ -78,7 +77,6 @@ func (c *cloud) restart(t *testing.T, o opener.Options) {
 	t.Helper()
 	o.Endpoint = "wss" + strings.TrimPrefix(c.public.URL, "https") + o.Endpoint
 	o.Log = zerolog.New(c.log)
-	o.Observe = func(e opener.Event) { c.events <- e }
 	c.Opener = opener.New(o)
 	t.Cleanup(func() { c.Shutdown(context.Background()) })
 }

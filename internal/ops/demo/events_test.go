@@ -58,3 +58,15 @@ func TestPrinter_isPrintable(t *testing.T) {
 		t.Errorf("got %q", out.String())
 	}
 }
+
+// Names that a player makes up are not kept.
+func TestFromGateway_keepsKnownCameras(t *testing.T) {
+	d := newDemo(newCameras(), newPrinter(io.Discard, func() {}), io.Discard)
+	for range 3 {
+		d.fromGateway(event{Message: viewerRefused, Camera: "edge1/other"})
+		d.fromGateway(event{Message: viewerRefused, Camera: "edge1/front"})
+	}
+	if got := len(d.events.first); got != 1 {
+		t.Errorf("%d events are kept", got)
+	}
+}
