@@ -1,12 +1,20 @@
 package gateway_test
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway"
+	"rtsptunnel/internal/gateway/config"
+	"rtsptunnel/internal/gateway/diagnose"
+	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
@@ -97,6 +105,49 @@ func TestAPI(t *testing.T) {
 		if status, body := s.api(t, http.MethodGet, path, "rtt_wrong"); status != http.StatusUnauthorized {
 			t.Errorf("%s with a wrong token: %d %s", path, status, body)
 		}
+	}
+}
+
+// A diagnosis asks all hops: by the API, and where no gateway runs.
+func TestDiagnose(t *testing.T) {
+	s := startSite(t)
+	s.discovered(t)
+	hops := func(r diagnose.Result) (list []failure.Hop) {
+		for _, step := range r.Steps {
+			list = append(list, step.Hop)
+		}
+		return list
+	}
+	want := []failure.Hop{failure.Hub, failure.Module, failure.Camera, failure.Gateway, failure.RTSP, failure.Media}
+	status, body := s.api(t, http.MethodPost, "/api/cameras/edge1/front:diagnose", s.admin)
+	var result diagnose.Result
+	if err := json.Unmarshal([]byte(body), &result); err != nil || status != http.StatusOK || !result.OK || !slices.Equal(hops(result), want) {
+		t.Errorf("%d %s, %v", status, body, err)
+	}
+	if status, body := s.api(t, http.MethodPost, "/api/cameras/edge1/front:diagnose", s.wall); status != http.StatusForbidden {
+		t.Errorf("a viewer's diagnosis: %d %s", status, body)
+	}
+	c, err := config.Load(config.Options{File: s.file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gateway.Diagnose(t.Context(), c, "door"); !errors.Is(err, gateway.ErrRunning) {
+		t.Errorf("beside a running gateway: %v", err)
+	}
+	if err := s.end(); err != nil {
+		t.Fatal(err)
+	}
+	if result, err = gateway.Diagnose(t.Context(), c, "door"); err != nil || !result.OK || !slices.Equal(hops(result), want) {
+		t.Errorf("%+v, %v", result, err)
+	}
+	for _, f := range gateway.Check(t.Context(), c) {
+		if f.State != gateway.OK || f.What == "hubs.main" && !strings.Contains(f.Text, "2 cameras of 1 modules") {
+			t.Errorf("%+v", f)
+		}
+	}
+	s.hub.Stop(t)
+	if result, err := gateway.Diagnose(t.Context(), c, "lab/none"); failure.Of(err).Reason != reason.HubRefused {
+		t.Errorf("without the hub: %+v, %v", result, err)
 	}
 }
 
