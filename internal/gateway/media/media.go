@@ -8,6 +8,7 @@ package media
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -127,14 +128,31 @@ const (
 )
 
 type memo struct {
-	once  sync.Once
-	value []byte
+	build sync.Mutex
+	value atomic.Pointer[[]byte]
 }
 
 // Memo returns the bytes that build returns for this unit. It calls build once for all
-// readers. The caller must not change the bytes.
+// readers, and once more after each Forget. The caller must not change the bytes.
 func (u *Unit) Memo(kind MemoKind, build func(*Unit) []byte) []byte {
 	m := &u.memos[kind]
-	m.once.Do(func() { m.value = build(u) })
-	return m.value
+	if b := m.value.Load(); b != nil {
+		return *b
+	}
+	m.build.Lock()
+	defer m.build.Unlock()
+	if b := m.value.Load(); b != nil {
+		return *b
+	}
+	b := build(u)
+	m.value.Store(&b)
+	return b
+}
+
+// Forget frees the memos, which are as large as the unit, for a unit that few readers will
+// read. Readers keep the bytes that they have.
+func (u *Unit) Forget() {
+	for i := range u.memos {
+		u.memos[i].value.Store(nil)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -294,5 +296,27 @@ func TestWallClock(t *testing.T) {
 				t.Errorf("PTS 0 arrived at %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// All readers share what one of them built, until it is forgotten.
+func TestUnit_Memo(t *testing.T) {
+	t.Parallel()
+	var u media.Unit
+	var builds atomic.Int64
+	build := func(*media.Unit) []byte { return []byte{byte(builds.Add(1))} }
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			if got := u.Memo(media.Interleaved, build); len(got) != 1 || got[0] != 1 {
+				t.Errorf("memo %v", got)
+			}
+		})
+	}
+	readers.Wait()
+	kept := u.Memo(media.Interleaved, build)
+	u.Forget()
+	if got := u.Memo(media.Interleaved, build); got[0] != 2 || kept[0] != 1 {
+		t.Errorf("after Forget %v, and before it %v", got, kept)
 	}
 }

@@ -37,6 +37,10 @@ type keep struct {
 
 const firstEntries = 64
 
+// fresh is how many units keep their memos: readers are seldom further behind. The others'
+// are made again when a reader needs them, as one does that begins at a kept key frame.
+const fresh = 32
+
 // unitOverhead is what a unit costs beside its bytes: many tiny units must not fill the
 // memory.
 const unitOverhead = int(unsafe.Sizeof(media.Unit{}) + unsafe.Sizeof(entry{}))
@@ -63,6 +67,9 @@ func (r *ring) add(u *media.Unit, key bool, now time.Time, k keep) {
 	}
 	r.bytes += e.size
 	r.next++
+	if r.next-r.first > fresh {
+		r.at(r.next - 1 - fresh).unit.Forget()
+	}
 	r.trim(k)
 }
 
