@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 )
 
@@ -28,6 +29,13 @@ func pause(tries int, longest time.Duration) time.Duration {
 		limit = min(firstPause<<shift, longest)
 	}
 	return 1 + rand.N(limit) //nolint:gosec // G404: jitter, not a secret
+}
+
+// starting reports whether the camera may be starting: for some seconds, it answers that it
+// has no such stream.
+func starting(f *failure.Failure, tries int) bool {
+	const often = 5 // pauses of 15 s together, at most
+	return f.Reason == reason.RTSPNotFound && tries <= often
 }
 
 // lastingPause returns how long to wait after a failure that waiting alone does not heal.

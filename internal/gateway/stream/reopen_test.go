@@ -282,3 +282,29 @@ func TestReopen_notInTheGrace(t *testing.T) {
 		live(t, s, c)
 	})
 }
+
+// A camera that starts answers 404 for some seconds. After that, waiting alone does not heal
+// it.
+func TestReopen_cameraStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCamera()
+		s := newStream(t, c)
+		_, session := live(t, s, c)
+		c.set(func(b *behavior) { b.fail = failure.New(failure.RTSP, reason.RTSPNotFound, nil) })
+		pass(time.Minute)
+		session.end(errReset)
+		var waited []time.Duration
+		for range 8 {
+			synctest.Wait()
+			wait := time.Until(wantPhase(t, s, stream.PhaseReopening).Failure.RetryAt)
+			waited = append(waited, wait)
+			pass(wait)
+		}
+		for i, wait := range waited {
+			if early := i < 5; early != (wait <= 8*time.Second) {
+				t.Errorf("pauses %v", waited)
+				break
+			}
+		}
+	})
+}

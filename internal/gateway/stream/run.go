@@ -258,7 +258,7 @@ func (s *Stream) fail(a *attempt, err error) *failure.Failure {
 	}
 	stay := slices.ContainsFunc(s.readers, func(r *Reader) bool { return r.ready })
 	switch {
-	case stay && f.Lasting():
+	case stay && f.Lasting() && !starting(f, s.tries):
 		s.lost = f.At(since, retryAt(f, lastingPause()))
 	case stay:
 		s.lost = f.At(since, retryAt(f, pause(s.tries, reopenPause)))
