@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"weak"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -27,20 +28,39 @@ type schema struct {
 	texts map[string]string             // patternErrorMessage, by the location of its node
 }
 
-// theSchema compiles the schema on first use. It panics if the embedded file is not a valid
-// schema, which any test of this package detects.
-var theSchema = sync.OnceValue(func() schema {
+// kept is the compiled schema for as long as the garbage collector leaves it: a gateway
+// reads its file seldom, and the schema's expressions take 3 MB.
+var kept struct {
+	sync.Mutex
+	schema weak.Pointer[schema]
+}
+
+// theSchema returns the compiled schema.
+func theSchema() *schema {
+	kept.Lock()
+	defer kept.Unlock()
+	s := kept.schema.Value()
+	if s == nil {
+		s = compile()
+		kept.schema = weak.Make(s)
+	}
+	return s
+}
+
+// compile panics if the embedded file is not a valid schema, which any test of this package
+// detects.
+func compile() *schema {
 	raw, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema))
 	must(err)
 	compiler := jsonschema.NewCompiler()
 	must(compiler.AddResource(schemaURL, raw))
 	root, err := compiler.Compile(schemaURL)
 	must(err)
-	s := schema{root, map[string]*jsonschema.Schema{}, map[string]string{}}
+	s := &schema{root, map[string]*jsonschema.Schema{}, map[string]string{}}
 	s.indexNode(root)
 	s.indexTexts(schemaURL+"#", raw)
 	return s
-})
+}
 
 func must(err error) {
 	if err != nil {
