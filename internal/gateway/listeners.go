@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -81,16 +82,24 @@ func (g *gateway) servePublic(ctx context.Context, handler func(listen.Proxies) 
 	return nil
 }
 
-// publicHandler routes requests below the path of the public URL.
+// publicHandler routes requests below the path of the public URL. A ServeMux would redirect
+// paths such as /api//cameras before a token is asked for, and without a line in a log.
 func (g *gateway) publicHandler(proxies listen.Proxies) http.Handler {
 	prefix := ""
 	if u, err := url.Parse(g.started.PublicURL); err == nil {
 		prefix = u.Path
 	}
-	mux := http.NewServeMux()
-	mux.Handle(prefix+opener.PathPrefix, g.opener)
-	mux.Handle(prefix+"/api/", http.StripPrefix(prefix, g.api(proxies)))
-	return mux
+	operate := http.StripPrefix(prefix, g.api(proxies))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, prefix+opener.PathPrefix):
+			g.opener.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, prefix+"/api/"):
+			operate.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
 }
 
 // listenRTSP serves players, with and without TLS.

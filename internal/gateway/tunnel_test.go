@@ -101,6 +101,11 @@ func TestAPI(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the viewer of a closed stream ended without an error")
 	}
+	for _, path := range []string{"/api//cameras", "//api/cameras", "/api/cameras/edge1/../edge1/yard", "/tunnel/../api/cameras"} {
+		if status, body := s.api(t, http.MethodGet, path, s.admin); status != http.StatusNotFound {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
 	for _, path := range []string{"/api/cameras", "/api/viewers"} {
 		if status, body := s.api(t, http.MethodGet, path, "rtt_wrong"); status != http.StatusUnauthorized {
 			t.Errorf("%s with a wrong token: %d %s", path, status, body)
