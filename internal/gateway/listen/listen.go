@@ -66,12 +66,18 @@ func Listen(ctx context.Context, o Options) (net.Listener, error) {
 	if o.TLS != nil {
 		return tls.NewListener(ln, o.TLS), nil
 	}
-	if bound := peer(ln.Addr()); bound.IsLoopback() {
+	return o.guard(ln, peer(ln.Addr()))
+}
+
+// guard returns the plain listener ln, which is bound to the address, with the rules of its
+// address. It closes ln if there must be none.
+func (o Options) guard(ln net.Listener, bound netip.Addr) (net.Listener, error) {
+	if bound.IsLoopback() {
 		return ln, nil
 	}
 	if len(o.Proxies) == 0 { // localhost has another address here
 		ln.Close()
-		return nil, fmt.Errorf("listen on %s: %w", ln.Addr(), errPlain)
+		return nil, fmt.Errorf("listen on %s: %w", bound, errPlain)
 	}
 	return &proxied{Listener: ln, proxies: o.Proxies, log: o.Log}, nil
 }

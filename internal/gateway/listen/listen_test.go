@@ -131,7 +131,11 @@ func TestListen_tls(t *testing.T) {
 // line for many of them.
 func TestListen_plainBehindProxies(t *testing.T) {
 	log := logtest.New()
-	ln := open(t, listen.Options{Address: ":0", Proxies: proxies(t, "127.0.0.2"), Log: zerolog.New(log)})
+	options := listen.Options{Address: "127.0.0.1:0", Proxies: proxies(t, "127.0.0.2"), Log: zerolog.New(log)}
+	ln, err := listen.Guard(options, open(t, options), netip.MustParseAddr("192.0.2.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	accepted := make(chan net.Conn)
 	go func() {
 		defer close(accepted)
