@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -120,6 +121,22 @@ func (s *site) runModule(t *testing.T, roots []byte) {
 	s.hub.Invoke(t, "none", "null") // waits until the module accepts direct methods
 }
 
+// awaitDisconnected waits until the hub has noticed that the module's connection ended.
+func (s *site) awaitDisconnected(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		twin, err := s.hub.Client.Twin(ctx, s.hub.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(twin.Document), `"connectionState":"Disconnected"`) {
+			return
+		}
+	}
+}
+
 // diagnose diagnoses the site's camera.
 func (s *site) diagnose(t *testing.T) diagnose.Result {
 	t.Helper()
@@ -200,6 +217,7 @@ func TestRun_stopsAtTheBrokenHop(t *testing.T) {
 	check(t, s.diagnose(t), reason.ModuleUnknown, failure.Hub, failure.Module)
 	s.target.Identity = s.hub.ID
 	s.endModule()
+	s.awaitDisconnected(t)
 	check(t, s.diagnose(t), reason.ModuleOffline, failure.Hub, failure.Module)
 	s.hub.Stop(t)
 	check(t, s.diagnose(t), reason.HubRefused, failure.Hub)
