@@ -148,8 +148,6 @@ var mayImport = map[string]rule{
 		[]string{
 			"base/cli", "base/localca", "contract/reason", "gateway/access", "gateway/gatewayctl", "hub/hubclient", "hub/hubemulator", "module",
 			"testkit/rtsptest",
-			"base/cli", "base/localca", "contract/reason", "gateway/access", "gateway/gatewayctl", "hub/hubclient", "hub/hubemulator",
-			"module", "testkit/rtsptest",
 		},
 		"starts all programs and cameras on one machine",
 	},
