@@ -19,11 +19,12 @@ var mayImport = map[string]rule{
 	"base/certs":     {nil, "server certificates from files and ACME servers"},
 	"base/cli":       {[]string{"base/buildinfo"}, "how operators' programs declare commands; buildinfo: the command version"},
 	"base/health":    {[]string{"base/httpd"}, "health endpoints of any program"},
-	"base/httpd":     {nil, "an HTTP server that ends completely"},
+	"base/httpd":     {[]string{"base/peer"}, "an HTTP server that ends completely; peer: no client takes all connections"},
 	"base/jsontree":  {nil, "JSON documents that keep their order and positions"},
 	"base/jsonvalue": {nil, "copies and changes of decoded JSON values"},
 	"base/localca":   {[]string{"base/wholefile"}, "certificates for loopback"},
 	"base/logqueue":  {nil, "a log writer that drops lines instead of blocking"},
+	"base/peer":      {nil, "which addresses count as one client"},
 	"base/shortage":  {nil, "errors of this process's own resources"},
 	"base/wholefile": {nil, "files that are complete after a crash"},
 	"base/wsstream":  {nil, "a WebSocket as MQTT's stream of bytes; it does not know who its ends are"},
@@ -106,7 +107,7 @@ var mayImport = map[string]rule{
 		[]string{"base/cli", "base/health", "gateway", "gateway/access", "gateway/config", "gateway/diagnose", "gateway/name"},
 		"the commands of tunnelgateway, for the program and for the demo, which runs it as a process",
 	},
-	"gateway/access": {[]string{"contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
+	"gateway/access": {[]string{"base/peer", "contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
 	"gateway/api": {
 		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/media", "gateway/name", "gateway/stream"},
 		"routes, their JSON and the access log; media, stream: it shows tracks and states",
@@ -140,7 +141,7 @@ var mayImport = map[string]rule{
 	},
 
 	"gateway/rtspout": {
-		[]string{"contract/reason", "gateway/failure", "gateway/media", "gateway/stream"},
+		[]string{"base/peer", "contract/reason", "gateway/failure", "gateway/media", "gateway/stream"},
 		"RTSP to players; it finds streams and checks logins through functions, so it knows neither cameras nor tokens",
 	},
 
@@ -211,6 +212,7 @@ var forTests = []string{"testkit/logtest", "testkit/hubtest", "testkit/nettest",
 // pure packages import nothing of impure, but for the exceptions listed.
 var pure = map[string][]string{
 	"base/jsontree":          nil,
+	"base/peer":              nil,
 	"bench/figures":          nil,
 	"contract/desired":       nil,
 	"contract/reason":        nil,

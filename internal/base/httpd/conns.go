@@ -5,18 +5,22 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
+
+	"rtsptunnel/internal/base/peer"
 )
 
-// sendWithin is the time for an answer to leave after its handler has returned. net/http does
-// not report when it has.
+// sendWithin is the time for an answer to leave after its handler has returned.
 const sendWithin = time.Second
 
-// conns bounds the open connections of a server. If there are too many, the oldest silent
-// one is closed: a connection is silent while the server waits for bytes of its client, which
-// is always so unless a handler runs that does not read the request's body. A hijacked
-// connection belongs to its handler and does not count.
+// conns bounds the open connections of a server. If there are too many, a silent one is
+// closed: a connection is silent while the server waits for bytes of its client, which is
+// always so unless a handler runs that does not read the request's body, or has just
+// returned. It is the one that is silent for the longest time, of the network that has most
+// silent ones, so that many connections of one network do not end a slow request of another.
+// A hijacked connection belongs to its handler and does not count.
 type conns struct {
 	max int
 
@@ -34,7 +38,8 @@ type conns struct {
 type conn struct {
 	waiting     int       // requests whose clients wait for the server; HTTP/2 has several
 	silentSince time.Time // zero while there are any
-	answered    time.Time // when a handler returned last
+	answered    time.Time // when a handler returned whose answer may not have left; or zero
+	network     netip.Prefix
 }
 
 func newConns(most int) *conns {
@@ -51,34 +56,51 @@ func (c *conns) add(ctx context.Context, accepted net.Conn) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.open) >= c.max && !c.ended {
-		oldest := c.oldestSilent()
-		if oldest == nil {
+		worst := c.worstSilent()
+		if worst == nil {
 			timer := time.AfterFunc(sendWithin, c.free.Broadcast)
 			c.free.Wait()
 			timer.Stop()
 			continue
 		}
-		delete(c.open, oldest)
-		closeNow(oldest)
+		delete(c.open, worst)
+		closeNow(worst)
 	}
-	added := &conn{silentSince: time.Now()}
+	added := &conn{silentSince: time.Now(), network: networkOf(accepted)}
 	c.open[accepted] = added
 	return context.WithValue(ctx, connKey{}, added)
 }
 
-// oldestSilent returns the connection that is silent for the longest time, nil if none is. One
-// whose answer may not have left is not silent yet.
-func (c *conns) oldestSilent() (oldest net.Conn) {
-	var since time.Time
-	for candidate, known := range c.open {
-		if time.Since(known.answered) < sendWithin {
-			continue
-		}
-		if at := known.silentSince; !at.IsZero() && (oldest == nil || at.Before(since)) {
-			oldest, since = candidate, at
+// worstSilent returns the connection that makes room, nil if none is silent.
+func (c *conns) worstSilent() (worst net.Conn) {
+	now := time.Now()
+	counts := make(map[netip.Prefix]int)
+	for _, known := range c.open {
+		if known.silent(now) {
+			counts[known.network]++
 		}
 	}
-	return oldest
+	var most int
+	var since time.Time
+	for candidate, known := range c.open {
+		if !known.silent(now) {
+			continue
+		}
+		if n := counts[known.network]; n > most || n == most && known.silentSince.Before(since) {
+			worst, most, since = candidate, n, known.silentSince
+		}
+	}
+	return worst
+}
+
+// silent is false also while an answer may not have left.
+func (c *conn) silent(now time.Time) bool {
+	return !c.silentSince.IsZero() && now.Sub(c.answered) >= sendWithin
+}
+
+func networkOf(c net.Conn) netip.Prefix {
+	tcp, _ := c.RemoteAddr().(*net.TCPAddr) // nil has no address
+	return peer.Network(tcp.AddrPort().Addr())
 }
 
 // closeNow closes a connection without TLS's last message, which could wait for the client.

@@ -55,7 +55,14 @@ func limited(t *testing.T, connections int) (address string, entered <-chan stri
 // client connects and sends text.
 func client(t *testing.T, address, text string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", address)
+	return clientFrom(t, "127.0.0.1", address, text)
+}
+
+// clientFrom is client with an address of its own.
+func clientFrom(t *testing.T, from, address, text string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +114,35 @@ func TestServeLimited_oldestSilentConnectionYields(t *testing.T) {
 	checkOK(t, client(t, address, get("/now")))
 	checkClosed(t, silent)
 	checkClosed(t, last)
+}
+
+// Many connections of one client do not end another's, which is older and as silent.
+func TestServeLimited_networkWithMostYields(t *testing.T) {
+	needsLoopbackNetwork(t)
+	address, entered, _ := limited(t, 4)
+	slow := clientFrom(t, "127.0.0.2", address, "GET /now HTTP/1.1\r\n")
+	var flood []net.Conn
+	for range 12 {
+		flood = append(flood, client(t, address, "GET"))
+	}
+	for _, conn := range flood[:9] {
+		checkClosed(t, conn)
+	}
+	if _, err := io.WriteString(slow, "Host: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	checkOK(t, slow)
+	<-entered
+}
+
+// needsLoopbackNetwork skips on systems whose loopback has one address: macOS, not Linux.
+func needsLoopbackNetwork(t *testing.T) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	ln.Close()
 }
 
 // A client that does not send the body that a handler reads is silent.

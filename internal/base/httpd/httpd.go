@@ -3,7 +3,7 @@
 //
 // A client has a time for the TLS handshake, the headers and the body of a request. The
 // number of connections is bounded; if there are too many, the one that is silent for the
-// longest time is closed. Neither bound concerns a handler that runs, however long, or a
+// longest time is closed, of the client that has most of them. Neither bound concerns a handler that runs, however long, or a
 // connection that a handler has hijacked.
 package httpd
 
@@ -62,7 +62,7 @@ func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
 
 // Limits bound the resources of clients, for a server with small and fast answers.
 type Limits struct {
-	Connections int           // concurrent; the oldest silent one is closed for a new one
+	Connections int           // concurrent; a silent one is closed for a new one
 	Within      time.Duration // for a request and its answer; a connection serves one request
 }
 

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rtsptunnel/internal/base/peer"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
 )
@@ -148,7 +149,7 @@ func (a *Access) admit(t Token, from netip.Addr) (Principal, error) {
 func (a *Access) fail(code reason.Code, name string, from netip.Addr) error {
 	a.failed.Add(1)
 	now := time.Now()
-	retryAt := a.addresses.count(network(from), now)
+	retryAt := a.addresses.count(peer.Network(from).String(), now)
 	if name != "" {
 		if at := a.accounts.count(name, now); at.After(retryAt) {
 			retryAt = at

@@ -2,7 +2,6 @@ package access
 
 import (
 	"hash/maphash"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -72,17 +71,4 @@ func (f *failures) limiter(key uint64, now time.Time) *rate.Limiter {
 	}
 	f.young[key] = limiter
 	return limiter
-}
-
-// network returns the key of an address: the address of IPv4, the /64 network of IPv6.
-func network(a netip.Addr) string {
-	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return a.String()
-	}
-	prefix, err := a.Prefix(64)
-	if err != nil { // no address: all such clients are one
-		return ""
-	}
-	return prefix.String()
 }

@@ -2,17 +2,21 @@ package rtspout
 
 import (
 	"container/list"
+	"net/netip"
 	"sync"
+
+	"rtsptunnel/internal/base/peer"
 )
 
 // connections are the open connections. Strangers cannot keep players out: if the limit is
-// reached, the connection that has been a stranger for the longest time makes room.
+// reached, a stranger makes room. It is the oldest one of the network that has most of them,
+// so that many connections of one network do not end a player's before it has logged in.
 type connections struct {
 	limit int
 
 	mu        sync.Mutex
-	all       map[*conn]*list.Element // nil for those that have authenticated
-	strangers list.List               // of *conn, the oldest first
+	all       map[*conn]*list.Element     // nil for those that have authenticated
+	strangers map[netip.Prefix]*list.List // of *conn, the oldest first; no list is empty
 }
 
 // add returns false if no connection is allowed. The caller closes evicted, which may be
@@ -21,26 +25,40 @@ func (cs *connections) add(c *conn) (evicted *conn, ok bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.all == nil {
-		cs.all = map[*conn]*list.Element{}
+		cs.all, cs.strangers = map[*conn]*list.Element{}, map[netip.Prefix]*list.List{}
 	}
 	if len(cs.all) >= cs.limit {
-		oldest := cs.strangers.Front()
-		if oldest == nil {
+		if evicted = cs.worst(); evicted == nil {
 			return nil, false
 		}
-		evicted = oldest.Value.(*conn)
 		cs.forget(evicted)
 	}
-	cs.all[c] = cs.strangers.PushBack(c)
+	network := peer.Network(c.from())
+	if cs.strangers[network] == nil {
+		cs.strangers[network] = list.New()
+	}
+	cs.all[c] = cs.strangers[network].PushBack(c)
 	return evicted, true
+}
+
+// worst returns the stranger that makes room, or nil. The caller holds mu.
+func (cs *connections) worst() (worst *conn) {
+	most := 0
+	for _, l := range cs.strangers {
+		oldest := l.Front().Value.(*conn)
+		if n := l.Len(); n > most || n == most && oldest.opened.Before(worst.opened) {
+			worst, most = oldest, n
+		}
+	}
+	return worst
 }
 
 // known marks c as authenticated.
 func (cs *connections) known(c *conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if e, ok := cs.all[c]; ok && e != nil {
-		cs.strangers.Remove(e)
+	if _, ok := cs.all[c]; ok {
+		cs.forget(c)
 		cs.all[c] = nil
 	}
 }
@@ -54,7 +72,11 @@ func (cs *connections) remove(c *conn) {
 
 func (cs *connections) forget(c *conn) {
 	if e := cs.all[c]; e != nil {
-		cs.strangers.Remove(e)
+		network := peer.Network(c.from())
+		l := cs.strangers[network]
+		if l.Remove(e); l.Len() == 0 {
+			delete(cs.strangers, network)
+		}
 	}
 	delete(cs.all, c)
 }
