@@ -12,8 +12,14 @@ import (
 	"rtsptunnel/internal/base/peer"
 )
 
-// sendWithin is the time for an answer to leave after its handler has returned.
-const sendWithin = time.Second
+const (
+	// sendWithin is the time for an answer to leave after its handler has returned, if the
+	// client does not take it.
+	sendWithin = time.Second
+	// flushWithin is the time for the last bytes of an answer of HTTP/2 to leave after net/http
+	// has reported the connection as idle.
+	flushWithin = 50 * time.Millisecond
+)
 
 // conns bounds the open connections of a server. If there are too many, a silent one is
 // closed: a connection is silent while the server waits for bytes of its client, which is
@@ -38,7 +44,8 @@ type conns struct {
 type conn struct {
 	waiting     int       // requests whose clients wait for the server; HTTP/2 has several
 	silentSince time.Time // zero while there are any
-	answered    time.Time // when a handler returned whose answer may not have left; or zero
+	sent        time.Time // when the answers of the handlers that returned have left at the latest
+	http2       bool
 	network     netip.Prefix
 }
 
@@ -58,7 +65,7 @@ func (c *conns) add(ctx context.Context, accepted net.Conn) context.Context {
 	for len(c.open) >= c.max && !c.ended {
 		worst := c.worstSilent()
 		if worst == nil {
-			timer := time.AfterFunc(sendWithin, c.free.Broadcast)
+			timer := time.AfterFunc(flushWithin, c.free.Broadcast)
 			c.free.Wait()
 			timer.Stop()
 			continue
@@ -95,7 +102,7 @@ func (c *conns) worstSilent() (worst net.Conn) {
 
 // silent is false also while an answer may not have left.
 func (c *conn) silent(now time.Time) bool {
-	return !c.silentSince.IsZero() && now.Sub(c.answered) >= sendWithin
+	return !c.silentSince.IsZero() && !now.Before(c.sent)
 }
 
 func networkOf(c net.Conn) netip.Prefix {
@@ -141,12 +148,41 @@ func (c *conns) setWaiting(known *conn, add int) {
 	}
 }
 
-// answered records that a handler has returned.
-func (c *conns) answered(known *conn) {
+// begin records that a handler starts.
+func (c *conns) begin(known *conn, http2 bool) {
 	c.mu.Lock()
-	known.answered = time.Now()
+	known.http2 = http2
+	c.mu.Unlock()
+	c.setWaiting(known, 1)
+}
+
+// answered records that a handler has returned. A request whose client has ended it has no
+// answer.
+func (c *conns) answered(known *conn, request context.Context) {
+	c.mu.Lock()
+	if request.Err() == nil {
+		known.sent = time.Now().Add(sendWithin)
+	}
 	c.mu.Unlock()
 	c.setWaiting(known, -1)
+}
+
+// idle records that all answers of a connection have left.
+func (c *conns) idle(which net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.open[which]
+	if known == nil || known.waiting > 0 {
+		return
+	}
+	now := time.Now()
+	switch {
+	case !known.http2:
+		known.sent = now
+		c.free.Broadcast()
+	case known.sent.After(now.Add(flushWithin)):
+		known.sent = now.Add(flushWithin)
+	}
 }
 
 // end ends the waiting of add, and refuses further handlers of HTTP/2.
@@ -171,8 +207,8 @@ func (c *conns) handler(next http.Handler) http.Handler {
 			}
 			defer c.streams.Done()
 		}
-		c.setWaiting(known, 1)
-		defer c.answered(known)
+		c.begin(known, r.ProtoMajor == 2)
+		defer c.answered(known, r.Context())
 		if r.ContentLength != 0 {
 			// In a copy: net/http asks its own request's body how much of it is unread.
 			watched := *r

@@ -117,7 +117,9 @@ func (s *Server) count(conn net.Conn, state http.ConnState) {
 	case http.StateClosed, http.StateHijacked:
 		s.limit.remove(conn)
 		s.conns.Done()
-	case http.StateActive, http.StateIdle:
+	case http.StateIdle:
+		s.limit.idle(conn)
+	case http.StateActive:
 	}
 }
 
