@@ -134,28 +134,6 @@ func TestServer_connections(t *testing.T) {
 	}
 }
 
-// Many connections of one network do not end another network's slow player, which is older.
-func TestServer_connectionsOfOneNetwork(t *testing.T) {
-	f, _, _ := front(t)
-	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Connections = 4 })
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	nc, err := dialer.Dial("tcp", g.address)
-	if err != nil {
-		t.Skip(err) // macOS: loopback has one address
-	}
-	defer nc.Close()
-	slow := newRawClient(t, nc)
-	slow.want(slow.do("DESCRIBE", g.url("")), 401)
-	var flood []*rawClient
-	for range 12 {
-		flood = append(flood, g.dial(t))
-	}
-	for _, c := range flood[:9] {
-		c.wantClosed()
-	}
-	slow.want(slow.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
-}
-
 // The limits of viewers count those that play and those that hold a stream.
 func TestServer_viewers(t *testing.T) {
 	for name, limits := range map[string]rtspout.Limits{"all": {Viewers: 2}, "camera": {ViewersPerCamera: 2}} {

@@ -77,6 +77,10 @@ func (h handler) OnRequest(sc *gortsplib.ServerConn, req *base.Request) {
 	}
 	// gortsplib makes a GStreamer that sets up wait for one second, for its recorder's sake.
 	delete(req.Header, "User-Agent")
+	if sc.Session() == nil && len(req.Header["Session"]) > 0 {
+		// A session is of one connection. gortsplib would let others of the same address use it.
+		req.Header["Session"] = base.HeaderValue{"of another connection"}
+	}
 	if req.Method == base.Teardown && len(req.Header["Session"]) == 1 {
 		// No media may follow the answer.
 		if s := sessionOf(sc.Session()); s != nil {
@@ -306,7 +310,8 @@ func (h handler) OnResponse(sc *gortsplib.ServerConn, res *base.Response) {
 	case c.method == base.Play:
 		h.completePlay(c, sessionOf(sc.Session()), res)
 	case c.method == base.Teardown:
-		c.stage.Store(stageKnown)
+		c.stage.CompareAndSwap(stageSession, stageKnown) // a stranger has a session, too, after a refused SETUP
+		c.stage.CompareAndSwap(stagePlaying, stageKnown)
 	}
 }
 
