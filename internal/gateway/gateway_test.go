@@ -54,7 +54,7 @@ func start(t *testing.T, sections string, changes ...func(text string) string) *
 	r.admin, _ = access.Generate()
 	r.wall, _ = access.Generate()
 	r.file = filepath.Join(r.dir, "gateway.yaml")
-	if err := os.WriteFile(filepath.Join(r.dir, "pass"), []byte("camera-canary\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(r.dir, "pass"), []byte(password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	text := r.configuration(t, sections)
@@ -130,7 +130,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 func TestRun_directCamera(t *testing.T) {
-	camera := startCamera(t, rtsptest.Options{User: "root", Password: "camera-canary"})
+	camera := startCamera(t, rtsptest.Options{User: "root", Password: password})
 	r := start(t, "cameras: { lab/front: { url: '"+camera.URL()+"', credentials: c } }\ncredentials: { c: { username: root, passwordFile: pass } }\n"+
 		"live: { grace: 0s }\n")
 	got, err := rtsptest.Pull(within(t, time.Minute), r.url(t, "lab/front", "wall", r.wall), 30)

@@ -30,13 +30,14 @@ type site struct {
 	front, yard *rtsptest.Camera
 	public      string // address of the public listener
 	hubFile     string // with the hub's connection string
+	key         string // file of the public listener's key
 	ca          *localca.CA
 	moduleLog   *logtest.Record
 	endModule   func()
 }
 
 // password is of the camera front.
-const password = "camera-canary"
+const password = "camera/canary &%é"
 
 func startSite(t *testing.T) *site {
 	t.Helper()
@@ -47,6 +48,7 @@ func startSite(t *testing.T) *site {
 
 	dir := t.TempDir()
 	cert, key := s.certificate(t, dir)
+	s.key = key
 	s.hubFile = filepath.Join(dir, "hub")
 	if err := os.WriteFile(s.hubFile, []byte(s.hub.OwnerConnectionString()), 0o600); err != nil {
 		t.Fatal(err)

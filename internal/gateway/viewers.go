@@ -19,6 +19,7 @@ func (g *gateway) rtspOptions() rtspout.Options {
 		Authorize:    g.authorize,
 		Resolve:      g.resolve,
 		OffersDigest: g.access.OffersDigest,
+		Redact:       access.Redact,
 		Limits:       viewerLimits(g.started),
 		Log:          g.log,
 		FirstUnit:    g.metrics.firstUnit,

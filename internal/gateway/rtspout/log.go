@@ -30,13 +30,14 @@ const (
 // refusals write one line per refused request, but no more than strangers may cause.
 type refusals struct {
 	logger     zerolog.Logger
+	redact     func(string) string
 	limit      *rate.Limiter
 	total      atomic.Uint64
 	suppressed atomic.Uint64
 }
 
-func newRefusals(l zerolog.Logger) *refusals {
-	return &refusals{logger: l, limit: rate.NewLimiter(10, 100)}
+func newRefusals(l zerolog.Logger, redact func(string) string) *refusals {
+	return &refusals{logger: l, redact: redact, limit: rate.NewLimiter(10, 100)}
 }
 
 // log writes the line of a refusal; name may be empty.
@@ -46,7 +47,7 @@ func (r *refusals) log(c *conn, name string, f *failure.Failure) {
 		r.suppressed.Add(1)
 		return
 	}
-	line := r.logger.Info().Str(fieldRemote, c.remote.String()).Str(fieldCamera, name).
+	line := r.logger.Info().Str(fieldRemote, c.remote.String()).Str(fieldCamera, r.redact(name)).
 		Str(fieldHop, string(f.Hop)).Str(fieldReason, string(f.Reason))
 	if c.user.name != "" {
 		line = line.Str(fieldUser, c.user.name)

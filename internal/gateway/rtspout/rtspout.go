@@ -46,6 +46,10 @@ type Options struct {
 	// the URL works with all cameras.
 	OffersDigest func(camera string) bool
 
+	// Redact returns a name that a player asked for as a log line may show it: some users put
+	// their token into the path. Nil leaves names as they are.
+	Redact func(name string) string
+
 	Limits Limits
 	Log    zerolog.Logger
 

@@ -48,11 +48,14 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("rtsp server: Find and Authorize are required")
 	}
 	o.Limits = o.Limits.withDefaults()
+	if o.Redact == nil {
+		o.Redact = func(name string) string { return name }
+	}
 	if o.Resolve == nil {
 		o.Resolve = resolve
 	}
 	s := &Server{o: o, log: o.Log, times: defaultTimes, seed: maphash.MakeSeed(), ln: newHandover()}
-	s.refusal = newRefusals(o.Log)
+	s.refusal = newRefusals(o.Log, o.Redact)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.conns.limit = o.Limits.Connections
 	s.slots.limits = o.Limits
