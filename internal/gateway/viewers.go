@@ -70,10 +70,10 @@ func (g *gateway) verified(login rtspout.Login) string {
 }
 
 // resolve returns the camera's full name, the stream's name and the camera's title. Unknown
-// names stay as they are.
+// names stay as they are, and make no request to a hub: strangers ask for them.
 func (g *gateway) resolve(asked string) (camera, streamName, title string) {
-	c, streamName, _ := g.fleet.Lookup(asked) // Find has the error, also of a camera that cannot be opened
-	if c.Name == "" {
+	c, streamName, known := g.fleet.Known(asked)
+	if !known {
 		return asked, desired.MainStream, asked
 	}
 	title = c.Title

@@ -16,3 +16,13 @@ func (f *Fleet) Hold() (release func()) {
 	f.begin(f.started)
 	return func() { <-f.reading }
 }
+
+// TakeWant reports whether a read is wanted, and forgets it.
+func (f *Fleet) TakeWant() bool {
+	select {
+	case <-f.wanted:
+		return true
+	default:
+		return false
+	}
+}

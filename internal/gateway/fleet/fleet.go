@@ -75,6 +75,7 @@ type Fleet struct {
 	hubs     map[string]*hub
 	started  uint64 // reads
 	finished uint64 // the last read that its context did not end
+	asks     asks
 }
 
 // New returns a fleet without cameras.
@@ -130,42 +131,64 @@ func (f *Fleet) Problems() []Problem { return f.index.Load().problems }
 // Lookup returns the camera and the stream with a decoded name: a camera's name or an alias,
 // either with a stream. Without one, the stream is main. A camera wins over an alias with a
 // stream. The error is a *failure.Failure: CAM_UNKNOWN, or why a hub has never been read;
-// then Run reads the hubs soon. Camera.Check has the other errors, with which the camera is
+// then Run reads the hubs soon, but rarely for a name that remains unknown. Camera.Check has the other errors, with which the camera is
 // returned, too.
 func (f *Fleet) Lookup(decoded string) (Camera, string, error) {
+	found, stream, err := f.find(decoded)
+	switch {
+	case err != nil:
+		return Camera{}, "", err
+	case found == nil:
+		return Camera{}, "", f.unknown(decoded)
+	}
+	return *found, stream, found.Check(stream)
+}
+
+// Known is Lookup without a read of the hubs and without Check: for names that strangers ask
+// for.
+func (f *Fleet) Known(decoded string) (c Camera, stream string, ok bool) {
+	found, stream, err := f.find(decoded)
+	if err != nil || found == nil {
+		return Camera{}, "", false
+	}
+	return *found, stream, true
+}
+
+// find returns the camera with a name, or nil. The error is of a name that no camera can have.
+func (f *Fleet) find(decoded string) (found *Camera, stream string, err error) {
 	device, camera, stream, err := name.Split(decoded)
 	if err != nil {
-		return Camera{}, "", err
+		return nil, "", err
 	}
 	index := f.index.Load()
-	found := index.cameras[device+"/"+camera]
+	found = index.cameras[device+"/"+camera]
 	switch {
 	case device == "":
 		found = index.aliases[camera]
 	case found == nil && stream == "":
 		found, stream = index.aliases[device], camera
 	}
-	if found == nil {
-		return Camera{}, "", f.unknown()
-	}
 	if stream == "" {
 		stream = desired.MainStream
 	}
-	return *found, stream, found.Check(stream)
+	return found, stream, nil
 }
 
 // unknown returns the failure of a name that no camera has, and asks for a read of the hubs.
-func (f *Fleet) unknown() error {
+func (f *Fleet) unknown(decoded string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.hubs) == 0 {
 		return failure.New(failure.Viewer, reason.CameraUnknown, nil)
 	}
-	f.want()
 	for _, h := range f.hubs {
 		if h.read.IsZero() && h.failure != nil {
+			f.want()
 			return h.failure.At(h.since, time.Time{})
 		}
+	}
+	if f.asks.again(decoded, time.Now(), f.options.MinInterval, f.options.Interval) {
+		f.want()
 	}
 	return failure.New(failure.Viewer, reason.CameraUnknown, nil)
 }

@@ -6,7 +6,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rtsptunnel/internal/contract/reason"
+	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/fleet"
+	"rtsptunnel/internal/hub/hubclient"
 )
 
 // Run reads the hubs at once and about each minute; on demand it reads at most each 5 s.
@@ -76,6 +79,43 @@ func TestRefresh_shared(t *testing.T) {
 		}
 		if n := f.Reads(); n != 2 {
 			t.Errorf("%d reads, want the held one and one more", n)
+		}
+	})
+}
+
+// A player that asks for an unknown camera again and again makes the hubs be read as rarely as
+// they are read anyhow. Other names are not delayed, and Known makes no read.
+func TestLookup_unknownAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub, err := hubclient.New("HostName=hub.rtsptunnel.test;SharedAccessKeyName=x;SharedAccessKey=a2V5", hubclient.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer hub.Close()
+		f := fleet.New(fleet.Options{})
+		f.Set(fleet.Config{Hubs: map[string]fleet.Hub{"main": {Client: hub, Discover: true}}})
+		f.TakeWant()
+		reads := 0
+		const seconds = 600
+		for range seconds {
+			if _, _, ok := f.Known("edge1/none"); ok || f.TakeWant() {
+				t.Fatal("Known made a read")
+			}
+			if _, _, err := f.Lookup("edge1/none"); failure.Of(err).Reason != reason.CameraUnknown {
+				t.Fatal(err)
+			}
+			if f.TakeWant() {
+				reads++
+			}
+			timer := time.NewTimer(time.Second)
+			<-timer.C
+		}
+		if reads < 10 || reads > 15 {
+			t.Errorf("%d reads in 10 minutes", reads)
+		}
+		_, _, err = f.Lookup("edge1/other")
+		if !f.TakeWant() {
+			t.Errorf("no read for another name: %v", err)
 		}
 	})
 }
