@@ -17,7 +17,7 @@ import (
 	"rtsptunnel/internal/gateway/stream"
 )
 
-// idleFor is how long a stream must be idle to be dropped from the map.
+// idleFor is how long a stream must be idle, and not asked for, to be dropped from the map.
 const idleFor = time.Minute
 
 // streams are the streams that had a viewer, by name. Other cameras have no entry. Its methods
@@ -43,6 +43,7 @@ type streams struct {
 type entry struct {
 	stream *stream.Stream
 	source sourceSlot
+	asked  time.Time // when find returned it last; guarded by streams.mu
 }
 
 func newStreams(log zerolog.Logger) *streams {
@@ -86,6 +87,7 @@ func (s *streams) find(name string) (*stream.Stream, error) {
 		e.stream = stream.New(o)
 		s.all[full] = e
 	}
+	e.asked = time.Now()
 	return e.stream, nil
 }
 
@@ -154,12 +156,19 @@ func (s *streams) forget() {
 	}
 }
 
-// tidy drops the streams that were idle for a minute.
+// tidy drops the streams that were idle for a minute. A stream that find has returned since
+// then stays: its caller may be about to attach.
 func (s *streams) tidy() {
 	for full, e := range s.snapshot() {
-		if state := e.stream.State(); state.Phase == stream.PhaseIdle && state.Readers == 0 && time.Since(state.Since) > idleFor {
-			s.drop(full, e, failure.New(failure.Gateway, reason.StreamClosed, nil))
+		state := e.stream.State()
+		if state.Phase != stream.PhaseIdle || state.Readers > 0 || time.Since(state.Since) <= idleFor {
+			continue
 		}
+		s.mu.Lock()
+		if time.Since(e.asked) > idleFor {
+			s.remove(full, e, failure.New(failure.Gateway, reason.StreamClosed, nil))
+		}
+		s.mu.Unlock()
 	}
 }
 
@@ -167,6 +176,11 @@ func (s *streams) tidy() {
 func (s *streams) drop(full string, e *entry, cause *failure.Failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.remove(full, e, cause)
+}
+
+// remove is drop with mu held.
+func (s *streams) remove(full string, e *entry, cause *failure.Failure) {
 	if s.all[full] != e {
 		return
 	}
