@@ -16,14 +16,14 @@ func TestOpenings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var o openings
 		o.limit(1)
-		release, err := o.acquire(t.Context())
+		release, err := o.acquire(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		order := make(chan int, 2)
 		for i := range 2 {
 			go func() {
-				release, err := o.acquire(t.Context())
+				release, err := o.acquire(t.Context(), false)
 				if err != nil {
 					t.Error(err)
 					return
@@ -38,13 +38,13 @@ func TestOpenings(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := o.acquire(ctx); failure.Of(err).Reason != reason.LimitOpenings {
+		if _, err := o.acquire(ctx, false); failure.Of(err).Reason != reason.LimitOpenings {
 			t.Errorf("after the time of the opening: %v", err)
 		}
 		gone, leave := context.WithCancelCause(t.Context())
 		cause := errors.New("the stream was closed")
 		leave(cause)
-		if _, err := o.acquire(gone); !errors.Is(err, cause) {
+		if _, err := o.acquire(gone, false); !errors.Is(err, cause) {
 			t.Errorf("after the end of the stream: %v", err)
 		}
 		release()
@@ -58,15 +58,54 @@ func TestOpenings(t *testing.T) {
 func TestOpenings_limit(t *testing.T) {
 	var o openings
 	o.limit(1)
-	release, err := o.acquire(t.Context())
+	release, err := o.acquire(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.limit(2)
 	for range 2 {
-		if _, err := o.acquire(t.Context()); err != nil {
+		if _, err := o.acquire(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	release()
+}
+
+// Streams that open after a failure leave half of the slots to the others.
+func TestOpenings_again(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o openings
+		o.limit(4)
+		failing, leave := context.WithCancel(t.Context())
+		acquired := make(chan func(), 10)
+		for range cap(acquired) {
+			go func() {
+				release, err := o.acquire(failing, true)
+				if err != nil {
+					release = func() {}
+				}
+				acquired <- release
+			}()
+		}
+		synctest.Wait()
+		if n := len(acquired); n != 2 {
+			t.Errorf("%d of 4 slots are of streams that failed", n)
+		}
+		for range 2 {
+			release, err := o.acquire(t.Context(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer release()
+		}
+		leave()
+		for range cap(acquired) {
+			(<-acquired)()
+		}
+		release, err := o.acquire(t.Context(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+	})
 }
