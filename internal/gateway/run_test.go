@@ -38,7 +38,9 @@ func TestRun_drains(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the viewer was not ended")
 	}
-	r.log.AwaitFields(t, 1, "message=drained")
+	if n := r.log.CountFields(t, "message=stream closed", "reason=SHUTTING_DOWN"); n != 1 {
+		t.Errorf("%d streams were closed before the end", n)
+	}
 }
 
 // A camera with keepOpen has a session without viewers, also after it was unreachable.
