@@ -52,6 +52,14 @@ const (
 func Check(ctx context.Context, c *config.Config) []Finding {
 	k := &checker{config: c}
 	k.look("data folder", func() (State, string) { return k.dataFolder() })
+	k.look("open files", func() (State, string) {
+		n := descriptors()
+		text := fmt.Sprintf("%d are allowed, so %d players can be connected", n, viewerLimits(c).Connections)
+		if wanted := descriptorsFor(c); n < wanted {
+			return Warning, text + fmt.Sprintf(": raise ulimit -n to %d", wanted)
+		}
+		return OK, text
+	})
 	for i, p := range c.Listen.Public {
 		k.port(ctx, fmt.Sprintf("listen.public[%d]", i), p.Address)
 	}

@@ -135,6 +135,10 @@ func (g *gateway) start(ctx context.Context) error {
 	for _, w := range g.started.Warnings {
 		g.log.Warn().Str("warning", w).Msg("configuration")
 	}
+	if n, wanted := descriptors(), descriptorsFor(g.started); n < wanted {
+		g.log.Warn().Int("openFiles", n).Int("wanted", wanted).Int("connectionsOfPlayers", viewerLimits(g.started).Connections).
+			Msg("few open files are allowed, so fewer viewers can connect: raise ulimit -n")
+	}
 	for _, step := range []func(context.Context) error{
 		g.openFolder, g.build, g.applyFirst, g.listenPublic, g.listenRTSP, g.discover,
 		g.listenPrivate, // last: /readyz and /metrics read what the others have made

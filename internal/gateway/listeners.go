@@ -75,7 +75,7 @@ func (g *gateway) servePublic(ctx context.Context, handler func(listen.Proxies) 
 		if err != nil {
 			return fmt.Errorf("listen.public: %w", err)
 		}
-		server := httpd.Serve(ln, handler(proxies), g.log) //nolint:contextcheck // it outlives ctx; Close ends it
+		server := httpd.ServeConns(ln, handler(proxies), g.log, connectionsOf(g.started, descriptors()).web) //nolint:contextcheck // it outlives ctx; Close ends it
 		g.onEnd(func() { _ = server.Close() })
 		g.log.Info().Str("listener", "public").Str("address", ln.Addr().String()).Bool("tls", config != nil).Msg("listening")
 	}

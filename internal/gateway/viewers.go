@@ -6,7 +6,6 @@ import (
 
 	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/gateway/access"
-	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/rtspout"
 	"rtsptunnel/internal/gateway/stream"
@@ -24,10 +23,6 @@ func (g *gateway) rtspOptions() rtspout.Options {
 		Log:          g.log,
 		FirstUnit:    g.metrics.firstUnit,
 	}
-}
-
-func viewerLimits(c *config.Config) rtspout.Limits {
-	return rtspout.Limits{Viewers: c.Limits.Viewers, ViewersPerCamera: c.Limits.ViewersPerCamera}
 }
 
 // authorize judges a player's login for a camera. A camera that does not exist is judged

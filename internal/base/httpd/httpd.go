@@ -55,7 +55,12 @@ type Server struct {
 // Errors of net/http are logged to log at debug level. The caller calls Close, which also
 // closes ln.
 func Serve(ln net.Listener, handler http.Handler, log zerolog.Logger) *Server {
-	s := newServer(handler, log, maxConns)
+	return ServeConns(ln, handler, log, maxConns)
+}
+
+// ServeConns is Serve with another number of connections.
+func ServeConns(ln net.Listener, handler http.Handler, log zerolog.Logger, most int) *Server {
+	s := newServer(handler, log, most)
 	s.serve(ln, log)
 	return s
 }

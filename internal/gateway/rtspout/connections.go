@@ -12,11 +12,16 @@ import (
 // reached, a stranger makes room. It is the oldest one of the network that has most of them,
 // so that many connections of one network do not end a player's before it has logged in.
 type connections struct {
-	limit int
-
 	mu        sync.Mutex
+	limit     int
 	all       map[*conn]*list.Element     // nil for those that have authenticated
 	strangers map[netip.Prefix]*list.List // of *conn, the oldest first; no list is empty
+}
+
+func (cs *connections) setLimit(n int) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.limit = n
 }
 
 // add returns false if no connection is allowed. The caller closes evicted, which may be

@@ -57,7 +57,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, log: o.Log, times: defaultTimes, seed: maphash.MakeSeed(), ln: newHandover()}
 	s.refusal = newRefusals(o.Log, o.Redact)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.conns.limit = o.Limits.Connections
+	s.conns.setLimit(o.Limits.Connections)
 	s.slots.limits = o.Limits
 	s.rtsp = &gortsplib.Server{
 		RTSPAddress:              "handover:554", // not used: Listen ignores it
@@ -187,9 +187,12 @@ func (s *Server) Viewers() []Viewer { return s.players.viewers() }
 // returns false if there is no such player.
 func (s *Server) Disconnect(id string, cause error) bool { return s.players.end(id, cause) }
 
-// SetLimits replaces the limits of viewers. Those that are above a new limit stay. The limit
-// of connections does not change.
-func (s *Server) SetLimits(l Limits) { s.slots.set(l.withDefaults()) }
+// SetLimits replaces the limits. Connections and viewers that are above a new limit stay.
+func (s *Server) SetLimits(l Limits) {
+	l = l.withDefaults()
+	s.slots.set(l)
+	s.conns.setLimit(l.Connections)
+}
 
 // Review calls current for each player that plays, and ends those for which it returns an
 // error. A caller that changes tokens or grants calls it.
