@@ -8,6 +8,7 @@
 package httpd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ const (
 	maxStreams = 100
 	// maxHeader bounds the request line and the headers, in bytes, and so what a client can
 	// write into a log. Usual requests have a few KB.
-	maxHeader = 64 << 10
+	maxHeader = 16 << 10
 )
 
 // Server serves one listener, from Serve to Close. Its methods are safe for concurrent use.
@@ -145,7 +146,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// newErrorLog logs net/http's lines at debug level: each concerns one client that failed.
+// newErrorLog logs net/http's lines at debug level: each concerns one client that failed. The
+// line of a handler that panicked is an error.
 func newErrorLog(logger zerolog.Logger) *log.Logger {
 	return log.New(debugWriter{log: logger}, "", 0)
 }
@@ -157,6 +159,10 @@ type debugWriter struct {
 var _ io.Writer = debugWriter{}
 
 func (w debugWriter) Write(line []byte) (int, error) {
-	w.log.Debug().Bytes("line", line).Msg("HTTP server")
+	level := zerolog.DebugLevel
+	if bytes.Contains(line, []byte(": panic serving ")) {
+		level = zerolog.ErrorLevel
+	}
+	w.log.WithLevel(level).Bytes("line", line).Msg("HTTP server")
 	return len(line), nil
 }

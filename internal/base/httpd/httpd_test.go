@@ -77,7 +77,7 @@ func TestServe_largeHeaders(t *testing.T) {
 	ln := listen(t)
 	server := httpd.Serve(ln, http.NotFoundHandler(), zerolog.Nop())
 	defer server.Close()
-	for size, want := range map[int]int{16 << 10: http.StatusNotFound, 80 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+	for size, want := range map[int]int{15 << 10: http.StatusNotFound, 24 << 10: http.StatusRequestHeaderFieldsTooLarge} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/"+strings.Repeat("x", size), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/base/httpd"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 // Clients that ask again and again on their connections do not keep another one out: between
@@ -45,6 +46,19 @@ func TestServe_busyConnectionsYield(t *testing.T) {
 	for _, conn := range conns {
 		conn.Close()
 	}
+}
+
+// A handler that panics is an error of ours, so its line is seen at every level.
+func TestServe_panicIsLogged(t *testing.T) {
+	ln := listen(t)
+	log := logtest.New()
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("fault") })
+	server := httpd.Serve(ln, handler, zerolog.New(log).Level(zerolog.ErrorLevel))
+	defer server.Close()
+	if _, err := http.ReadResponse(bufio.NewReader(client(t, ln.Addr().String(), get("/"))), nil); err == nil {
+		t.Error("the request is answered")
+	}
+	log.AwaitFields(t, 1, "level=error", "message=HTTP server")
 }
 
 func readAnswer(t *testing.T, in *bufio.Reader) {
