@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -12,15 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"rtsptunnel/internal/base/certs"
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/datafolder"
-	"rtsptunnel/internal/gateway/failure"
-	"rtsptunnel/internal/gateway/fleet"
-	"rtsptunnel/internal/gateway/hubfailure"
-	"rtsptunnel/internal/hub/hubclient"
 )
 
 // Finding is one thing that Check has looked at.
@@ -47,8 +40,8 @@ const (
 )
 
 // Check looks at what a configuration needs from its surroundings: the data folder, free
-// ports, certificates, the public URL's name, and the hubs. It changes nothing but to create
-// the data folder.
+// ports, certificates, the public URL's name, the hubs and their cameras. It changes nothing
+// but to create the data folder.
 func Check(ctx context.Context, c *config.Config) []Finding {
 	k := &checker{config: c}
 	k.look("data folder", func() (State, string) { return k.dataFolder() })
@@ -81,9 +74,7 @@ func Check(ctx context.Context, c *config.Config) []Finding {
 	if c.PublicURL != "" {
 		k.look("publicURL", func() (State, string) { return k.resolve(ctx) })
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Hubs)) {
-		k.look("hubs."+name, func() (State, string) { return k.hub(ctx, c.Hubs[name]) })
-	}
+	k.hubs(ctx)
 	return k.findings
 }
 
@@ -107,7 +98,7 @@ func (k *checker) dataFolder() (State, string) {
 		k.running = true
 		return OK, "a gateway runs with it, so ports are not looked at"
 	case err != nil:
-		return Failed, err.Error()
+		return Failed, strings.TrimPrefix(err.Error(), "data folder: ")
 	}
 	_ = folder.Close()
 	return OK, k.config.Data
@@ -121,7 +112,7 @@ func (k *checker) port(ctx context.Context, what, address string) {
 	k.look(what, func() (State, string) {
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
-			return Failed, err.Error()
+			return Failed, listenAdvice(err).Error()
 		}
 		_ = ln.Close()
 		return OK, address + " is free"
@@ -139,16 +130,16 @@ func (k *checker) certificate(what, cert, key string) {
 		}
 		state := pair.State()
 		until := "valid until " + state.NotAfter.UTC().Format(time.RFC3339)
+		host := k.publicHost()
 		switch left := time.Until(state.NotAfter); {
 		case left < 0:
 			return Failed, "expired on " + state.NotAfter.UTC().Format(time.RFC3339) + ": renew it"
 		case time.Now().Before(state.NotBefore):
 			return Failed, "not valid before " + state.NotBefore.UTC().Format(time.RFC3339) + ": check the clock"
+		case host != "" && !covers(state.Names, host):
+			return Failed, "is for " + strings.Join(state.Names, ", ") + ", not for " + host + " of publicURL: modules would refuse it"
 		case left < soonExpired:
 			return Warning, until + ": renew it"
-		}
-		if host := k.publicHost(); host != "" && !covers(state.Names, host) {
-			return Failed, "is for " + strings.Join(state.Names, ", ") + ", not for " + host + " of publicURL: modules would refuse it"
 		}
 		return OK, until
 	})
@@ -184,44 +175,4 @@ func (k *checker) resolve(ctx context.Context) (State, string) {
 		return Failed, host + " does not resolve here: " + err.Error()
 	}
 	return OK, host + " is " + strings.Join(addresses, ", ") + "; sites must be able to reach it"
-}
-
-// hub logs in, and counts the cameras if the hub is for discovery.
-func (k *checker) hub(ctx context.Context, h config.Hub) (State, string) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	roots, err := rootsAnd(h.CA)
-	if err != nil {
-		return Failed, err.Error()
-	}
-	client, err := hubclient.New(string(h.ConnectionString), hubclient.Options{Roots: roots})
-	if err != nil {
-		return Failed, err.Error()
-	}
-	defer client.Close()
-	for _, err := range client.Query(ctx, "SELECT deviceId FROM devices") {
-		if err != nil {
-			return hubState(hubfailure.Of(err))
-		}
-		break // one item shows that the login may query
-	}
-	if !h.Discover {
-		return OK, client.Host() + " accepts the login"
-	}
-	cameras := fleet.New(fleet.Options{Log: zerolog.Nop()})
-	cameras.Set(fleet.Config{Hubs: map[string]fleet.Hub{"hub": {Client: client, Discover: true}}})
-	if err := cameras.Refresh(ctx); err != nil {
-		return hubState(failure.Of(err))
-	}
-	hub := cameras.Hubs()[0]
-	text := fmt.Sprintf("%s accepts the login, and has %d cameras of %d modules", client.Host(), hub.Cameras, hub.Modules)
-	if hub.Modules == 0 {
-		return Warning, text + ": no connected module announces the model id"
-	}
-	return OK, text
-}
-
-func hubState(f *failure.Failure) (State, string) {
-	text := f.Error()
-	return Failed, text
 }

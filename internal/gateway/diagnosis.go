@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/contract/desired"
+	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/datafolder"
 	"rtsptunnel/internal/gateway/diagnose"
@@ -81,8 +82,8 @@ func Diagnose(ctx context.Context, c *config.Config, name string) (diagnose.Resu
 	}
 	refreshErr := g.fleet.Refresh(ctx)
 	result, err := g.diagnoseName(ctx, name)
-	if err != nil {
-		return result, errors.Join(err, refreshErr)
+	if refreshErr != nil && failure.Of(err) != nil && failure.Of(err).Reason == reason.CameraUnknown {
+		return result, refreshErr // the camera may be in the hub that has not answered
 	}
-	return result, nil
+	return result, err
 }

@@ -47,11 +47,8 @@ func (h *hubs) prepare(c *config.Config) (map[string]hubOf, error) {
 			next[name] = have
 			continue
 		}
-		roots, err := rootsAnd(wanted.CA)
-		if err == nil {
-			made.client, err = hubclient.New(string(wanted.ConnectionString), hubclient.Options{Roots: roots})
-		}
-		if err != nil {
+		var err error
+		if made.client, err = newClient(wanted); err != nil {
 			return nil, fmt.Errorf("hubs.%s: %w", name, err)
 		}
 		next[name] = made
@@ -106,9 +103,20 @@ func (g *gateway) applyFleet(c *config.Config) error {
 		return err
 	}
 	release := g.hubs.use(clients)
-	f := fleet.Config{Hubs: map[string]fleet.Hub{}, Cameras: map[string]fleet.Settings{}, Credentials: map[string]fleet.Login{}}
+	connected := make(map[string]*hubclient.Client, len(clients))
 	for name, hub := range clients {
-		f.Hubs[name] = fleet.Hub{Client: hub.client, Discover: c.Hubs[name].Discover}
+		connected[name] = hub.client
+	}
+	g.fleet.Set(fleetConfig(c, connected))
+	release()
+	return nil
+}
+
+// fleetConfig returns cameras, credentials and hubs of a configuration as the fleet has them.
+func fleetConfig(c *config.Config, clients map[string]*hubclient.Client) fleet.Config {
+	f := fleet.Config{Hubs: map[string]fleet.Hub{}, Cameras: map[string]fleet.Settings{}, Credentials: map[string]fleet.Login{}}
+	for name, client := range clients {
+		f.Hubs[name] = fleet.Hub{Client: client, Discover: c.Hubs[name].Discover}
 	}
 	for name, camera := range c.Cameras {
 		f.Cameras[name] = settings(camera)
@@ -118,9 +126,7 @@ func (g *gateway) applyFleet(c *config.Config) error {
 			Credentials: fleet.Credentials{Username: login.Username, Password: string(login.Password)}, Cameras: login.Cameras,
 		}
 	}
-	g.fleet.Set(f)
-	release()
-	return nil
+	return f
 }
 
 // settings returns a camera of the file as the fleet has it.
@@ -140,15 +146,20 @@ func settings(c config.Camera) fleet.Settings {
 	return s
 }
 
-// noteHubs tells in /readyz of hubs whose cameras cannot be read. Known cameras stay.
+// noteHubs tells in /readyz of hubs whose cameras cannot be read, and of modules whose twins
+// have faults. Known cameras stay.
 func (g *gateway) noteHubs() {
-	text, code := "", reason.Code("")
+	text, code, faulty := "", reason.Code(""), ""
 	for _, hub := range g.fleet.Hubs() {
 		if f := hub.Failure; f != nil {
 			text, code = "the cameras of hubs."+hub.Name+" cannot be read: "+f.Reason.Text(), f.Reason
 		}
+		if hub.Faulty > 0 {
+			faulty = "hubs." + hub.Name + " has " + faultyModules(hub)
+		}
 	}
 	g.status.note(partHubs, code, text)
+	g.status.note(partTwins, reason.ConfigFormat, faulty)
 }
 
 // noteProblems tells in /readyz, and once in the log, of cameras that are not there as the
@@ -158,7 +169,7 @@ func (g *gateway) noteProblems() {
 	problems := g.fleet.Problems()
 	text := ""
 	if len(problems) > 0 {
-		text = fmt.Sprintf("%d problems; the first: %s %s", len(problems), problems[0].Camera, problems[0].Text)
+		text = fmt.Sprintf("problems: %d; the first: %s %s", len(problems), problems[0].Camera, problems[0].Text)
 	}
 	if !slices.Equal(problems, g.problems) {
 		for _, p := range problems[:min(len(problems), most)] {

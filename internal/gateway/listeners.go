@@ -3,12 +3,14 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -73,13 +75,24 @@ func (g *gateway) servePublic(ctx context.Context, handler func(listen.Proxies) 
 		}
 		ln, err := listen.Listen(ctx, listen.Options{Address: p.Address, TLS: config, Proxies: proxies, Log: g.log})
 		if err != nil {
-			return fmt.Errorf("listen.public: %w", err)
+			return fmt.Errorf("listen.public: %w", listenAdvice(err))
 		}
 		server := httpd.ServeConns(ln, handler(proxies), g.log, connectionsOf(g.started, descriptors()).web) //nolint:contextcheck // it outlives ctx; Close ends it
 		g.onEnd(func() { _ = server.Close() })
 		g.log.Info().Str("listener", "public").Str("address", ln.Addr().String()).Bool("tls", config != nil).Msg("listening")
 	}
 	return nil
+}
+
+// listenAdvice adds to an error of listening what to do about it.
+func listenAdvice(err error) error {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: a port below 1024 needs the capability CAP_NET_BIND_SERVICE", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: another listener has it; ss -ltnp shows its program", err)
+	}
+	return err
 }
 
 // publicHandler routes requests below the path of the public URL. A ServeMux would redirect
@@ -118,7 +131,7 @@ func (g *gateway) listenRTSP(ctx context.Context) error {
 		}
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
 		if err != nil {
-			return fmt.Errorf("listen.%s: %w", name, err)
+			return fmt.Errorf("listen.%s: %w", name, listenAdvice(err))
 		}
 		g.log.Info().Str("listener", name).Str("address", ln.Addr().String()).Bool("tls", o.config != nil).Msg("listening")
 		if o.config != nil {

@@ -16,6 +16,7 @@ const (
 	partTLS       = "certificate"
 	partHubs      = "hubs"
 	partCameras   = "cameras"
+	partTwins     = "twins"
 	partListeners = "listeners"
 	partShutdown  = "shutdown"
 )

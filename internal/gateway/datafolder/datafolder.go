@@ -39,7 +39,7 @@ var ErrInUse = errors.New("is in use by another gateway: stop it, or choose anot
 // end of the process, even in a crash.
 func Open(path string) (*Folder, error) {
 	if err := os.MkdirAll(path, folderMode); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		return nil, fmt.Errorf("data folder: %w: create it for this user, or choose another folder by data (TUNNELGATEWAY_DATA)", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {

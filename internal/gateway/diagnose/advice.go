@@ -54,8 +54,8 @@ var advices = map[reason.Code]string{
 	reason.MediaInvalid: "choose another codec or profile in the camera, and update its firmware",
 }
 
-// advice returns what to do about a failure.
-func advice(f *failure.Failure) string {
+// Advice returns what to do about a failure.
+func Advice(f *failure.Failure) string {
 	if text := advices[f.Reason]; text != "" {
 		return text
 	}

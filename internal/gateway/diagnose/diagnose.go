@@ -112,7 +112,7 @@ func (d *diagnosis) failed(ctx context.Context, hop failure.Hop, err error) bool
 	} else if !ok {
 		f = failure.Of(err)
 	}
-	d.add(Step{Hop: f.Hop, Reason: f.Reason, Message: message(f), Advice: advice(f)})
+	d.add(Step{Hop: f.Hop, Reason: f.Reason, Message: message(f), Advice: Advice(f)})
 	return false
 }
 

@@ -32,6 +32,7 @@ type HubState struct {
 	Modules int // with and without cameras
 	Cameras int
 	Faulty  int              // modules whose cameras have faults: the log names them
+	Fault   string           // of the first of them by identity, with it
 	Cut     bool             // the hub has more cameras than the gateway keeps
 	ReadAt  time.Time        // end of the last successful read; zero if there was none
 	Failure *failure.Failure // of the last read, since the first failed one; nil if it was successful
@@ -44,6 +45,7 @@ func (f *Fleet) Hubs() []HubState {
 	states := make([]HubState, 0, len(f.hubs))
 	for _, h := range f.hubs {
 		s := HubState{Name: h.name, Host: h.client.Host(), Modules: len(h.modules), Cameras: h.cameras, Faulty: h.faulty, Cut: h.cut, ReadAt: h.read}
+		s.Fault = firstFault(h.modules)
 		if h.failure != nil {
 			s.Failure = h.failure.At(h.since, time.Time{})
 		}
@@ -51,6 +53,16 @@ func (f *Fleet) Hubs() []HubState {
 	}
 	slices.SortFunc(states, func(a, b HubState) int { return cmp.Compare(a.Name, b.Name) })
 	return states
+}
+
+func firstFault(modules map[hubclient.Identity]*module) string {
+	first := ""
+	for id, m := range modules {
+		if text := id.String() + ": " + m.fault; m.fault != "" && (first == "" || text < first) {
+			first = text
+		}
+	}
+	return first
 }
 
 // firstFailure returns the failure of the first hub by name that has one.

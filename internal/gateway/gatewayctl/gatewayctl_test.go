@@ -2,12 +2,19 @@ package gatewayctl_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -117,6 +124,31 @@ func TestCheck(t *testing.T) {
 	got := run(t, nil, "check", "--config", file)
 	if got.code != 1 || !regexp.MustCompile(`(?m)^failed +listen\.public\[0\]\.cert .*none`).MatchString(got.stdout) ||
 		!regexp.MustCompile(`(?m)^ok +listen\.rtsp .* is free`).MatchString(got.stdout) || !regexp.MustCompile(`(?m)^ok +publicURL `).MatchString(got.stdout) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A certificate that ends soon may be for another name, too.
+func TestCheck_certificate(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"other.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	both := write(t, string(text))
+	got := run(t, nil, "check", "--config", write(t, "data: data\npublicURL: https://127.0.0.1\nlisten: { public: [{ address: '127.0.0.1:0', cert: '"+both+"', key: '"+both+"' }], "+
+		"rtsp: { address: '127.0.0.1:0' }, private: { address: '127.0.0.1:0' } }\n"))
+	if got.code != 1 || !regexp.MustCompile(`(?m)^failed +listen\.public\[0\]\.cert .* is for other\.example, not for 127\.0\.0\.1 of publicURL`).MatchString(got.stdout) {
 		t.Errorf("got %+v", got)
 	}
 }
