@@ -69,6 +69,7 @@ func (l *loader) checkListeners() {
 	}
 	l.checkPort(l.Listen.RTSP.Address, "listen", "rtsp", "address")
 	l.checkPort(l.Listen.Private.Address, "listen", "private", "address")
+	l.checkDistinct()
 	if !loopback(l.Listen.RTSP.Address) {
 		l.warn("serves RTSP without TLS beyond this machine: tokens and video can be read on the network; listen.rtsps has TLS", "listen", "rtsp", "address")
 	}
@@ -86,6 +87,33 @@ func (l *loader) checkListeners() {
 	if !s.UseACME && (s.Cert == "" || s.Key == "") {
 		l.report("needs cert and key, here or at a public listener", "listen", "rtsps")
 	}
+}
+
+// checkDistinct finds two listeners that would need one port. Port 0 is any free one.
+func (l *loader) checkDistinct() {
+	type listener struct{ address, path string }
+	listeners := []listener{{l.Listen.RTSP.Address, "listen.rtsp.address"}, {l.Listen.RTSPS.Address, "listen.rtsps.address"}, {l.Listen.Private.Address, "listen.private.address"}}
+	for i, p := range l.Listen.Public {
+		listeners = append(listeners, listener{p.Address, "listen.public." + strconv.Itoa(i) + ".address"})
+	}
+	for i, one := range listeners {
+		for _, other := range listeners[:i] {
+			if clash(one.address, other.address) {
+				l.report("has the port of "+dotted(strings.Split(other.path, ".")), strings.Split(one.path, ".")...)
+			}
+		}
+	}
+}
+
+// clash tells whether two addresses have one port of one host, or of all.
+func clash(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	all := func(host string) bool {
+		ip, err := netip.ParseAddr(host)
+		return host == "" || err == nil && ip.IsUnspecified()
+	}
+	return errA == nil && errB == nil && portA == portB && portA != "0" && (hostA == hostB || all(hostA) || all(hostB))
 }
 
 func (l *loader) checkPublic(i int) {

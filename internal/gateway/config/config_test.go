@@ -136,7 +136,11 @@ func TestLoad_faults(t *testing.T) {
 	}{
 		"nothing":        {"# comment\n", nil},
 		"no mapping":     {"- a\n", []string{"f:1:1: must be a mapping: keys with values"}},
-		"syntax":         {"log: {\n  level: info\nx", []string{`f:3: is not YAML: did not find expected ',' or '}'`}},
+		"syntax":         {"log: {\n  level: info\nx", []string{`f:3: is not YAML, here or below: did not find expected ',' or '}'`}},
+		"syntax below":   {"log: { level: info }\n\nlisten: { rtsp: a: b }\n", []string{`f:3: is not YAML, here or below: did not find expected ',' or '}'`}},
+		"open":           {"log: [ { level: info }\ndata: x\n", []string{`f:2: is not YAML, here or below: did not find expected ',' or ']'`}},
+		"a tab":          {"log:\n\tlevel: info\n", []string{"f:2: is not YAML: the line begins with a tab; use blanks"}},
+		"one port":       {"listen: { rtsp: { address: ':8554' }, private: { address: '127.0.0.1:8554' }, public: [{ address: '127.0.0.1:0' }, { address: '[::1]:0' }] }\n", []string{"f:1:59: listen.private.address: has the port of listen.rtsp.address"}},
 		"unknown anchor": {"log: *canary", []string{"f: is not YAML: an alias refers to an unknown anchor"}},
 		"stream's name":  {"cameras: { e/a: { url: 'rtsp://h' }, e/b: { url: 'rtsp://h', streams: { 'a b': { path: / } } } }", []string{`f:1:73: cameras.e/b.streams."a b": a name has 1 to 64 letters, digits, '.', '_' or '-'`}},
 		"two documents":  {"log:\n---\nlog:\n", []string{"f:2:1: is a second document; a file has one"}},

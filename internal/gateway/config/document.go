@@ -45,11 +45,11 @@ func parse(file string, text []byte) (*document, []Fault) {
 	case errors.Is(err, io.EOF):
 		return d, nil
 	case err != nil:
-		return d, []Fault{d.syntax(err)}
+		return d, []Fault{d.syntax(err, text)}
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
 		if err != nil {
-			return d, []Fault{d.syntax(err)}
+			return d, []Fault{d.syntax(err, text)}
 		}
 		return d, []Fault{d.at(&second, nil, "is a second document; a file has one")}
 	}
@@ -76,20 +76,34 @@ func separators(text []byte) int {
 
 var syntaxLine = regexp.MustCompile(`^yaml: line (\d+): `)
 
-// syntax returns the fault of the parser's error. Its texts describe the grammar; only the
+// ofParser are the errors of the library's parser, in contrast to its scanner: it counts
+// their lines from 0, and often has the line at which the broken mapping or sequence begins.
+var ofParser = regexp.MustCompile(`^did not find expected (<document start>|node content|'-' indicator|key|',' or '[\]}]')`)
+
+// syntax returns the fault of the library's error. Its texts describe the grammar; only the
 // one about unknown anchors repeats a part of the file.
-func (d *document) syntax(err error) Fault {
-	text := err.Error()
-	f := Fault{File: d.file, Text: "is not YAML: " + strings.TrimPrefix(text, "yaml: ")}
-	if m := syntaxLine.FindStringSubmatch(text); m != nil {
+func (d *document) syntax(err error, text []byte) Fault {
+	what := strings.TrimPrefix(err.Error(), "yaml: ")
+	f := Fault{File: d.file, Text: "is not YAML: " + what}
+	if m := syntaxLine.FindStringSubmatch(err.Error()); m != nil {
 		f.Line, _ = strconv.Atoi(m[1])
-		f.Text = "is not YAML: " + text[len(m[0]):]
+		what = err.Error()[len(m[0]):]
+		f.Text = "is not YAML: " + what
 	}
-	if strings.Contains(f.Text, "unknown anchor") {
+	lines := bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	switch {
+	case strings.Contains(what, "unknown anchor"):
 		f.Text = "is not YAML: an alias refers to an unknown anchor"
+	case ofParser.MatchString(what):
+		f.Line = min(f.Line+1, len(lines))
+		f.Text = "is not YAML, here or below: " + what
+	case f.Line > 0 && f.Line <= len(lines) && tabIndent.Match(lines[f.Line-1]):
+		f.Text = "is not YAML: the line begins with a tab; use blanks"
 	}
 	return f
 }
+
+var tabIndent = regexp.MustCompile(`^ *\t`)
 
 func (d *document) at(node *yaml.Node, path []string, text string) Fault {
 	return Fault{File: d.file, Line: node.Line, Column: node.Column, Path: dotted(path), Text: text}

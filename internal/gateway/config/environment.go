@@ -17,33 +17,40 @@ const (
 
 // variable is one of the gateway's variables.
 type variable struct {
-	name string
-	path []string // of the key that the schema judges the value by; nil: any text
-	set  func(c *Config, value string)
+	name   string
+	key    []string // which it replaces; nil: none
+	judged bool     // by the key's schema; otherwise any text is valid
+	set    func(c *Config, value string)
 }
 
 // variables replace values of the file. Those of a hub mean the hub main, which need not be
 // in the file.
 func variables() []variable {
+	text := func(name string, set func(c *Config, v string), key ...string) variable {
+		return variable{prefix + name, key, false, set}
+	}
+	judged := func(name string, set func(c *Config, v string), key ...string) variable {
+		return variable{prefix + name, key, true, set}
+	}
 	return []variable{
-		{prefix + "CONFIG", nil, func(*Config, string) {}},
-		{prefix + "HUB_CONNECTION_STRING", nil, func(c *Config, v string) {
+		text("CONFIG", func(*Config, string) {}),
+		text("HUB_CONNECTION_STRING", func(c *Config, v string) {
 			c.mainHub(func(h *Hub) { h.ConnectionString, h.ConnectionStringFile = Secret(v), "" })
-		}},
-		{prefix + "HUB_CONNECTION_STRING_FILE", nil, func(c *Config, v string) {
+		}),
+		text("HUB_CONNECTION_STRING_FILE", func(c *Config, v string) {
 			c.mainHub(func(h *Hub) { h.ConnectionStringFile = v })
-		}},
-		{prefix + "HUB_CA_FILE", nil, func(c *Config, v string) { c.mainHub(func(h *Hub) { h.CAFile = v }) }},
-		{prefix + "PUBLIC_URL", []string{"publicURL"}, func(c *Config, v string) { c.PublicURL = v }},
-		{prefix + "LISTEN_PUBLIC", []string{"listen", "public", "0", "address"}, func(c *Config, v string) { c.firstPublic().Address = v }},
-		{prefix + "TLS_CERT", nil, func(c *Config, v string) { c.firstPublic().Cert = v }},
-		{prefix + "TLS_KEY", nil, func(c *Config, v string) { c.firstPublic().Key = v }},
-		{prefix + "LISTEN_RTSP", []string{"listen", "rtsp", "address"}, func(c *Config, v string) { c.Listen.RTSP.Address = v }},
-		{prefix + "LISTEN_RTSPS", []string{"listen", "rtsps", "address"}, func(c *Config, v string) { c.Listen.RTSPS.Address = v }},
-		{prefix + "LISTEN_PRIVATE", []string{"listen", "private", "address"}, func(c *Config, v string) { c.Listen.Private.Address = v }},
-		{prefix + "DATA", []string{"data"}, func(c *Config, v string) { c.Data = v }},
-		{prefix + "LOG_LEVEL", []string{"log", "level"}, func(c *Config, v string) { c.Log.Level = v }},
-		{prefix + "LOG_FORMAT", []string{"log", "format"}, func(c *Config, v string) { c.Log.Format = v }},
+		}, "hubs", "main", "connectionStringFile"),
+		text("HUB_CA_FILE", func(c *Config, v string) { c.mainHub(func(h *Hub) { h.CAFile = v }) }, "hubs", "main", "caFile"),
+		judged("PUBLIC_URL", func(c *Config, v string) { c.PublicURL = v }, "publicURL"),
+		judged("LISTEN_PUBLIC", func(c *Config, v string) { c.firstPublic().Address = v }, "listen", "public", "0", "address"),
+		text("TLS_CERT", func(c *Config, v string) { c.firstPublic().Cert = v }, "listen", "public", "0", "cert"),
+		text("TLS_KEY", func(c *Config, v string) { c.firstPublic().Key = v }, "listen", "public", "0", "key"),
+		judged("LISTEN_RTSP", func(c *Config, v string) { c.Listen.RTSP.Address = v }, "listen", "rtsp", "address"),
+		judged("LISTEN_RTSPS", func(c *Config, v string) { c.Listen.RTSPS.Address = v }, "listen", "rtsps", "address"),
+		judged("LISTEN_PRIVATE", func(c *Config, v string) { c.Listen.Private.Address = v }, "listen", "private", "address"),
+		judged("DATA", func(c *Config, v string) { c.Data = v }, "data"),
+		judged("LOG_LEVEL", func(c *Config, v string) { c.Log.Level = v }, "log", "level"),
+		judged("LOG_FORMAT", func(c *Config, v string) { c.Log.Format = v }, "log", "format"),
 	}
 }
 
@@ -113,13 +120,14 @@ func (l *loader) overlay() {
 		if value == "" {
 			continue
 		}
-		if v.path != nil {
-			if text := theSchema().judge(v.path, value); text != "" {
+		if v.judged {
+			if text := theSchema().judge(v.key, value); text != "" {
 				l.faults = append(l.faults, Fault{Path: v.name, Text: text})
 				continue
 			}
 		}
 		v.set(l.Config, value)
+		l.variables[dotted(v.key)] = v.name
 	}
 	if len(l.Listen.Public) == 0 || l.Listen.Public[0].Address == "" {
 		p := l.firstPublic()

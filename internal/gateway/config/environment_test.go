@@ -67,6 +67,17 @@ func TestLoad_environmentFaults(t *testing.T) {
 				"publicURL: is missing: modules open their tunnels to it (TUNNELGATEWAY_PUBLIC_URL sets it, too)",
 			},
 		},
+		"files": {
+			[]string{"TUNNELGATEWAY_HUB_CONNECTION_STRING_FILE=/none", "TUNNELGATEWAY_HUB_CA_FILE=/none", "TUNNELGATEWAY_PUBLIC_URL=https://gw.test"},
+			[]string{
+				"TUNNELGATEWAY_HUB_CA_FILE: names a file that cannot be read: no such file or directory",
+				"TUNNELGATEWAY_HUB_CONNECTION_STRING_FILE: names a file that cannot be read: no such file or directory",
+			},
+		},
+		"no TLS": {
+			[]string{"TUNNELGATEWAY_HUB_CONNECTION_STRING=canary", "TUNNELGATEWAY_PUBLIC_URL=http://gw.test"},
+			[]string{"TUNNELGATEWAY_PUBLIC_URL: must begin with https: modules open tunnels with TLS alone"},
+		},
 		"no file": {[]string{"TUNNELGATEWAY_CONFIG=/none"}, []string{"/none: cannot be read: no such file or directory"}},
 	} {
 		t.Run(name, func(t *testing.T) {

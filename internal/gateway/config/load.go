@@ -34,7 +34,7 @@ func NewSource(o Options) *Source { return &Source{o: o} }
 func (s *Source) Load() (*Config, error) {
 	env := newEnvironment(s.o.Environ)
 	file := cmp.Or(s.o.File, env.value(variableConfig))
-	l := &loader{Config: defaults(), env: env, document: &document{file: file}, inputs: inputs{}}
+	l := &loader{Config: defaults(), env: env, document: &document{file: file}, inputs: inputs{}, variables: map[string]string{}}
 	s.seen = l.inputs
 	if file != "" {
 		if err := l.readFile(file); err != nil {
@@ -67,8 +67,9 @@ type loader struct {
 	*Config
 	*document // its faults are those of the configuration
 
-	env    environment
-	inputs inputs
+	env       environment
+	inputs    inputs
+	variables map[string]string // that have replaced a key, by its path
 }
 
 // readFile reads the file into the configuration, over the defaults.
@@ -94,19 +95,23 @@ func (l *loader) readFile(file string) error {
 	return nil
 }
 
-// report adds a fault of the value at a path of the file.
+// report adds a fault of the value at a path: of the file, or of the variable that replaces it.
 func (l *loader) report(text string, path ...string) {
-	if len(l.faults) >= enoughFaults {
-		return
+	if len(l.faults) < enoughFaults {
+		l.faults = append(l.faults, l.about(text, path))
 	}
-	_, value := l.find(path)
-	l.fault(value, path, text)
 }
 
 func (l *loader) warn(text string, path ...string) {
-	if len(l.Warnings) >= enoughFaults {
-		return
+	if len(l.Warnings) < enoughFaults {
+		l.Warnings = append(l.Warnings, l.about(text, path).String())
+	}
+}
+
+func (l *loader) about(text string, path []string) Fault {
+	if name := l.variables[dotted(path)]; name != "" {
+		return Fault{Path: name, Text: text}
 	}
 	_, value := l.find(path)
-	l.Warnings = append(l.Warnings, l.at(value, path, text).String())
+	return l.at(value, path, text)
 }
