@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
@@ -38,7 +39,15 @@ func newLogger(w io.Writer, forPeople bool) zerolog.Logger {
 	if forPeople {
 		w = zerolog.ConsoleWriter{Out: w, NoColor: true, TimeFormat: "15:04:05.000"}
 	}
-	return zerolog.New(w).With().Timestamp().Logger()
+	return zerolog.New(w).Hook(timestamp{})
+}
+
+// timestamp adds the time in UTC with milliseconds: zerolog's own has seconds.
+type timestamp struct{}
+
+// Run adds the field.
+func (timestamp) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	e.Str(zerolog.TimestampFieldName, time.Now().UTC().Format("2006-01-02T15:04:05.000Z"))
 }
 
 // droppedLine returns a function that formats the line in place of dropped lines.

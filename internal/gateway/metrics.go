@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	namespace = "tunnelgateway"
-	outputs   = "rtsp" // the only output so far
+	namespace  = "tunnelgateway"
+	outputRTSP = "rtsp" // the only output so far
 )
 
 // metrics are what /metrics shows. Counters of the other packages are read at each scrape.
@@ -79,7 +79,7 @@ func (m *metrics) event(e stream.Event) {
 }
 
 func (m *metrics) firstUnit(took time.Duration) {
-	m.firstUnits.WithLabelValues(outputs).Observe(took.Seconds())
+	m.firstUnits.WithLabelValues(outputRTSP).Observe(took.Seconds())
 }
 
 // denied counts a request of one kind of output that access refused.
@@ -155,7 +155,7 @@ func (s *scrape) rest() []value {
 	pending, open, up, down := s.g.opener.Counts()
 	logins := s.g.access.Counts()
 	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
-	output := func(n float64) map[string]float64 { return map[string]float64{outputs: n} }
+	output := func(n float64) map[string]float64 { return map[string]float64{outputRTSP: n} }
 	values := []value{
 		{"readers", "Viewers that watch now.", gauge, "output", output(float64(players.Players))},
 		{"reader_skips_total", "Groups of pictures that slow viewers did not get.", counter, "output", output(float64(players.Skipped))},

@@ -41,6 +41,10 @@ func TestRun_drains(t *testing.T) {
 	if n := r.log.CountFields(t, "message=stream closed", "reason=SHUTTING_DOWN"); n != 1 {
 		t.Errorf("%d streams were closed before the end", n)
 	}
+	r.log.AwaitFields(t, 1, "message=drained")
+	if !regexp.MustCompile(`"time":"[^"]*:\d\d\.\d{3}Z"`).MatchString(r.log.String()) {
+		t.Error("times in the log have no milliseconds")
+	}
 }
 
 // A camera with keepOpen has a session without viewers, also after it was unreachable.

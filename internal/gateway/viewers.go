@@ -33,7 +33,7 @@ func (g *gateway) authorize(login rtspout.Login, camera string) (rtspout.Princip
 		err = p.Grant(access.Watch, camera)
 	}
 	if err != nil {
-		g.metrics.denied(outputs, failure.Of(err))
+		g.metrics.denied(outputRTSP, failure.Of(err))
 		return rtspout.Principal{}, err
 	}
 	return rtspout.Principal{Name: p.Name, Expires: p.Expires, Value: p}, nil

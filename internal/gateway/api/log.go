@@ -49,9 +49,9 @@ func (l accessLog) write(e *exchange, r *http.Request, took time.Duration) {
 		level, folded = l.refusal(e.failure.Reason, time.Now())
 	}
 	line := l.log.WithLevel(level).Str("method", cut(r.Method)).Str("path", cut(access.Redact(r.URL.RequestURI()))).
-		Int("status", e.status).Dur("ms", took).Stringer("from", e.from)
+		Int("status", e.status).Dur("durMs", took).Stringer("remote", e.from)
 	if e.principal.Name != "" {
-		line = line.Str("principal", e.principal.Name)
+		line = line.Str("user", e.principal.Name)
 	}
 	if f := e.failure; f != nil {
 		line = line.Str("hop", string(f.Hop)).Str("reason", string(f.Reason)).AnErr("error", f.Err)

@@ -12,11 +12,11 @@ import (
 func TestAccessLog(t *testing.T) {
 	g := start(t, camera("edge1/front"))
 	g.call("GET", "/api/cameras?limit=5", g.wall)
-	g.log.AwaitFields(t, 1, "level=info", "method=GET", "path=/api/cameras?limit=5", "status=200", "principal=wall", "from=192.0.2.1", "message=API request")
+	g.log.AwaitFields(t, 1, "level=info", "method=GET", "path=/api/cameras?limit=5", "status=200", "user=wall", "remote=192.0.2.1", "message=API request")
 	g.call("POST", "/api/cameras/edge1/front:close", g.admin)
-	g.log.AwaitFields(t, 1, "level=info", "method=POST", "path=/api/cameras/edge1/front:close", "status=204", "principal=ops")
+	g.log.AwaitFields(t, 1, "level=info", "method=POST", "path=/api/cameras/edge1/front:close", "status=204", "user=ops")
 	g.call("GET", "/api/cameras/edge2/front", g.wall)
-	g.log.AwaitFields(t, 1, "level=warn", "status=403", "principal=wall", "hop=viewer", "reason=ACCESS_DENIED")
+	g.log.AwaitFields(t, 1, "level=warn", "status=403", "user=wall", "hop=viewer", "reason=ACCESS_DENIED")
 	g.call("GET", "/api/cameras", "")
 	g.log.AwaitFields(t, 1, "level=warn", "status=401", "reason=ACCESS_LOGIN")
 }

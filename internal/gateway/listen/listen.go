@@ -126,7 +126,7 @@ func (p *proxied) refuse(from netip.Addr) {
 	defer p.mu.Unlock()
 	p.refused++
 	if now := time.Now(); now.Sub(p.logged) >= logEvery {
-		p.log.Warn().Stringer("from", from).Int("connections", p.refused).
+		p.log.Warn().Stringer("remote", from).Int("connections", p.refused).
 			Msg("connection without TLS refused: its address is not one of trustedProxies")
 		p.refused, p.logged = 0, now
 	}

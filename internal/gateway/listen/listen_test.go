@@ -179,7 +179,7 @@ func TestListen_plainBehindProxies(t *testing.T) {
 	if text, err := io.ReadAll(proxy); string(text) != "x" {
 		t.Errorf("the proxy reads %q, %v", text, err)
 	}
-	if n := log.CountFields(t, "level=warn", "from=127.0.0.3"); n != 1 || strings.Count(log.String(), "\n") != 1 {
+	if n := log.CountFields(t, "level=warn", "remote=127.0.0.3"); n != 1 || strings.Count(log.String(), "\n") != 1 {
 		t.Errorf("the log is %s", log)
 	}
 	ln.Close()

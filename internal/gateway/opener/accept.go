@@ -36,7 +36,7 @@ func (o *Opener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { o.accepted(p, ws) }()
 	conn, err := wsconn.Accept(w, r)
 	if err != nil {
-		o.log.Warn().Err(err).Str("remoteAddr", r.RemoteAddr).Msg("tunnel's websocket not accepted")
+		o.log.Warn().Err(err).Str("remote", r.RemoteAddr).Msg("tunnel's websocket not accepted")
 		return
 	}
 	ws = conn
@@ -71,7 +71,7 @@ func (o *Opener) claim(r *http.Request) (p *pendingTunnel, status int, why strin
 func (o *Opener) noteRefusal(r *http.Request, status int, why string) {
 	o.refused.Add(1)
 	o.noted.Do(func() {
-		o.log.Warn().Str("remoteAddr", r.RemoteAddr).Int("code", status).Str("why", why).
+		o.log.Warn().Str("remote", r.RemoteAddr).Int("code", status).Str("why", why).
 			Uint64("requests", o.refused.Swap(0)).Msg("request refused")
 	})
 }

@@ -134,7 +134,7 @@ func (o *Opener) openTunnel(ctx context.Context, t Target) (*tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.log.Info().Dur("durMs", time.Since(begun)).Str("remoteAddr", conn.RemoteAddr().String()).Msg("tunnel opened")
+	conn.log.Info().Dur("durMs", time.Since(begun)).Str("remote", conn.RemoteAddr().String()).Msg("tunnel opened")
 	return conn, nil
 }
 

@@ -21,7 +21,7 @@ const (
 	fieldReason     = "reason"
 	fieldEnd        = "end"
 	fieldBytes      = "bytes"
-	fieldDuration   = "duration"
+	fieldDuration   = "durMs"
 	fieldSkipped    = "skippedGroups"
 	fieldRetry      = "retryIn"
 	fieldSuppressed = "suppressed"

@@ -67,7 +67,7 @@ func (s *Stream) log(e Event) {
 	}
 	line := s.o.Log.WithLevel(level).Str("stream", e.Stream).Int("readers", e.Readers)
 	if f := e.Failure; f != nil {
-		line = line.Str("hop", string(f.Hop)).Str("reason", string(f.Reason)).AnErr("cause", f.Err)
+		line = line.Str("hop", string(f.Hop)).Str("reason", string(f.Reason)).AnErr("error", f.Err)
 		if !f.RetryAt.IsZero() {
 			line = line.Time("retryAt", f.RetryAt).Int("tries", e.Tries)
 		}

@@ -90,17 +90,17 @@ func TestObserve_seesTheStreamsLife(t *testing.T) {
 	})
 }
 
-// wantLines checks level, message, reason and cause of log lines.
+// wantLines checks level, message, reason and error of log lines.
 func wantLines(t *testing.T, text string, want []string) {
 	t.Helper()
 	var got []string
 	for line := range strings.Lines(text) {
-		var fields struct{ Level, Message, Reason, Cause any }
+		var fields struct{ Level, Message, Reason, Error any }
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Fatal(err)
 		}
 		var parts []string
-		for _, field := range []any{fields.Level, fields.Message, fields.Reason, fields.Cause} {
+		for _, field := range []any{fields.Level, fields.Message, fields.Reason, fields.Error} {
 			part, _ := json.Marshal(field)
 			parts = append(parts, string(part))
 		}

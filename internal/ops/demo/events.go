@@ -38,7 +38,6 @@ type event struct {
 	End       string  `json:"end"`
 	Cameras   int     `json:"cameras"`
 	Took      float64 `json:"durMs"`
-	Watched   float64 `json:"duration"` // ms
 	Bytes     int64   `json:"bytes"`
 	BytesUp   int64   `json:"bytesUp"`
 	BytesDown int64   `json:"bytesDown"`
@@ -95,7 +94,7 @@ func (e event) text() (printed, bool) {
 	case viewerStarted:
 		return printed{"viewer started", fmt.Sprintf("%s for %s", e.Camera, e.Remote)}, true
 	case viewerEnded:
-		return printed{"viewer ended", fmt.Sprintf("%s for %s: %d bytes, %.1f s%s", e.Camera, e.Remote, e.Bytes, e.Watched/1000, e.why())}, true
+		return printed{"viewer ended", fmt.Sprintf("%s for %s: %d bytes, %.1f s%s", e.Camera, e.Remote, e.Bytes, e.Took/1000, e.why())}, true
 	case viewerRefused:
 		return printed{"viewer refused", fmt.Sprintf("%s for %s: %s", e.Camera, e.Remote, e.failure())}, true
 	case streamFailed, streamLost:

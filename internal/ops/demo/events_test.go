@@ -14,7 +14,7 @@ func TestEvent_text(t *testing.T) {
 		`{"message":"tunnel closed","camera":"edge1/front","bytesUp":5,"bytesDown":6,"durMs":1200}`:                                    "tunnel closed|edge1/front: 5 bytes from the camera, 6 to it, 1.2 s",
 		`{"message":"tunnel closed","camera":"edge1/front","hop":"module","reason":"LIMIT_IDLE"}`:                                      "tunnel closed|edge1/front: 0 bytes from the camera, 0 to it, 0.0 s (module: the tunnel was idle for the configured maximum, LIMIT_IDLE)",
 		`{"message":"viewer started","camera":"edge1/front","remote":"127.0.0.1:5"}`:                                                   "viewer started|edge1/front for 127.0.0.1:5",
-		`{"message":"viewer ended","camera":"edge1/front","remote":"127.0.0.1:5","bytes":9,"duration":2000,"end":"teardown"}`:          "viewer ended|edge1/front for 127.0.0.1:5: 9 bytes, 2.0 s (teardown)",
+		`{"message":"viewer ended","camera":"edge1/front","remote":"127.0.0.1:5","bytes":9,"durMs":2000,"end":"teardown"}`:             "viewer ended|edge1/front for 127.0.0.1:5: 9 bytes, 2.0 s (teardown)",
 		`{"message":"viewer refused","camera":"edge1/front","remote":"127.0.0.1:5","hop":"viewer","reason":"ACCESS_LOGIN"}`:            "viewer refused|edge1/front for 127.0.0.1:5: viewer: a valid token is required (ACCESS_LOGIN)",
 		`{"message":"stream lost: it opens again","stream":"edge1/front/main","hop":"gateway","reason":"TUNNEL_LOST","error":"reset"}`: "no picture|edge1/front/main: gateway: the tunnel's connection broke (TUNNEL_LOST): reset",
 		`{"level":"error","message":"configuration is invalid","error":"line 3"}`:                                                      "gateway|configuration is invalid: line 3",
