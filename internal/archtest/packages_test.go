@@ -99,7 +99,7 @@ var mayImport = map[string]rule{
 		[]string{
 			"base/buildinfo", "base/certs", "base/health", "base/httpd", "base/logqueue", "base/shortage", "contract/desired", "contract/reason",
 			"gateway/access", "gateway/api", "gateway/config", "gateway/datafolder", "gateway/diagnose", "gateway/failure", "gateway/fleet",
-			"gateway/hubfailure", "gateway/listen", "gateway/media", "gateway/opener", "gateway/rtspout", "gateway/source", "gateway/stream", "hub/hubclient",
+			"gateway/hubfailure", "gateway/listen", "gateway/media", "gateway/name", "gateway/opener", "gateway/rtspout", "gateway/source", "gateway/stream", "hub/hubclient",
 		},
 		"wires the packages of the wing into tunnelgateway",
 	},

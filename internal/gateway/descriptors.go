@@ -40,7 +40,7 @@ func descriptors() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
 		return math.MaxInt32
 	}
-	return int(limit.Cur) //nolint:gosec // bounded above
+	return int(limit.Cur)
 }
 
 func viewerLimits(c *config.Config) rtspout.Limits {

@@ -3,7 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
-	"crypto/md5" //nolint:gosec // of RTSP's Digest
+	"crypto/md5"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
@@ -76,10 +76,18 @@ func (s *site) rtspSinks(t *testing.T, seen *bytes.Buffer) {
 		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)) + "\r\n"
 	}
 	for _, request := range []struct{ path, headers string }{
-		{"edge1/front?token=" + s.admin, ""}, {"edge1/front?token=" + s.wall, ""}, {"edge1/none?token=" + s.admin, ""},
-		{"edge1/front/" + s.admin, ""}, {"edge1/" + s.admin, ""}, {s.admin, ""}, {"edge1/front/" + s.admin, basic("ops", s.admin)},
-		{"%72tt" + s.admin[3:] + "/x", basic("ops", s.admin)}, {"edge1/front", basic(s.admin, "")}, {"edge1/front", basic(s.admin, "x")},
-		{"edge1/front", "User-Agent: " + s.admin + "\r\n" + basic("ops", s.admin)}, {"edge1/front", "Authorization: " + s.admin + "\r\n"},
+		{"edge1/front?token=" + s.admin, ""},
+		{"edge1/front?token=" + s.wall, ""},
+		{"edge1/none?token=" + s.admin, ""},
+		{"edge1/front/" + s.admin, ""},
+		{"edge1/" + s.admin, ""},
+		{s.admin, ""},
+		{"edge1/front/" + s.admin, basic("ops", s.admin)},
+		{"%72tt" + s.admin[3:] + "/x", basic("ops", s.admin)},
+		{"edge1/front", basic(s.admin, "")},
+		{"edge1/front", basic(s.admin, "x")},
+		{"edge1/front", "User-Agent: " + s.admin + "\r\n" + basic("ops", s.admin)},
+		{"edge1/front", "Authorization: " + s.admin + "\r\n"},
 		{"edge1/front", `Authorization: Digest username="` + s.admin + `", realm="x", nonce="x", uri="x", response="x"` + "\r\n"},
 	} {
 		conn, err := net.Dial("tcp", s.address(t, "rtsp"))
@@ -141,9 +149,15 @@ func (s *site) httpSinks(t *testing.T, seen *bytes.Buffer) {
 func (s *site) commandSinks(t *testing.T, seen *bytes.Buffer) {
 	t.Helper()
 	for _, args := range [][]string{
-		{"validate", s.file}, {"validate", "--json", s.file}, {"check", "--config", s.file}, {"check", "--config", s.file, "--json"},
-		{"open", "--config", s.file, "edge1/front"}, {"open", "--config", s.file, "--json", "edge1/front"}, {"open", "--config", s.file, s.admin},
-		{"healthcheck", "--config", s.file}, {"run", "--config", s.file + "none"},
+		{"validate", s.file},
+		{"validate", "--json", s.file},
+		{"check", "--config", s.file},
+		{"check", "--config", s.file, "--json"},
+		{"open", "--config", s.file, "edge1/front"},
+		{"open", "--config", s.file, "--json", "edge1/front"},
+		{"open", "--config", s.file, s.admin},
+		{"healthcheck", "--config", s.file},
+		{"run", "--config", s.file + "none"},
 	} {
 		gatewayctl.Run(t.Context(), args, os.Environ(), strings.NewReader(""), seen, seen)
 	}
@@ -179,7 +193,7 @@ func (s *site) folderSinks(t *testing.T, seen *bytes.Buffer) {
 func (s *site) noSecret(t *testing.T, text string) {
 	t.Helper()
 	_, key, _ := strings.Cut(s.hub.OwnerConnectionString(), "SharedAccessKey=")
-	digest := md5.Sum([]byte("root:ipcam:" + password)) //nolint:gosec // of RTSP's Digest
+	digest := md5.Sum([]byte("root:ipcam:" + password))
 	private, err := os.ReadFile(s.key)
 	if err != nil {
 		t.Fatal(err)
