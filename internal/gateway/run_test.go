@@ -2,9 +2,11 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +90,24 @@ func TestRun_generatesAToken(t *testing.T) {
 	}
 	if _, err := rtsptest.Pull(within(t, time.Minute), second.url(t, "lab/front", "admin", token), 1); err != nil {
 		t.Error(err)
+	}
+}
+
+// Configured cameras cost no goroutine.
+func TestRun_manyCameras(t *testing.T) {
+	var sections strings.Builder
+	sections.WriteString("cameras:\n")
+	const many = 10_000
+	for i := range many {
+		fmt.Fprintf(&sections, "  site%d/cam%d: { url: 'rtsp://10.0.0.1/%d' }\n", i/8, i, i)
+	}
+	before := runtime.NumGoroutine()
+	r := start(t, sections.String())
+	if _, body := r.get(t, "/metrics"); !strings.Contains(body, "\ntunnelgateway_cameras 10000\n") {
+		t.Error("the cameras are not there")
+	}
+	if n := runtime.NumGoroutine() - before; n > 50 {
+		t.Errorf("%d goroutines", n)
 	}
 }
 
