@@ -1,5 +1,12 @@
 package fleet
 
+import (
+	"encoding/json"
+	"time"
+
+	"rtsptunnel/internal/hub/hubclient"
+)
+
 // Want asks for a read, as Lookup of an unknown name does.
 func (f *Fleet) Want() { f.want() }
 
@@ -25,4 +32,20 @@ func (f *Fleet) TakeWant() bool {
 	default:
 		return false
 	}
+}
+
+// OfTwins returns the cameras of twins that a hub answers a query with, one after the other.
+// Text that is no twin is skipped.
+func OfTwins(texts ...[]byte) []*Camera {
+	last := &index{}
+	modules := map[hubclient.Identity]*module{}
+	for _, text := range texts {
+		var r row
+		if json.Unmarshal(text, &r) != nil {
+			continue
+		}
+		modules[r.identity()] = newModule(r, modules[r.identity()], time.Now())
+		last = build(Config{}, map[string]map[hubclient.Identity]*module{"hub": modules}, last)
+	}
+	return last.sorted
 }
