@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rtsptunnel/internal/gateway/access"
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
@@ -95,6 +96,15 @@ func TestReload_endsViewers(t *testing.T) {
 	for name, change := range map[string]func(r *running, text string) string{
 		"narrower": func(_ *running, text string) string { return strings.Replace(text, "lab/*", "lab/other", 1) },
 		"removed":  func(_ *running, text string) string { return strings.Replace(text, "name: wall", "name: all", 1) },
+		"replaced": func(r *running, text string) string {
+			_, hash := access.Generate()
+			mine, _ := access.HashOf(r.wall)
+			return strings.Replace(text, mine.String(), hash.String(), 1)
+		},
+		"shorter": func(_ *running, text string) string {
+			soon := time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339)
+			return strings.Replace(text, "name: wall", "expires: "+soon+", name: wall", 1)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, sections)

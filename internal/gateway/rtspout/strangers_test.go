@@ -1,6 +1,7 @@
 package rtspout_test
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 
+	"rtsptunnel/internal/base/localca"
 	"rtsptunnel/internal/gateway/rtspout"
 )
 
@@ -45,6 +47,55 @@ func TestServer_sessionOfAnother(t *testing.T) {
 	}
 	c.want(c.do("PLAY", g.url(""), session), 200)
 	c.unit(0, first)
+}
+
+// A handshake of TLS that does not come, or comes a byte at a time, ends with the time of the
+// first request, and delays no other client.
+func TestServer_slowHandshake(t *testing.T) {
+	g := newGateway(t, nil, nil, rtspout.Times{Request: time.Second})
+	ca, err := localca.New("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := ca.Issue("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ln) }()
+	var slow [2]net.Conn
+	for i := range slow {
+		if slow[i], err = net.Dial("tcp", ln.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer slow[i].Close()
+	}
+	nc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: ca.Pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c := newRawClient(t, nc)
+	c.want(c.do("OPTIONS", "*"), 200)
+
+	ticker := time.NewTicker(brief / 10)
+	defer ticker.Stop()
+	for _, b := range append([]byte{22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3}, make([]byte, 500)...) { // a ClientHello's begin
+		<-ticker.C
+		if _, err := slow[0].Write([]byte{b}); err != nil {
+			break
+		}
+	}
+	newRawClient(t, slow[1]).wantClosed()
+	await(t, func() bool { return g.Counters().Connections <= 1 })
+	g.Shutdown(t.Context())
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
 }
 
 // Many connections of one network do not end another network's slow player, which is older.
