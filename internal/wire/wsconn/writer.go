@@ -14,8 +14,9 @@ var (
 )
 
 // writer sends all frames of a WebSocket, control frames included: one frame at a time,
-// each with one Write. Writes have no deadline until Close, because an expired write
-// deadline ends a TLS connection permanently (crypto/tls, Conn.SetWriteDeadline).
+// each with one Write. An expired write deadline ends a TLS connection permanently
+// (crypto/tls, Conn.SetWriteDeadline). So the owner's deadline is set while data is written,
+// and is no deadline of the pings and pongs after that; Close sets one for all.
 //
 // Data frames block while the peer does not read. Control frames do not wait for them: a
 // ping is skipped, and a pong stays pending until the next frame is written.
@@ -31,6 +32,8 @@ type writer struct {
 	wrote   atomic.Bool  // data was written since the last check
 	sent    atomic.Int64 // bytes that conn accepted
 
+	limit limit
+
 	mu    sync.Mutex     // held while a frame is written
 	err   error          // guarded by mu: why nothing can be sent any more
 	pongs sync.WaitGroup // Go only with mu held and err nil: goroutines that send a pong
@@ -42,6 +45,8 @@ func (w *writer) data(buf []byte) (int, error) {
 	w.mu.Lock()
 	defer w.flushPong()
 	defer w.mu.Unlock()
+	w.limit.begin(w.conn)
+	defer w.limit.end(w.conn)
 	w.sendPong()
 	return w.frame(binaryFrame, buf)
 }
@@ -139,7 +144,7 @@ func (w *writer) flushPong() {
 // close sends Close; later frames are refused. It sets a write deadline, which also
 // bounds a frame that is being written: the tunnel ends here.
 func (w *writer) close(code int, text string, within time.Duration) error {
-	_ = w.conn.SetWriteDeadline(time.Now().Add(within))
+	w.limit.last(w.conn, time.Now().Add(within))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.closeLocked(code, text)
@@ -152,7 +157,7 @@ func (w *writer) tryClose(code int, text string, within time.Duration) {
 		return
 	}
 	defer w.mu.Unlock()
-	_ = w.conn.SetWriteDeadline(time.Now().Add(within))
+	w.limit.last(w.conn, time.Now().Add(within))
 	_ = w.closeLocked(code, text)
 }
 

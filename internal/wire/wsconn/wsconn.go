@@ -254,5 +254,6 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // SetReadDeadline bounds Read. Reading ends permanently when the deadline expires.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.transport.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds Write. Writing ends permanently when the deadline expires.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.transport.SetWriteDeadline(t) }
+// SetWriteDeadline bounds Write. Writing ends permanently when the deadline expires in a
+// Write; between two of them it has no effect, so that pings are answered.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.out.limit.set(c.out.conn, t) }
