@@ -42,11 +42,21 @@ import (
 const PathPrefix = "/tunnel/"
 
 // The hub's timeouts for a direct method: for the module to connect, which covers a
-// restart, and to answer. The module's own timeout for opening is 20 s.
+// restart, and to answer. The module's own timeout for opening is 20 s. The hub's answer for
+// a module that is silent comes before an opening of 30 s ends, so that it has its reason.
 const (
 	connectTimeout  = 10 * time.Second
-	responseTimeout = 30 * time.Second
+	responseTimeout = 22 * time.Second
 )
+
+// silent returns the hop that did not answer when an opening ended after it had waited for
+// the hub: the module, or the hub if that is later than the hub's own answer would be.
+func silent(waited time.Duration) failure.Hop {
+	if waited > responseTimeout {
+		return failure.Hub
+	}
+	return failure.Module
+}
 
 // Options configure an Opener.
 type Options struct {
@@ -160,12 +170,13 @@ func (o *Opener) invoke(ctx context.Context, t Target, r tunnelopen.Request) err
 	if err != nil {
 		return failure.New(failure.Gateway, reason.Internal, err)
 	}
+	begun := time.Now()
 	status, answer, err := t.Hub.Invoke(ctx, t.Identity, hubclient.Method{
 		Name: tunnelopen.MethodName, Payload: payload, ConnectTimeout: connectTimeout, ResponseTimeout: responseTimeout,
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return ended(ctx, failure.Module)
+		return ended(ctx, silent(time.Since(begun)))
 	case err != nil:
 		return hubfailure.Of(err)
 	case status != http.StatusOK:
