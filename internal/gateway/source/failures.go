@@ -23,6 +23,9 @@ func (s *Session) failed(err error) *failure.Failure {
 	if f, ok := errors.AsType[*failure.Failure](err); ok {
 		return f
 	}
+	if _, silent := errors.AsType[liberrors.ErrClientTCPTimeout](err); silent { // the library counts, too
+		return failure.New(failure.Media, reason.MediaStopped, nil)
+	}
 	lost := s.conn.lost()
 	if _, answered := errors.AsType[liberrors.ErrClientBadStatusCode](err); lost != nil && !answered {
 		return s.connectionFailure(lost) // some cameras end the connection after a refusal

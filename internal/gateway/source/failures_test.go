@@ -344,6 +344,14 @@ func TestSession_silentCamera(t *testing.T) {
 	}
 }
 
+// The library ends a silent session, too, if it is sooner: that is the same reason.
+func TestSession_silentForTheLibrary(t *testing.T) {
+	t.Parallel()
+	o := options(t, script{sdp: sdp(h264Media), play: (*wire).wait}.start(t))
+	o.Answer, o.Silence = time.Second, time.Minute
+	checkFailure(t, play(t, o).wait(t), failure.Media, reason.MediaStopped)
+}
+
 // A camera that takes no bytes does not delay Close for long.
 func TestSession_Close_stuckCamera(t *testing.T) {
 	t.Parallel()
