@@ -44,7 +44,9 @@ func TestSetWriteDeadline_leavesPongs(t *testing.T) {
 		t.Errorf("a write without a deadline: %v", err)
 	}
 	c.Close()
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("the peer ended the connection")
+	}
 }
 
 // A deadline ends a Write that runs, whether it was set before it or meanwhile.
