@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -82,8 +84,26 @@ func Diagnose(ctx context.Context, c *config.Config, name string) (diagnose.Resu
 	}
 	refreshErr := g.fleet.Refresh(ctx)
 	result, err := g.diagnoseName(ctx, name)
-	if refreshErr != nil && failure.Of(err) != nil && failure.Of(err).Reason == reason.CameraUnknown {
-		return result, refreshErr // the camera may be in the hub that has not answered
+	if f := failure.Of(err); f != nil && f.Reason == reason.CameraUnknown {
+		if refreshErr != nil {
+			return result, refreshErr // the camera may be in the hub that has not answered
+		}
+		return result, unknown(f, g.fleet.Cameras())
 	}
 	return result, err
+}
+
+// unknown names the cameras that there are, beside the one that there is not.
+func unknown(f *failure.Failure, cameras []fleet.Camera) *failure.Failure {
+	const most = 10
+	var names []string
+	for _, c := range cameras[:min(len(cameras), most)] {
+		names = append(names, c.Name)
+	}
+	if len(cameras) > most {
+		names = append(names, "...")
+	}
+	named := *f
+	named.Message = fmt.Sprintf("%s; cameras: %d %s", f.Reason.Text(), len(cameras), strings.Join(names, ", "))
+	return &named
 }

@@ -160,7 +160,7 @@ func TestOpen(t *testing.T) {
 	if got.code != 1 || !regexp.MustCompile(`(?m)^failed +camera .*\(CAM_REFUSED\)`).MatchString(got.stdout) {
 		t.Errorf("got %+v", got)
 	}
-	if got := run(t, nil, "open", "--config", file, "lab/b"); got.code != 1 || !strings.Contains(got.stderr, "CAM_UNKNOWN") {
+	if got := run(t, nil, "open", "--config", file, "lab/b"); got.code != 1 || !strings.Contains(got.stderr, "cameras: 1 lab/a (CAM_UNKNOWN)") {
 		t.Errorf("an unknown camera: %+v", got)
 	}
 }

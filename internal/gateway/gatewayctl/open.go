@@ -95,6 +95,9 @@ func (o *opening) ask(ctx context.Context, publicURL, camera string) (result dia
 	}
 	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	response, err := transport.RoundTrip(request)
+	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](err); untrusted {
+		return result, errors.New("ask the gateway: no authority that this machine trusts signed its certificate; --ca-file names others")
+	}
 	if err != nil {
 		return result, fmt.Errorf("ask the gateway: %w", err)
 	}
