@@ -194,7 +194,7 @@ func TestDocs_variables(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^\t\t(?:text|judged)\("([A-Z_]+)", `).FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile(`prefix ?\+ ?"([A-Z_]+)"`).FindAllStringSubmatch(string(source), -1) {
 		want["TUNNELGATEWAY_"+m[1]] = true
 	}
 	got := map[string]bool{}

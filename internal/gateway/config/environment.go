@@ -27,30 +27,30 @@ type variable struct {
 // in the file.
 func variables() []variable {
 	text := func(name string, set func(c *Config, v string), key ...string) variable {
-		return variable{prefix + name, key, false, set}
+		return variable{name, key, false, set}
 	}
 	judged := func(name string, set func(c *Config, v string), key ...string) variable {
-		return variable{prefix + name, key, true, set}
+		return variable{name, key, true, set}
 	}
 	return []variable{
-		text("CONFIG", func(*Config, string) {}),
-		text("HUB_CONNECTION_STRING", func(c *Config, v string) {
+		text(prefix+"CONFIG", func(*Config, string) {}),
+		text(prefix+"HUB_CONNECTION_STRING", func(c *Config, v string) {
 			c.mainHub(func(h *Hub) { h.ConnectionString, h.ConnectionStringFile = Secret(v), "" })
 		}),
-		text("HUB_CONNECTION_STRING_FILE", func(c *Config, v string) {
+		text(prefix+"HUB_CONNECTION_STRING_FILE", func(c *Config, v string) {
 			c.mainHub(func(h *Hub) { h.ConnectionStringFile = v })
 		}, "hubs", "main", "connectionStringFile"),
-		text("HUB_CA_FILE", func(c *Config, v string) { c.mainHub(func(h *Hub) { h.CAFile = v }) }, "hubs", "main", "caFile"),
-		judged("PUBLIC_URL", func(c *Config, v string) { c.PublicURL = v }, "publicURL"),
-		judged("LISTEN_PUBLIC", func(c *Config, v string) { c.firstPublic().Address = v }, "listen", "public", "0", "address"),
-		text("TLS_CERT", func(c *Config, v string) { c.firstPublic().Cert = v }, "listen", "public", "0", "cert"),
-		text("TLS_KEY", func(c *Config, v string) { c.firstPublic().Key = v }, "listen", "public", "0", "key"),
-		judged("LISTEN_RTSP", func(c *Config, v string) { c.Listen.RTSP.Address = v }, "listen", "rtsp", "address"),
-		judged("LISTEN_RTSPS", func(c *Config, v string) { c.Listen.RTSPS.Address = v }, "listen", "rtsps", "address"),
-		judged("LISTEN_PRIVATE", func(c *Config, v string) { c.Listen.Private.Address = v }, "listen", "private", "address"),
-		judged("DATA", func(c *Config, v string) { c.Data = v }, "data"),
-		judged("LOG_LEVEL", func(c *Config, v string) { c.Log.Level = v }, "log", "level"),
-		judged("LOG_FORMAT", func(c *Config, v string) { c.Log.Format = v }, "log", "format"),
+		text(prefix+"HUB_CA_FILE", func(c *Config, v string) { c.mainHub(func(h *Hub) { h.CAFile = v }) }, "hubs", "main", "caFile"),
+		judged(prefix+"PUBLIC_URL", func(c *Config, v string) { c.PublicURL = v }, "publicURL"),
+		judged(prefix+"LISTEN_PUBLIC", func(c *Config, v string) { c.firstPublic().Address = v }, "listen", "public", "0", "address"),
+		text(prefix+"TLS_CERT", func(c *Config, v string) { c.firstPublic().Cert = v }, "listen", "public", "0", "cert"),
+		text(prefix+"TLS_KEY", func(c *Config, v string) { c.firstPublic().Key = v }, "listen", "public", "0", "key"),
+		judged(prefix+"LISTEN_RTSP", func(c *Config, v string) { c.Listen.RTSP.Address = v }, "listen", "rtsp", "address"),
+		judged(prefix+"LISTEN_RTSPS", func(c *Config, v string) { c.Listen.RTSPS.Address = v }, "listen", "rtsps", "address"),
+		judged(prefix+"LISTEN_PRIVATE", func(c *Config, v string) { c.Listen.Private.Address = v }, "listen", "private", "address"),
+		judged(prefix+"DATA", func(c *Config, v string) { c.Data = v }, "data"),
+		judged(prefix+"LOG_LEVEL", func(c *Config, v string) { c.Log.Level = v }, "log", "level"),
+		judged(prefix+"LOG_FORMAT", func(c *Config, v string) { c.Log.Format = v }, "log", "format"),
 	}
 }
 
