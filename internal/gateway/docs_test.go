@@ -172,6 +172,7 @@ func TestDocs_metrics(t *testing.T) {
 	if _, err := rtsptest.Pull(within(t, time.Minute), r.url(t, "lab/front", "wall", r.wall), 1); err != nil {
 		t.Fatal(err)
 	}
+	r.log.AwaitFields(t, 1, "message=stream opened") // is counted before
 	_, body := r.get(t, "/metrics")
 	// without an event they are not in a scrape
 	want := map[string]bool{"access_denied_total": true, "stream_reopens_total": true, "certificate_expiry_timestamp_seconds": true}

@@ -149,6 +149,8 @@ func TestMetrics(t *testing.T) {
 	if _, err := rtsptest.Pull(within(t, time.Minute), r.url(t, "lab/front", "wall", r.admin), 1); err == nil {
 		t.Fatal("a wrong token was accepted")
 	}
+	r.log.AwaitFields(t, 1, "message=stream opened") // are counted before
+	r.log.AwaitFields(t, 1, "message=stream not opened")
 	_, body := r.get(t, "/metrics")
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
 	if err != nil {
