@@ -46,9 +46,11 @@ type conn struct {
 	inbound inbound
 
 	stage      atomic.Int32
-	unanswered atomic.Bool // bytes have arrived since the last answer
-	failed     atomic.Bool // reading failed: there is no peer to answer to
-	dead       atomic.Bool // the kernel got no acknowledgements from the peer
+	attaching  atomic.Bool
+	lastHeld   atomic.Int64 // when the player logged in, or held a stream without playing it; UnixNano
+	unanswered atomic.Bool  // bytes have arrived since the last answer
+	failed     atomic.Bool  // reading failed: there is no peer to answer to
+	dead       atomic.Bool  // the kernel got no acknowledgements from the peer
 
 	write       sync.Mutex
 	deadline    time.Time // of writes; under write
@@ -96,6 +98,7 @@ func (c *conn) reach(stage int32) {
 		}
 		if c.stage.CompareAndSwap(now, stage) {
 			if now == stageStranger {
+				c.holds()
 				c.server.conns.known(c)
 			}
 			return
@@ -182,6 +185,7 @@ func (c *conn) read(p []byte) (int, error) {
 // watch returns a context that ends when the player hangs up, for the time in which
 // gortsplib does not read because a request is being answered. The caller calls stop.
 func (c *conn) watch(parent context.Context) (ctx context.Context, stop func()) {
+	c.attaching.Store(true)
 	ctx, cancel := context.WithCancelCause(parent)
 	var wg sync.WaitGroup
 	_ = c.Conn.SetReadDeadline(time.Time{})
@@ -201,7 +205,19 @@ func (c *conn) watch(parent context.Context) (ctx context.Context, stop func()) 
 		wg.Wait()
 		_ = c.SetReadDeadline(time.Time{})
 		cancel(nil)
+		c.holds()
+		c.attaching.Store(false)
 	}
+}
+
+// holds records that the player may hold a stream, for the hold time.
+func (c *conn) holds() { c.lastHeld.Store(time.Now().UnixNano()) }
+
+// isSpare reports whether the player has logged in, and neither plays nor holds a stream.
+func (c *conn) isSpare(now time.Time) bool {
+	stage := c.stage.Load()
+	idle := now.Sub(time.Unix(0, c.lastHeld.Load()))
+	return stage != stageStranger && stage != stagePlaying && !c.attaching.Load() && idle > c.server.times.hold
 }
 
 var errHungUp = errors.New("the player hung up")

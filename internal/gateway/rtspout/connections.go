@@ -4,13 +4,16 @@ import (
 	"container/list"
 	"net/netip"
 	"sync"
+	"time"
 
 	"rtsptunnel/internal/base/peer"
 )
 
 // connections are the open connections. Strangers cannot keep players out: if the limit is
 // reached, a stranger makes room. It is the oldest one of the network that has most of them,
-// so that many connections of one network do not end a player's before it has logged in.
+// so that many connections of one network do not end a player's before it has logged in. If
+// there is none, a connection makes room that has logged in, but has no stream: nothing else
+// bounds how many of them one user has.
 type connections struct {
 	mu        sync.Mutex
 	limit     int
@@ -34,6 +37,9 @@ func (cs *connections) add(c *conn) (evicted *conn, ok bool) {
 	}
 	if len(cs.all) >= cs.limit {
 		if evicted = cs.worst(); evicted == nil {
+			evicted = cs.spare()
+		}
+		if evicted == nil {
 			return nil, false
 		}
 		cs.forget(evicted)
@@ -56,6 +62,18 @@ func (cs *connections) worst() (worst *conn) {
 		}
 	}
 	return worst
+}
+
+// spare returns the connection that has logged in and is without a stream for the longest
+// time, or nil. The caller holds mu.
+func (cs *connections) spare() (spare *conn) {
+	now := time.Now()
+	for c := range cs.all {
+		if c.isSpare(now) && (spare == nil || c.lastHeld.Load() < spare.lastHeld.Load()) {
+			spare = c
+		}
+	}
+	return spare
 }
 
 // known marks c as authenticated.

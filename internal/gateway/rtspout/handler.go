@@ -255,6 +255,7 @@ func (h handler) play(c *conn, s *session) (*player, error) {
 // OnPause stops the player, and keeps the reader for a while.
 func (h handler) OnPause(ctx *gortsplib.ServerHandlerOnPauseCtx) (*base.Response, error) {
 	sessionOf(ctx.Session).stop(errPaused)
+	connOf(ctx.Conn).holds()
 	connOf(ctx.Conn).stage.Store(stageSession)
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }

@@ -49,6 +49,27 @@ func TestServer_sessionOfAnother(t *testing.T) {
 	c.unit(0, first)
 }
 
+// Connections that have logged in, and neither play nor hold a stream, keep nobody out.
+func TestServer_connectionsWithoutStream(t *testing.T) {
+	f, _, _ := front(t)
+	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Connections = 3 }, rtspout.Times{Hold: brief})
+	player, idle, holds := g.dial(t), g.dial(t), g.dial(t)
+	session, _ := player.play(g.url("?token=rtt_wall"))
+	idle.want(idle.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
+	idle.want(idle.do("SETUP", trackURL(g.url("")), transport), 200)
+	f.awaitReaders(t, 2)
+	f.awaitReaders(t, 1) // the time of idle has passed
+	await(t, func() bool {
+		holds.want(holds.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
+		other := g.dial(t)
+		_, _ = io.WriteString(other, "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+		return other.answer().StatusCode == 200
+	})
+	idle.wantClosed()
+	holds.want(holds.do("OPTIONS", "*"), 200)
+	player.want(player.do("GET_PARAMETER", g.url(""), "Session: "+session), 200)
+}
+
 // A handshake of TLS that does not come, or comes a byte at a time, ends with the time of the
 // first request, and delays no other client.
 func TestServer_slowHandshake(t *testing.T) {
