@@ -22,7 +22,11 @@ func (g *gateway) tunnel(ctx context.Context, c fleet.Camera) (net.Conn, error) 
 	if client == nil { // the hub was removed a moment ago
 		return nil, failure.New(failure.Gateway, reason.CameraRemoved, nil)
 	}
-	return g.opener.Open(ctx, opener.Target{Name: c.Name, Hub: client, Identity: c.Identity, LocalPort: c.LocalPort})
+	conn, err := g.opener.Open(ctx, opener.Target{Name: c.Name, Hub: client, Identity: c.Identity, LocalPort: c.LocalPort})
+	if f := failure.Of(err); f != nil && f.Hop == failure.Hub && f.Reason != reason.HubThrottled {
+		g.fleet.Suspect(c.Hub) // so that /readyz tells of it soon
+	}
+	return conn, err
 }
 
 // dialDirect connects to a camera that the gateway reaches without a tunnel.

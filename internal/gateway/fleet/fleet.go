@@ -193,6 +193,16 @@ func (f *Fleet) unknown(decoded string) error {
 	return failure.New(failure.Viewer, reason.CameraUnknown, nil)
 }
 
+// Suspect makes Run read the hubs soon, but rarely while a hub stays the same: another call of
+// this hub has failed, so that Hubs has the failure before its regular read.
+func (f *Fleet) Suspect(hub string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asks.again("hubs."+hub, time.Now(), f.options.MinInterval, f.options.Interval) {
+		f.want()
+	}
+}
+
 // want makes Run read the hubs soon.
 func (f *Fleet) want() {
 	select {
