@@ -6,9 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -83,47 +81,6 @@ func TestModuleLimit(t *testing.T) {
 	s.log.AwaitFields(t, 1, "stream=edge1/front/main", "message=stream opened")
 	if status, why := s.describe(t, "edge1/yard"); !strings.HasPrefix(status, "453") || !strings.HasPrefix(why, "module; LIMIT_TUNNELS; ") {
 		t.Errorf("%s, %s", status, why)
-	}
-}
-
-// churn opens and leaves streams, and returns the process's goroutines and descriptors when all
-// of them are closed.
-func churn(t *testing.T, r *running, names []string, times int) (goroutines, descriptors int) {
-	t.Helper()
-	var viewers sync.WaitGroup
-	for _, name := range names {
-		viewers.Go(func() {
-			for range times / len(names) {
-				if _, err := rtsptest.Pull(within(t, time.Minute), r.url(t, name, "ops", r.admin), 1); err != nil {
-					t.Errorf("%s: %v", name, err)
-					return
-				}
-			}
-		})
-	}
-	viewers.Wait()
-	r.awaitMetric(t, `tunnelgateway_connections{output="rtsp"} 0`)
-	for _, phase := range []string{"live", "closing", "opening", "reopening"} {
-		r.awaitMetric(t, `tunnelgateway_streams{state="`+phase+`"} 0`)
-	}
-	r.awaitMetric(t, `tunnelgateway_tunnels{state="open"} 0`)
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return runtime.NumGoroutine(), len(entries)
-}
-
-// Viewers that open and leave at once leave no goroutine, descriptor, stream or tunnel.
-func TestChurn(t *testing.T) {
-	s := startSite(t)
-	s.discovered(t)
-	s.edit(t, "grace: 500ms", "grace: 0s")
-	names := []string{"edge1/front", "edge1/yard"}
-	before, filesBefore := churn(t, s.running, names, 20)
-	after, filesAfter := churn(t, s.running, names, 200)
-	if after > before+10 || filesAfter > filesBefore+10 {
-		t.Errorf("%d goroutines and %d descriptors, before %d and %d", after, filesAfter, before, filesBefore)
 	}
 }
 

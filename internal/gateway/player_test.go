@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/textproto"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,19 +99,4 @@ func (r *running) awaitMetric(t *testing.T, line string) {
 			t.Fatalf("no %q in\n%s", line, body)
 		}
 	}
-}
-
-// edit changes the file and makes the gateway read it.
-func (r *running) edit(t *testing.T, from, to string) {
-	t.Helper()
-	text, err := os.ReadFile(r.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(text), from) {
-		t.Fatalf("the file has no %q", from)
-	}
-	before := r.log.CountFields(t, "message=configuration is in force")
-	r.replace(t, strings.Replace(string(text), from, to, 1))
-	r.log.AwaitFields(t, before+1, "message=configuration is in force")
 }
