@@ -157,3 +157,46 @@ func TestWriteSVG_isXML(t *testing.T) {
 		t.Errorf("%d dots, want 1", dots)
 	}
 }
+
+// A phase with rows of its own has only those, and its ratio is to its own base; the other
+// phases do not have them.
+func TestWriteTables_rowsOfAPhase(t *testing.T) {
+	t.Parallel()
+	r := results()
+	r.Relays = append(r.Relays, figures.Relay{Name: "gateway"}, figures.Relay{Name: "gortsplib", Base: true})
+	r.Phases = append(r.Phases, figures.Phase{
+		Name: "gateway-readers-100", Text: "players", Rows: []string{"gateway", "gortsplib"}, Base: "gortsplib",
+		Metrics: []figures.Metric{{Key: figures.CPUPercent, Title: "CPU %", Digits: 1}},
+	})
+	for round := range 3 {
+		for relay, cpu := range map[string]float64{"gateway": 4, "gortsplib": 20} {
+			r.Samples = append(r.Samples, figures.Sample{
+				Round: round + 1, Phase: "gateway-readers-100", Relay: relay, Values: map[string]float64{figures.CPUPercent: cpu},
+			})
+		}
+	}
+	var b, plot strings.Builder
+	if err := errors.Join(r.WriteTables(&b, "module", "tlsraw"), r.WriteSVG(&plot, "module", "tlsraw")); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(b.String(), "### gateway-readers-100: players\n\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	want := `| relay     | CPU %               | × gortsplib         |
+|-----------|--------------------:|--------------------:|
+| gateway   | 4.0 (4.0 to 4.0)    | 0.20 (0.20 to 0.20) |
+| gortsplib | 20.0 (20.0 to 20.0) | 1.00                |`
+	if diff := cmp.Diff(want, table); diff != "" {
+		t.Error(diff)
+	}
+	_, first, _ := strings.Cut(b.String(), "### bulk-16")
+	first, _, _ = strings.Cut(first, "###")
+	if strings.Contains(first, "gateway") || strings.Contains(first, "gortsplib") {
+		t.Errorf("another phase has the rows, too:\n%s", first)
+	}
+	if !strings.Contains(b.String(), "| 0.20 (0.20 to 0.20) | met ") {
+		t.Errorf("the bar has no line for the gateway:\n%s", b.String())
+	}
+	if strings.Contains(plot.String(), "gateway") {
+		t.Error("the plot has a phase without a ratio to its base")
+	}
+}
