@@ -49,7 +49,7 @@ func TestServer_sessionOfAnother(t *testing.T) {
 	c.unit(0, first)
 }
 
-// Connections that have logged in, and neither play nor hold a stream, keep nobody out.
+// Connections that have logged in, and neither play nor hold a stream, keep no player out.
 func TestServer_connectionsWithoutStream(t *testing.T) {
 	f, _, _ := front(t)
 	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Connections = 3 }, rtspout.Times{Hold: brief})
