@@ -175,7 +175,7 @@ func TestDocs_metrics(t *testing.T) {
 	r.log.AwaitFields(t, 1, "message=stream opened") // is counted before
 	_, body := r.get(t, "/metrics")
 	// without an event they are not in a scrape
-	want := map[string]bool{"access_denied_total": true, "stream_reopens_total": true, "certificate_expiry_timestamp_seconds": true}
+	want := map[string]bool{"access_denied_total": true, "stream_reopens_total": true, "camera_key_interval_seconds": true, "certificate_expiry_timestamp_seconds": true}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE tunnelgateway_(\w+) `).FindAllStringSubmatch(body, -1) {
 		want[m[1]] = true
 	}

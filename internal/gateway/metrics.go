@@ -15,13 +15,19 @@ import (
 const (
 	namespace  = "tunnelgateway"
 	outputRTSP = "rtsp" // the only output so far
+	kindAPI    = "api"
+
+	// maxCameraLabels bounds the label values that one gateway gives to Prometheus.
+	maxCameraLabels = 1000
 )
 
 // metrics are what /metrics shows. Counters of the other packages are read at each scrape.
-// Labels have values of closed sets: no camera, address or token becomes one.
+// Labels have values of closed sets, but for the streams of configured cameras that had a
+// viewer: no name that a stranger asks for, no address and no token becomes one.
 type metrics struct {
 	registry *prometheus.Registry
 	applied  atomic.Bool // the newest configuration is in force
+	cameras  atomic.Bool // figures of single cameras are shown
 
 	openSeconds *prometheus.HistogramVec
 	opens       *prometheus.CounterVec
@@ -138,12 +144,22 @@ func (s *scrape) streams() []value {
 	s.g.streams.mu.Lock()
 	bytes := float64(s.g.streams.dropped)
 	s.g.streams.mu.Unlock()
-	for _, e := range s.g.streams.snapshot() {
+	received, intervals := map[string]float64{}, map[string]float64{}
+	for full, e := range s.g.streams.snapshot() {
 		state := e.stream.State()
 		phases[string(state.Phase)]++
 		bytes += float64(state.Bytes)
+		received[full] = float64(state.Bytes)
+		if state.Phase != stream.PhaseIdle && state.KeyInterval > 0 {
+			intervals[full] = state.KeyInterval.Seconds()
+		}
+	}
+	if !s.m.cameras.Load() || len(received) > maxCameraLabels {
+		received, intervals = nil, nil
 	}
 	return []value{
+		{"camera_ingress_bytes_total", "Media received from a camera's stream, since it was last opened after a minute without viewers.", prometheus.CounterValue, "camera", received},
+		{"camera_key_interval_seconds", "Time between the newest two key frames of a stream that is open.", prometheus.GaugeValue, "camera", intervals},
 		{"streams", "Streams that had a viewer, by what they do.", prometheus.GaugeValue, "state", phases},
 		{"stream_ingress_bytes_total", "Media received from cameras.", prometheus.CounterValue, "", one(bytes)},
 		{"openings_waiting", "Streams that wait for their turn to open.", prometheus.GaugeValue, "", one(float64(s.g.streams.openings.waiting.Load()))},

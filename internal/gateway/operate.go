@@ -23,6 +23,7 @@ import (
 func (g *gateway) api(proxies listen.Proxies) http.Handler {
 	return api.New(api.Options{
 		Access: g.access, Client: proxies.Client, Log: g.log,
+		Denied: func(f *failure.Failure) { g.metrics.denied(kindAPI, f) },
 		Cameras: func() []api.Camera {
 			cameras := g.fleet.Cameras()
 			shown := make([]api.Camera, len(cameras))

@@ -83,6 +83,7 @@ func (g *gateway) apply(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	g.streams.configure(c)
+	g.metrics.cameras.Store(c.Metrics.Cameras)
 	g.level.set(c.Log.Level)
 	g.access.Set(tokens)
 	g.rtsp.SetLimits(viewerLimits(c))

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -151,6 +152,11 @@ func TestMetrics(t *testing.T) {
 	}
 	r.log.AwaitFields(t, 1, "message=stream opened") // are counted before
 	r.log.AwaitFields(t, 1, "message=stream not opened")
+	if answer, err := http.Get("http://" + r.address(t, "public") + "/api/cameras"); err != nil { // without a token
+		t.Fatal(err)
+	} else {
+		answer.Body.Close()
+	}
 	_, body := r.get(t, "/metrics")
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
 	if err != nil {
@@ -166,11 +172,26 @@ func TestMetrics(t *testing.T) {
 		`tunnelgateway_reader_first_unit_seconds_count{output="rtsp"} 1`,
 		`tunnelgateway_access_denied_total{kind="rtsp",reason="ACCESS_LOGIN"} 1`,
 		`tunnelgateway_login_failures_total 1`,
-		`tunnelgateway_cameras 2`,
+		`tunnelgateway_cameras 2`, `tunnelgateway_camera_ingress_bytes_total{camera="lab/front/main"} `,
+		`tunnelgateway_camera_key_interval_seconds{camera="lab/front/main"} 1`,
+		`tunnelgateway_access_denied_total{kind="api",reason="ACCESS_LOGIN"} 1`,
 		`go_goroutines `, `process_open_fds `, `tunnelgateway_build_info{`,
 	} {
 		if !strings.Contains(body, "\n"+want) {
 			t.Errorf("no %s", want)
 		}
+	}
+}
+
+// Without metrics.cameras, no camera's name is a label.
+func TestMetrics_withoutCameras(t *testing.T) {
+	camera := startCamera(t, rtsptest.Options{})
+	r := start(t, "metrics: { cameras: false }\ncameras: { lab/front: { url: '"+camera.URL()+"' } }\n")
+	if _, err := rtsptest.Pull(within(t, time.Minute), r.url(t, "lab/front", "wall", r.wall), 1); err != nil {
+		t.Fatal(err)
+	}
+	r.log.AwaitFields(t, 1, "message=stream opened")
+	if _, body := r.get(t, "/metrics"); strings.Contains(body, "lab/front") || !strings.Contains(body, "tunnelgateway_stream_ingress_bytes_total ") {
+		t.Errorf("the scrape is\n%s", body)
 	}
 }

@@ -39,6 +39,8 @@ type Options struct {
 	// Client returns the address of a request's client.
 	Client func(*http.Request) netip.Addr
 	Log    zerolog.Logger
+	// Denied takes the failure of each request that access refused; may be nil.
+	Denied func(*failure.Failure)
 
 	// Cameras returns all cameras, sorted by name. The API does not change the slice.
 	Cameras func() []Camera

@@ -35,6 +35,19 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.mux.ServeHTTP(exchange, r)
 	}
 	a.log.write(exchange, r, time.Since(began))
+	if f := exchange.failure; f != nil && a.Denied != nil && isDenial(f.Reason) {
+		a.Denied(f)
+	}
+}
+
+// isDenial reports whether a reason is one of access.
+func isDenial(code reason.Code) bool {
+	switch code {
+	case reason.AccessLogin, reason.AccessExpired, reason.AccessDenied, reason.AccessThrottled:
+		return true
+	default:
+		return false
+	}
 }
 
 // exchange is the answer to a request, with what the access log shows of both.

@@ -33,6 +33,7 @@ type Config struct {
 	Access      Access                 `yaml:"access"`
 	Limits      Limits                 `yaml:"limits"`
 	Live        Live                   `yaml:"live"`
+	Metrics     Metrics                `yaml:"metrics"`
 	Log         Log                    `yaml:"log"`
 	Data        string                 `yaml:"data"` // a folder
 
@@ -166,6 +167,11 @@ type Live struct {
 	KeyFrame Duration `yaml:"keyFrame"`
 }
 
+// Metrics says what /metrics shows.
+type Metrics struct {
+	Cameras bool `yaml:"cameras"` // figures of single cameras, too
+}
+
 // Log says which lines are written, and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
@@ -229,9 +235,10 @@ func defaults() *Config {
 			Viewers: 1000, ViewersPerCamera: 200, OpenTunnels: 1000, Openings: 16,
 			Ring: 16 << 20, RingAge: Duration(12 * time.Second), Lag: Duration(3 * time.Second),
 		},
-		Live: Live{Grace: Duration(10 * time.Second), Opening: Duration(30 * time.Second), KeyFrame: Duration(10 * time.Second)},
-		Log:  Log{Level: "info", Format: "auto"},
-		Data: "/var/lib/tunnelgateway",
+		Live:    Live{Grace: Duration(10 * time.Second), Opening: Duration(30 * time.Second), KeyFrame: Duration(10 * time.Second)},
+		Metrics: Metrics{Cameras: true},
+		Log:     Log{Level: "info", Format: "auto"},
+		Data:    "/var/lib/tunnelgateway",
 	}
 }
 
