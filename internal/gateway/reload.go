@@ -51,9 +51,9 @@ func (g *gateway) reload(ctx context.Context, asked bool) {
 		err = g.apply(ctx, c)
 	}
 	if err != nil {
-		g.log.Error().Err(err).Msg("configuration is invalid: the last valid one stays in force")
 		g.status.note(partConfig, reason.ConfigFormat, "the newest configuration is invalid, and the last valid one is in force: "+oneLine(err))
 		g.metrics.applied.Store(false)
+		g.log.Error().Err(err).Msg("configuration is invalid: the last valid one stays in force")
 		return
 	}
 	for _, w := range c.Warnings {
