@@ -1,7 +1,6 @@
 package stream_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
 	"rtsptunnel/internal/gateway/stream"
+	"rtsptunnel/internal/testkit/logtest"
 )
 
 func TestObserve_seesTheStreamsLife(t *testing.T) {
@@ -30,12 +30,12 @@ func TestObserve_seesTheStreamsLife(t *testing.T) {
 			Took    map[stream.OpenPhase]time.Duration
 		}
 		var got []seen
-		var lines bytes.Buffer
+		lines := logtest.New()
 		offline := failure.New(failure.Hub, reason.ModuleOffline, errors.New("404103"))
 		c := newCamera()
 		c.set(func(b *behavior) { b.delay, b.fail = time.Second, offline })
 		s := newStream(t, c, func(o *stream.Options) {
-			o.Log = zerolog.New(&lines)
+			o.Log = zerolog.New(lines)
 			o.Observe = func(e stream.Event) {
 				if e.Stream != "site/front" {
 					t.Errorf("event of %q", e.Stream)
