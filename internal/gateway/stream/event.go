@@ -45,8 +45,9 @@ func (s *Stream) event(kind Kind) Event {
 	return Event{Kind: kind, Stream: s.o.Name, Readers: len(s.readers), Tries: s.tries}
 }
 
-// report calls Observe, and then logs the event: what a line tells is counted. s.mu is not held. Events are in order, because the
-// session's goroutine reports its first key frame before the session's Close returns.
+// report calls Observe, and then logs the event: what a line tells is counted. s.mu is not
+// held. Events are in order, because the session's goroutine reports its first key frame
+// before the session's Close returns.
 func (s *Stream) report(e Event) {
 	if s.o.Observe != nil {
 		s.o.Observe(e)
