@@ -71,8 +71,9 @@ image-test: build ## builds the images twice and runs them in containers as IoT 
 arm64-test: ## tests of packages with system calls, as arm64 binaries under qemu
 	.ci/arm64
 
-long-test: ## 10 000 tunnels, and peers that vanish; needs root or user namespaces
+long-test: ## 10 000 tunnels of the module, 1 000 of the gateway, and peers that vanish; needs root or user namespaces
 	RTSPTUNNEL_LONG_TESTS=1 go test -count=1 ./internal/module/tunnel
+	RTSPTUNNEL_LONG_TESTS=1 go test -count=1 -run TestTunnel_opensOften ./internal/gateway
 
 ci: ## what .ci/run runs, with the duration of each step
 	@.ci/steps check judges

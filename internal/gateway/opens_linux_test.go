@@ -9,6 +9,14 @@ import (
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
+// openings is how often the test opens a tunnel: 1,000 times in make long-test.
+func openings() int {
+	if os.Getenv("RTSPTUNNEL_LONG_TESTS") != "" {
+		return 1000
+	}
+	return 100
+}
+
 // Many openings leave no tunnel and no descriptor; TestMain looks for goroutines.
 func TestTunnel_opensOften(t *testing.T) {
 	s := startSite(t)
@@ -38,7 +46,7 @@ func TestTunnel_opensOften(t *testing.T) {
 	}
 	open(5)
 	before := descriptors()
-	open(200)
+	open(openings())
 	if after := descriptors(); after > before+20 { // connections that the other end has not closed yet
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
