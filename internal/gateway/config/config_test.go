@@ -97,9 +97,10 @@ func TestLoad(t *testing.T) {
 			Viewers: 10, ViewersPerCamera: 200, OpenTunnels: 1000, Openings: 16, Ring: 2 << 20,
 			RingAge: config.Duration(12 * time.Second), Lag: config.Duration(1500 * time.Millisecond),
 		},
-		Live: config.Live{Grace: config.Duration(10 * time.Second), Opening: config.Duration(30 * time.Second), KeyFrame: config.Duration(10 * time.Second)},
-		Log:  config.Log{Level: "debug", Format: "auto"},
-		Data: in("state"),
+		Live:    config.Live{Grace: config.Duration(10 * time.Second), Opening: config.Duration(30 * time.Second), KeyFrame: config.Duration(10 * time.Second)},
+		Metrics: config.Metrics{Cameras: true},
+		Log:     config.Log{Level: "debug", Format: "auto"},
+		Data:    in("state"),
 	}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Error(d)
@@ -149,8 +150,8 @@ func TestLoad_faults(t *testing.T) {
 		"tag":            {"log: { level: !canary info }", []string{"f:1:15: log.level: has a value of a type that this file does not have"}},
 		"cycle":          {"hubs: &a { b: *a }", []string{"f:1:15: hubs" + strings.Repeat(".b", 16) + ": the file has too many values, or nests them too deeply"}},
 		"unknown":        {"lissten:\n", nil}, // a key without a value is absent
-		"unknown key":    {"log: { levl: info }\nfoo: 1\ncamera: {}\n", []string{"f:1:8: log.levl: unknown key, did you mean level?", "f:2:1: foo: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, publicURL", "f:3:1: camera: unknown key, did you mean cameras?"}},
-		"later issue":    {"recording: { store: x }\n", []string{"f:1:1: recording: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, publicURL"}},
+		"unknown key":    {"log: { levl: info }\nfoo: 1\ncamera: {}\n", []string{"f:1:8: log.levl: unknown key, did you mean level?", "f:2:1: foo: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, metrics, publicURL", "f:3:1: camera: unknown key, did you mean cameras?"}},
+		"later issue":    {"recording: { store: x }\n", []string{"f:1:1: recording: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, metrics, publicURL"}},
 		"types":          {"log: []\nlimits: { viewers: many, openings: 0 }\nlisten: { private: { pprof: 1 }, public: 1 }\n", []string{"f:1:6: log: must be a mapping: keys with values", "f:2:20: limits.viewers: must be an integer from 1 to 100000", "f:2:36: limits.openings: must be an integer from 1 to 1000", "f:3:29: listen.private.pprof: must be true or false", "f:3:42: listen.public: must be a sequence: [a, b], or lines that begin with -"}},
 		"enum":           {"log: { level: canary }\n", []string{"f:1:15: log.level: must be one of debug, info, warn, error"}},
 		"text":           {hub + "credentials: { a: { username: 5 } }", []string{"f:3:31: credentials.a.username: must be a text (a number or true as a text needs quotes)"}},
