@@ -83,6 +83,7 @@ func (g *gateway) apply(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	g.streams.configure(c)
+	g.opener.SetMaxTunnels(c.Limits.OpenTunnels)
 	g.metrics.cameras.Store(c.Metrics.Cameras)
 	g.level.set(c.Log.Level)
 	g.access.Set(tokens)
@@ -121,11 +122,10 @@ func kept(c *config.Config) map[string]bool {
 func pendingRestart(started, c *config.Config) []string {
 	var names []string
 	for name, same := range map[string]bool{
-		"listen":             reflect.DeepEqual(started.Listen, c.Listen),
-		"publicURL":          started.PublicURL == c.PublicURL,
-		"data":               started.Data == c.Data,
-		"log.format":         started.Log.Format == c.Log.Format,
-		"limits.openTunnels": started.Limits.OpenTunnels == c.Limits.OpenTunnels,
+		"listen":     reflect.DeepEqual(started.Listen, c.Listen),
+		"publicURL":  started.PublicURL == c.PublicURL,
+		"data":       started.Data == c.Data,
+		"log.format": started.Log.Format == c.Log.Format,
 	} {
 		if !same {
 			names = append(names, name)

@@ -50,7 +50,7 @@ func newStreams(log zerolog.Logger) *streams {
 	return &streams{log: log, all: map[string]*entry{}, kept: map[string]context.CancelFunc{}}
 }
 
-// configure sets the limits of streams that open from now on.
+// configure sets the limits of all streams.
 func (s *streams) configure(c *config.Config) {
 	s.openings.limit(c.Limits.Openings)
 	grace := time.Duration(c.Live.Grace)
@@ -62,6 +62,9 @@ func (s *streams) configure(c *config.Config) {
 	s.options = stream.Options{
 		Grace: grace, Opening: time.Duration(c.Live.Opening), KeyFrame: time.Duration(c.Live.KeyFrame), Lag: time.Duration(c.Limits.Lag),
 		RingBytes: int(c.Limits.Ring), RingAge: time.Duration(c.Limits.RingAge), Log: s.log, Observe: s.observe,
+	}
+	for _, e := range s.all {
+		e.stream.Configure(s.options)
 	}
 }
 

@@ -355,8 +355,15 @@ func TestOpen_limit(t *testing.T) {
 	}
 	_, err = c.Open(t.Context(), c.front) // one is open
 	want(t, err, failure.Gateway, reason.LimitTunnels)
-	conn.Close()
 	c.module = func(r tunnelopen.Request) (int, string) { return c.accept(t, r) }
+	c.SetMaxTunnels(2)
+	second, err := c.Open(t.Context(), c.front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+	c.SetMaxTunnels(1)
+	conn.Close()
 	again, err := c.Open(t.Context(), c.front)
 	if err != nil {
 		t.Fatal(err)

@@ -148,6 +148,13 @@ func (o *Opener) openTunnel(ctx context.Context, t Target) (*tunnel, error) {
 	return conn, nil
 }
 
+// SetMaxTunnels changes Options.MaxTunnels. Tunnels beyond a lower bound stay.
+func (o *Opener) SetMaxTunnels(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.o.MaxTunnels = n
+}
+
 // begin takes a slot for a tunnel, and makes it pending. Shutdown calls cancel.
 func (o *Opener) begin(t Target, cancel context.CancelCauseFunc) (*pendingTunnel, error) {
 	p := newPending(t.Name, cancel)

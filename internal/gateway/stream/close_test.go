@@ -50,6 +50,27 @@ func TestGrace(t *testing.T) {
 	})
 }
 
+// New limits are in force in a stream that is open, and for its next opening.
+func TestConfigure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCamera()
+		s := newStream(t, c)
+		r, _ := live(t, s, c)
+		s.Configure(stream.Options{Grace: time.Second, Opening: 2 * time.Second})
+		r.Close()
+		pass(900 * time.Millisecond)
+		wantPhase(t, s, stream.PhaseClosing)
+		pass(200 * time.Millisecond)
+		wantPhase(t, s, stream.PhaseIdle)
+
+		c.set(func(b *behavior) { b.delay = time.Minute })
+		began := time.Now()
+		if _, err := s.Attach(t.Context(), stream.Want{}); err == nil || time.Since(began) != 2*time.Second {
+			t.Errorf("the opening ended with %v after %v", err, time.Since(began))
+		}
+	})
+}
+
 // Each grace is whole: a timer of an earlier one does not end it.
 func TestGrace_beginsAnewForEachReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -89,7 +89,10 @@ func (s *Stream) pause(ctx context.Context, a *attempt) error {
 
 // open opens a session.
 func (s *Stream) open(ctx context.Context, a *attempt) (Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.o.Opening)
+	s.mu.Lock()
+	limit := s.o.Opening
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	deliver := func(u *media.Unit) { s.publish(a, u) }
 	return s.o.Open(ctx, deliver, func(h failure.Hop) {

@@ -104,6 +104,17 @@ type Stream struct {
 	keys  broadcast // the next key frame, and every change of readers and phases
 }
 
+// Configure changes the durations and sizes of the stream, as New reads them. They are in
+// force at once, but for a grace or a wait for a key frame that has begun. Name, Open, Log
+// and Observe stay.
+func (s *Stream) Configure(o Options) {
+	o = o.withDefaults()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.o.Grace, s.o.Opening, s.o.KeyFrame, s.o.Lag = o.Grace, o.Opening, o.KeyFrame, o.Lag
+	s.o.RingBytes, s.o.RingAge = o.RingBytes, o.RingAge
+}
+
 // New returns an idle stream. It starts no goroutine.
 func New(o Options) *Stream { return &Stream{o: o.withDefaults()} }
 
