@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rtsptunnel/internal/base/httpd"
+	"rtsptunnel/internal/testkit/nettest"
 )
 
 // limited starts a server with so many connections and no other limit. Its handler answers
@@ -118,7 +119,7 @@ func TestServeLimited_oldestSilentConnectionYields(t *testing.T) {
 
 // Many connections of one client do not end another's, which is older and as silent.
 func TestServeLimited_networkWithMostYields(t *testing.T) {
-	needsLoopbackNetwork(t)
+	nettest.NeedSecondLoopback(t)
 	address, entered, _ := limited(t, 4)
 	slow := clientFrom(t, "127.0.0.2", address, "GET /now HTTP/1.1\r\n")
 	var flood []net.Conn
@@ -133,16 +134,6 @@ func TestServeLimited_networkWithMostYields(t *testing.T) {
 	}
 	checkOK(t, slow)
 	<-entered
-}
-
-// needsLoopbackNetwork skips on systems whose loopback has one address: macOS, not Linux.
-func needsLoopbackNetwork(t *testing.T) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.2:0")
-	if err != nil {
-		t.Skip(err)
-	}
-	ln.Close()
 }
 
 // A client that does not send the body that a handler reads is silent.
