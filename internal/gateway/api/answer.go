@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
-	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/problem"
 )
 
 // answer writes a body as JSON, with its ETag (RFC 9110, 8.8.3). A client that has the same
@@ -48,44 +46,8 @@ func matches(values []string, tag string) bool {
 	return false
 }
 
-// problemBody is a problem document (RFC 9457, 3) with the members of failure.Failure.
-type problemBody struct {
-	Type    string      `json:"type"`
-	Title   string      `json:"title"`
-	Status  int         `json:"status"`
-	Detail  string      `json:"detail"`
-	Hop     failure.Hop `json:"hop"`
-	Reason  reason.Code `json:"reason"`
-	Message string      `json:"message"`
-	Since   *time.Time  `json:"since,omitempty"`
-	RetryAt *time.Time  `json:"retryAt,omitempty"`
-}
-
-// problem answers with a failure. Its cause is for the log alone.
-func problem(e *exchange, f *failure.Failure) {
+// refuse answers with a failure, and keeps it for the access log.
+func refuse(e *exchange, f *failure.Failure) {
 	e.failure = f
-	message := f.Message
-	if message == "" {
-		message = f.Reason.Text()
-	}
-	status := f.HTTPStatus()
-	b, err := json.Marshal(problemBody{
-		"about:blank", http.StatusText(status), status, message,
-		f.Hop, f.Reason, message, timestamp(f.Since), timestamp(f.RetryAt),
-	})
-	if err != nil { // texts, numbers and times always encode
-		http.Error(e, "internal error", http.StatusInternalServerError)
-		return
-	}
-	header := e.Header()
-	header.Set("Content-Type", "application/problem+json")
-	if status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", `Bearer realm="tunnelgateway"`)
-	}
-	if !f.RetryAt.IsZero() {
-		seconds := int64((time.Until(f.RetryAt) + time.Second - 1) / time.Second)
-		header.Set("Retry-After", strconv.FormatInt(max(1, seconds), 10))
-	}
-	e.WriteHeader(status)
-	_, _ = e.Write(append(b, '\n')) // a client that left needs no answer
+	problem.Write(e, f)
 }

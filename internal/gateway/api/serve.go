@@ -30,7 +30,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	exchange := &exchange{ResponseWriter: w, from: a.Client(r)}
 	if err := a.admit(exchange, r); err != nil {
-		problem(exchange, failure.Of(err))
+		refuse(exchange, failure.Of(err))
 	} else {
 		a.mux.ServeHTTP(exchange, r)
 	}
@@ -127,15 +127,15 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handle := m[method]
 	switch {
 	case len(m) == 0:
-		problem(e, failure.New(failure.Viewer, reason.RequestRoute, nil))
+		refuse(e, failure.New(failure.Viewer, reason.RequestRoute, nil))
 		return
 	case handle == nil:
 		w.Header().Set("Allow", m.allowed())
-		problem(e, failure.New(failure.Viewer, reason.RequestMethod, nil))
+		refuse(e, failure.New(failure.Viewer, reason.RequestMethod, nil))
 		return
 	}
 	if err := handle(e, r, e.principal); err != nil {
-		problem(e, failure.Of(err))
+		refuse(e, failure.Of(err))
 	}
 }
 
