@@ -51,7 +51,7 @@ func (p *places) take(camera string, from netip.Addr) (release func(), _ error) 
 	l := p.limits
 	switch {
 	case camera != "" && (full(p.taken, l.Total) || full(p.byCamera[camera], l.PerCamera)),
-		from.IsValid() && full(p.byAddress[network], l.PerAddress):
+		full(p.byAddress[network], l.PerAddress): // no address has no entry
 		return nil, failure.New(failure.Gateway, reason.LimitViewers, nil)
 	}
 	p.count(camera, from, 1)

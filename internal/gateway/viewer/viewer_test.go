@@ -207,6 +207,16 @@ func TestReview(t *testing.T) {
 	}
 }
 
+// A viewer that closes during its review does not end.
+func TestReview_closed(t *testing.T) {
+	s := viewer.New(viewer.Limits{})
+	v := add(t, s, viewer.Info{}, func(error) { t.Error("a closed viewer ends") })
+	s.Review(func(access.Principal, string) error {
+		v.Close()
+		return context.Canceled
+	})
+}
+
 // A viewer ends when its principal expires, not before, and not after its Close.
 func TestAdd_expires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -226,15 +236,15 @@ func TestAdd_expires(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := viewer.New(viewer.Limits{Total: 3})
+		s := viewer.New(viewer.Limits{Total: 2})
 		begun := time.Now()
 		var slow *viewer.Viewer
-		slow = add(t, s, viewer.Info{}, func(err error) {
+		slow = add(t, s, viewer.Info{Camera: "d/a"}, func(err error) {
 			checkReason(t, err, reason.ShuttingDown)
 			time.AfterFunc(3*time.Second, slow.Close)
 		})
 		var stuck *viewer.Viewer
-		stuck = add(t, s, viewer.Info{}, never)
+		stuck = add(t, s, viewer.Info{Camera: "d/a"}, never)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		s.Shutdown(ctx)
@@ -244,7 +254,7 @@ func TestShutdown(t *testing.T) {
 		if n := len(s.List()); n != 1 {
 			t.Errorf("%d viewers are left", n)
 		}
-		_, err := s.Add(viewer.Info{Output: "mse"}, never)
+		_, err := s.Add(viewer.Info{Camera: "d/a", Output: "mse"}, never)
 		checkReason(t, err, reason.ShuttingDown)
 		if n := s.Count("mse").Refused; n != 1 {
 			t.Errorf("%d refused", n)
@@ -254,9 +264,12 @@ func TestShutdown(t *testing.T) {
 		if took := time.Since(begun); took != 6*time.Second {
 			t.Errorf("with the last viewer it took %v", took)
 		}
-		if _, err := s.Reserve("d/a", netip.Addr{}); err != nil {
-			t.Errorf("a refused viewer keeps its place: %v", err)
+		for range 2 {
+			if _, err := s.Reserve("d/a", netip.Addr{}); err != nil {
+				t.Errorf("a refused viewer keeps its place: %v", err)
+			}
 		}
 		s.Shutdown(t.Context()) // at once
+		viewer.New(viewer.Limits{}).Shutdown(t.Context())
 	})
 }
