@@ -90,6 +90,9 @@ type Unit struct {
 	PTS, DTS int64
 	Wall     time.Time // when the gateway received it, smoothed; it never goes back within a track
 	Key      bool      // decoding can begin here; true for all sound and all of MJPEG
+	// Duration is the expected number of ticks to the next unit of the track, for outputs
+	// that must name one; 0 if not known. The stream sets it.
+	Duration int64
 
 	// Payload is the NAL units of H264 and H265 without start codes, with the parameter
 	// sets before each key frame; one JPEG image of MJPEG; the frames of sound.
@@ -124,6 +127,7 @@ type MemoKind int
 // The forms. Each has one output.
 const (
 	Interleaved MemoKind = iota // RTP packets framed for RTSP over TCP
+	Fragment                    // a WebSocket message with a fragment of MP4
 	memoKinds
 )
 

@@ -80,7 +80,7 @@ func (s *Stream) pause(ctx context.Context, a *attempt) error {
 		return context.Canceled
 	}
 	a.pausing = false
-	a.hop, a.mark = failure.Gateway, time.Now()
+	s.progress(a, failure.Gateway)
 	if s.ring.stale(a.mark, s.o.Lag) {
 		s.ring.clear()
 	}
@@ -99,7 +99,7 @@ func (s *Stream) open(ctx context.Context, a *attempt) (Session, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if a.opening() {
-			a.progress(h)
+			s.progress(a, h)
 		}
 	})
 }
@@ -111,7 +111,7 @@ func (s *Stream) awaitKey(a *attempt) {
 	if !a.opening() {
 		return
 	}
-	a.progress(failure.Media)
+	s.progress(a, failure.Media)
 	a.noKey = time.AfterFunc(s.o.KeyFrame, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -172,6 +172,7 @@ func (s *Stream) goLive(a *attempt, now time.Time) Event {
 		a.noKey.Stop()
 	}
 	s.opened, s.lost = a.took, nil
+	wake(s.state.take())
 	for _, r := range s.readers {
 		if !r.ready {
 			r.opener, r.firstKey = true, s.ring.next-1
@@ -271,5 +272,6 @@ func (s *Stream) fail(a *attempt, err error) *failure.Failure {
 		s.lost = f.At(since, retryAt(f, pause(s.tries, idlePause)))
 	}
 	s.dismiss(func(r *Reader) bool { return !r.ready }, s.lost)
+	wake(s.state.take())
 	return s.lost
 }

@@ -67,11 +67,26 @@ func (s *Stream) State() State {
 	return state
 }
 
+// Changed returns what is closed at the next change of the phase, of the hop of an opening, or
+// of the failure. A caller takes it before State, so that it misses no change.
+func (s *Stream) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.wait()
+}
+
 // enter begins a phase. s.mu is held.
 func (s *Stream) enter(p Phase) {
 	if s.phase != p {
 		s.phase, s.since = p, time.Now()
+		wake(s.state.take())
 	}
+}
+
+// progress begins a hop of an opening. s.mu is held.
+func (s *Stream) progress(a *attempt, h failure.Hop) {
+	a.progress(h)
+	wake(s.state.take())
 }
 
 // OpenPhase is a part of an opening, for metrics.

@@ -102,6 +102,7 @@ type Stream struct {
 
 	units broadcast // the next unit
 	keys  broadcast // the next key frame, and every change of readers and phases
+	state broadcast // the next change of phase, hop or failure
 }
 
 // Configure changes the durations and sizes of the stream, as New reads them. They are in

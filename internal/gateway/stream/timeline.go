@@ -2,6 +2,7 @@ package stream
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"rtsptunnel/internal/gateway/media"
@@ -18,6 +19,8 @@ type timeline struct {
 	seq   []uint32 // packets so far
 	top   []int64  // the highest Base+PTS of the epoch
 	floor []int64  // what Base+DTS of the epoch is at least
+	dts   []int64  // of the newest unit of the epoch; -1 before the first one
+	step  []int64  // expected from one unit to the next
 }
 
 // epochGap is the least time from the last unit of an epoch to the first one of the next.
@@ -43,6 +46,7 @@ func (t *timeline) place(u *media.Unit, now time.Time, fresh bool) bool {
 		return false
 	}
 	t.top[u.Track] = max(t.top[u.Track], e.Base[u.Track]+u.PTS)
+	u.Duration = t.pace(u)
 	u.Seq = t.seq[u.Track]
 	t.seq[u.Track] += uint32(len(u.Packets)) //nolint:gosec // G115: it wraps like RTP's numbers
 	return true
@@ -69,6 +73,7 @@ func (t *timeline) begin(u *media.Unit, now time.Time) {
 	e.Number = t.number
 	e.Base = make([]int64, len(e.Tracks))
 	t.top, t.floor = make([]int64, len(e.Tracks)), make([]int64, len(e.Tracks))
+	t.dts, t.step = slices.Repeat([]int64{-1}, len(e.Tracks)), make([]int64, len(e.Tracks))
 	for len(t.seq) < len(e.Tracks) {
 		t.seq = append(t.seq, 0)
 	}
@@ -80,6 +85,20 @@ func (t *timeline) begin(u *media.Unit, now time.Time) {
 			t.floor[i] = ticks(end, track.ClockRate) + 1
 		}
 	}
+}
+
+// pace returns how long the unit is expected to last: the longest of the last steps, so that
+// outputs have no gap behind it. It is 0 for the first unit.
+func (t *timeline) pace(u *media.Unit) int64 {
+	last := t.dts[u.Track]
+	t.dts[u.Track] = u.DTS
+	if last < 0 {
+		return 0
+	}
+	const memory = 16 // steps
+	step := &t.step[u.Track]
+	*step = max(u.DTS-last, *step-*step/memory)
+	return *step
 }
 
 // end returns the time of the last unit since the origin.
@@ -97,7 +116,7 @@ func (t *timeline) end() time.Duration {
 // close lets go of the epoch, for a stream that becomes idle.
 func (t *timeline) close() {
 	t.last = t.end()
-	t.epoch, t.top, t.floor = nil, nil, nil
+	t.epoch, t.top, t.floor, t.dts, t.step = nil, nil, nil, nil, nil
 }
 
 // ticks converts a time to ticks of a clock. It does not overflow within 292 years.
