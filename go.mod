@@ -35,6 +35,7 @@ require (
 
 require (
 	github.com/Azure/go-amqp v0.18.1 // indirect
+	github.com/abema/go-mp4 v1.7.3 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.8 // indirect

@@ -13,11 +13,11 @@ var onlyIn = map[string]home{
 	"github.com/KimMachineGun/automemlimit": {[]string{"gateway/gatewayctl", "module"}, "the limits of control groups"},
 	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
 	"github.com/bluenviron/gortsplib":       {[]string{"bench/fanout", "gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
-	"github.com/bluenviron/mediacommon":     {[]string{"gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs; source: what RTP packets hold"},
+	"github.com/bluenviron/mediacommon":     {[]string{"gateway/fmp4", "gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs and MP4; source: what RTP packets hold"},
 	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/google/uuid":                {[]string{"gateway/fleet"}, "the UUIDs of videos"},
 	"github.com/gorilla/websocket": {
-		[]string{"base/wsstream", "wire/wsconn", "module/hubconn", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
+		[]string{"base/wsstream", "wire/wsconn", "module/hubconn", "gateway/mse", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
 		"wsstream: MQTT's WebSocket has other rules than the tunnel's; hubconn, mqttws: its handshakes; bench: what measures wsconn must not change with it",
 	},
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},

@@ -115,6 +115,11 @@ var mayImport = map[string]rule{
 	"gateway/config":  {[]string{"gateway/name"}, "the file and the environment; name: cameras' names and globs in the file have its grammar"},
 	"gateway/failure": {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},
 	"gateway/listen":  {nil, "who may connect to the public listeners, and under which address a client is known"},
+	"gateway/fmp4":    {[]string{"contract/reason", "gateway/failure", "gateway/media"}, "units as fragmented MP4; pure"},
+	"gateway/mse": {
+		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/fmp4", "gateway/live", "gateway/media", "gateway/problem", "gateway/stream", "gateway/viewer"},
+		"MSE over one WebSocket; access: sound is a right of its own",
+	},
 	"gateway/live":    {[]string{"gateway/access"}, "what outputs over HTTP have in common: the route and the request of a viewer; access: who it is"},
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
 	"gateway/name":    {[]string{"contract/desired", "contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},

@@ -167,22 +167,26 @@ const (
 // Why the gateway does not serve a viewer, or stops serving one. ShuttingDown and
 // CameraRemoved are other such reasons.
 const (
-	CameraUnknown    Code = "CAM_UNKNOWN"
-	AccessLogin      Code = "ACCESS_LOGIN"
-	AccessExpired    Code = "ACCESS_EXPIRED"
-	AccessDenied     Code = "ACCESS_DENIED"
-	AccessThrottled  Code = "ACCESS_THROTTLED"
-	ViewerStalled    Code = "VIEWER_STALLED"
-	ViewerTransport  Code = "VIEWER_TRANSPORT"
-	ViewerClosed     Code = "VIEWER_CLOSED"
-	StreamClosed     Code = "STREAM_CLOSED"
-	LimitViewers     Code = "LIMIT_VIEWERS"
-	LimitOpenings    Code = "LIMIT_OPENINGS"
-	LimitConnections Code = "LIMIT_CONNECTIONS"
-	ViewerUnknown    Code = "VIEWER_UNKNOWN"
-	RequestRoute     Code = "REQ_ROUTE"
-	RequestMethod    Code = "REQ_METHOD"
-	RequestQuery     Code = "REQ_QUERY"
+	CameraUnknown     Code = "CAM_UNKNOWN"
+	AccessLogin       Code = "ACCESS_LOGIN"
+	AccessExpired     Code = "ACCESS_EXPIRED"
+	AccessDenied      Code = "ACCESS_DENIED"
+	AccessThrottled   Code = "ACCESS_THROTTLED"
+	AccessOrigin      Code = "ACCESS_ORIGIN"
+	CodecNotForOutput Code = "CODEC_NOT_FOR_OUTPUT"
+	NoPicture         Code = "NO_PICTURE"
+	ViewerStalled     Code = "VIEWER_STALLED"
+	ViewerTransport   Code = "VIEWER_TRANSPORT"
+	ViewerClosed      Code = "VIEWER_CLOSED"
+	StreamClosed      Code = "STREAM_CLOSED"
+	LimitViewers      Code = "LIMIT_VIEWERS"
+	LimitOpenings     Code = "LIMIT_OPENINGS"
+	LimitConnections  Code = "LIMIT_CONNECTIONS"
+	ViewerUnknown     Code = "VIEWER_UNKNOWN"
+	RequestRoute      Code = "REQ_ROUTE"
+	RequestMethod     Code = "REQ_METHOD"
+	RequestQuery      Code = "REQ_QUERY"
+	RequestUpgrade    Code = "REQ_UPGRADE"
 )
 
 var texts = map[Code]string{
@@ -294,22 +298,26 @@ var texts = map[Code]string{
 	OpeningTimeout: "opening the stream took too long",
 	OpeningEnded:   "nothing waits for the stream any more",
 
-	CameraUnknown:    "there is no camera or stream with this name",
-	AccessLogin:      "a valid token is required",
-	AccessExpired:    "the token is expired",
-	AccessDenied:     "the token does not allow this",
-	AccessThrottled:  "too many failed logins: wait, then log in with a valid token",
-	ViewerStalled:    "the viewer did not read for too long",
-	ViewerTransport:  "the gateway serves RTSP over TCP alone: request interleaved transport",
-	ViewerClosed:     "an operator disconnected the viewer",
-	StreamClosed:     "an operator closed the stream",
-	LimitViewers:     "the maximum number of viewers is reached",
-	LimitOpenings:    "too many streams are opening at once",
-	LimitConnections: "the maximum number of connections is reached",
-	ViewerUnknown:    "there is no viewer with this id",
-	RequestRoute:     "the gateway has no such route",
-	RequestMethod:    "the route does not have this method",
-	RequestQuery:     "a query parameter is not valid",
+	CameraUnknown:     "there is no camera or stream with this name",
+	AccessLogin:       "a valid token is required",
+	AccessExpired:     "the token is expired",
+	AccessDenied:      "the token does not allow this",
+	AccessThrottled:   "too many failed logins: wait, then log in with a valid token",
+	AccessOrigin:      "pages of this origin may not use the gateway: add it to access.origins",
+	CodecNotForOutput: "this output cannot carry the camera's codec: choose another output, or another stream of the camera",
+	NoPicture:         "the gateway has no picture of the camera yet: watch it once",
+	ViewerStalled:     "the viewer did not read for too long",
+	ViewerTransport:   "the gateway serves RTSP over TCP alone: request interleaved transport",
+	ViewerClosed:      "an operator disconnected the viewer",
+	StreamClosed:      "an operator closed the stream",
+	LimitViewers:      "the maximum number of viewers is reached",
+	LimitOpenings:     "too many streams are opening at once",
+	LimitConnections:  "the maximum number of connections is reached",
+	ViewerUnknown:     "there is no viewer with this id",
+	RequestRoute:      "the gateway has no such route",
+	RequestMethod:     "the route does not have this method",
+	RequestQuery:      "a query parameter is not valid",
+	RequestUpgrade:    "the route is for WebSockets alone",
 }
 
 // Text returns one line about the code for people, without a full stop. The text of an

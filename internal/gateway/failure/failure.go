@@ -124,7 +124,7 @@ func timestamp(t time.Time) *time.Time {
 func (f *Failure) Lasting() bool {
 	switch f.Reason {
 	case reason.PathUnknown, reason.RTSPLogin, reason.RTSPNotFound, reason.NoMedia, reason.PortNotAllowed, reason.PolicyRemote,
-		reason.Disabled, reason.CameraUnknown, reason.CameraRemoved, reason.CameraDisabled, reason.ModuleUnknown, reason.HubLogin:
+		reason.Disabled, reason.CodecNotForOutput, reason.CameraUnknown, reason.CameraRemoved, reason.CameraDisabled, reason.ModuleUnknown, reason.HubLogin:
 		return true
 	default:
 		return false
@@ -132,15 +132,19 @@ func (f *Failure) Lasting() bool {
 }
 
 // HTTPStatus returns the status of an HTTP answer: 401, 403 and 429 for access, 404 for an
-// unknown camera, viewer or route, 429 for limits, 503 while the gateway shuts down, 504 if
+// unknown camera, viewer or route, 409 for a codec, 429 for limits, 503 while the gateway shuts down, 504 if
 // opening took too long, 500 for an internal error, and 502 for every hop beyond the gateway.
 func (f *Failure) HTTPStatus() int {
 	switch f.Reason {
 	case reason.AccessLogin, reason.AccessExpired:
 		return http.StatusUnauthorized
-	case reason.AccessDenied:
+	case reason.AccessDenied, reason.AccessOrigin:
 		return http.StatusForbidden
-	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute:
+	case reason.CodecNotForOutput:
+		return http.StatusConflict
+	case reason.RequestUpgrade:
+		return http.StatusUpgradeRequired
+	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute, reason.NoPicture:
 		return http.StatusNotFound
 	case reason.RequestMethod:
 		return http.StatusMethodNotAllowed
