@@ -145,6 +145,9 @@ func (s *Stream) publish(a *attempt, u *media.Unit) {
 	main := u.Track == u.Epoch.MainTrack()
 	key := main && u.Key
 	s.ring.add(u, key, now, keep{s.o.RingBytes, s.o.RingAge, s.o.Lag})
+	if key && u.Epoch.Tracks[u.Track].Video() {
+		s.lastKey = u
+	}
 	s.meter.add(u, main, key, now)
 	var opened Event
 	if !a.live {

@@ -75,6 +75,15 @@ func (s *Stream) Changed() <-chan struct{} {
 	return s.state.wait()
 }
 
+// LastKey returns the newest key frame of the main video, for a still picture. The stream keeps
+// it when its session has ended, and as long as it exists itself. It is nil if the stream never
+// had one.
+func (s *Stream) LastKey() *media.Unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastKey
+}
+
 // enter begins a phase. s.mu is held.
 func (s *Stream) enter(p Phase) {
 	if s.phase != p {

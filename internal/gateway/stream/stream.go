@@ -98,7 +98,8 @@ type Stream struct {
 	timeline timeline
 	ring     ring
 	meter    meter
-	opened   durations // of the newest opening
+	opened   durations   // of the newest opening
+	lastKey  *media.Unit // what LastKey returns
 
 	units broadcast // the next unit
 	keys  broadcast // the next key frame, and every change of readers and phases
