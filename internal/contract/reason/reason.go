@@ -187,6 +187,10 @@ const (
 	RequestMethod     Code = "REQ_METHOD"
 	RequestQuery      Code = "REQ_QUERY"
 	RequestUpgrade    Code = "REQ_UPGRADE"
+	RequestBody       Code = "REQ_BODY"
+	RequestMediaType  Code = "REQ_MEDIA_TYPE"
+	AccessHost        Code = "ACCESS_HOST"
+	LimitEvents       Code = "LIMIT_EVENTS"
 )
 
 var texts = map[Code]string{
@@ -298,26 +302,29 @@ var texts = map[Code]string{
 	OpeningTimeout: "opening the stream took too long",
 	OpeningEnded:   "nothing waits for the stream any more",
 
-	CameraUnknown:     "there is no camera or stream with this name",
-	AccessLogin:       "a valid token is required",
-	AccessExpired:     "the token is expired",
-	AccessDenied:      "the token does not allow this",
-	AccessThrottled:   "too many failed logins: wait, then log in with a valid token",
-	AccessOrigin:      "pages of this origin may not use the gateway: add it to access.origins",
-	CodecNotForOutput: "this output cannot carry the camera's codec: choose another output, or another stream of the camera",
-	NoPicture:         "the gateway has no picture of the camera yet: watch it once",
-	ViewerStalled:     "the viewer did not read for too long",
-	ViewerTransport:   "the gateway serves RTSP over TCP alone: request interleaved transport",
-	ViewerClosed:      "an operator disconnected the viewer",
-	StreamClosed:      "an operator closed the stream",
-	LimitViewers:      "the maximum number of viewers is reached",
-	LimitOpenings:     "too many streams are opening at once",
-	LimitConnections:  "the maximum number of connections is reached",
-	ViewerUnknown:     "there is no viewer with this id",
-	RequestRoute:      "the gateway has no such route",
-	RequestMethod:     "the route does not have this method",
-	RequestQuery:      "a query parameter is not valid",
-	RequestUpgrade:    "the route is for WebSockets alone",
+	CameraUnknown:    "there is no camera or stream with this name",
+	AccessLogin:      "a valid token is required",
+	AccessExpired:    "the token is expired",
+	AccessDenied:     "the token does not allow this",
+	AccessThrottled:  "too many failed logins: wait, then log in with a valid token",
+	AccessOrigin:     "pages of this origin may not use the gateway: add it to access.origins",
+	NoPicture:        "the gateway has no picture of the camera yet: watch it once",
+	ViewerStalled:    "the viewer did not read for too long",
+	ViewerTransport:  "the gateway serves RTSP over TCP alone: request interleaved transport",
+	ViewerClosed:     "an operator disconnected the viewer",
+	StreamClosed:     "an operator closed the stream",
+	LimitViewers:     "the maximum number of viewers is reached",
+	LimitOpenings:    "too many streams are opening at once",
+	LimitConnections: "the maximum number of connections is reached",
+	ViewerUnknown:    "there is no viewer with this id",
+	RequestRoute:     "the gateway has no such route",
+	RequestMethod:    "the route does not have this method",
+	RequestQuery:     "a query parameter is not valid",
+	RequestUpgrade:   "the route is for WebSockets alone",
+	RequestBody:      "the body is not JSON with the members of the route",
+	RequestMediaType: "the body must have the content type application/json",
+	AccessHost:       "the name in the URL is not one of this gateway: use 127.0.0.1, localhost or the public URL",
+	LimitEvents:      "too many clients watch events: close other pages, or poll",
 }
 
 // Text returns one line about the code for people, without a full stop. The text of an

@@ -131,8 +131,8 @@ func (f *Failure) Lasting() bool {
 	}
 }
 
-// HTTPStatus returns the status of an HTTP answer: 401, 403 and 429 for access, 404 for an
-// unknown camera, viewer or route, 409 for a codec, 429 for limits, 503 while the gateway shuts down, 504 if
+// HTTPStatus returns the status of an HTTP answer: 401, 403, 421 and 429 for access, 404 for an
+// unknown camera, viewer or route, 409 for a codec that the output cannot carry, 429 for limits, 503 while the gateway shuts down, 504 if
 // opening took too long, 500 for an internal error, and 502 for every hop beyond the gateway.
 func (f *Failure) HTTPStatus() int {
 	switch f.Reason {
@@ -140,17 +140,21 @@ func (f *Failure) HTTPStatus() int {
 		return http.StatusUnauthorized
 	case reason.AccessDenied, reason.AccessOrigin:
 		return http.StatusForbidden
+	case reason.AccessHost:
+		return http.StatusMisdirectedRequest
+	case reason.RequestMediaType:
+		return http.StatusUnsupportedMediaType
 	case reason.CodecNotForOutput:
 		return http.StatusConflict
+	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute:
 	case reason.RequestUpgrade:
 		return http.StatusUpgradeRequired
-	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute, reason.NoPicture:
 		return http.StatusNotFound
 	case reason.RequestMethod:
 		return http.StatusMethodNotAllowed
 	case reason.RequestSize:
 		return http.StatusRequestEntityTooLarge
-	case reason.AccessThrottled, reason.LimitViewers, reason.LimitOpenings, reason.LimitConnections, reason.LimitTunnels:
+	case reason.AccessThrottled, reason.LimitViewers, reason.LimitOpenings, reason.LimitConnections, reason.LimitEvents, reason.LimitTunnels:
 		return http.StatusTooManyRequests
 	case reason.ShuttingDown, reason.StreamClosed:
 		return http.StatusServiceUnavailable
