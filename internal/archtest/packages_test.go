@@ -109,7 +109,7 @@ var mayImport = map[string]rule{
 	},
 	"gateway/access": {[]string{"base/peer", "contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
 	"gateway/api": {
-		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/media", "gateway/name", "gateway/problem", "gateway/stream"},
+		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/media", "gateway/name", "gateway/problem", "gateway/stream", "gateway/weblog"},
 		"routes, their JSON and the access log; media, stream: it shows tracks and states",
 	},
 	"gateway/config":  {[]string{"gateway/name"}, "the file and the environment; name: cameras' names and globs in the file have its grammar"},
@@ -129,6 +129,7 @@ var mayImport = map[string]rule{
 		[]string{"base/peer", "contract/reason", "gateway/access", "gateway/failure"},
 		"who watches, over all outputs; access: who it is",
 	},
+	"gateway/weblog":     {[]string{"contract/reason", "gateway/access", "gateway/failure"}, "lines of HTTP requests; access: what a logged URL must not show"},
 	"gateway/datafolder": {[]string{"base/wholefile"}, "what the gateway generates is complete after a crash"},
 	"gateway/diagnose": {
 		[]string{"contract/reason", "contract/tunnelopen", "gateway/failure", "gateway/hubfailure", "gateway/media", "hub/hubclient"},

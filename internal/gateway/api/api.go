@@ -15,7 +15,7 @@
 // 9457) with the members of failure.Failure. A camera that the token does not cover is
 // refused alike whether it exists or not.
 //
-// Code belongs here if it is about routes, their JSON, or the access log. The package knows
+// Code belongs here if it is about routes and their JSON. The package knows
 // neither media formats nor how cameras are reached.
 package api
 
@@ -30,6 +30,7 @@ import (
 	"rtsptunnel/internal/gateway/access"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/stream"
+	"rtsptunnel/internal/gateway/weblog"
 )
 
 // Options are what New needs. All of them are required, but Links. The functions are called
@@ -111,13 +112,13 @@ type API struct {
 	Options
 
 	mux       *http.ServeMux
-	log       accessLog
+	log       *weblog.Log
 	diagnoses chan struct{} // a place for each that runs
 }
 
 // New returns the handler. It starts no goroutine.
 func New(o Options) *API {
-	a := &API{Options: o, mux: http.NewServeMux(), log: newAccessLog(o.Log), diagnoses: make(chan struct{}, maxDiagnoses)}
+	a := &API{Options: o, mux: http.NewServeMux(), log: weblog.New(o.Log, "API request", zerolog.InfoLevel), diagnoses: make(chan struct{}, maxDiagnoses)}
 	for pattern, methods := range map[string]methods{
 		camerasRoute:           {http.MethodGet: a.listCameras},
 		camerasRoute + "/":     {http.MethodGet: a.showCamera, http.MethodPost: a.actOnCamera},

@@ -12,6 +12,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/access"
 	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/weblog"
 )
 
 // handler answers a request of a principal. An error becomes a problem document.
@@ -34,7 +35,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		a.mux.ServeHTTP(exchange, r)
 	}
-	a.log.write(exchange, r, time.Since(began))
+	a.log.Write(r, weblog.Answer{
+		From: exchange.from, User: exchange.principal.Name, Status: exchange.status, Failure: exchange.failure, Took: time.Since(began),
+	})
 	if f := exchange.failure; f != nil && a.Denied != nil && isDenial(f.Reason) {
 		a.Denied(f)
 	}
