@@ -20,37 +20,39 @@ package browser
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
-// Options say what a listener accepts.
+// Options say what the gateway accepts.
 type Options struct {
 	// PublicURL is the URL at which browsers reach the gateway, with a path or without one; ""
 	// if there is none: the page's origin is then the scheme and the Host of the request.
 	PublicURL string
-	// Loopback is a listener without TLS and without trusted proxies, which only a loopback
-	// address may have: the cookie needs no TLS there.
-	Loopback bool
+	// Proxied reports whether a trusted proxy sent a request, so that the browser's connection
+	// has TLS; nil: none did.
+	Proxied func(*http.Request) bool
 	// Origins are pages of other origins that may use tokens, such as https://portal.example.
 	Origins []string
 }
 
-// Policy is what one listener accepts. It does not change, and is safe for concurrent use.
+// Policy is what the gateway accepts. Its methods are safe for concurrent use.
 type Policy struct {
-	public   string // origin of the public URL; may be empty
-	host     string // of the public URL, without its port
-	path     string // of the public URL, with a slash at its end
-	loopback bool
-	origins  []string
+	public  string // origin of the public URL; may be empty
+	host    string // of the public URL, without its port
+	path    string // of the public URL, with a slash at its end
+	proxied func(*http.Request) bool
+	origins atomic.Pointer[[]string]
 }
 
-// New returns the policy of a listener. The error names the option that is invalid.
+// New returns a policy. The error names the option that is invalid.
 func New(o Options) (*Policy, error) {
-	p := &Policy{path: "/", loopback: o.Loopback}
+	p := &Policy{path: "/", proxied: o.Proxied}
 	if o.PublicURL != "" {
 		u, err := url.Parse(o.PublicURL)
 		if err != nil {
@@ -59,21 +61,38 @@ func New(o Options) (*Policy, error) {
 		p.public, p.host = origin(u.Scheme, u.Host), strings.ToLower(u.Hostname())
 		p.path = strings.TrimSuffix(u.EscapedPath(), "/") + "/"
 	}
-	for _, text := range o.Origins {
+	return p, p.SetOrigins(o.Origins)
+}
+
+// SetOrigins replaces the list of origins. It changes nothing if it returns an error.
+func (p *Policy) SetOrigins(texts []string) error {
+	var list []string
+	for _, text := range texts {
 		listed, ok := parseOrigin(text)
 		if !ok {
-			return nil, fmt.Errorf("origin %q is not a scheme, a host and a port at most, such as https://portal.example", text)
+			return fmt.Errorf("origin %q is not a scheme, a host and a port at most, such as https://portal.example", text)
 		}
-		p.origins = append(p.origins, listed)
+		list = append(list, listed)
 	}
-	return p, nil
+	p.origins.Store(&list)
+	return nil
 }
+
+// plain reports whether a request came over a plain loopback listener from this machine: the
+// browser's connection has no TLS, and needs none.
+func (p *Policy) plain(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return r.TLS == nil && ok && local.IP.IsLoopback() && (p.proxied == nil || !p.proxied(r))
+}
+
+// local reports whether a request came over a plain loopback listener, and names it as that.
+func (p *Policy) local(r *http.Request) bool { return p.plain(r) && isLoopback(hostname(r.Host)) }
 
 // Base returns the URL at which the client of a request reaches the gateway, without a slash
 // at its end: the public URL, or the scheme and the Host of the request.
 func (p *Policy) Base(r *http.Request) string {
 	own := p.public
-	if own == "" || p.loopback && isLoopback(hostname(r.Host)) {
+	if own == "" || p.local(r) {
 		own = p.requestOrigin(r)
 	}
 	return own + strings.TrimSuffix(p.path, "/")
@@ -82,7 +101,7 @@ func (p *Policy) Base(r *http.Request) string {
 // requestOrigin returns the origin that a request names by Host. Behind a trusted proxy, the
 // browser's connection has TLS.
 func (p *Policy) requestOrigin(r *http.Request) string {
-	if r.TLS == nil && p.loopback {
+	if p.plain(r) {
 		return origin("http", r.Host)
 	}
 	return origin("https", r.Host)
@@ -93,14 +112,14 @@ func (p *Policy) own(o string, r *http.Request) bool {
 	switch {
 	case p.public != "" && o == p.public:
 		return true
-	case p.loopback:
-		return isLoopback(hostname(r.Host)) && o == p.requestOrigin(r)
+	case p.plain(r):
+		return p.local(r) && o == p.requestOrigin(r)
 	default:
 		return p.public == "" && o == p.requestOrigin(r)
 	}
 }
 
-func (p *Policy) listed(o string) bool { return slices.Contains(p.origins, o) }
+func (p *Policy) listed(o string) bool { return slices.Contains(*p.origins.Load(), o) }
 
 // origin returns the form in which origins are compared (RFC 6454, 6.1): in lower case,
 // without the default port of the scheme.

@@ -62,7 +62,7 @@ func (p *Policy) checkCookie(r *http.Request) error {
 // their names.
 func (p *Policy) checkHost(r *http.Request) error {
 	host := hostname(r.Host)
-	if p.loopback && !isLoopback(host) && (p.host == "" || host != p.host) {
+	if p.plain(r) && !isLoopback(host) && (p.host == "" || host != p.host) {
 		return refuse(reason.AccessHost)
 	}
 	return nil

@@ -15,13 +15,13 @@ const (
 	securePrefix = "__Secure-" // with the path of a public URL
 )
 
-// cookies returns the values of the login cookies that count at this listener.
+// cookies returns the values of the login cookies that count for a request.
 func (p *Policy) cookies(r *http.Request) []string {
 	var values []string
 	for _, c := range r.CookiesNamed(p.secureName()) {
 		values = append(values, c.Value)
 	}
-	if p.loopback && len(values) == 0 {
+	if len(values) == 0 && p.local(r) {
 		for _, c := range r.CookiesNamed(cookieName) {
 			values = append(values, c.Value)
 		}
@@ -58,7 +58,7 @@ func (p *Policy) cookie(r *http.Request) *http.Cookie {
 	c := &http.Cookie{
 		Name: p.secureName(), Path: p.path, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode,
 	}
-	if p.loopback && !strings.HasPrefix(r.Header.Get("Origin"), "https://") {
+	if p.local(r) && !strings.HasPrefix(r.Header.Get("Origin"), "https://") {
 		c.Name, c.Secure = cookieName, false
 	}
 	return c

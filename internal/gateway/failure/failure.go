@@ -146,10 +146,10 @@ func (f *Failure) HTTPStatus() int {
 		return http.StatusUnsupportedMediaType
 	case reason.CodecNotForOutput:
 		return http.StatusConflict
-	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute:
+	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute, reason.NoPicture:
+		return http.StatusNotFound
 	case reason.RequestUpgrade:
 		return http.StatusUpgradeRequired
-		return http.StatusNotFound
 	case reason.RequestMethod:
 		return http.StatusMethodNotAllowed
 	case reason.RequestSize:
