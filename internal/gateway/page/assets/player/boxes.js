@@ -68,7 +68,10 @@ function header(view, tfhd) {
   return { id: view.getUint32(tfhd.body + 4), durationAt, duration, sampleFlags };
 }
 
-/** Fragment is one moof with its mdat. Its times are ticks of the track. */
+/**
+ * Fragment is one moof with its mdat. Its times are ticks of the track: time, the first decode time;
+ * duration of all samples; last, the duration of the last one. key tells whether it begins with a key frame.
+ */
 export class Fragment {
   constructor(view, moof, end, known) {
     this.view = view;
@@ -81,7 +84,7 @@ export class Fragment {
     this.trun = find(view, traf, "trun");
     if (!this.track || !this.tfdt || !this.trun) throw new RangeError("a fragment without a track or times");
     this.time = view.getUint8(this.tfdt.body) === 1 ? get64(view, this.tfdt.body + 4) : view.getUint32(this.tfdt.body + 4);
-    [this.duration, this.key] = [0, true];
+    [this.duration, this.last, this.key] = [0, 0, true];
     this.#read();
   }
 
@@ -103,7 +106,8 @@ export class Fragment {
     const flags = view.getUint32(trun.body);
     let first = true;
     for (const sample of this.samples()) {
-      this.duration += sample.duration ? view.getUint32(sample.duration) : defaults.duration;
+      this.last = sample.duration ? view.getUint32(sample.duration) : defaults.duration;
+      this.duration += this.last;
       if (!first) continue;
       first = false;
       const own = flags & TRUN_FIRST ? trun.body + 8 + (flags & TRUN_OFFSET ? 4 : 0) : sample.flags;
@@ -117,16 +121,37 @@ export class Fragment {
   }
 
   /**
+   * bridge moves the first sample to an earlier time and makes the last one longer, so that the end stays.
+   *
+   * Browsers follow Media Source Extensions, "Coded Frame Processing": after a gap of more than
+   * two durations they drop all pictures until the next key frame.
+   */
+  bridge(time) {
+    const more = this.time - time;
+    let at = this.header.durationAt;
+    for (const { duration } of this.samples()) at = duration || at;
+    if (!at) return;
+    this.#begin(time);
+    [this.duration, this.last] = [this.duration + more, this.last + more];
+    this.view.setUint32(at, this.last);
+  }
+
+  #begin(time) {
+    const { view, tfdt } = this;
+    this.time = time;
+    if (view.getUint8(tfdt.body) === 1) set64(view, tfdt.body + 4, time);
+    else view.setUint32(tfdt.body + 4, time);
+  }
+
+  /**
    * squeeze multiplies the distance of all times to `anchor`, in ticks, by factor. It writes to
    * the buffer that view shows.
    */
   squeeze(anchor, factor) {
-    const { view, tfdt, header: defaults } = this;
+    const { view, header: defaults } = this;
     const shorter = (at) => at && view.setInt32(at, Math.round(view.getInt32(at) * factor));
-    this.time = Math.round(anchor - (anchor - this.time) * factor);
-    this.duration *= factor;
-    if (view.getUint8(tfdt.body) === 1) set64(view, tfdt.body + 4, this.time);
-    else view.setUint32(tfdt.body + 4, this.time);
+    this.#begin(Math.round(anchor - (anchor - this.time) * factor));
+    [this.duration, this.last] = [this.duration * factor, this.last * factor];
     shorter(defaults.durationAt);
     for (const { duration, shift } of this.samples()) {
       shorter(duration);

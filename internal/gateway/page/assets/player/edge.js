@@ -5,19 +5,38 @@
 // margin of the last seconds says how far the player may go. That needs no setting for a network.
 
 const WINDOW = 10; // seconds for which a small margin counts
-const LOW = 0.02, HIGH = 0.05; // seconds; within them the rate stays 1
+const LOW = 0.02, LOW_SOUND = 0.16; // seconds of margin to keep at first; browsers buffer sound
+const BAND = 0.03; // seconds above it in which the rate stays 1
+const MORE = 0.04, MOST = 0.6; // seconds: what a stall adds, and the greatest margin to keep
 const JUMP = 1; // seconds of margin above which the player jumps
+const FRAME = 0.04; // seconds: with less video left, the network is late, and not the browser
 const SETTLE = 0.5; // seconds after a join or jump in which the newest margin counts alone
 
 /** Edge decides how a player holds the live edge. Times are in seconds of one steady clock. */
 export class Edge {
   #margins = []; // {at, margin}, ascending in both: the first one is the smallest of the window
   #since = null;
-  #rate = 1;
+  #low = LOW;
+
+  /** begin prepares for a stream with or without sound. */
+  begin(sound) {
+    this.#low = sound ? LOW_SOUND : LOW;
+    this.reset();
+  }
+
+  /**
+   * stalled notes that the browser waits at the time `at` though it has `left` seconds of video.
+   * It needs a greater margin, which is kept from now on. Waiting after a join counts not.
+   */
+  stalled(left, at) {
+    if (left < FRAME || this.#since === null || at - this.#since < SETTLE) return;
+    this.#low = Math.min(MOST, this.#low + MORE);
+    this.reset();
+  }
 
   /** reset forgets the margins, after a join, a jump or a pause. */
   reset() {
-    [this.#margins, this.#since, this.#rate] = [[], null, 1];
+    [this.#margins, this.#since] = [[], null];
   }
 
   /** margin is the smallest margin of the last seconds; null if there is none. */
@@ -39,10 +58,11 @@ export class Edge {
   }
 
   #decide(smallest) {
-    if (smallest > JUMP) return 0;
-    if (smallest > HIGH) this.#rate = 1 + Math.min(0.25, Math.max(0.02, (smallest - HIGH) * 1.5));
-    else if (smallest < LOW) this.#rate = 1 - Math.min(0.06, Math.max(0.02, (LOW - smallest) / 2));
-    else this.#rate = 1;
-    return Math.round(this.#rate * 50) / 50; // few steps: each change costs the browser work
+    const excess = smallest - this.#low;
+    let rate = 1;
+    if (excess > JUMP) return 0;
+    if (excess > BAND) rate += Math.min(0.25, Math.max(0.02, (excess - BAND) * 1.5));
+    else if (excess < 0) rate -= Math.min(0.06, Math.max(0.02, -excess / 2));
+    return Math.round(rate * 50) / 50; // few steps: each change costs the browser work
   }
 }

@@ -9,7 +9,6 @@ import { ask, own } from "./failures.js";
 
 const PROTOCOL = "rtsptunnel.mse.v1";
 const SQUEEZED = 0.001; // seconds that each old picture of the first message gets
-const GAP = 0.3; // seconds: a longer gap in the stream is closed
 const SOUND = /^(mp4a|opus|flac)/i;
 
 /**
@@ -28,10 +27,12 @@ export class MSE {
   #joining = false;
   #mute = false; // the sound of this stream is left out
   #kinds = "";
+  #newest = new Map(); // decode time and duration of each track's newest sample, in ticks
   #offset = 0; // seconds from the stream's times to the element's
   #end = 0; // of what has arrived, in the element's time
   #edge = new Edge();
   #clock = new Clock();
+  #listening = new AbortController();
 
   /** bytes that arrived. */
   bytes = 0;
@@ -39,6 +40,7 @@ export class MSE {
   /** url is the https or http URL of the output. Without sound, the sound is left out. */
   constructor(video, { url, token, sound }, host) {
     [this.#video, this.#url, this.#token, this.#host, this.sound] = [video, url, token, host, sound];
+    video.addEventListener("waiting", () => this.#edge.stalled(this.#end - video.currentTime, performance.now() / 1000), { signal: this.#listening.signal });
   }
 
   /** start opens the WebSocket. It is called again to reconnect: the last picture stays until then. */
@@ -78,6 +80,7 @@ export class MSE {
   /** stop ends everything and frees the element. */
   stop() {
     this.suspend();
+    this.#listening.abort();
     this.#buffer?.close();
     this.#buffer = null;
   }
@@ -148,6 +151,8 @@ export class MSE {
     const parsed = parse(message, this.#tracks);
     this.#tracks = parsed.tracks;
     const wanted = parsed.fragments.filter(({ track }) => !this.#mute || track.kind === "video");
+    if (this.#joining) this.#newest.clear();
+    for (const fragment of wanted) this.#bridge(fragment);
     if (this.#joining) this.#join(parsed.init, wanted);
     else if (wanted.length) this.#arrived(wanted);
   }
@@ -174,19 +179,21 @@ export class MSE {
     this.#buffer.append(this.#mute ? without(init, "audio") : init);
     this.#put([...pictures, ...rest]);
     this.#clock.reset();
-    this.#edge.reset();
+    this.#edge.begin(kinds.includes("audio"));
     this.#buffer.then(() => {
       if (this.#video.currentTime < start - 0.05) this.#video.currentTime = start;
       this.#host.play();
     });
   }
 
+  // #bridge closes a gap before the fragment, as of a lost or skipped picture.
+  #bridge(fragment) {
+    const before = this.#newest.get(fragment.track.id);
+    if (before && fragment.time - before.time > 2 * before.last) fragment.bridge(before.time + Math.floor(1.9 * before.last));
+    this.#newest.set(fragment.track.id, { time: fragment.time + fragment.duration - fragment.last, last: fragment.last });
+  }
+
   #arrived(fragments) {
-    const at = fragments[0].seconds + this.#offset;
-    if (at - this.#end > GAP || this.#end - at > 1) { // skipped, or the clock jumped: no gap stops the element
-      this.#offset -= at - this.#end;
-      this.#buffer.shift(this.#offset);
-    }
     const { currentTime, paused, seeking, readyState } = this.#video;
     const picture = fragments.find(({ track }) => track.kind === "video");
     if (picture && !paused && !seeking && readyState > 1) this.#hold(this.#end - currentTime);
