@@ -1,6 +1,6 @@
 // The page /embed/{name}: one picture that fills the frame, with a sentence where there is none.
 //
-// frames this one may also send it: postMessage({token}) to this window.
+// The token stands in the fragment (#token=…), which no server sees, or in the query.
 
 import { Player } from "./player.js";
 
@@ -15,10 +15,10 @@ function parameters() {
   const name = location.pathname.slice(base.length).split("/").slice(1).map(decodeURIComponent);
   const token = fragment.get("token") ?? query.get("token") ?? undefined;
   if (token) history.replaceState(null, "", location.pathname);
-  // An alias has one segment, a camera two; a stream may follow both.
-  const named = query.get("stream");
-  const camera = named || name.length === 2 ? name.join("/") : name.slice(0, 2).join("/");
-  return { camera, stream: named ?? name[2] ?? "main", token, output: query.get("output") ?? "auto", muted: query.get("muted") !== "0" };
+  return {
+    camera: name.join("/"), stream: query.get("stream") ?? "", // the name may end with a stream
+    token, output: query.get("output") ?? "auto", muted: query.get("muted") !== "0",
+  };
 }
 
 /** element returns a new element with a class and a text, in parent. */

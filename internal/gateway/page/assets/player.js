@@ -15,7 +15,7 @@ const STEADY = 10_000; // milliseconds of play after which the backoff begins an
 /**
  * Player plays one stream of one camera in a <video>.
  *
- * Options: camera (its name, such as edge1/front), stream ("main"), streams (names of all streams
+ * Options: camera (its name, such as edge1/front), stream ("main"; empty if the name has it), streams (names of all streams
  * of the camera: another one plays if the browser cannot decode this one), token (a text, or an
  * async function that returns one; without it, the cookie of the page counts), base (the
  * gateway's URL), output ("auto", "mse", "hls", "native-hls", "still") and muted (true).
@@ -116,7 +116,7 @@ export class Player extends EventTarget {
   }
 
   #url(tail) {
-    const name = `${this.#options.camera}/${this.#stream}`.split("/").map(encodeURIComponent).join("/");
+    const name = `${this.#options.camera}/${this.#stream}`.split("/").filter(Boolean).map(encodeURIComponent).join("/");
     return new URL(`live/${name}/${tail}`, this.#options.base).href;
   }
 
