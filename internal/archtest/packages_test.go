@@ -129,6 +129,7 @@ var mayImport = map[string]rule{
 		[]string{"base/peer", "contract/reason", "gateway/access", "gateway/failure"},
 		"who watches, over all outputs; access: who it is",
 	},
+	"gateway/browser":    {[]string{"contract/reason", "gateway/failure"}, "what a browser's request carries; it judges no token, so it knows no rights"},
 	"gateway/weblog":     {[]string{"contract/reason", "gateway/access", "gateway/failure"}, "lines of HTTP requests; access: what a logged URL must not show"},
 	"gateway/datafolder": {[]string{"base/wholefile"}, "what the gateway generates is complete after a crash"},
 	"gateway/diagnose": {

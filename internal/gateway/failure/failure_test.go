@@ -68,7 +68,8 @@ func TestHTTPStatus(t *testing.T) {
 	want := map[reason.Code]int{
 		reason.AccessLogin: 401, reason.AccessExpired: 401, reason.AccessDenied: 403, reason.AccessThrottled: 429,
 		reason.CameraUnknown: 404, reason.CameraRemoved: 404, reason.ViewerUnknown: 404, reason.RequestRoute: 404,
-		reason.RequestMethod: 405, reason.RequestSize: 413,
+		reason.AccessOrigin: 403, reason.AccessHost: 421, reason.NoPicture: 404, reason.CodecNotForOutput: 409,
+		reason.RequestMethod: 405, reason.RequestSize: 413, reason.RequestMediaType: 415, reason.RequestUpgrade: 426, reason.LimitEvents: 429,
 		reason.LimitViewers: 429, reason.LimitOpenings: 429, reason.LimitConnections: 429, reason.LimitTunnels: 429,
 		reason.ShuttingDown: 503, reason.StreamClosed: 503, reason.OpeningTimeout: 504, reason.Internal: 500,
 	}
