@@ -123,6 +123,7 @@ var mayImport = map[string]rule{
 	"gateway/live":    {[]string{"gateway/access"}, "what outputs over HTTP have in common: the route and the request of a viewer; access: who it is"},
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
 	"gateway/name":    {[]string{"contract/desired", "contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
+	"gateway/page":    {nil, "the web page and its routes"},
 	"gateway/problem": {[]string{"contract/reason", "gateway/failure"}, "a failure as an answer of HTTP, for the API and the outputs over HTTP"},
 	"gateway/source":  {[]string{"contract/reason", "gateway/failure", "gateway/media"}, "one RTSP session with a camera; it sees a dial function, and neither hubs nor tunnels"},
 	"gateway/viewer": {
