@@ -20,6 +20,7 @@ var onlyIn = map[string]home{
 		[]string{"base/wsstream", "wire/wsconn", "module/hubconn", "gateway/mse", "hub/hubemulator/mqttws", "bench/baseline", "bench/ends", "bench/socket"},
 		"wsstream: MQTT's WebSocket has other rules than the tunnel's; hubconn, mqttws: its handshakes; bench: what measures wsconn must not change with it",
 	},
+	"github.com/golang-jwt/jwt":             {[]string{"gateway/access"}, "content tokens"},
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},
 	"github.com/mochi-mqtt/server":          {[]string{"hub/hubemulator/broker"}, "MQTT for a hub"},
 	"github.com/pion/rtp":                   {[]string{"bench/fanout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTP packets"},

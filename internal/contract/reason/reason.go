@@ -191,6 +191,9 @@ const (
 	RequestMediaType  Code = "REQ_MEDIA_TYPE"
 	AccessHost        Code = "ACCESS_HOST"
 	LimitEvents       Code = "LIMIT_EVENTS"
+	ShareUnknown      Code = "SHARE_UNKNOWN"
+	LimitShares       Code = "LIMIT_SHARES"
+	DataFolder        Code = "DATA_FOLDER"
 )
 
 var texts = map[Code]string{
@@ -317,6 +320,9 @@ var texts = map[Code]string{
 	LimitOpenings:    "too many streams are opening at once",
 	LimitConnections: "the maximum number of connections is reached",
 	ViewerUnknown:    "there is no viewer with this id",
+	ShareUnknown:     "there is no share with this id",
+	LimitShares:      "the maximum number of shares is reached: revoke some",
+	DataFolder:       "the gateway cannot write to its data folder: make room, or make the folder writable",
 	RequestRoute:     "the gateway has no such route",
 	RequestMethod:    "the route does not have this method",
 	RequestQuery:     "a query parameter is not valid",

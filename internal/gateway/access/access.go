@@ -2,8 +2,14 @@
 // token; the package returns the principal that holds it, and the principal grants actions on
 // cameras.
 //
+// Static tokens come from the configuration. What an account may pass on comes from them, and
+// ends with them: content tokens (JWT) and the playbacks that they start, logins of browsers
+// (cookies and one-time codes), and shares, which mint content tokens. All but codes and shares
+// are verified by the signing keys alone, and are kept nowhere.
+//
 // Code belongs here if it judges tokens or rights, or keeps secrets out of logged URLs. The
-// package is pure: it knows neither HTTP and RTSP, nor files. No error of it holds a token.
+// package is pure: it knows neither HTTP and RTSP, nor files; a Store keeps what must survive a
+// restart. No error of it holds a token.
 //
 // The rules for failed logins are:
 //   - An address may fail 10 times a minute, an account name 30 times. Further failures are
@@ -18,8 +24,10 @@ package access
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,40 +38,99 @@ import (
 
 // Access holds the tokens in force. Its methods are safe for concurrent use.
 type Access struct {
-	tokens atomic.Pointer[[]Token]
+	publicURL string
+	video     func(camera string) (video, guid string)
+
+	tokens   atomic.Pointer[tokenSet]
+	keys     keys
+	sessions sessions
+	logins   logins
+	shares   shares
 
 	addresses, accounts *failures
 	failed, throttled   atomic.Uint64
 }
 
-// New returns an Access with these tokens; see Set.
+// Options are the surroundings of an Access.
+type Options struct {
+	// PublicURL is the gateway's, without a slash at its end. It is the issuer of content
+	// tokens.
+	PublicURL string
+	// Video returns the name and the UUID of a camera's video, for content tokens. It returns
+	// empty texts for a camera without one. Nil: the video has the camera's name.
+	Video func(camera string) (video, guid string)
+	// Store keeps keys, shares and ended logins. Nil: they end with the Access.
+	Store Store
+}
+
+// New returns an Access with these tokens, which has a key of its own; see Set.
 func New(tokens []Token) *Access {
-	a := &Access{addresses: newFailures(addressFailures), accounts: newFailures(accountFailures)}
+	a, _ := Open(Options{}) // nothing is read, so there is no warning
 	a.Set(tokens)
 	return a
 }
 
-// Set replaces all tokens at once. The tokens have passed Check. Failed logins stay counted.
-func (a *Access) Set(tokens []Token) {
-	set := make([]Token, len(tokens))
-	for i, t := range tokens {
-		set[i] = t.clone()
+// Open returns an Access without static tokens. The warnings say which files of the store could
+// not be read or written, and what is lost with them. The Access can be used nevertheless.
+func Open(o Options) (a *Access, warnings []error) {
+	a = &Access{publicURL: o.PublicURL, video: o.Video, addresses: newFailures(addressFailures), accounts: newFailures(accountFailures)}
+	if a.video == nil {
+		a.video = func(camera string) (string, string) { return camera, camera }
 	}
-	a.tokens.Store(&set)
+	if o.Store == nil {
+		o.Store = memory{}
+	}
+	for _, err := range []error{a.keys.open(o.Store, time.Now()), a.sessions.open(o.Store), a.shares.open(o.Store)} {
+		if err != nil {
+			warnings = append(warnings, err)
+		}
+	}
+	a.Set(nil)
+	return a, warnings
 }
 
-// Authenticate returns the principal that holds the token. from is the client's address. The
-// error is a *failure.Failure at hop viewer: ACCESS_LOGIN, ACCESS_EXPIRED, or
-// ACCESS_THROTTLED with RetryAt.
+// Tend makes the next signing key in time, and saves what could not be saved. The caller calls
+// it every few seconds. The error says what is in memory alone; Tend tries again at each call.
+func (a *Access) Tend() error {
+	return errors.Join(a.keys.rotate(time.Now()), a.sessions.tend(), a.shares.tend())
+}
+
+// JWKS returns the public keys of content tokens (RFC 7517, section 5). The caller must not
+// change it. A key is in it a day before it signs.
+func (a *Access) JWKS() []byte { return a.keys.set.Load().jwks }
+
+// tokenSet does not change.
+type tokenSet struct {
+	tokens []Token
+	byID   map[string]int // the index of a token
+}
+
+// Set replaces all tokens at once. The tokens have passed Check. Failed logins stay counted.
+func (a *Access) Set(tokens []Token) {
+	set := &tokenSet{make([]Token, len(tokens)), make(map[string]int, len(tokens))}
+	for i, t := range tokens {
+		set.tokens[i] = t.clone()
+		set.byID[t.Hash.id()] = i
+	}
+	a.tokens.Store(set)
+}
+
+// Authenticate returns the principal that holds a static or a content token. from is the
+// client's address. The error is a *failure.Failure at hop viewer: ACCESS_LOGIN,
+// ACCESS_EXPIRED, or ACCESS_THROTTLED with RetryAt. For a content token, it may also be
+// ACCESS_DENIED, if its minter may not watch the camera any more.
 func (a *Access) Authenticate(token string, from netip.Addr) (Principal, error) {
 	return a.AuthenticateName("", token, from)
 }
 
 // AuthenticateName is Authenticate for a login with an account name, which must be the name
-// of the token. An empty name is not compared.
+// of the static token. An empty name is not compared, and neither is one with a content token.
 func (a *Access) AuthenticateName(name, token string, from netip.Addr) (Principal, error) {
 	if token == "" {
 		return Principal{}, failure.New(failure.Viewer, reason.AccessLogin, nil)
+	}
+	if strings.HasPrefix(token, jwtBegin) {
+		return a.authenticateContent(token, from)
 	}
 	found, ok := a.find(token)
 	if !ok || name != "" && found.Name != name {
@@ -76,7 +143,7 @@ func (a *Access) AuthenticateName(name, token string, from netip.Addr) (Principa
 // kept in clear. The caller compares a client's answer with it (RFC 7616), and then calls
 // AuthenticateName: with the secret if the answer is right, with any other text if it is not.
 func (a *Access) DigestSecret(name string) (string, bool) {
-	for _, t := range *a.tokens.Load() {
+	for _, t := range a.tokens.Load().tokens {
 		if t.Name == name && t.Secret != "" {
 			return string(t.Secret), true
 		}
@@ -87,25 +154,9 @@ func (a *Access) DigestSecret(name string) (string, bool) {
 // OffersDigest reports whether a token that is kept in clear covers the camera, so that a
 // client can log in by Digest at all.
 func (a *Access) OffersDigest(camera string) bool {
-	return slices.ContainsFunc(*a.tokens.Load(), func(t Token) bool {
+	return slices.ContainsFunc(a.tokens.Load().tokens, func(t Token) bool {
 		return t.Secret != "" && t.principal().Grant(Watch, camera) == nil
 	})
-}
-
-// Current returns the principal again, with the rights that its token has now. Outputs whose
-// viewers stay for long call it after Set. The error is ACCESS_LOGIN if the token was removed
-// or replaced, and ACCESS_EXPIRED.
-func (a *Access) Current(p Principal) (Principal, error) {
-	for _, t := range *a.tokens.Load() {
-		if t.Name != p.Name || t.Hash.id() != p.ID {
-			continue
-		}
-		if t.expired() {
-			return Principal{}, failure.New(failure.Viewer, reason.AccessExpired, nil)
-		}
-		return t.principal(), nil
-	}
-	return Principal{}, failure.New(failure.Viewer, reason.AccessLogin, nil)
 }
 
 // Counts are the failed logins since the start, without requests that had no token.
@@ -122,11 +173,11 @@ func (a *Access) Counts() Counts {
 // find compares the token with all tokens, in a time that does not depend on which one it is
 // or how much of one it has.
 func (a *Access) find(token string) (Token, bool) {
-	if !wellFormed(token) {
+	if !isRandom(Prefix, token) {
 		return Token{}, false
 	}
 	hash := sha256.Sum256([]byte(token))
-	tokens := *a.tokens.Load()
+	tokens := a.tokens.Load().tokens
 	at := -1
 	for i := range tokens {
 		same := subtle.ConstantTimeCompare(hash[:], tokens[i].Hash[:])

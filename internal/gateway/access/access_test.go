@@ -51,7 +51,7 @@ func TestAuthenticate(t *testing.T) {
 		code           reason.Code
 	}{
 		"a viewer":           {"", wallToken, access.Principal{Name: "wall", Role: access.Viewer, Cameras: []string{"edge1/*"}}, ""},
-		"an admin":           {"", opsToken, access.Principal{Name: "ops", Role: access.Admin, Cameras: []string{"*"}, Expires: ops.Expires}, ""},
+		"an admin":           {"", opsToken, access.Principal{Name: "ops", Role: access.Admin, Cameras: []string{"*"}, Expires: ops.Expires, MayShare: true}, ""},
 		"with its name":      {"wall", wallToken, access.Principal{Name: "wall", Role: access.Viewer, Cameras: []string{"edge1/*"}}, ""},
 		"another's name":     {"ops", wallToken, access.Principal{}, reason.AccessLogin},
 		"expired":            {"", oldToken, access.Principal{}, reason.AccessExpired},

@@ -1,7 +1,8 @@
 package access
 
 import (
-	"net/url"
+	"encoding/hex"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -10,8 +11,9 @@ import (
 var secretParameters = []string{"token", "authorization", "p"}
 
 // Redact returns a URL, or a part of one, as a log line may show it: without the values of the
-// query parameters token, authorization and p, without a password, and without static tokens
-// wherever they are. It takes any text and never fails. The rest of the text is unchanged.
+// query parameters token, authorization and p, without a password, and without tokens, codes,
+// and secrets of shares and cookies wherever they are. It takes any text and never fails. The
+// rest of the text is unchanged.
 func Redact(text string) string {
 	text, fragment, hasFragment := strings.Cut(text, "#")
 	path, query, hasQuery := strings.Cut(text, "?")
@@ -25,9 +27,9 @@ func Redact(text string) string {
 	return redactTokens(path)
 }
 
-// redactPath cuts the password, and the whole text if a token is in it under percent-encoding.
+// redactPath cuts the password, and the whole text if a secret is in it under percent-encoding.
 func redactPath(text string) string {
-	if strings.Contains(unescape(text), Prefix) && !strings.Contains(text, Prefix) {
+	if text = redactTokens(text); hidesToken(text) {
 		return redacted
 	}
 	return redactPassword(text)
@@ -77,34 +79,35 @@ func redactParameter(parameter string) string {
 	switch {
 	case ok && isSecret(name):
 		return name + "=" + redacted
-	case strings.Contains(unescape(parameter), Prefix):
+	case hidesToken(parameter):
 		return redacted
 	}
 	return parameter
 }
 
 func isSecret(name string) bool {
-	return slices.Contains(secretParameters, strings.ToLower(strings.TrimSpace(unescape(name))))
+	name = strings.ReplaceAll(unescape(name), "+", " ")
+	return slices.Contains(secretParameters, strings.ToLower(strings.TrimSpace(name)))
 }
 
-// unescape decodes percent-encoding, and returns the text itself if that is broken.
+// escaped is an octet in percent-encoding (RFC 3986, 2.1).
+var escaped = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// unescape decodes percent-encoding, and leaves what is none.
 func unescape(text string) string {
-	if decoded, err := url.QueryUnescape(text); err == nil {
-		return decoded
-	}
-	return text
+	return escaped.ReplaceAllStringFunc(text, func(octet string) string {
+		value, _ := hex.DecodeString(octet[1:]) // two digits
+		return string(value)
+	})
 }
 
-// redactTokens cuts what follows the prefix of static tokens, percent-encoded or not.
-func redactTokens(text string) string {
-	var out strings.Builder
-	for {
-		before, after, ok := strings.Cut(text, Prefix)
-		out.WriteString(before)
-		if !ok {
-			return out.String()
-		}
-		out.WriteString(Prefix + redacted)
-		text = strings.TrimLeftFunc(after, func(r rune) bool { return r == '%' || !notBase64URL(r) })
-	}
-}
+// tokens are the secrets that begin with a known text, percent-encoded or not: those of
+// prefixes, JWT, and the subprotocol of a WebSocket that is token. and a token. The last two
+// need a length, because names may begin so.
+var tokens = regexp.MustCompile(`(rt[tsocp]_)[A-Za-z0-9_%-]+|(eyJ)[A-Za-z0-9_.%-]{16,}|(token\.)[A-Za-z0-9_.%-]{20,}`)
+
+// redactTokens cuts what follows the beginning of a secret.
+func redactTokens(text string) string { return tokens.ReplaceAllString(text, "$1$2$3"+redacted) }
+
+// hidesToken reports whether a secret is in the text, also under percent-encoding.
+func hidesToken(text string) bool { return tokens.MatchString(unescape(text)) }

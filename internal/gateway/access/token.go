@@ -18,6 +18,12 @@ const (
 	// Prefix begins each static token, so that scanners of secrets find it.
 	Prefix = "rtt_"
 
+	// The other secrets of a gateway begin alike, and content tokens as JWT do.
+	sharePrefix    = "rts_"
+	codePrefix     = "rto_"
+	cookiePrefix   = "rtc_"
+	playbackPrefix = "rtp_"
+
 	tokenBytes = 32
 	tokenChars = 43 // of 32 bytes in base64url without padding (RFC 4648, 5)
 
@@ -33,6 +39,8 @@ type Token struct {
 	Cameras []string
 	Hash    Hash
 	Expires time.Time // zero: never
+	// MayShare lets a viewer share its cameras. An admin may always.
+	MayShare bool
 	// Secret is the clear token, for RTSP's Digest; empty if it is not kept. Hash is then
 	// its hash.
 	Secret Secret
@@ -65,11 +73,20 @@ func (Secret) GoString() string { return redacted }
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Generate returns a new token of 256 random bits and its hash.
-func Generate() (token string, hash Hash) {
-	var random [tokenBytes]byte
-	_, _ = rand.Read(random[:]) // never fails: see crypto/rand
-	token = Prefix + base64.RawURLEncoding.EncodeToString(random[:])
-	return token, sha256.Sum256([]byte(token))
+func Generate() (token string, hash Hash) { return random(Prefix) }
+
+// random returns a new secret of 256 bits with a prefix, and its hash.
+func random(prefix string) (text string, hash Hash) {
+	var bits [tokenBytes]byte
+	_, _ = rand.Read(bits[:]) // never fails: see crypto/rand
+	text = prefix + base64.RawURLEncoding.EncodeToString(bits[:])
+	return text, sha256.Sum256([]byte(text))
+}
+
+// isRandom reports whether a text has the form of random's.
+func isRandom(prefix, text string) bool {
+	bits, ok := strings.CutPrefix(text, prefix)
+	return ok && len(bits) == tokenChars && strings.IndexFunc(bits, notBase64URL) < 0
 }
 
 var (
@@ -79,7 +96,7 @@ var (
 
 // HashOf returns the hash of a token. The error does not hold the text.
 func HashOf(token string) (Hash, error) {
-	if !wellFormed(token) {
+	if !isRandom(Prefix, token) {
 		return Hash{}, errToken
 	}
 	return sha256.Sum256([]byte(token)), nil
@@ -97,14 +114,6 @@ func ParseHash(text string) (Hash, error) {
 		return Hash{}, errHash
 	}
 	return h, nil
-}
-
-func wellFormed(token string) bool {
-	random, ok := strings.CutPrefix(token, Prefix)
-	if !ok || len(random) != tokenChars {
-		return false
-	}
-	return strings.IndexFunc(random, notBase64URL) < 0
 }
 
 func notBase64URL(r rune) bool {
@@ -171,5 +180,8 @@ func (t Token) clone() Token {
 func (t Token) expired() bool { return !t.Expires.IsZero() && !time.Now().Before(t.Expires) }
 
 func (t Token) principal() Principal {
-	return Principal{Name: t.Name, Role: t.Role, Cameras: t.Cameras, Expires: t.Expires, ID: t.Hash.id()}
+	return Principal{
+		Name: t.Name, Role: t.Role, Cameras: t.Cameras, Expires: t.Expires, ID: t.Hash.id(),
+		MayShare: t.Role == Admin || t.MayShare,
+	}
 }

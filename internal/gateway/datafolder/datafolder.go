@@ -1,6 +1,6 @@
-// Package datafolder holds the gateway's folder for what it generates: today the hash of its
-// first token. It creates the folder, refuses one that other users can write to, and locks
-// it against a second gateway.
+// Package datafolder holds the gateway's folder for what it generates: the hash of its first
+// token, its signing keys, which it seals, and shares. It creates the folder, refuses one that
+// other users can write to, and locks it against a second gateway.
 //
 // Code belongs here if it keeps a file in that folder. The package does not know what a
 // token allows.
@@ -51,7 +51,7 @@ func Open(path string) (*Folder, error) {
 	// The file stays: two gateways could lock two files of one name otherwise.
 	file, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, wholefile.Private) //nolint:gosec // the operator names the folder
 	if err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		return nil, fmt.Errorf("data folder: %w%s", err, advice(err))
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
@@ -81,8 +81,8 @@ func (f *Folder) TokenHash(generate func() (hash string)) (hash string, created 
 		return "", false, fmt.Errorf("data folder: %w", err)
 	}
 	hash = generate()
-	if err := wholefile.Write(f.TokenFile(), wholefile.Private, strings.NewReader(hash+"\n")); err != nil {
-		return "", false, fmt.Errorf("data folder: %w", err)
+	if err := f.write(hashFile, []byte(hash+"\n")); err != nil {
+		return "", false, err
 	}
 	return hash, true, nil
 }

@@ -131,37 +131,44 @@ func (f *Failure) Lasting() bool {
 	}
 }
 
-// HTTPStatus returns the status of an HTTP answer: 401, 403, 421 and 429 for access, 404 for an
-// unknown camera, viewer or route, 409 for a codec that the output cannot carry, 429 for limits, 503 while the gateway shuts down, 504 if
-// opening took too long, 500 for an internal error, and 502 for every hop beyond the gateway.
+// statuses are the statuses of HTTP answers that differ from 400 at the hop viewer, and from 502
+// beyond it.
+var statuses = map[reason.Code]int{
+	reason.AccessLogin:       http.StatusUnauthorized,
+	reason.AccessExpired:     http.StatusUnauthorized,
+	reason.AccessDenied:      http.StatusForbidden,
+	reason.AccessOrigin:      http.StatusForbidden,
+	reason.AccessHost:        http.StatusMisdirectedRequest,
+	reason.AccessThrottled:   http.StatusTooManyRequests,
+	reason.CameraUnknown:     http.StatusNotFound,
+	reason.CameraRemoved:     http.StatusNotFound,
+	reason.ViewerUnknown:     http.StatusNotFound,
+	reason.ShareUnknown:      http.StatusNotFound,
+	reason.NoPicture:         http.StatusNotFound,
+	reason.RequestRoute:      http.StatusNotFound,
+	reason.RequestMethod:     http.StatusMethodNotAllowed,
+	reason.RequestSize:       http.StatusRequestEntityTooLarge,
+	reason.RequestMediaType:  http.StatusUnsupportedMediaType,
+	reason.RequestUpgrade:    http.StatusUpgradeRequired,
+	reason.CodecNotForOutput: http.StatusConflict,
+	reason.LimitViewers:      http.StatusTooManyRequests,
+	reason.LimitOpenings:     http.StatusTooManyRequests,
+	reason.LimitConnections:  http.StatusTooManyRequests,
+	reason.LimitTunnels:      http.StatusTooManyRequests,
+	reason.LimitEvents:       http.StatusTooManyRequests,
+	reason.LimitShares:       http.StatusTooManyRequests,
+	reason.ShuttingDown:      http.StatusServiceUnavailable,
+	reason.StreamClosed:      http.StatusServiceUnavailable,
+	reason.OpeningTimeout:    http.StatusGatewayTimeout,
+	reason.DataFolder:        http.StatusInsufficientStorage,
+	reason.Internal:          http.StatusInternalServerError,
+}
+
+// HTTPStatus returns the status of an HTTP answer: that of the reason, or 400 for a viewer's
+// fault, and 502 for every hop beyond the viewer.
 func (f *Failure) HTTPStatus() int {
-	switch f.Reason {
-	case reason.AccessLogin, reason.AccessExpired:
-		return http.StatusUnauthorized
-	case reason.AccessDenied, reason.AccessOrigin:
-		return http.StatusForbidden
-	case reason.AccessHost:
-		return http.StatusMisdirectedRequest
-	case reason.RequestMediaType:
-		return http.StatusUnsupportedMediaType
-	case reason.CodecNotForOutput:
-		return http.StatusConflict
-	case reason.CameraUnknown, reason.CameraRemoved, reason.ViewerUnknown, reason.RequestRoute, reason.NoPicture:
-		return http.StatusNotFound
-	case reason.RequestUpgrade:
-		return http.StatusUpgradeRequired
-	case reason.RequestMethod:
-		return http.StatusMethodNotAllowed
-	case reason.RequestSize:
-		return http.StatusRequestEntityTooLarge
-	case reason.AccessThrottled, reason.LimitViewers, reason.LimitOpenings, reason.LimitConnections, reason.LimitEvents, reason.LimitTunnels:
-		return http.StatusTooManyRequests
-	case reason.ShuttingDown, reason.StreamClosed:
-		return http.StatusServiceUnavailable
-	case reason.OpeningTimeout:
-		return http.StatusGatewayTimeout
-	case reason.Internal:
-		return http.StatusInternalServerError
+	if status, ok := statuses[f.Reason]; ok {
+		return status
 	}
 	if f.Hop == Viewer {
 		return http.StatusBadRequest

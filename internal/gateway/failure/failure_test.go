@@ -71,6 +71,7 @@ func TestHTTPStatus(t *testing.T) {
 		reason.AccessOrigin: 403, reason.AccessHost: 421, reason.NoPicture: 404, reason.CodecNotForOutput: 409,
 		reason.RequestMethod: 405, reason.RequestSize: 413, reason.RequestMediaType: 415, reason.RequestUpgrade: 426, reason.LimitEvents: 429,
 		reason.LimitViewers: 429, reason.LimitOpenings: 429, reason.LimitConnections: 429, reason.LimitTunnels: 429,
+		reason.ShareUnknown: 404, reason.LimitShares: 429, reason.DataFolder: 507,
 		reason.ShuttingDown: 503, reason.StreamClosed: 503, reason.OpeningTimeout: 504, reason.Internal: 500,
 	}
 	for _, code := range reason.Codes() {
