@@ -120,7 +120,10 @@ var mayImport = map[string]rule{
 		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/fmp4", "gateway/live", "gateway/media", "gateway/problem", "gateway/stream", "gateway/viewer"},
 		"MSE over one WebSocket; access: sound is a right of its own",
 	},
-	"gateway/live":    {[]string{"gateway/access"}, "what outputs over HTTP have in common: the route and the request of a viewer; access: who it is"},
+	"gateway/live": {
+		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/name", "gateway/problem", "gateway/weblog"},
+		"what outputs over HTTP have in common: the route, the login and the request of a viewer; access: who it is",
+	},
 	"gateway/media":   {nil, "access units and tracks, for all that make or read them"},
 	"gateway/name":    {[]string{"contract/desired", "contract/reason", "gateway/failure"}, "the grammar of cameras' names; failure: no camera has a malformed one"},
 	"gateway/page":    {nil, "the web page and its routes"},

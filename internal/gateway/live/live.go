@@ -1,9 +1,17 @@
 // Package live serves viewers of live video over HTTP. It has what the outputs for browsers
-// have in common: the route, whose last segments name the output, and the request of a
-// viewer that may watch.
+// have in common: the route, whose last segments name the output, the login, the page's
+// origin, and the request of a viewer that may watch.
+//
+//	GET /live/{name}/mse          fMP4 over a WebSocket, for Media Source Extensions
+//	GET /live/{name}/hls/{file}   LL-HLS
+//	GET /live/{name}/still.mp4    the newest picture
+//	GET /live/{name}/rtsp         RTSP over a WebSocket
+//
+// {name} is a camera or an alias, with or without a stream, each segment percent-encoded.
+// Errors before an upgrade are problem documents (RFC 9457).
 //
 // Code belongs here if all outputs over HTTP need it. The package does not know how an output
-// writes media.
+// writes media, nor how a request carries its token.
 package live
 
 import (

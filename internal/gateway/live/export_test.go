@@ -1,0 +1,7 @@
+package live
+
+// Parse is parse for tests.
+func Parse(escaped string) (name, output, file string, err error) {
+	r, err := parse(escaped)
+	return r.name, r.output, r.file, err
+}
