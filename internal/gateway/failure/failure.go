@@ -164,7 +164,7 @@ var statuses = map[reason.Code]int{
 	reason.Internal:          http.StatusInternalServerError,
 }
 
-// HTTPStatus returns the status of an HTTP answer: that of the reason, or 400 for a viewer's
+// HTTPStatus returns the status of an HTTP answer: the reason's own one, or 400 for a viewer's
 // fault, and 502 for every hop beyond the viewer.
 func (f *Failure) HTTPStatus() int {
 	if status, ok := statuses[f.Reason]; ok {
