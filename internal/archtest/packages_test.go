@@ -165,6 +165,12 @@ var mayImport = map[string]rule{
 		[]string{"base/peer", "contract/reason", "gateway/failure", "gateway/media", "gateway/stream"},
 		"RTSP to players; it finds streams and checks logins through functions, so it knows neither cameras nor tokens",
 	},
+	"gateway/rtspws": {
+		[]string{
+			"base/wsstream", "contract/reason", "gateway/access", "gateway/failure", "gateway/live", "gateway/problem", "gateway/rtspout", "gateway/viewer",
+		},
+		"RTSP over a browser's WebSocket; rtspout has RTSP and media, wsstream the bytes of the messages",
+	},
 
 	"ops/demo": {
 		[]string{

@@ -1,9 +1,9 @@
-// Package wsstream is a WebSocket as a stream of bytes, as MQTT uses it (MQTT 3.1.1,
-// section 6): [Conn] is a net.Conn whose bytes are those of the binary messages, one after
+// Package wsstream is a WebSocket as a stream of bytes, as MQTT (MQTT 3.1.1, section 6) and
+// RTSP in browsers use it: [Conn] is a net.Conn whose bytes are those of the binary messages, one after
 // the other. A message may hold several packets or a part of one.
 //
-// Both ends use it, on an open WebSocket: the module as the client of a hub, and the hub
-// emulator as the server. The handshake is theirs; [Handshake] limits how much a server may
+// Both ends use it, on an open WebSocket: the module as the client of a hub, the hub
+// emulator and the gateway as servers. The handshake is theirs; [Handshake] limits how much a server may
 // send before it is complete, for any client.
 package wsstream
 
@@ -18,7 +18,7 @@ import (
 )
 
 // errNotBinary ends a connection (MQTT 3.1.1, MQTT-6.0.0-1).
-var errNotBinary = errors.New("text message on MQTT's WebSocket")
+var errNotBinary = errors.New("text message on a WebSocket of bytes")
 
 // Options are the settings of a Conn.
 type Options struct {
@@ -87,7 +87,7 @@ func (c *Conn) nextMessage() error {
 		return err
 	}
 	if kind != websocket.BinaryMessage {
-		c.sendClose(websocket.CloseUnsupportedData)
+		c.sendClose(websocket.CloseUnsupportedData, "")
 		return errNotBinary
 	}
 	c.message = message
@@ -119,15 +119,23 @@ func (c *Conn) answerPing(data string) error {
 
 // Close sends a Close frame with code 1000, unless one was sent, and closes the connection.
 // It is also the answer to a peer's Close frame.
-func (c *Conn) Close() error {
-	c.sendClose(websocket.CloseNormalClosure)
+func (c *Conn) Close() error { return c.CloseWith(websocket.CloseNormalClosure, "") }
+
+// CloseWith is Close with another code (RFC 6455, 7.4.1). The text has at most 123 bytes.
+func (c *Conn) CloseWith(code int, text string) error {
+	c.sendClose(code, text)
 	return c.ws.Close()
+}
+
+// Ping sends a ping. It waits for a Write that runs, at most for the time.
+func (c *Conn) Ping(within time.Duration) error {
+	return c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(within))
 }
 
 // sendClose sends a Close frame; gorilla/websocket drops any after the first. An error is
 // ignored, since the connection is closed anyway.
-func (c *Conn) sendClose(code int) {
-	message := websocket.FormatCloseMessage(code, "")
+func (c *Conn) sendClose(code int, text string) {
+	message := websocket.FormatCloseMessage(code, text)
 	_ = c.ws.WriteControl(websocket.CloseMessage, message, time.Now().Add(c.o.CloseTimeout))
 }
 

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,27 +22,37 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/gorilla/websocket"
 	"github.com/pion/rtp"
 	"github.com/rs/zerolog"
 
+	"rtsptunnel/internal/base/wsstream"
+	"rtsptunnel/internal/gateway/access"
+	"rtsptunnel/internal/gateway/live"
 	"rtsptunnel/internal/gateway/media"
 	"rtsptunnel/internal/gateway/rtspout"
+	"rtsptunnel/internal/gateway/rtspws"
 	"rtsptunnel/internal/gateway/stream"
+	"rtsptunnel/internal/gateway/viewer"
 )
 
 // BenchmarkFanOut sends pictures of a camera with 4 Mbit/s to 20 and 100 readers, first with
-// this package, then with gortsplib's ServerStream. The readers are in another process. It
-// reports the CPU time of this process per picture, and their ratio; ns/op has no meaning.
+// this package over TCP and over WebSockets, then with gortsplib's ServerStream. The readers
+// are in another process. It reports the CPU time of this process per picture, and the ratio
+// to gortsplib, and of WebSockets to TCP; ns/op has no meaning.
 //
 //	go test -run - -bench FanOut -benchtime 150x ./internal/gateway/rtspout
 func BenchmarkFanOut(b *testing.B) {
 	for _, readers := range []int{20, 100} {
 		b.Run(strconv.Itoa(readers), func(b *testing.B) {
-			ours := benchOurs(b, readers)
+			ours := benchOurs(b, readers, false)
+			sockets := benchOurs(b, readers, true)
 			theirs := benchTheirs(b, readers)
 			b.ReportMetric(float64(ours.Microseconds())/float64(b.N), "us-ours")
 			b.ReportMetric(float64(theirs.Microseconds())/float64(b.N), "us-gortsplib")
+			b.ReportMetric(float64(sockets.Microseconds())/float64(b.N), "us-websocket")
 			b.ReportMetric(float64(ours)/float64(theirs), "ratio")
+			b.ReportMetric(float64(sockets)/float64(ours), "ratio-websocket")
 		})
 	}
 }
@@ -81,7 +94,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func benchOurs(b *testing.B, readers int) time.Duration {
+func benchOurs(b *testing.B, readers int, overSockets bool) time.Duration {
 	b.Helper()
 	e := &media.Epoch{Begin: time.Now(), Tracks: []media.Track{{Codec: media.H264, ClockRate: 90000, RTPMap: "H264/90000"}}}
 	_, raw := benchPicture()
@@ -110,7 +123,16 @@ func benchOurs(b *testing.B, readers int) time.Duration {
 			b.Error(err)
 		}
 	}()
-	defer startDrain(b, ln.Addr().String(), readers)()
+	target := ln.Addr().String()
+	if overSockets {
+		out := rtspws.New(rtspws.Options{RTSP: s, Viewers: viewer.New(viewer.Limits{}), Current: func(p access.Principal) (access.Principal, error) { return p, nil }})
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			out.ServeLive(w, r, live.Request{Camera: "edge1/front", Stream: "main", Principal: viewing, From: netip.IPv6Loopback()})
+		}))
+		defer srv.Close()
+		target = "ws" + strings.TrimPrefix(srv.URL, "http")
+	}
+	defer startDrain(b, target, readers)()
 	await(b, func() bool { return s.Counters().Players == readers })
 	f.put(unit(100)) // they begin at a key frame
 	return pace(b.N, func(i int) { f.put(unit(101 + i)) })
@@ -208,9 +230,22 @@ func drain(target string) {
 	wg.Wait()
 }
 
+// dialTarget opens TCP to an address, or a WebSocket at a URL.
+func dialTarget(target string) (net.Conn, error) {
+	if !strings.HasPrefix(target, "ws:") {
+		return net.Dial("tcp", target)
+	}
+	ws, answer, err := websocket.DefaultDialer.Dial(target, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer.Body.Close()
+	return wsstream.New(ws, wsstream.Options{CloseTimeout: time.Second}), nil
+}
+
 // dialDrain returns a connection that plays.
 func dialDrain(address string) (net.Conn, error) {
-	c, err := net.Dial("tcp", address)
+	c, err := dialTarget(address)
 	if err != nil {
 		return nil, err
 	}

@@ -33,11 +33,12 @@ var (
 // own deadlines, because two writers share it, and because players and strangers have
 // different time.
 type conn struct {
-	net.Conn          // TCP or TLS
-	socket   net.Conn // under TLS
+	net.Conn          // TCP, TLS, or Granted
+	socket   net.Conn // under TLS and WebSocket
 	server   *Server
 	opened   time.Time
 	remote   *net.TCPAddr
+	grant    *Grant // nil if the player logs in by RTSP
 
 	// gortsplib's reading goroutine alone uses them, or the watch while that one waits.
 	head    []byte // the first four bytes
@@ -60,6 +61,8 @@ type conn struct {
 	exchange // the request that is answered now
 
 	closing sync.Once
+	gone    chan struct{} // closed when the connection is
+	cause   atomic.Pointer[failure.Failure]
 	mu      sync.Mutex
 	held    *attachment // from a DESCRIBE, for a SETUP
 	closed  bool        // nothing is held any more
@@ -74,7 +77,7 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{Conn: nc, server: s, opened: time.Now(), budget: requestBytes}
+	c := &conn{Conn: nc, server: s, opened: time.Now(), budget: requestBytes, gone: make(chan struct{})}
 	c.remote, _ = nc.RemoteAddr().(*net.TCPAddr)
 	if c.remote == nil { // gortsplib requires one
 		c.remote = &net.TCPAddr{}
@@ -278,6 +281,7 @@ func (c *conn) refuse(f *failure.Failure) {
 		c.hurry(time.Second)
 		_, _ = c.Conn.Write(bareAnswer(f))
 	}
+	c.endedBy(f)
 	_ = c.Close()
 }
 
@@ -297,9 +301,10 @@ func (c *conn) Close() error {
 		if c.unanswered.Load() && !c.failed.Load() && c.server.ctx.Err() == nil {
 			c.answerUnparsed()
 		}
-		err = c.Conn.Close()
+		err = c.closeConn()
 		c.server.conns.remove(c)
 		c.release()
+		close(c.gone)
 	})
 	return err
 }

@@ -71,7 +71,10 @@ func sessionOf(ss *gortsplib.ServerSession) *session {
 // OnRequest is called before each request.
 func (h handler) OnRequest(sc *gortsplib.ServerConn, req *base.Request) {
 	c := connOf(sc)
-	c.method, c.url = req.Method, req.URL
+	c.method, c.url = req.Method, req.URL // answers name URLs as the player does
+	if c.grant != nil && req.URL != nil {
+		req.URL = c.grant.direct(req.URL, req.Method == base.Setup)
+	}
 	if agent := req.Header["User-Agent"]; len(agent) == 1 && c.agent == "" {
 		c.agent = agent[0]
 	}

@@ -22,6 +22,9 @@ var (
 // has the connection's last one for that camera, because some players authenticate DESCRIBE
 // alone. It is checked again: a token may have been removed since.
 func (s *Server) authorize(c *conn, req *base.Request, t target) (Principal, error) {
+	if c.grant != nil {
+		return c.grant.authorize()
+	}
 	camera, _, _ := s.o.Resolve(t.name)
 	login, ok := s.login(c, req, t)
 	if !ok && c.user.known && c.user.camera == camera {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"os"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
@@ -225,12 +224,13 @@ func (p *player) finish(err error) {
 	} else {
 		p.a.closeReader(p.reader)
 	}
+	f := p.failureOf(err)
 	if !keep {
 		p.goodbye(err)
+		p.conn.endedBy(f)
 		_ = p.conn.Close()
 	}
 	p.server.players.remove(p)
-	f := p.failureOf(err)
 	p.log.Info().Func(func(line *zerolog.Event) {
 		if f == nil {
 			line.Str(fieldEnd, endText(err))
@@ -249,7 +249,7 @@ func (p *player) failureOf(err error) *failure.Failure {
 	if f, ok := errors.AsType[*failure.Failure](err); ok {
 		return f
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || p.conn.dead.Load() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || p.conn.dead.Load() {
 		p.server.stalled.Add(1)
 		return failure.New(failure.Viewer, reason.ViewerStalled, nil)
 	}

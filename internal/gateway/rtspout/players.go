@@ -108,7 +108,7 @@ func (ps *players) viewers() []Viewer {
 	for _, p := range ps.all {
 		list = append(list, Viewer{
 			ID: p.id, Camera: p.a.camera, Stream: p.a.stream, Principal: p.a.principal.Name,
-			RemoteAddr: p.conn.remote.String(), Output: "rtsp", Since: p.begin,
+			RemoteAddr: p.conn.remote.String(), Output: p.conn.output(), Since: p.begin,
 			Bytes: p.bytes.Load(), Skipped: p.skipped.Load(),
 		})
 	}

@@ -104,7 +104,7 @@ type Viewer struct {
 	Stream     string
 	Principal  string
 	RemoteAddr string
-	Output     string // "rtsp"
+	Output     string // "rtsp", or the grant's
 	Since      time.Time
 	Bytes      uint64 // media that were written
 	Skipped    uint64 // groups of pictures that the player missed

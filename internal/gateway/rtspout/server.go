@@ -25,9 +25,10 @@ type Server struct {
 	times   times
 	seed    maphash.Seed // of the SSRCs
 
-	rtsp  *gortsplib.Server
-	ln    *handover
-	start sync.Once
+	rtsp     *gortsplib.Server
+	ln       *handover
+	start    sync.Once
+	startErr error // of start
 
 	ctx    context.Context //nolint:containedctx // the life of the server, which ends the openings of its players
 	cancel context.CancelCauseFunc
@@ -83,10 +84,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	stop := context.AfterFunc(s.ctx, func() { ln.Close() })
 	defer stop()
 
-	var err error
-	s.start.Do(func() { err = s.rtsp.Start() })
-	if err != nil {
-		return fmt.Errorf("start rtsp server: %w", err)
+	if err := s.startRTSP(); err != nil {
+		return err
 	}
 	for pause := time.Duration(0); ; {
 		nc, err := ln.Accept()
@@ -98,7 +97,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return nil
 		case err == nil:
 			pause = 0
-			s.accept(nc)
+			_ = s.accept(newConn(s, nc)) // it has told the player
 		case isTemporary(err):
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			s.log.Warn().Err(err).Dur(fieldRetry, pause).Msg("accepting a player failed")
@@ -138,9 +137,8 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// accept hands a connection to gortsplib, or refuses it.
-func (s *Server) accept(nc net.Conn) {
-	c := newConn(s, nc)
+// accept hands a connection to gortsplib, or refuses it and returns the failure.
+func (s *Server) accept(c *conn) error {
 	oldest, ok := s.conns.add(c)
 	if oldest != nil {
 		oldest.drop()
@@ -149,11 +147,16 @@ func (s *Server) accept(nc net.Conn) {
 		f := failure.New(failure.Viewer, reason.LimitConnections, nil)
 		s.refusal.log(c, "", f)
 		c.refuse(f)
-		return
+		return f
+	}
+	if c.grant != nil {
+		c.reach(stageKnown)
 	}
 	if !s.ln.put(s.ctx, c) {
 		_ = c.Close()
+		return failure.New(failure.Gateway, reason.ShuttingDown, nil)
 	}
+	return nil
 }
 
 // Shutdown refuses new players, tells those that play that the stream ends (RTCP BYE) and
@@ -172,7 +175,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	s.conns.closeAll()
 	_ = s.ln.Close()
 	started := true
-	s.start.Do(func() { started = false }) // Serve was never called
+	s.start.Do(func() { started = false }) // neither Serve nor Join was called
 	if started {
 		s.rtsp.Close()
 	}

@@ -8,10 +8,14 @@ import (
 // keepAlive finds a player that is gone within 9 s while the stream is silent.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 2}
 
-// tuneSocket prepares a player's connection, and returns the one under TLS.
+// tuneSocket prepares a player's connection, and returns the one under TLS and WebSocket.
 func tuneSocket(nc net.Conn) net.Conn {
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
-		nc = t.NetConn()
+	for {
+		outer, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		nc = outer.NetConn()
 	}
 	tcp, ok := nc.(*net.TCPConn)
 	if ok {

@@ -63,12 +63,16 @@ func Pull(ctx context.Context, rawURL string, frames int) (Pulled, error) {
 	if err != nil {
 		return Pulled{}, err // begins with "dial tcp"
 	}
+	return pull(ctx, u, conn, newCollector(start, frames))
+}
+
+// pull plays u over conn, and closes it.
+func pull(ctx context.Context, u *base.URL, conn net.Conn, c *collector) (Pulled, error) {
 	defer conn.Close()
 	// The close interrupts the client in every read and write.
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 
-	c := newCollector(start, frames)
 	step, err := play(u, conn, c)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // and not the read error after our Close
