@@ -98,7 +98,7 @@ var mayImport = map[string]rule{
 	"gateway": {
 		[]string{
 			"base/buildinfo", "base/certs", "base/health", "base/httpd", "base/logqueue", "base/shortage", "contract/desired", "contract/reason",
-			"gateway/access", "gateway/api", "gateway/config", "gateway/datafolder", "gateway/diagnose", "gateway/failure", "gateway/fleet",
+			"gateway/access", "gateway/api", "gateway/browser", "gateway/config", "gateway/datafolder", "gateway/diagnose", "gateway/failure", "gateway/fleet",
 			"gateway/hubfailure", "gateway/listen", "gateway/media", "gateway/name", "gateway/opener", "gateway/rtspout", "gateway/source", "gateway/stream", "hub/hubclient",
 		},
 		"wires the packages of the wing into tunnelgateway",
@@ -109,8 +109,11 @@ var mayImport = map[string]rule{
 	},
 	"gateway/access": {[]string{"base/peer", "contract/reason", "gateway/failure", "gateway/name"}, "tokens and rights, for all outputs; it knows no protocol"},
 	"gateway/api": {
-		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/media", "gateway/name", "gateway/problem", "gateway/stream", "gateway/weblog"},
-		"routes, their JSON and the access log; media, stream: it shows tracks and states",
+		[]string{
+			"base/peer", "contract/reason", "gateway/access", "gateway/browser", "gateway/failure", "gateway/media", "gateway/name", "gateway/problem",
+			"gateway/stream", "gateway/weblog",
+		},
+		"routes and their JSON; media, stream: it shows tracks and states; peer: how many clients of one address read events",
 	},
 	"gateway/config":  {[]string{"gateway/name"}, "the file and the environment; name: cameras' names and globs in the file have its grammar"},
 	"gateway/failure": {[]string{"contract/reason"}, "hop and reason: the gateway's one form of an error"},

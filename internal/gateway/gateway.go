@@ -39,12 +39,15 @@ import (
 	"rtsptunnel/internal/base/logqueue"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/access"
+	"rtsptunnel/internal/gateway/api"
+	"rtsptunnel/internal/gateway/browser"
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/datafolder"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/fleet"
 	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/gateway/rtspout"
+	"rtsptunnel/internal/gateway/stream"
 )
 
 const (
@@ -115,6 +118,9 @@ type gateway struct {
 	streams *streams
 	rtsp    *rtspout.Server
 	metrics *metrics
+	browser *browser.Policy
+	changes changes
+	operate *api.API
 
 	draining atomic.Bool
 	running  sync.WaitGroup // loops and accept loops
@@ -165,8 +171,14 @@ func (g *gateway) build(context.Context) (err error) {
 	g.access = access.New(nil)
 	g.metrics = newMetrics(g)
 	g.buildSources()
-	g.rtsp, err = rtspout.New(g.rtspOptions())
-	return err
+	if g.rtsp, err = rtspout.New(g.rtspOptions()); err != nil {
+		return err
+	}
+	if g.browser, err = g.browserPolicy(); err != nil {
+		return err
+	}
+	g.operate = g.newAPI()
+	return nil
 }
 
 // buildSources makes what reaches cameras.
@@ -175,10 +187,13 @@ func (g *gateway) buildSources() {
 	g.onEnd(g.hubs.close)
 	g.opener = opener.New(opener.Options{Endpoint: endpoint(g.started.PublicURL), MaxTunnels: g.started.Limits.OpenTunnels, Log: g.log})
 	g.streams = newStreams(g.log)
-	g.fleet = fleet.New(fleet.Options{Log: g.log, Changed: g.streams.changed})
+	g.fleet = fleet.New(fleet.Options{Log: g.log, Changed: g.streams.changed, Updated: g.changes.fleet})
 	g.streams.lookup, g.streams.tunnel = g.fleet.Lookup, g.tunnel
 	if g.metrics != nil {
-		g.streams.observe = g.metrics.event
+		g.streams.observe = func(e stream.Event) {
+			g.metrics.event(e)
+			g.changes.event(e)
+		}
 	}
 }
 

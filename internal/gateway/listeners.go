@@ -17,6 +17,7 @@ import (
 
 	"rtsptunnel/internal/base/health"
 	"rtsptunnel/internal/base/httpd"
+	"rtsptunnel/internal/gateway/api"
 	"rtsptunnel/internal/gateway/listen"
 	"rtsptunnel/internal/gateway/opener"
 )
@@ -102,12 +103,12 @@ func (g *gateway) publicHandler(proxies listen.Proxies) http.Handler {
 	if u, err := url.Parse(g.started.PublicURL); err == nil {
 		prefix = u.Path
 	}
-	operate := http.StripPrefix(prefix, g.api(proxies))
+	operate := http.StripPrefix(prefix, g.browser.CORS(g.operate.Handler(proxies.Client)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, prefix+opener.PathPrefix):
 			g.opener.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, prefix+"/api/"):
+		case strings.HasPrefix(r.URL.Path, prefix) && api.Serves(r.URL.Path[len(prefix):]):
 			operate.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/api"
+	"rtsptunnel/internal/gateway/browser"
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/fleet"
@@ -19,10 +21,29 @@ import (
 	"rtsptunnel/internal/gateway/stream"
 )
 
-// api returns the handler of /api/ for clients behind these proxies.
-func (g *gateway) api(proxies listen.Proxies) http.Handler {
+// browserPolicy returns the rules for browsers' requests.
+func (g *gateway) browserPolicy() (*browser.Policy, error) {
+	var trusted listen.Proxies
+	for _, p := range g.started.Listen.Public {
+		proxies, err := listen.ParseProxies(p.TrustedProxies)
+		if err != nil {
+			return nil, err
+		}
+		trusted = append(trusted, proxies...)
+	}
+	return browser.New(browser.Options{
+		PublicURL: g.started.PublicURL,
+		Proxied: func(r *http.Request) bool {
+			peer, err := netip.ParseAddrPort(r.RemoteAddr)
+			return err == nil && trusted.Trust(peer.Addr())
+		},
+	})
+}
+
+// newAPI joins the API with access, the fleet, the streams and the viewers.
+func (g *gateway) newAPI() *api.API {
 	return api.New(api.Options{
-		Access: g.access, Client: proxies.Client, Log: g.log,
+		Access: g.access, Browser: g.browser, Log: g.log, Watch: g.changes.watch,
 		Denied: func(f *failure.Failure) { g.metrics.denied(kindAPI, f) },
 		Cameras: func() []api.Camera {
 			cameras := g.fleet.Cameras()

@@ -81,6 +81,7 @@ func (g *gateway) resolve(asked string) (camera, streamName, title string) {
 // reviewViewers ends the viewers whose token is gone, replaced, or no longer allows their
 // camera.
 func (g *gateway) reviewViewers() {
+	g.operate.Review()
 	g.rtsp.Review(func(viewer rtspout.Principal, camera string) error {
 		then, ok := viewer.Value.(access.Principal)
 		if !ok {

@@ -23,6 +23,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/access"
 	"rtsptunnel/internal/gateway/api"
+	"rtsptunnel/internal/gateway/browser"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
 	"rtsptunnel/internal/gateway/name"
@@ -39,9 +40,16 @@ type gateway struct {
 	cameras []api.Camera
 	states  map[string]stream.State // by camera/stream
 
-	mu      sync.Mutex
+	api    *api.API
+	access *access.Access
+	tokens []access.Token
+
+	mu      sync.Mutex // guards cameras and states, too, once events are read
 	viewers []api.Viewer
-	done    []string // what the API did
+	done    []string     // what the API did
+	changed func(string) // nil while no client reads events
+	watches int          // how often Watch was called
+	looks   int          // at a state
 
 	diagnose func(ctx context.Context) (any, error)
 
@@ -70,13 +78,22 @@ func start(t *testing.T, cameras ...api.Camera) *gateway {
 		t.Fatal(err)
 	}
 	g.address = "http://" + ln.Addr().String()
-	handler := api.New(api.Options{
-		Access:     access.New(tokens[:]),
-		Client:     func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.1") },
+	g.access, _ = access.Open(access.Options{PublicURL: "https://gw.example.com"})
+	g.tokens = tokens[:]
+	g.access.Set(g.tokens)
+	policy, err := browser.New(browser.Options{PublicURL: "https://gw.example.com", Origins: []string{portal}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.api = api.New(api.Options{
+		Access:     g.access,
+		Browser:    policy,
 		Log:        zerolog.New(g.log),
-		Cameras:    func() []api.Camera { return g.cameras },
+		Cameras:    g.listed,
 		Lookup:     g.lookup,
-		State:      func(camera, stream string) stream.State { return g.states[camera+"/"+stream] },
+		State:      g.state,
+		Watch:      g.watch,
+		Outputs:    []string{api.OutputMSE, api.OutputHLS, api.OutputStill, api.OutputRTSP},
 		Viewers:    g.watching,
 		Disconnect: func(id string) bool { g.did("disconnect " + id); return true },
 		Close:      func(camera, stream string) { g.did(strings.TrimSpace("close " + camera + " " + stream)) },
@@ -89,7 +106,7 @@ func start(t *testing.T, cameras ...api.Camera) *gateway {
 		},
 		Links: map[string]string{"rtsp": "rtsp://gw.example.com:8554"},
 	})
-	server := httpd.Serve(ln, handler, zerolog.Nop())
+	server := httpd.Serve(ln, policy.CORS(g.api.Handler(g.client)), zerolog.Nop())
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Error(err)
@@ -97,6 +114,42 @@ func start(t *testing.T, cameras ...api.Camera) *gateway {
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return g
+}
+
+// portal is a page of another origin that may use tokens.
+const portal = "https://portal.example"
+
+// client returns the address of a client: a header that the tests send, or one for all.
+func (g *gateway) client(r *http.Request) netip.Addr {
+	if text := r.Header.Get("X-Test-Client"); text != "" {
+		return netip.MustParseAddr(text)
+	}
+	return netip.MustParseAddr("192.0.2.1")
+}
+
+func (g *gateway) listed() []api.Camera {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cameras
+}
+
+func (g *gateway) state(camera, stream string) stream.State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.looks++
+	return g.states[camera+"/"+stream]
+}
+
+// watch is api.Options.Watch.
+func (g *gateway) watch(ctx context.Context, changed func(string)) {
+	g.mu.Lock()
+	g.changed = changed
+	g.watches++
+	g.mu.Unlock()
+	<-ctx.Done()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changed = nil
 }
 
 // lookup knows the cameras by their names, and the first one as the alias "door".
@@ -136,19 +189,26 @@ func (g *gateway) checkDone(want ...string) {
 	g.done = nil
 }
 
-// call sends a request. path is percent-encoded.
+// call sends a request with a token. path is percent-encoded.
 func (g *gateway) call(method, path, token string, headers ...string) (*http.Response, string) {
 	g.t.Helper()
-	r, err := http.NewRequestWithContext(g.t.Context(), method, g.address+path, nil)
+	if token != "" {
+		headers = append(headers, "Authorization", "Bearer "+token)
+	}
+	return g.send(method, path, "", headers...)
+}
+
+// send sends a request with a body and headers.
+func (g *gateway) send(method, path, content string, headers ...string) (*http.Response, string) {
+	g.t.Helper()
+	r, err := http.NewRequestWithContext(g.t.Context(), method, g.address+path, strings.NewReader(content))
 	if err != nil {
 		g.t.Fatal(err)
-	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
+	r.Host = r.Header.Get("Host")
 	response, err := http.DefaultTransport.RoundTrip(r) // without redirects
 	if err != nil {
 		g.t.Fatal(err)
@@ -288,6 +348,14 @@ func TestETag(t *testing.T) {
 	}
 }
 
+// links returns the outputs and links of a stream in the answer for its camera.
+func (g *gateway) links(path string) string {
+	socket := "ws" + strings.TrimPrefix(g.address, "http")
+	return `"outputs":[{"name":"mse"},{"name":"hls"},{"name":"still"},{"name":"ws"}],"links":{` +
+		`"embed":"` + g.address + `/embed` + path + `","hls":"` + g.address + `/live` + path + `/hls/index.m3u8","mse":"` + socket + `/live` + path +
+		`/mse","rtsp":"rtsp://gw.example.com:8554` + path + `","still":"` + g.address + `/live` + path + `/still.mp4","ws":"` + socket + `/live` + path + `/rtsp"}`
+}
+
 func TestShowCamera(t *testing.T) {
 	began := time.Date(2026, 11, 29, 20, 15, 0, 123456789, time.FixedZone("", 3600))
 	lost := failure.New(failure.Camera, reason.CameraTimeout, errors.New("10.0.0.9 has a secret")).At(began, began.Add(time.Minute))
@@ -308,13 +376,13 @@ func TestShowCamera(t *testing.T) {
 	want := `{"name":"edge_1+/rtsptunnel.front:1%","title":"Front","video":"front-door","guid":"3c0f","hub":"main","state":"live",` +
 		`"failure":{"hop":"camera","reason":"CAM_TIMEOUT","message":"the camera did not answer in time","since":"2026-11-29T19:15:00.123Z","retryAt":"2026-11-29T19:16:00.123Z"},` +
 		`"viewers":1,"streams":[` +
-		`{"name":"main","default":true,"state":"live","since":"2026-11-29T19:15:00.123Z","readers":2,"codec":"H265","width":1920,"height":1080,` +
+		`{"name":"main","default":true,"state":"live","since":"2026-11-29T19:15:00.123Z","readers":2,"codec":"H265","width":1920,"height":1080,"audio":"AAC",` +
 		`"tracks":[{"codec":"AAC","sampleRate":48000,"channels":2},{"codec":"H265","width":1920,"height":1080}],` +
 		`"bitsPerSecond":4000000,"framesPerSecond":25,"keyFrameIntervalMs":2000,"bytes":123,"openMs":{"hub":12},` +
-		`"links":{"rtsp":"rtsp://gw.example.com:8554/edge_1%2B/rtsptunnel.front%3A1%25"}},` +
+		g.links("/edge_1%2B/rtsptunnel.front%3A1%25") + `},` +
 		`{"name":"sub","state":"reopening","hop":"hub",` +
 		`"failure":{"hop":"camera","reason":"CAM_TIMEOUT","message":"the camera did not answer in time","since":"2026-11-29T19:15:00.123Z","retryAt":"2026-11-29T19:16:00.123Z"},` +
-		`"readers":0,"bytes":0,"links":{"rtsp":"rtsp://gw.example.com:8554/edge_1%2B/rtsptunnel.front%3A1%25/sub"}}]}`
+		`"readers":0,"bytes":0,` + g.links("/edge_1%2B/rtsptunnel.front%3A1%25/sub") + `}]}`
 	_, body := g.call("GET", "/api/cameras/"+name.Escape(c.Name), g.admin)
 	if d := cmp.Diff(want+"\n", body); d != "" {
 		t.Error(d)

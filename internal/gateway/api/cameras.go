@@ -42,7 +42,7 @@ func (a *API) listCameras(w http.ResponseWriter, r *http.Request, p access.Princ
 			list.Next = list.Cameras[limit-1].Name
 			break
 		}
-		list.Cameras = append(list.Cameras, a.view(c, viewers[c.Name], false))
+		list.Cameras = append(list.Cameras, a.view(c, viewers[c.Name], ""))
 	}
 	return answer(w, r, list)
 }
@@ -72,7 +72,7 @@ func (a *API) showCamera(w http.ResponseWriter, r *http.Request, p access.Princi
 		other := func(s Stream) bool { return s.Name != stream }
 		c.Streams = slices.DeleteFunc(slices.Clone(c.Streams), other)
 	}
-	return answer(w, r, a.view(c, a.viewersByCamera()[c.Name], true))
+	return answer(w, r, a.view(c, a.viewersByCamera()[c.Name], a.Browser.Base(r)))
 }
 
 // actOnCamera answers POST /api/cameras/{camera}:{action}.
@@ -124,6 +124,11 @@ func (a *API) find(escaped string, p access.Principal, action access.Action) (Ca
 	if err != nil {
 		return Camera{}, "", err
 	}
+	return a.findDecoded(decoded, p, action)
+}
+
+// findDecoded is find for a decoded name, of a principal that may do the action at all.
+func (a *API) findDecoded(decoded string, p access.Principal, action access.Action) (Camera, string, error) {
 	c, stream, err := a.Lookup(decoded)
 	if err == nil {
 		return c, stream, p.Grant(action, c.Name)

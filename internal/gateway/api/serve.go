@@ -11,6 +11,7 @@ import (
 
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/access"
+	"rtsptunnel/internal/gateway/browser"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/weblog"
 )
@@ -21,15 +22,16 @@ type handler func(w http.ResponseWriter, r *http.Request, p access.Principal) er
 // methods are the handlers of a route. HEAD is answered as GET.
 type methods map[string]handler
 
-// ServeHTTP answers one request and writes its line of the access log.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// serve answers one request and writes its line of the access log.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, from netip.Addr) {
 	began := time.Now()
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	exchange := &exchange{ResponseWriter: w, from: a.Client(r)}
+	header.Set("Cross-Origin-Resource-Policy", "same-origin") // for requests without CORS alone
+	exchange := &exchange{ResponseWriter: w, from: from}
 	if err := a.admit(exchange, r); err != nil {
 		refuse(exchange, failure.Of(err))
 	} else {
@@ -46,7 +48,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // isDenial reports whether a reason is one of access.
 func isDenial(code reason.Code) bool {
 	switch code {
-	case reason.AccessLogin, reason.AccessExpired, reason.AccessDenied, reason.AccessThrottled:
+	case reason.AccessLogin, reason.AccessExpired, reason.AccessDenied, reason.AccessThrottled, reason.AccessOrigin, reason.AccessHost:
 		return true
 	default:
 		return false
@@ -60,6 +62,21 @@ type exchange struct {
 	principal access.Principal
 	status    int
 	failure   *failure.Failure // nil if the request succeeded
+}
+
+// fromOf returns the address of a request's client. The mux hands on what serve gave it.
+func fromOf(w http.ResponseWriter) netip.Addr {
+	if e, ok := w.(*exchange); ok {
+		return e.from
+	}
+	return netip.Addr{}
+}
+
+// identify sets who the log shows, for routes that need no principal.
+func identify(w http.ResponseWriter, p access.Principal) {
+	if e, ok := w.(*exchange); ok {
+		e.principal = p
+	}
 }
 
 // Unwrap serves http.ResponseController.
@@ -79,13 +96,15 @@ func (e *exchange) Write(b []byte) (int, error) {
 	return e.ResponseWriter.Write(b)
 }
 
-// admit checks the token, the size of the body and the path, and sets the principal.
+// admit checks the credential, the size of the body and the path, and sets the principal.
 func (a *API) admit(e *exchange, r *http.Request) error {
-	p, err := a.Access.Authenticate(bearer(r), e.from)
-	if err != nil {
-		return err
+	if !open(r.URL.Path) {
+		p, err := a.authenticate(r, e.from)
+		if err != nil {
+			return err
+		}
+		e.principal = p
 	}
-	e.principal = p
 	switch {
 	case r.ContentLength > maxBody:
 		return failure.New(failure.Viewer, reason.RequestSize, nil)
@@ -95,17 +114,21 @@ func (a *API) admit(e *exchange, r *http.Request) error {
 	return nil
 }
 
-// bearer returns the token of a request (RFC 6750, 2.1); "" if there is none, or several.
-func bearer(r *http.Request) string {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return ""
+// authenticate returns the principal of a request. A token in the URL counts for outputs
+// alone: nothing that a link can do needs the API.
+func (a *API) authenticate(r *http.Request, from netip.Addr) (access.Principal, error) {
+	text, kind := a.Browser.Token(r)
+	if err := a.Browser.Check(r, kind); err != nil {
+		return access.Principal{}, err
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
+	switch kind {
+	case browser.Cookie:
+		return a.Access.AuthenticateCookie(text)
+	case browser.Bearer:
+		return a.Access.Authenticate(text, from)
+	default:
+		return a.Access.Authenticate("", from)
 	}
-	return strings.TrimSpace(token)
 }
 
 // plainPath reports whether the decoded path is absolute, and has no empty segment, ".", ".."

@@ -19,6 +19,7 @@ import (
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/access"
 	"rtsptunnel/internal/gateway/api"
+	"rtsptunnel/internal/gateway/browser"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/name"
 	"rtsptunnel/internal/gateway/stream"
@@ -293,11 +294,15 @@ func FuzzPath(f *testing.F) {
 		f.Add("GET", path)
 	}
 	token, hash := access.Generate()
-	handler := func(seen *string) *api.API {
+	policy, err := browser.New(browser.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	handler := func(seen *string) http.Handler {
 		return api.New(api.Options{
-			Access: access.New([]access.Token{{Name: "ops", Role: access.Admin, Hash: hash}}),
-			Client: func(*http.Request) netip.Addr { return netip.Addr{} },
-			Log:    zerolog.Nop(),
+			Access:  access.New([]access.Token{{Name: "ops", Role: access.Admin, Hash: hash}}),
+			Browser: policy,
+			Log:     zerolog.Nop(),
 			Lookup: func(n string) (api.Camera, string, error) {
 				*seen = n
 				_, _, _, err := name.Split(n)
@@ -309,7 +314,8 @@ func FuzzPath(f *testing.F) {
 			Disconnect: func(string) bool { return false },
 			Close:      func(string, string) {},
 			Diagnose:   func(context.Context, string, string) (any, error) { return nil, nil },
-		})
+			Watch:      func(ctx context.Context, _ func(string)) { <-ctx.Done() },
+		}).Handler(func(*http.Request) netip.Addr { return netip.Addr{} })
 	}
 	f.Fuzz(func(t *testing.T, method, path string) {
 		u, err := url.ParseRequestURI(path)

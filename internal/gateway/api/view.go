@@ -5,7 +5,6 @@ import (
 
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
-	"rtsptunnel/internal/gateway/name"
 	"rtsptunnel/internal/gateway/stream"
 )
 
@@ -41,6 +40,10 @@ type streamView struct {
 	Codec   string           `json:"codec,omitempty"`
 	Width   int              `json:"width,omitempty"`
 	Height  int              `json:"height,omitempty"`
+	Audio   media.Codec      `json:"audio,omitempty"` // known while the stream has an epoch
+	// LastPicture is when the picture that still.mp4 shows was received. While the stream is
+	// live, it is cut to minutes.
+	LastPicture *time.Time `json:"lastPicture,omitempty"`
 
 	*streamDetails
 }
@@ -53,6 +56,7 @@ type streamDetails struct {
 	KeyFrameMS      int64             `json:"keyFrameIntervalMs,omitempty"`
 	Bytes           uint64            `json:"bytes"` // received from the camera
 	OpenMS          map[string]int64  `json:"openMs,omitempty"`
+	Outputs         []outputView      `json:"outputs,omitempty"`
 	Links           map[string]string `json:"links,omitempty"` // without tokens
 }
 
@@ -65,8 +69,9 @@ type trackView struct {
 	Channels   int         `json:"channels,omitempty"`
 }
 
-// view returns a camera, with or without the details of its streams.
-func (a *API) view(c Camera, viewers int, details bool) cameraView {
+// view returns a camera, with the details of its streams if base is not empty: the URL at which
+// the client reaches the gateway.
+func (a *API) view(c Camera, viewers int, base string) cameraView {
 	v := cameraView{
 		Name: c.Name, Title: c.Title, Video: c.Video, GUID: c.GUID, Hub: c.Hub, State: stream.PhaseIdle,
 		Failure: c.Failure, Viewers: viewers, Streams: make([]streamView, len(c.Streams)),
@@ -74,8 +79,11 @@ func (a *API) view(c Camera, viewers int, details bool) cameraView {
 	for i, s := range c.Streams {
 		state := a.State(c.Name, s.Name)
 		v.Streams[i] = viewStream(s, state)
-		if details {
-			v.Streams[i].streamDetails = a.viewDetails(c.Name, s, state)
+		if a.LastPicture != nil {
+			v.Streams[i].LastPicture = lastPicture(a.LastPicture(c.Name, s.Name), state.Phase)
+		}
+		if base != "" {
+			v.Streams[i].streamDetails = a.viewDetails(c.Name, s, state, base)
 		}
 		v.State = moreActive(v.State, v.Streams[i].State)
 		if v.Failure == nil {
@@ -99,15 +107,35 @@ func viewStream(s Stream, state stream.State) streamView {
 	if state.Epoch != nil && len(state.Epoch.Tracks) > 0 {
 		t := state.Epoch.Tracks[state.Epoch.MainTrack()]
 		v.Codec, v.Width, v.Height = string(t.Codec), t.Width, t.Height
+		v.Audio = audioOf(state.Epoch)
 	}
 	return v
 }
 
-func (a *API) viewDetails(camera string, s Stream, state stream.State) *streamDetails {
+// audioOf returns the codec of the first sound; "" without one.
+func audioOf(e *media.Epoch) media.Codec {
+	for _, t := range e.Tracks {
+		if !t.Video() {
+			return t.Codec
+		}
+	}
+	return ""
+}
+
+// lastPicture returns a time for lists, which change with the state alone.
+func lastPicture(t time.Time, phase stream.Phase) *time.Time {
+	if phase == stream.PhaseLive {
+		t = t.Truncate(time.Minute)
+	}
+	return timestamp(t)
+}
+
+func (a *API) viewDetails(camera string, s Stream, state stream.State, base string) *streamDetails {
 	d := &streamDetails{
 		BitsPerSecond: int64(state.BitsPerSecond), FramesPerSecond: tenths(state.FramesPerSecond),
 		KeyFrameMS: state.KeyInterval.Milliseconds(), Bytes: state.Bytes,
-		OpenMS: make(map[string]int64, len(state.OpenPhases)), Links: make(map[string]string, len(a.Links)),
+		OpenMS: make(map[string]int64, len(state.OpenPhases)), Outputs: a.viewOutputs(s, state.Epoch),
+		Links: a.links(base, camera, s, ""),
 	}
 	if d.BitsPerSecond == 0 {
 		d.BitsPerSecond = int64(s.BitsPerSecond)
@@ -119,12 +147,6 @@ func (a *API) viewDetails(camera string, s Stream, state stream.State) *streamDe
 	}
 	for phase, took := range state.OpenPhases {
 		d.OpenMS[string(phase)] = took.Milliseconds()
-	}
-	for output, base := range a.Links {
-		d.Links[output] = base + "/" + name.Escape(camera)
-		if !s.Default {
-			d.Links[output] += "/" + name.Escape(s.Name)
-		}
 	}
 	return d
 }

@@ -21,7 +21,7 @@ func (p *Policy) cookies(r *http.Request) []string {
 	for _, c := range r.CookiesNamed(p.secureName()) {
 		values = append(values, c.Value)
 	}
-	if len(values) == 0 && p.local(r) {
+	if len(values) == 0 && (p.local(r) || p.plain(r) && hostname(r.Host) != p.host) { // Check refuses the second one
 		for _, c := range r.CookiesNamed(cookieName) {
 			values = append(values, c.Value)
 		}

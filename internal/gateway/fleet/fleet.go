@@ -37,6 +37,9 @@ type Options struct {
 	// Changed is called with the cameras and streams that were removed or changed, one call
 	// after the other, after Lookup returns the new state. It must not call Set or Refresh.
 	Changed func([]Change)
+	// Updated is called after each look at the cameras, whatever came of it. It must return
+	// soon, and must not call Set or Refresh.
+	Updated func()
 
 	Interval      time.Duration // between two reads of the hubs, about; 60 s
 	MinInterval   time.Duration // between two reads on demand; 5 s
@@ -58,6 +61,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Changed == nil {
 		o.Changed = func([]Change) {}
+	}
+	if o.Updated == nil {
+		o.Updated = func() {}
 	}
 	return o
 }
@@ -304,6 +310,7 @@ func (f *Fleet) rebuild() {
 	if changes := changes(last, next); len(changes) > 0 {
 		f.options.Changed(changes)
 	}
+	f.options.Updated()
 }
 
 // sleep waits, and reports false if ctx is done first.
