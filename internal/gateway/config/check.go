@@ -32,6 +32,7 @@ func (l *loader) check() {
 		}
 	}
 	l.checkTokens()
+	l.checkOrigins()
 	l.checkRanges()
 }
 
@@ -280,22 +281,36 @@ func (l *loader) checkTokens() {
 	}
 }
 
+// checkOrigins judges what the pattern of an origin leaves open.
+func (l *loader) checkOrigins() {
+	for i, text := range l.Access.Origins {
+		if u, err := url.Parse(text); err != nil || u.Hostname() == "" {
+			l.report("must be an origin such as https://portal.example", "access", "origins", strconv.Itoa(i))
+		}
+	}
+}
+
 // checkRanges judges durations and sizes, which are texts for the schema.
 func (l *loader) checkRanges() {
 	for _, r := range []struct {
-		section, key string
-		value        Duration
-		least, most  time.Duration
+		key         string
+		value       Duration
+		least, most time.Duration
 	}{
-		{"limits", "ringAge", l.Limits.RingAge, time.Second, 5 * time.Minute},
-		{"limits", "lag", l.Limits.Lag, 100 * time.Millisecond, time.Minute},
-		{"live", "grace", l.Live.Grace, 0, 24 * time.Hour},
-		{"live", "opening", l.Live.Opening, time.Second, 5 * time.Minute},
-		{"live", "keyFrame", l.Live.KeyFrame, time.Second, 5 * time.Minute},
+		{"limits.ringAge", l.Limits.RingAge, time.Second, 5 * time.Minute},
+		{"limits.lag", l.Limits.Lag, 100 * time.Millisecond, time.Minute},
+		{"live.grace", l.Live.Grace, 0, 24 * time.Hour},
+		{"live.opening", l.Live.Opening, time.Second, 5 * time.Minute},
+		{"live.keyFrame", l.Live.KeyFrame, time.Second, 5 * time.Minute},
+		{"live.hls.part", l.Live.HLS.Part, 100 * time.Millisecond, time.Second},
+		{"live.hls.segment", l.Live.HLS.Segment, 500 * time.Millisecond, 10 * time.Second},
 	} {
 		if d := time.Duration(r.value); d < r.least || d > r.most {
-			l.report("must be from "+r.least.String()+" to "+r.most.String(), r.section, r.key)
+			l.report("must be from "+r.least.String()+" to "+r.most.String(), strings.Split(r.key, ".")...)
 		}
+	}
+	if l.Live.HLS.Part > l.Live.HLS.Segment {
+		l.report("is longer than a segment", "live", "hls", "part")
 	}
 	if ring := l.Limits.Ring; ring < 1<<20 || ring > 1<<30 {
 		l.report("must be from 1MiB to 1GiB", "limits", "ring")

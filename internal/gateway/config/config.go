@@ -33,6 +33,7 @@ type Config struct {
 	Access      Access                 `yaml:"access"`
 	Limits      Limits                 `yaml:"limits"`
 	Live        Live                   `yaml:"live"`
+	Page        bool                   `yaml:"page"` // for browsers
 	Metrics     Metrics                `yaml:"metrics"`
 	Log         Log                    `yaml:"log"`
 	Data        string                 `yaml:"data"` // a folder
@@ -131,7 +132,11 @@ type Credentials struct {
 
 // Access says who may use the gateway.
 type Access struct {
-	Tokens []Token `yaml:"tokens"`
+	Tokens      []Token  `yaml:"tokens"`
+	Origins     []string `yaml:"origins"` // of other pages
+	SealKeyFile string   `yaml:"sealKeyFile"`
+
+	SealKey Secret `yaml:"-"` // empty: it is in the data folder
 }
 
 // Token is a static token. Hash is empty, or its SHA-256 in hexadecimal digits; if it is
@@ -145,26 +150,35 @@ type Token struct {
 	TokenFile  string   `yaml:"tokenFile"`
 	RTSPDigest bool     `yaml:"rtspDigest"`
 	Expires    Time     `yaml:"expires"`
+	MayShare   bool     `yaml:"mayShare"`
 
 	Clear Secret `yaml:"-"`
 }
 
 // Limits bound what viewers and cameras use.
 type Limits struct {
-	Viewers          int      `yaml:"viewers"`
-	ViewersPerCamera int      `yaml:"viewersPerCamera"`
-	OpenTunnels      int      `yaml:"openTunnels"`
-	Openings         int      `yaml:"openings"`
-	Ring             Size     `yaml:"ring"`
-	RingAge          Duration `yaml:"ringAge"`
-	Lag              Duration `yaml:"lag"`
+	Viewers           int      `yaml:"viewers"`
+	ViewersPerCamera  int      `yaml:"viewersPerCamera"`
+	ViewersPerAddress int      `yaml:"viewersPerAddress"`
+	OpenTunnels       int      `yaml:"openTunnels"`
+	Openings          int      `yaml:"openings"`
+	Ring              Size     `yaml:"ring"`
+	RingAge           Duration `yaml:"ringAge"`
+	Lag               Duration `yaml:"lag"`
 }
 
-// Live says how streams open and close.
+// Live says how streams open and close, and how outputs serve them.
 type Live struct {
 	Grace    Duration `yaml:"grace"`
 	Opening  Duration `yaml:"opening"`
 	KeyFrame Duration `yaml:"keyFrame"`
+	HLS      HLS      `yaml:"hls"`
+}
+
+// HLS has the durations of LL-HLS.
+type HLS struct {
+	Part    Duration `yaml:"part"`
+	Segment Duration `yaml:"segment"`
 }
 
 // Metrics says what /metrics shows.
@@ -232,10 +246,14 @@ func defaults() *Config {
 	return &Config{
 		Listen: Listen{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}, RTSP: RTSP{Address: "127.0.0.1:8554"}, Private: Private{Address: "127.0.0.1:9610"}},
 		Limits: Limits{
-			Viewers: 1000, ViewersPerCamera: 200, OpenTunnels: 1000, Openings: 16,
+			Viewers: 1000, ViewersPerCamera: 200, ViewersPerAddress: 200, OpenTunnels: 1000, Openings: 16,
 			Ring: 16 << 20, RingAge: Duration(12 * time.Second), Lag: Duration(3 * time.Second),
 		},
-		Live:    Live{Grace: Duration(10 * time.Second), Opening: Duration(30 * time.Second), KeyFrame: Duration(10 * time.Second)},
+		Live: Live{
+			Grace: Duration(10 * time.Second), Opening: Duration(30 * time.Second), KeyFrame: Duration(10 * time.Second),
+			HLS: HLS{Part: Duration(200 * time.Millisecond), Segment: Duration(time.Second)},
+		},
+		Page:    true,
 		Metrics: Metrics{Cameras: true},
 		Log:     Log{Level: "info", Format: "auto"},
 		Data:    "/var/lib/tunnelgateway",

@@ -49,16 +49,19 @@ credentials:
 access:
   tokens:
     - { name: ops, role: admin, sha256File: ops }
-    - { name: wall, role: viewer, cameras: ["edge1/*", "*"], tokenFile: wall, rtspDigest: true, expires: 2100-01-02T03:04:05Z }
-limits: { viewers: 10, ring: 2MiB, lag: 1.5s }
-live:
+    - { name: wall, role: viewer, cameras: ["edge1/*", "*"], tokenFile: wall, rtspDigest: true, expires: 2100-01-02T03:04:05Z, mayShare: true }
+  origins: [https://portal.example]
+  sealKeyFile: seal
+limits: { viewers: 10, viewersPerAddress: 20, ring: 2MiB, lag: 1.5s }
+live: { hls: { segment: 2s } }
+page: false
 log: { level: debug }
 data: state
 `
 
 func TestLoad(t *testing.T) {
-	hash := strings.Repeat("0a", 32)
-	dir := folder(t, map[string]string{"gateway.yaml": full, "hub": connection + "\r\n", "ops": hash, "wall": "rtt_clear\n"})
+	hash, seal := strings.Repeat("0a", 32), strings.Repeat("canary", 6)
+	dir := folder(t, map[string]string{"gateway.yaml": full, "hub": connection + "\r\n", "ops": hash, "wall": "rtt_clear\n", "seal": seal})
 	c, err := config.Load(config.Options{File: filepath.Join(dir, "gateway.yaml"), Environ: []string{"SITE7=canary", "PATH=/bin"}})
 	if err != nil {
 		t.Fatal(err)
@@ -89,15 +92,16 @@ func TestLoad(t *testing.T) {
 		Access: config.Access{Tokens: []config.Token{
 			{Name: "ops", Role: "admin", SHA256File: in("ops"), SHA256: hash},
 			{
-				Name: "wall", Role: "viewer", Cameras: []string{"edge1/*", "*"}, TokenFile: in("wall"), Clear: "rtt_clear", RTSPDigest: true,
+				MayShare: true,
+				Name:     "wall", Role: "viewer", Cameras: []string{"edge1/*", "*"}, TokenFile: in("wall"), Clear: "rtt_clear", RTSPDigest: true,
 				Expires: config.Time{Time: time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)},
 			},
-		}},
+		}, Origins: []string{"https://portal.example"}, SealKeyFile: in("seal"), SealKey: config.Secret(seal)},
 		Limits: config.Limits{
-			Viewers: 10, ViewersPerCamera: 200, OpenTunnels: 1000, Openings: 16, Ring: 2 << 20,
+			Viewers: 10, ViewersPerCamera: 200, ViewersPerAddress: 20, OpenTunnels: 1000, Openings: 16, Ring: 2 << 20,
 			RingAge: config.Duration(12 * time.Second), Lag: config.Duration(1500 * time.Millisecond),
 		},
-		Live:    config.Live{Grace: config.Duration(10 * time.Second), Opening: config.Duration(30 * time.Second), KeyFrame: config.Duration(10 * time.Second)},
+		Live:    config.Live{Grace: config.Duration(10 * time.Second), Opening: config.Duration(30 * time.Second), KeyFrame: config.Duration(10 * time.Second), HLS: config.HLS{Part: config.Duration(200 * time.Millisecond), Segment: config.Duration(2 * time.Second)}},
 		Metrics: config.Metrics{Cameras: true},
 		Log:     config.Log{Level: "debug", Format: "auto"},
 		Data:    in("state"),
@@ -150,8 +154,8 @@ func TestLoad_faults(t *testing.T) {
 		"tag":            {"log: { level: !canary info }", []string{"f:1:15: log.level: has a value of a type that this file does not have"}},
 		"cycle":          {"hubs: &a { b: *a }", []string{"f:1:15: hubs" + strings.Repeat(".b", 16) + ": the file has too many values, or nests them too deeply"}},
 		"unknown":        {"lissten:\n", nil}, // a key without a value is absent
-		"unknown key":    {"log: { levl: info }\nfoo: 1\ncamera: {}\n", []string{"f:1:8: log.levl: unknown key, did you mean level?", "f:2:1: foo: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, metrics, publicURL", "f:3:1: camera: unknown key, did you mean cameras?"}},
-		"later issue":    {"recording: { store: x }\n", []string{"f:1:1: recording: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, metrics, publicURL"}},
+		"unknown key":    {"log: { levl: info }\nfoo: 1\ncamera: {}\n", []string{"f:1:8: log.levl: unknown key, did you mean level?", "f:2:1: foo: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, metrics, page, publicURL", "f:3:1: camera: unknown key, did you mean cameras?"}},
+		"later issue":    {"recording: { store: x }\n", []string{"f:1:1: recording: unknown key; there are access, cameras, credentials, data, hubs, limits, listen, live, log, metrics, page, publicURL"}},
 		"types":          {"log: []\nlimits: { viewers: many, openings: 0 }\nlisten: { private: { pprof: 1 }, public: 1 }\n", []string{"f:1:6: log: must be a mapping: keys with values", "f:2:20: limits.viewers: must be an integer from 1 to 100000", "f:2:36: limits.openings: must be an integer from 1 to 1000", "f:3:29: listen.private.pprof: must be true or false", "f:3:42: listen.public: must be a sequence: [a, b], or lines that begin with -"}},
 		"enum":           {"log: { level: canary }\n", []string{"f:1:15: log.level: must be one of debug, info, warn, error"}},
 		"text":           {hub + "credentials: { a: { username: 5 } }", []string{"f:3:31: credentials.a.username: must be a text (a number or true as a text needs quotes)"}},
@@ -182,6 +186,11 @@ func TestLoad_faults(t *testing.T) {
 		"same token":     {"access: { tokens: [{ name: a, role: admin, sha256File: hash }, { name: a, role: admin, sha256File: hash }] }", []string{"f:1:72: access.tokens[1].name: is the name of an earlier token, too"}},
 		"date":           {token("sha256File: hash, expires: 2030-13-45T99:99:99Z"), []string{"f:1:71: access.tokens[0].expires: must be a time such as 2030-01-31T12:00:00Z"}},
 		"range":          {"limits: { lag: 1h, ring: 1B }", []string{"f:1:16: limits.lag: must be from 100ms to 1m0s", "f:1:26: limits.ring: must be from 1MiB to 1GiB"}},
+		"parts":          {"live: { hls: { part: 20ms, segment: 20s } }", []string{"f:1:22: live.hls.part: must be from 100ms to 1s", "f:1:37: live.hls.segment: must be from 500ms to 10s"}},
+		"long parts":     {"live: { hls: { part: 800ms, segment: 600ms } }", []string{"f:1:22: live.hls.part: is longer than a segment"}},
+		"origin":         {"access: { origins: ['https://a/b', null] }", []string{"f:1:21: access.origins[0]: must be an origin such as https://portal.example", "f:1:36: access.origins[1]: must be an origin such as https://portal.example"}},
+		"origin's host":  {"access: { origins: ['https://[::1', 'https://:1'] }", []string{"f:1:21: access.origins[0]: must be an origin such as https://portal.example", "f:1:37: access.origins[1]: must be an origin such as https://portal.example"}},
+		"short seal key": {"access: { sealKeyFile: secret }", []string{"f:1:24: access.sealKeyFile: names a file or a variable with less than 32 characters: openssl rand -hex 32 makes one"}},
 		"duration":       {"live: { grace: 10 }", []string{"f:1:16: live.grace: must be a duration such as 500ms, 10s or 5m"}},
 		"missing file":   {"publicURL: https://h\nhubs: { main: { connectionStringFile: none } }", []string{"f:2:39: hubs.main.connectionStringFile: names a file that cannot be read: no such file or directory"}},
 		"variable":       {"publicURL: https://h\nhubs: { main: { connectionStringFile: 'env:NONE' } }", []string{"f:2:39: hubs.main.connectionStringFile: names a file or a variable that is empty"}},

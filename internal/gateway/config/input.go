@@ -130,7 +130,11 @@ func (l *loader) each(visit func(reference)) {
 		visit(reference{extend(path, "sha256File"), &t.SHA256File, maxSecret, func(s string) { t.SHA256 = s }})
 		visit(reference{extend(path, "tokenFile"), &t.TokenFile, maxSecret, func(s string) { t.Clear = Secret(s) }})
 	}
+	visit(reference{[]string{"access", "sealKeyFile"}, &l.Access.SealKeyFile, maxSecret, func(s string) { l.Access.SealKey = Secret(s) }})
 }
+
+// leastSealKey is the length of a seal key, in characters: 128 bits in hexadecimal.
+const leastSealKey = 32
 
 // fromEnvironment is the prefix of a reference to a variable.
 const fromEnvironment = "env:"
@@ -172,6 +176,9 @@ func (l *loader) readSecrets() {
 		}
 		r.set(text)
 	})
+	if key := l.Access.SealKey; l.Access.SealKeyFile != "" && key != "" && len(strings.TrimSpace(string(key))) < leastSealKey {
+		l.report("names a file or a variable with less than 32 characters: openssl rand -hex 32 makes one", "access", "sealKeyFile")
+	}
 	for i, t := range l.Access.Tokens {
 		if t.SHA256File != "" && t.SHA256 != "" && !isSHA256(t.SHA256) {
 			l.report("names a file or a variable that is not 64 hexadecimal digits", "access", "tokens", strconv.Itoa(i), "sha256File")
