@@ -69,7 +69,7 @@ func (a *attachment) open(ctx context.Context) (*stream.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	release, err := s.slots.acquire(a.camera)
+	release, err := s.o.Acquire(a.camera)
 	if err != nil {
 		return nil, err
 	}

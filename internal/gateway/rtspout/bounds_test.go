@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"rtsptunnel/internal/gateway/media"
 	"rtsptunnel/internal/gateway/rtspout"
 	"rtsptunnel/internal/gateway/stream"
+	"rtsptunnel/internal/gateway/viewer"
 )
 
 const brief = 100 * time.Millisecond // a time that a test shortens
@@ -134,12 +136,18 @@ func TestServer_connections(t *testing.T) {
 	}
 }
 
+// acquire is an Options.Acquire with limits.
+func acquire(l viewer.Limits) func(camera string) (func(), error) {
+	s := viewer.New(l)
+	return func(camera string) (func(), error) { return s.Reserve(camera, netip.Addr{}) }
+}
+
 // The limits of viewers count those that play and those that hold a stream.
 func TestServer_viewers(t *testing.T) {
-	for name, limits := range map[string]rtspout.Limits{"all": {Viewers: 2}, "camera": {ViewersPerCamera: 2}} {
+	for name, limits := range map[string]viewer.Limits{"all": {Total: 2}, "camera": {PerCamera: 2}} {
 		t.Run(name, func(t *testing.T) {
 			f, _, _ := front(t)
-			g := newGateway(t, f, func(o *rtspout.Options) { o.Limits = limits })
+			g := newGateway(t, f, func(o *rtspout.Options) { o.Acquire = acquire(limits) })
 			url := g.url("?token=rtt_wall")
 			a, b, c := g.dial(t), g.dial(t), g.dial(t)
 			a.play(url)
@@ -162,7 +170,7 @@ func TestServer_viewers(t *testing.T) {
 // A DESCRIBE without a PLAY holds the stream for a short time. A later PLAY attaches again.
 func TestServer_hold(t *testing.T) {
 	f, first, second := front(t)
-	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits.Viewers = 1 }, rtspout.Times{Hold: brief})
+	g := newGateway(t, f, func(o *rtspout.Options) { o.Acquire = acquire(viewer.Limits{Total: 1}) }, rtspout.Times{Hold: brief})
 	c := g.dial(t)
 	c.want(c.do("DESCRIBE", g.url("?token=rtt_wall")), 200)
 	f.awaitReaders(t, 1)
@@ -232,7 +240,7 @@ func TestPlayer_stalls(t *testing.T) {
 		}
 	}
 	g.log.AwaitFields(t, 1, "message=viewer ended", "hop=viewer", "reason=VIEWER_STALLED")
-	if n := g.Counters().Stalled; n != 1 {
+	if n := g.Count("rtsp").Stalled; n != 1 {
 		t.Errorf("%d stalled players are counted", n)
 	}
 	f.awaitReaders(t, 2)
@@ -273,8 +281,8 @@ func TestPlayer_skips(t *testing.T) {
 	if jumps == 0 {
 		t.Error("nothing was skipped")
 	}
-	if n := g.Viewers()[0].Skipped; n == 0 || n != g.Counters().Skipped {
-		t.Errorf("skipped groups: %d, in all %d", n, g.Counters().Skipped)
+	if n := g.Viewers()[0].Skipped; n == 0 || n != g.Count("rtsp").Skipped {
+		t.Errorf("skipped groups: %d, in all %d", n, g.Count("rtsp").Skipped)
 	}
 }
 

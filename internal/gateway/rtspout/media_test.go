@@ -332,7 +332,7 @@ func TestPlayer_pauseAndTeardown(t *testing.T) {
 	_, _ = io.WriteString(c, report[6:]+report)
 	f.put(units[5:25]...)
 	c.want(c.do("PAUSE", g.url(""), "Session: "+session), 200)
-	if n := g.Counters().Players; n != 0 {
+	if n := g.Count("rtsp").Players; n != 0 {
 		t.Errorf("%d players play", n)
 	}
 	c.want(c.do("PLAY", g.url(""), "Session: "+session), 200)

@@ -46,6 +46,7 @@ type player struct {
 	once     sync.Once
 
 	bytes, skipped atomic.Uint64
+	total          *total // of the output
 }
 
 // track is what a player has got of a track.
@@ -74,7 +75,7 @@ const firstWait = 20 * time.Millisecond
 func newPlayer(s *Server, c *conn, sess *session, r *stream.Reader, since time.Time) *player {
 	p := &player{
 		server: s, conn: c, a: sess.a, reader: r, id: strings.ToLower(rand.Text()[:10]), agent: c.agent,
-		begin: time.Now(), since: since,
+		begin: time.Now(), since: since, total: s.totals.of(c.output()),
 		done: make(chan struct{}), prepared: make(chan struct{}), released: make(chan struct{}),
 	}
 	name := sourceName(sess.a.ssrc[0])
@@ -202,15 +203,15 @@ func (p *player) wrote(t *track, packets, unit, report int) {
 	t.octets += uint32(max(unit-packets*(frameHeader+rtpHeader), 0)) //nolint:gosec // the same
 	n := uint64(unit + report)                                       //nolint:gosec // lengths
 	if p.bytes.Add(n) == n && p.server.o.FirstUnit != nil {
-		p.server.o.FirstUnit(time.Since(p.since))
+		p.server.o.FirstUnit(p.conn.output(), time.Since(p.since))
 	}
-	p.server.bytes.Add(n)
+	p.total.bytes.Add(n)
 }
 
 func (p *player) countSkipped() {
 	groups, _ := p.reader.Skipped()
 	if before := p.skipped.Swap(groups); groups > before {
-		p.server.skipped.Add(groups - before)
+		p.total.skipped.Add(groups - before)
 	}
 }
 
@@ -250,7 +251,7 @@ func (p *player) failureOf(err error) *failure.Failure {
 		return f
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || p.conn.dead.Load() {
-		p.server.stalled.Add(1)
+		p.total.stalled.Add(1)
 		return failure.New(failure.Viewer, reason.ViewerStalled, nil)
 	}
 	return nil

@@ -95,10 +95,16 @@ func (ps *players) empty() <-chan struct{} { return ps.none }
 // wait waits until no goroutine of a player runs.
 func (ps *players) wait() { ps.running.Wait() }
 
-func (ps *players) count() int {
+// count returns how many players of an output there are.
+func (ps *players) count(output string) (n int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	return len(ps.all)
+	for _, p := range ps.all {
+		if p.conn.output() == output {
+			n++
+		}
+	}
+	return n
 }
 
 func (ps *players) viewers() []Viewer {

@@ -53,9 +53,14 @@ type Options struct {
 	Limits Limits
 	Log    zerolog.Logger
 
-	// FirstUnit, if not nil, is called for each player that gets its first media, with the
-	// time since its DESCRIBE, or since its PLAY if it had paused.
-	FirstUnit func(time.Duration)
+	// Acquire takes a place for a reader of a camera: of a player that plays, or that a
+	// DESCRIBE has attached. release gives it back. The error is LIMIT_VIEWERS. Nil bounds
+	// nothing.
+	Acquire func(camera string) (release func(), _ error)
+
+	// FirstUnit, if not nil, is called for each player that gets its first media, with its
+	// output, and the time since its DESCRIBE, or since its PLAY if it had paused.
+	FirstUnit func(output string, took time.Duration)
 }
 
 // Login is what a player presented: a token, or an answer to a Digest challenge.
@@ -80,19 +85,12 @@ type Principal struct {
 
 // Limits bound what players and strangers hold. A zero has the default.
 type Limits struct {
-	Connections      int // 2000
-	Viewers          int // 1000
-	ViewersPerCamera int // 200
+	Connections int // 2000
 }
 
 func (l Limits) withDefaults() Limits {
-	for _, d := range []struct {
-		limit *int
-		value int
-	}{{&l.Connections, 2000}, {&l.Viewers, 1000}, {&l.ViewersPerCamera, 200}} {
-		if *d.limit <= 0 {
-			*d.limit = d.value
-		}
+	if l.Connections <= 0 {
+		l.Connections = 2000
 	}
 	return l
 }
@@ -110,12 +108,16 @@ type Viewer struct {
 	Skipped    uint64 // groups of pictures that the player missed
 }
 
-// Counters are totals since New, but for Players and Connections.
+// Counters are those of all outputs together.
 type Counters struct {
-	Connections int // open now
-	Players     int // playing now
-	Bytes       uint64
-	Skipped     uint64 // groups of pictures
-	Stalled     uint64 // players that did not read for 10 s
-	Refused     uint64 // requests and connections
+	Connections int    // open now
+	Refused     uint64 // requests and connections, since New
+}
+
+// Totals are the counters of one output since New, but for Players.
+type Totals struct {
+	Players int // playing now
+	Bytes   uint64
+	Skipped uint64 // groups of pictures
+	Stalled uint64 // players that did not read for 10 s
 }

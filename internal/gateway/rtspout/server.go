@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
@@ -38,9 +37,7 @@ type Server struct {
 
 	conns   connections
 	players players
-	slots   slots
-
-	bytes, skipped, stalled atomic.Uint64
+	totals  totals
 }
 
 // New returns a server without a listener. The caller ends it with Shutdown.
@@ -49,6 +46,9 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("rtsp server: Find and Authorize are required")
 	}
 	o.Limits = o.Limits.withDefaults()
+	if o.Acquire == nil {
+		o.Acquire = func(string) (func(), error) { return func() {}, nil }
+	}
 	if o.Redact == nil {
 		o.Redact = func(name string) string { return name }
 	}
@@ -59,7 +59,6 @@ func New(o Options) (*Server, error) {
 	s.refusal = newRefusals(o.Log, o.Redact)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.conns.setLimit(o.Limits.Connections)
-	s.slots.limits = o.Limits
 	s.rtsp = &gortsplib.Server{
 		RTSPAddress:              "handover:554", // not used: Listen ignores it
 		Listen:                   func(string, string) (net.Listener, error) { return s.ln, nil },
@@ -190,10 +189,9 @@ func (s *Server) Viewers() []Viewer { return s.players.viewers() }
 // returns false if there is no such player.
 func (s *Server) Disconnect(id string, cause error) bool { return s.players.end(id, cause) }
 
-// SetLimits replaces the limits. Connections and viewers that are above a new limit stay.
+// SetLimits replaces the limits. Connections that are above a new limit stay.
 func (s *Server) SetLimits(l Limits) {
 	l = l.withDefaults()
-	s.slots.set(l)
 	s.conns.setLimit(l.Connections)
 }
 
@@ -201,14 +199,16 @@ func (s *Server) SetLimits(l Limits) {
 // error. A caller that changes tokens or grants calls it.
 func (s *Server) Review(current func(p Principal, camera string) error) { s.players.review(current) }
 
-// Counters returns the server's counters.
+// Count returns the counters of an output: "rtsp", or a grant's.
+func (s *Server) Count(output string) Totals {
+	t := s.totals.of(output)
+	return Totals{Players: s.players.count(output), Bytes: t.bytes.Load(), Skipped: t.skipped.Load(), Stalled: t.stalled.Load()}
+}
+
+// Counters returns the counters of all outputs together.
 func (s *Server) Counters() Counters {
 	return Counters{
 		Connections: s.conns.count(),
-		Players:     s.players.count(),
-		Bytes:       s.bytes.Load(),
-		Skipped:     s.skipped.Load(),
-		Stalled:     s.stalled.Load(),
 		Refused:     s.refusal.total.Load(),
 	}
 }

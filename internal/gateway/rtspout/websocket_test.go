@@ -165,6 +165,9 @@ func TestWebSocket_player(t *testing.T) {
 		list[0].Principal != "wall" || !strings.HasPrefix(list[0].RemoteAddr, "127.0.0.1:") || list[0].Bytes == 0 {
 		t.Errorf("viewers: %+v", list)
 	}
+	if over, direct := g.Count("rtsp-ws"), g.Count("rtsp"); over.Players != 1 || over.Bytes == 0 || direct != (rtspout.Totals{}) {
+		t.Errorf("counted: %+v, directly %+v", over, direct)
+	}
 	c.want(c.do("TEARDOWN", "rtsp://localhost/", "Session: "+session), 200)
 	f.awaitReaders(t, 1)
 }
@@ -275,7 +278,9 @@ func TestWebSocket_revoked(t *testing.T) {
 func TestWebSocket_limits(t *testing.T) {
 	f, _, _ := front(t)
 	f.keep(t)
-	g := newGateway(t, f, func(o *rtspout.Options) { o.Limits = rtspout.Limits{Connections: 2, Viewers: 1} })
+	g := newGateway(t, f, func(o *rtspout.Options) {
+		o.Limits.Connections, o.Acquire = 2, acquire(viewer.Limits{Total: 1})
+	})
 	s := newSockets(t, g, viewing, viewer.Limits{PerAddress: 3})
 	first := s.player(t, "")
 	first.play("rtsp://localhost")
