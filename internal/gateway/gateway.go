@@ -3,8 +3,9 @@
 // players. It wires the packages of the wing, and is the only one that knows all of them.
 //
 // One viewer:
-//   - rtspout asks access whether the login may watch the camera, and streams for the
-//     camera's stream. streams finds the camera in the fleet.
+//   - rtspout, or live with an output for browsers behind it, asks access whether the login
+//     may watch the camera, and streams for the camera's stream. streams finds the camera in
+//     the fleet.
 //   - The stream is idle: it calls openFunc, which waits for its turn, looks the camera up
 //     again, and opens a source session over a connection of the opener (a tunnel), or of a
 //     direct dial.
@@ -45,9 +46,12 @@ import (
 	"rtsptunnel/internal/gateway/datafolder"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/fleet"
+	"rtsptunnel/internal/gateway/live"
 	"rtsptunnel/internal/gateway/opener"
+	"rtsptunnel/internal/gateway/page"
 	"rtsptunnel/internal/gateway/rtspout"
 	"rtsptunnel/internal/gateway/stream"
+	"rtsptunnel/internal/gateway/viewer"
 )
 
 const (
@@ -121,8 +125,15 @@ type gateway struct {
 	browser *browser.Policy
 	changes changes
 	operate *api.API
+	live    *live.Server
+	page    *page.Page // nil: none
+	origins atomic.Pointer[[]string]
+
+	watching *viewer.Set // viewers of outputs over HTTP, and the places of all
 
 	draining atomic.Bool
+	ending   context.Context //nolint:containedctx // done when the drain begins, with its cause
+	drainNow context.CancelCauseFunc
 	running  sync.WaitGroup // loops and accept loops
 	closers  []func()       // in the order of the starts
 }
@@ -142,7 +153,7 @@ func (g *gateway) start(ctx context.Context) error {
 		g.log.Warn().Str("warning", w).Msg("configuration")
 	}
 	if n, wanted := descriptors(), descriptorsFor(g.started); n < wanted {
-		g.log.Warn().Int("openFiles", n).Int("wanted", wanted).Int("connectionsOfPlayers", viewerLimits(g.started).Connections).
+		g.log.Warn().Int("openFiles", n).Int("wanted", wanted).Int("connectionsOfPlayers", playerLimits(g.started).Connections).
 			Msg("few open files are allowed, so fewer viewers can connect: raise ulimit -n")
 	}
 	for _, step := range []func(context.Context) error{
@@ -168,17 +179,19 @@ func (g *gateway) openFolder(context.Context) error {
 
 // build makes the parts, which do nothing yet.
 func (g *gateway) build(context.Context) (err error) {
-	g.access = access.New(nil)
+	g.ending, g.drainNow = context.WithCancelCause(context.Background())
 	g.metrics = newMetrics(g)
 	g.buildSources()
-	if g.rtsp, err = rtspout.New(g.rtspOptions()); err != nil {
+	if err := g.openAccess(); err != nil {
 		return err
 	}
 	if g.browser, err = g.browserPolicy(); err != nil {
 		return err
 	}
-	g.operate = g.newAPI()
-	return nil
+	if err := g.buildOutputs(); err != nil {
+		return err
+	}
+	return g.buildWeb()
 }
 
 // buildSources makes what reaches cameras.
@@ -209,18 +222,19 @@ func (g *gateway) discover(ctx context.Context) error {
 // notice writes to people.
 func (g *gateway) notice(text string) { _, _ = io.WriteString(g.o.Notice, text) }
 
-// drain ends everything in order: players learn why, then the tunnels close with 1001,
+// drain ends everything in order: viewers learn why, then the tunnels close with 1001,
 // then the streams. It takes drainTimeout at most.
 func (g *gateway) drain(ctx context.Context) {
 	begun := time.Now()
 	g.draining.Store(true)
 	g.status.lack(partShutdown, reason.ShuttingDown, reason.ShuttingDown.Text())
-	g.log.Info().Int("viewers", g.rtsp.Counters().Players).Msg("draining")
+	g.log.Info().Int("viewers", len(g.viewers())).Msg("draining")
+	g.drainNow(failure.New(failure.Gateway, reason.ShuttingDown, nil))
 	ctx, cancel := context.WithTimeoutCause(ctx, drainTimeout, failure.New(failure.Gateway, reason.ShuttingDown, errors.New("the drain took too long")))
 	defer cancel()
 	players, end := context.WithTimeout(ctx, drainTimeout/2) // one that reads nothing must not take the time of all
 	defer end()
-	g.rtsp.Shutdown(players)
+	g.endViewers(players)
 	g.opener.Shutdown(ctx)
 	g.streams.shutdown(ctx)
 	g.running.Wait()

@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/url"
-	"strings"
 	"syscall"
 	"time"
 
@@ -17,9 +15,7 @@ import (
 
 	"rtsptunnel/internal/base/health"
 	"rtsptunnel/internal/base/httpd"
-	"rtsptunnel/internal/gateway/api"
 	"rtsptunnel/internal/gateway/listen"
-	"rtsptunnel/internal/gateway/opener"
 )
 
 // listenPrivate serves /metrics, /livez, /readyz and, if the file asks for it, the profiles.
@@ -58,7 +54,7 @@ func unhurried(handle http.HandlerFunc) http.Handler {
 	})
 }
 
-// listenPublic serves tunnels and the API.
+// listenPublic serves tunnels, the outputs over HTTP, the API and the page.
 func (g *gateway) listenPublic(ctx context.Context) error {
 	return g.servePublic(ctx, g.publicHandler)
 }
@@ -94,26 +90,6 @@ func listenAdvice(err error) error {
 		return fmt.Errorf("%w: another listener has it; ss -ltnp shows its program", err)
 	}
 	return err
-}
-
-// publicHandler routes requests below the path of the public URL. A ServeMux would redirect
-// paths such as /api//cameras before a token is asked for, and without a line in a log.
-func (g *gateway) publicHandler(proxies listen.Proxies) http.Handler {
-	prefix := ""
-	if u, err := url.Parse(g.started.PublicURL); err == nil {
-		prefix = u.Path
-	}
-	operate := http.StripPrefix(prefix, g.browser.CORS(g.operate.Handler(proxies.Client)))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasPrefix(r.URL.Path, prefix+opener.PathPrefix):
-			g.opener.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, prefix) && api.Serves(r.URL.Path[len(prefix):]):
-			operate.ServeHTTP(w, r)
-		default:
-			http.NotFound(w, r)
-		}
-	})
 }
 
 // listenRTSP serves players, with and without TLS.

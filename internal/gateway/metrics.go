@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	namespace  = "tunnelgateway"
-	outputRTSP = "rtsp" // the only output so far
-	kindAPI    = "api"
+	namespace = "tunnelgateway"
+	kindAPI   = "api"
 
 	// maxCameraLabels bounds the label values that one gateway gives to Prometheus.
 	maxCameraLabels = 1000
@@ -84,8 +83,8 @@ func (m *metrics) event(e stream.Event) {
 	}
 }
 
-func (m *metrics) firstUnit(took time.Duration) {
-	m.firstUnits.WithLabelValues(outputRTSP).Observe(took.Seconds())
+func (m *metrics) firstUnit(output string, took time.Duration) {
+	m.firstUnits.WithLabelValues(output).Observe(took.Seconds())
 }
 
 // denied counts a request of one kind of output that access refused.
@@ -166,19 +165,40 @@ func (s *scrape) streams() []value {
 	}
 }
 
+// viewers are the counters of outputs.
+func (s *scrape) viewers() []value {
+	readers, skips, stalls, bytes := map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]float64{}
+	refusals := map[string]float64{outputRTSP: float64(s.g.rtsp.Counters().Refused)} // those over WebSockets, too
+	for _, output := range []string{outputRTSP, outputRTSPWS} {
+		n := s.g.rtsp.Count(output)
+		readers[output], skips[output], stalls[output], bytes[output] = float64(n.Players), float64(n.Skipped), float64(n.Stalled), float64(n.Bytes)
+	}
+	for _, output := range outputNames {
+		if output == outputRTSPWS {
+			continue
+		}
+		n := s.g.watching.Count(output)
+		readers[output], skips[output], stalls[output], bytes[output] = float64(n.Viewers), float64(n.Skipped), float64(n.Stalled), float64(n.Bytes)
+		refusals[output] = float64(n.Refused)
+	}
+	const counter, gauge, label = prometheus.CounterValue, prometheus.GaugeValue, "output"
+	return []value{
+		{"readers", "Viewers that watch now.", gauge, label, readers},
+		{"reader_skips_total", "Groups of pictures that slow viewers did not get.", counter, label, skips},
+		{"reader_stalled_total", "Viewers that ended because they did not read.", counter, label, stalls},
+		{"reader_refusals_total", "Requests, connections and viewers that were refused.", counter, label, refusals},
+		{"egress_bytes_total", "Media sent to viewers.", counter, label, bytes},
+		{"connections", "Connections of RTSP players, those over WebSockets included.", gauge, label, map[string]float64{outputRTSP: float64(s.g.rtsp.Counters().Connections)}},
+		{"websockets", "WebSockets of viewers.", gauge, "", one(float64(s.g.live.Sockets()))},
+		{"event_clients", "Clients that read server-sent events.", gauge, "", one(float64(s.g.operate.EventClients()))},
+	}
+}
+
 func (s *scrape) rest() []value {
-	players := s.g.rtsp.Counters()
 	pending, open, up, down := s.g.opener.Counts()
 	logins := s.g.access.Counts()
 	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
-	output := func(n float64) map[string]float64 { return map[string]float64{outputRTSP: n} }
-	values := []value{
-		{"readers", "Viewers that watch now.", gauge, "output", output(float64(players.Players))},
-		{"reader_skips_total", "Groups of pictures that slow viewers did not get.", counter, "output", output(float64(players.Skipped))},
-		{"reader_stalled_total", "Viewers that ended because they did not read.", counter, "output", output(float64(players.Stalled))},
-		{"reader_refusals_total", "Requests and connections of viewers that were refused.", counter, "output", output(float64(players.Refused))},
-		{"connections", "Connections of viewers.", gauge, "output", output(float64(players.Connections))},
-		{"egress_bytes_total", "Media sent to viewers.", counter, "output", output(float64(players.Bytes))},
+	values := append(s.viewers(), []value{
 		{"tunnels", "Tunnels.", gauge, "state", map[string]float64{"pending": float64(pending), "open": float64(open)}},
 		{"tunnel_bytes_total", "Bytes through tunnels; up is from cameras.", counter, "direction", map[string]float64{"up": float64(up), "down": float64(down)}},
 		{"login_failures_total", "Failed logins.", counter, "", one(float64(logins.Failed))},
@@ -186,7 +206,7 @@ func (s *scrape) rest() []value {
 		{"config_applied", "1 if the newest configuration is in force, 0 if it is invalid.", gauge, "", one(flag(s.m.applied.Load()))},
 		{"draining", "1 while the gateway shuts down.", gauge, "", one(flag(s.g.draining.Load()))},
 		{"log_lines_dropped_total", "Log lines that were dropped because their reader was too slow.", counter, "", one(float64(s.g.queue.Dropped()))},
-	}
+	}...)
 	if expiry := s.g.certificateExpiry(); !expiry.IsZero() {
 		values = append(values, value{"certificate_expiry_timestamp_seconds", "When the certificate that expires first expires.", gauge, "", one(float64(expiry.Unix()))})
 	}

@@ -4,46 +4,24 @@ import (
 	"context"
 	"maps"
 	"net"
-	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/contract/reason"
 	"rtsptunnel/internal/gateway/api"
-	"rtsptunnel/internal/gateway/browser"
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/fleet"
-	"rtsptunnel/internal/gateway/listen"
 	"rtsptunnel/internal/gateway/stream"
 )
-
-// browserPolicy returns the rules for browsers' requests.
-func (g *gateway) browserPolicy() (*browser.Policy, error) {
-	var trusted listen.Proxies
-	for _, p := range g.started.Listen.Public {
-		proxies, err := listen.ParseProxies(p.TrustedProxies)
-		if err != nil {
-			return nil, err
-		}
-		trusted = append(trusted, proxies...)
-	}
-	return browser.New(browser.Options{
-		PublicURL: g.started.PublicURL,
-		Proxied: func(r *http.Request) bool {
-			peer, err := netip.ParseAddrPort(r.RemoteAddr)
-			return err == nil && trusted.Trust(peer.Addr())
-		},
-	})
-}
 
 // newAPI joins the API with access, the fleet, the streams and the viewers.
 func (g *gateway) newAPI() *api.API {
 	return api.New(api.Options{
-		Access: g.access, Browser: g.browser, Log: g.log, Watch: g.changes.watch,
+		Access: g.access, Browser: g.browser, Log: g.log, Watch: g.changes.watch, Ended: g.reviewViewers,
 		Denied: func(f *failure.Failure) { g.metrics.denied(kindAPI, f) },
 		Cameras: func() []api.Camera {
 			cameras := g.fleet.Cameras()
@@ -57,9 +35,11 @@ func (g *gateway) newAPI() *api.API {
 		State: func(camera, streamName string) stream.State {
 			return g.streams.state(camera + "/" + streamName)
 		},
-		Viewers: g.viewers,
+		LastPicture: func(camera, streamName string) time.Time { return g.streams.lastPicture(camera + "/" + streamName) },
+		Viewers:     g.viewers,
 		Disconnect: func(id string) bool {
-			return g.rtsp.Disconnect(id, failure.New(failure.Viewer, reason.ViewerClosed, nil))
+			cause := failure.New(failure.Viewer, reason.ViewerClosed, nil)
+			return g.rtsp.Disconnect(id, cause) || g.watching.Disconnect(id, cause)
 		},
 		Close: func(camera, streamName string) {
 			g.streams.close(camera, streamName, failure.New(failure.Gateway, reason.StreamClosed, nil))
@@ -67,7 +47,7 @@ func (g *gateway) newAPI() *api.API {
 		Diagnose: func(ctx context.Context, camera, streamName string) (any, error) {
 			return g.diagnose(ctx, camera, streamName)
 		},
-		Links: links(g.started),
+		Links: links(g.started), Outputs: shownOutputs,
 	})
 }
 
@@ -104,10 +84,17 @@ func shownCamera(c fleet.Camera) api.Camera {
 	return shown
 }
 
+// viewers returns the viewers of all outputs.
 func (g *gateway) viewers() []api.Viewer {
 	var list []api.Viewer
 	for _, v := range g.rtsp.Viewers() {
 		list = append(list, api.Viewer(v))
+	}
+	for _, v := range g.watching.List() {
+		list = append(list, api.Viewer{
+			ID: v.ID, Camera: v.Camera, Stream: v.Stream, Principal: v.Principal.Name, RemoteAddr: v.RemoteAddr, Output: v.Output,
+			Since: v.Since, Bytes: v.Bytes, Skipped: v.Skipped,
+		})
 	}
 	return list
 }

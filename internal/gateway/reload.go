@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ func (g *gateway) run(ctx context.Context) {
 		g.noteCertificates()
 		g.noteHubs()
 		g.noteProblems()
+		g.tendAccess()
 	}
 }
 
@@ -79,6 +81,9 @@ func (g *gateway) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := g.browser.SetOrigins(c.Access.Origins); err != nil {
+		return fmt.Errorf("access.origins: %w", err)
+	}
 	if err := g.applyFleet(c); err != nil {
 		return err
 	}
@@ -87,7 +92,10 @@ func (g *gateway) apply(ctx context.Context, c *config.Config) error {
 	g.metrics.cameras.Store(c.Metrics.Cameras)
 	g.level.set(c.Log.Level)
 	g.access.Set(tokens)
-	g.rtsp.SetLimits(viewerLimits(c))
+	g.rtsp.SetLimits(playerLimits(c))
+	g.watching.SetLimits(viewerLimits(c))
+	g.live.SetSockets(connectionsOf(c, descriptors()).sockets)
+	g.origins.Store(&c.Access.Origins)
 	g.reviewViewers()
 	g.streams.forget()
 	g.streams.keepOpen(ctx, kept(c))
@@ -126,6 +134,10 @@ func pendingRestart(started, c *config.Config) []string {
 		"publicURL":  started.PublicURL == c.PublicURL,
 		"data":       started.Data == c.Data,
 		"log.format": started.Log.Format == c.Log.Format,
+		"live.hls":   started.Live.HLS == c.Live.HLS,
+		"page":       started.Page == c.Page,
+
+		"access.sealKeyFile": started.Access.SealKey == c.Access.SealKey,
 	} {
 		if !same {
 			names = append(names, name)
@@ -139,7 +151,7 @@ func pendingRestart(started, c *config.Config) []string {
 func (g *gateway) tokens(c *config.Config) ([]access.Token, error) {
 	var tokens []access.Token
 	for _, t := range c.Access.Tokens {
-		token := access.Token{Name: t.Name, Role: access.Role(t.Role), Cameras: t.Cameras, Expires: t.Expires.Time}
+		token := access.Token{Name: t.Name, Role: access.Role(t.Role), Cameras: t.Cameras, Expires: t.Expires.Time, MayShare: t.MayShare}
 		var err error
 		if t.TokenFile != "" {
 			token.Hash, err = access.HashOf(string(t.Clear))

@@ -19,6 +19,7 @@ const (
 	partTwins     = "twins"
 	partListeners = "listeners"
 	partShutdown  = "shutdown"
+	partData      = "data folder"
 )
 
 // status is what /livez and /readyz show. Its methods are safe for concurrent use.

@@ -14,6 +14,7 @@ import (
 	"rtsptunnel/internal/gateway/config"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/fleet"
+	"rtsptunnel/internal/gateway/still"
 	"rtsptunnel/internal/gateway/stream"
 )
 
@@ -27,6 +28,7 @@ type streams struct {
 	tunnel   func(ctx context.Context, c fleet.Camera) (net.Conn, error)
 	openings openings
 	observe  func(stream.Event)
+	stills   *still.Store // last pictures of dropped streams
 	log      zerolog.Logger
 
 	closing sync.WaitGroup // streams of removed cameras, and readers of keepOpen
@@ -47,7 +49,7 @@ type entry struct {
 }
 
 func newStreams(log zerolog.Logger) *streams {
-	return &streams{log: log, all: map[string]*entry{}, kept: map[string]context.CancelFunc{}}
+	return &streams{log: log, stills: still.NewStore(0), all: map[string]*entry{}, kept: map[string]context.CancelFunc{}}
 }
 
 // configure sets the limits of all streams.
@@ -94,16 +96,24 @@ func (s *streams) find(name string) (*stream.Stream, error) {
 	return e.stream, nil
 }
 
+// known returns the stream with a full name; nil if it was never asked for.
+func (s *streams) known(full string) *stream.Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.all[full]; e != nil {
+		return e.stream
+	}
+	return nil
+}
+
 // state returns the state of a stream, by its full name. A stream that was never asked for
 // is idle.
 func (s *streams) state(full string) stream.State {
-	s.mu.Lock()
-	e := s.all[full]
-	s.mu.Unlock()
-	if e == nil {
+	known := s.known(full)
+	if known == nil {
 		return stream.State{Phase: stream.PhaseIdle}
 	}
-	return e.stream.State()
+	return known.State()
 }
 
 // close ends a stream of a camera and its readers with cause; all of its streams if the
@@ -122,6 +132,17 @@ func of(full, camera, streamName string) bool {
 		return full[:strings.LastIndexByte(full, '/')] == camera
 	}
 	return full == camera+"/"+streamName
+}
+
+// lastPicture returns when the newest picture of a stream was received that can be shown; zero
+// if there is none.
+func (s *streams) lastPicture(full string) time.Time {
+	if known := s.known(full); known != nil {
+		if key := known.LastKey(); key != nil {
+			return key.Wall
+		}
+	}
+	return s.stills.Taken(full)
 }
 
 // snapshot returns the entries by name.
@@ -149,6 +170,7 @@ func (s *streams) changed(list []fleet.Change) {
 				e.stream.Forget()
 			})
 		}
+		s.stills.Forget(c.Camera)
 	}
 }
 
@@ -189,6 +211,9 @@ func (s *streams) remove(full string, e *entry, cause *failure.Failure) {
 	}
 	delete(s.all, full)
 	s.dropped += e.stream.State().Bytes
+	if cause.Reason == reason.StreamClosed { // else the camera is another one, or gone
+		s.stills.Keep(full, e.stream.LastKey())
+	}
 	s.closing.Go(func() { e.stream.Close(cause) })
 }
 

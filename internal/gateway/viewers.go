@@ -1,25 +1,25 @@
 package gateway
 
 import (
-	"context"
 	"strings"
 
 	"rtsptunnel/internal/contract/desired"
 	"rtsptunnel/internal/gateway/access"
 	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/fleet"
 	"rtsptunnel/internal/gateway/rtspout"
-	"rtsptunnel/internal/gateway/stream"
 )
 
 // rtspOptions join the RTSP server with access, the fleet and the streams.
 func (g *gateway) rtspOptions() rtspout.Options {
 	return rtspout.Options{
-		Find:         func(_ context.Context, name string) (*stream.Stream, error) { return g.streams.find(name) },
+		Find:         g.find,
 		Authorize:    g.authorize,
 		Resolve:      g.resolve,
 		OffersDigest: g.access.OffersDigest,
 		Redact:       access.Redact,
-		Limits:       viewerLimits(g.started),
+		Acquire:      g.acquire,
+		Limits:       playerLimits(g.started),
 		Log:          g.log,
 		FirstUnit:    g.metrics.firstUnit,
 	}
@@ -71,27 +71,36 @@ func (g *gateway) resolve(asked string) (camera, streamName, title string) {
 	if !known {
 		return asked, desired.MainStream, asked
 	}
-	title = c.Title
-	if title == "" {
-		title = c.Name
+	return c.Name, streamName, titleOf(c)
+}
+
+// resolveVideo is resolve for the UUID of a video.
+func (g *gateway) resolveVideo(id string) (camera, streamName, title string) {
+	c, known := g.fleet.ByGUID(id)
+	if !known {
+		return id, desired.MainStream, id
 	}
-	return c.Name, streamName, title
+	return c.Name, desired.MainStream, titleOf(c)
+}
+
+func titleOf(c fleet.Camera) string {
+	if c.Title != "" {
+		return c.Title
+	}
+	return c.Name
 }
 
 // reviewViewers ends the viewers whose token is gone, replaced, or no longer allows their
 // camera.
 func (g *gateway) reviewViewers() {
 	g.operate.Review()
+	g.watching.Review(g.current)
 	g.rtsp.Review(func(viewer rtspout.Principal, camera string) error {
 		then, ok := viewer.Value.(access.Principal)
 		if !ok {
 			return nil
 		}
-		now, err := g.access.Current(then)
-		if err != nil {
-			return err
-		}
-		return now.Grant(access.Watch, camera)
+		return g.current(then, camera)
 	})
 }
 

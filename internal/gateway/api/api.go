@@ -48,7 +48,7 @@ import (
 	"rtsptunnel/internal/gateway/weblog"
 )
 
-// Options are what New needs. All of them are required, but for Denied, Links, Outputs and
+// Options are what New needs. All of them are required, but for Denied, Ended, Links, Outputs and
 // LastPicture. The functions are called concurrently. Names of cameras are full names of two
 // segments, decoded.
 type Options struct {
@@ -57,6 +57,8 @@ type Options struct {
 	Log     zerolog.Logger
 	// Denied takes the failure of each request that access refused; may be nil.
 	Denied func(*failure.Failure)
+	// Ended is called when a share or logins were ended, so that their viewers end; may be nil.
+	Ended func()
 
 	// Cameras returns all cameras, sorted by name. The API does not change the slice.
 	Cameras func() []Camera

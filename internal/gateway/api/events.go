@@ -176,3 +176,18 @@ func (s *subscriber) write(piece []byte) error {
 // Review makes the clients that read events look whether their tokens are still valid. The
 // caller calls it after access has changed.
 func (a *API) Review() { a.feed.wake() }
+
+// ended tells that a share or logins were ended.
+func (a *API) ended() {
+	a.Review()
+	if a.Ended != nil {
+		a.Ended()
+	}
+}
+
+// EventClients returns how many clients read events.
+func (a *API) EventClients() int {
+	a.feed.mu.Lock()
+	defer a.feed.mu.Unlock()
+	return a.feed.subscribers
+}

@@ -77,7 +77,7 @@ func (a *API) endAll(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Access.EndCookies(p); err != nil {
 		return err
 	}
-	a.Review()
+	a.ended()
 	return nil
 }
 

@@ -72,7 +72,7 @@ func (a *API) revokeShare(w http.ResponseWriter, r *http.Request, p access.Princ
 	if err := a.Access.RevokeShare(p, r.PathValue("id")); err != nil {
 		return err
 	}
-	a.Review()
+	a.ended()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -160,6 +160,15 @@ func (f *Fleet) Known(decoded string) (c Camera, stream string, ok bool) {
 	return *found, stream, true
 }
 
+// ByGUID returns the camera whose video has this UUID, in lower case.
+func (f *Fleet) ByGUID(guid string) (c Camera, ok bool) {
+	found := f.index.Load().guids[guid]
+	if found == nil {
+		return Camera{}, false
+	}
+	return *found, true
+}
+
 // find returns the camera with a name, or nil. The error is of a name that no camera can have.
 func (f *Fleet) find(decoded string) (found *Camera, stream string, err error) {
 	device, camera, stream, err := name.Split(decoded)

@@ -23,8 +23,9 @@ const maxProblems = 1000
 type index struct {
 	cameras  map[string]*Camera // by name
 	aliases  map[string]*Camera
-	sorted   []*Camera // by name
-	problems []Problem // by camera
+	guids    map[string]*Camera // by the UUID of the video
+	sorted   []*Camera          // by name
+	problems []Problem          // by camera
 }
 
 // indexer builds an index.
@@ -46,7 +47,7 @@ type found struct {
 // build returns the index of a configuration and of the hubs' modules. last is the index
 // before, of which it keeps what has not changed.
 func build(config Config, hubs map[string]map[hubclient.Identity]*module, last *index) *index {
-	b := indexer{config: config, rules: config.rules(), last: last, next: &index{cameras: make(map[string]*Camera), aliases: make(map[string]*Camera)}}
+	b := indexer{config: config, rules: config.rules(), last: last, next: &index{cameras: make(map[string]*Camera), aliases: make(map[string]*Camera), guids: make(map[string]*Camera)}}
 	discovered := make(map[string]found)
 	for _, hub := range slices.Sorted(maps.Keys(hubs)) {
 		b.hub(hub, hubs[hub], discovered)
@@ -205,8 +206,9 @@ func (b *indexer) names() {
 		}
 		if last := b.last.cameras[c.Name]; last != nil && last.Video == c.Video {
 			c.Video, c.GUID = last.Video, last.GUID
-			continue
+		} else {
+			c.GUID = GUID(c.Video)
 		}
-		c.GUID = GUID(c.Video)
+		b.next.guids[c.GUID] = c
 	}
 }

@@ -1,11 +1,12 @@
 // Package live serves viewers of live video over HTTP. It has what the outputs for browsers
-// have in common: the route, whose last segments name the output, the login, the page's
-// origin, and the request of a viewer that may watch.
+// have in common: the route, whose last segments name the output, the login, and the request
+// of a viewer that may watch.
 //
 //	GET /live/{name}/mse          fMP4 over a WebSocket, for Media Source Extensions
 //	GET /live/{name}/hls/{file}   LL-HLS
 //	GET /live/{name}/still.mp4    the newest picture
 //	GET /live/{name}/rtsp         RTSP over a WebSocket
+//	GET /rtsp-tunnel/{uuid}       the same, by the UUID of the camera's video
 //
 // {name} is a camera or an alias, with or without a stream, each segment percent-encoded.
 // Errors before an upgrade are problem documents (RFC 9457).

@@ -9,8 +9,17 @@ import (
 	"rtsptunnel/internal/gateway/name"
 )
 
-// Prefix begins the path of every output, before the camera's name.
-const Prefix = "/live/"
+// What begins the path of every output. By the UUID of a camera's video, it is RTSP over a
+// WebSocket: content tokens have this URL in their audience.
+const (
+	prefix       = "/live/"
+	tunnelPrefix = "/rtsp-tunnel/"
+)
+
+// Serves reports whether Handler has a path, below the path of the public URL.
+func Serves(path string) bool {
+	return strings.HasPrefix(path, prefix) || strings.HasPrefix(path, tunnelPrefix)
+}
 
 // The outputs, as their segment of the path has them. Only HLS has files behind it.
 const (
@@ -23,6 +32,7 @@ const (
 // route is what the path of a request names.
 type route struct {
 	name   string // as asked for, decoded: a camera or an alias, with or without a stream
+	video  string // the UUID of a camera's video, instead of a name
 	output string
 	file   string // of HLS, decoded
 }
@@ -31,7 +41,13 @@ type route struct {
 // three segments, and a camera may have the name of an output. The errors are REQ_ROUTE, and
 // CAM_UNKNOWN for a name that no camera can have.
 func parse(escaped string) (route, error) {
-	rest, ok := strings.CutPrefix(escaped, Prefix)
+	if video, ok := strings.CutPrefix(escaped, tunnelPrefix); ok {
+		if !isUUID(video) {
+			return route{}, noRoute()
+		}
+		return route{video: strings.ToLower(video), output: RTSP}, nil
+	}
+	rest, ok := strings.CutPrefix(escaped, prefix)
 	if !ok {
 		return route{}, noRoute()
 	}
@@ -61,6 +77,21 @@ func parse(escaped string) (route, error) {
 	}
 	r.name = decoded
 	return r, nil
+}
+
+// isUUID reports whether a text has the form of a UUID (RFC 9562, section 4).
+func isUUID(text string) bool {
+	const form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+	if len(text) != len(form) {
+		return false
+	}
+	for i, c := range []byte(strings.ToLower(text)) {
+		digit := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
+		if (form[i] == '-') != (c == '-') || form[i] == 'x' && !digit {
+			return false
+		}
+	}
+	return true
 }
 
 // maxFile bounds the name of a file of HLS, in bytes.

@@ -22,15 +22,16 @@ import (
 type Options struct {
 	// Outputs are the outputs by their segment of the path. Others are unknown routes.
 	Outputs map[string]Output
-	// Login returns the principal of a request for a camera, which may not exist.
-	Login func(r *http.Request, camera string, from netip.Addr) (access.Principal, error)
-	// Origin judges the page that opens a WebSocket: browsers send a cookie with every one.
-	Origin func(r *http.Request) error
+	// Login returns the principal of a request for an output of a camera, which may not exist.
+	// It judges the page that sent the request, too.
+	Login func(r *http.Request, output, camera string, from netip.Addr) (access.Principal, error)
 	// Playback returns the query with which the files of an HLS playlist continue a playback.
 	Playback func(r *http.Request, p access.Principal, camera string) string
 	// Resolve returns the camera's full name, the stream's name and the camera's title. It
 	// returns a name that it does not know unchanged: an output has the error.
 	Resolve func(asked string) (camera, stream, title string)
+	// Video is Resolve for the UUID of a camera's video, in lower case.
+	Video func(id string) (camera, stream, title string)
 	// Denied takes the failure of each request that access refused.
 	Denied func(output string, f *failure.Failure)
 
@@ -70,8 +71,8 @@ func (s *Server) Sockets() int {
 	return s.sockets
 }
 
-// Handler returns the handler of Prefix for clients whose addresses client returns. The path
-// begins with Prefix.
+// Handler returns the handler of the paths for which Serves is true, for clients whose
+// addresses client returns.
 func (s *Server) Handler(client func(*http.Request) netip.Addr) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, client(r)) })
 }
@@ -108,7 +109,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, from netip.Addr) 
 	header.Set("X-Content-Type-Options", "nosniff")
 
 	socket := isSocket(r)
-	v, output, err := s.admit(r, from, socket)
+	v, output, err := s.admit(r, from)
 	if err == nil {
 		err = s.run(socket, func() { output.ServeLive(a, r, v) })
 	}
@@ -127,7 +128,7 @@ func isSocket(r *http.Request) bool {
 
 // admit returns what the request may watch. A camera that the principal does not cover is
 // refused alike whether it exists or not, so that a viewer cannot learn which cameras there are.
-func (s *Server) admit(r *http.Request, from netip.Addr, socket bool) (Request, Output, error) {
+func (s *Server) admit(r *http.Request, from netip.Addr) (Request, Output, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return Request{}, nil, failure.New(failure.Viewer, reason.RequestMethod, nil)
 	}
@@ -140,8 +141,12 @@ func (s *Server) admit(r *http.Request, from netip.Addr, socket bool) (Request, 
 		return Request{}, nil, noRoute()
 	}
 	v := Request{From: from, File: asked.file}
-	v.Camera, v.Stream, v.Title = s.o.Resolve(asked.name)
-	if err := s.authorize(r, &v, socket); err != nil {
+	if asked.video != "" {
+		v.Camera, v.Stream, v.Title = s.o.Video(asked.video)
+	} else {
+		v.Camera, v.Stream, v.Title = s.o.Resolve(asked.name)
+	}
+	if err := s.authorize(r, &v, asked.output); err != nil {
 		s.o.Denied(asked.output, failure.Of(err))
 		return v, nil, err
 	}
@@ -152,13 +157,8 @@ func (s *Server) admit(r *http.Request, from netip.Addr, socket bool) (Request, 
 }
 
 // authorize sets the principal, if it may watch.
-func (s *Server) authorize(r *http.Request, v *Request, socket bool) error {
-	if socket {
-		if err := s.o.Origin(r); err != nil {
-			return err
-		}
-	}
-	p, err := s.o.Login(r, v.Camera, v.From)
+func (s *Server) authorize(r *http.Request, v *Request, output string) error {
+	p, err := s.o.Login(r, output, v.Camera, v.From)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package live_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -42,7 +43,11 @@ type gateway struct {
 	served []live.Request
 	seen   int // WebSockets, while a request was served
 	denied []string
+	logins []string
 }
+
+// video is the UUID of edge1/front.
+const video = "5e0b1d2c-5f0c-4d0e-9c43-6f6a3ad6a0b7"
 
 var from = netip.MustParseAddr("192.0.2.1")
 
@@ -57,17 +62,12 @@ func newGateway(change func(o *live.Options)) *gateway {
 	})
 	o := live.Options{
 		Outputs: map[string]live.Output{live.MSE: serve, live.HLS: serve},
-		Login: func(r *http.Request, _ string, _ netip.Addr) (access.Principal, error) {
+		Login: func(r *http.Request, output, camera string, client netip.Addr) (access.Principal, error) {
+			g.logins = append(g.logins, fmt.Sprint(output, " ", camera, " ", client))
 			if r.URL.Query().Get("token") != "wall" {
 				return access.Principal{}, failure.New(failure.Viewer, reason.AccessLogin, nil)
 			}
 			return access.Principal{Name: "wall", Role: access.Viewer, Cameras: []string{"edge1/front"}}, nil
-		},
-		Origin: func(r *http.Request) error {
-			if r.Header.Get("Origin") == "https://evil.example" {
-				return failure.New(failure.Viewer, reason.AccessDenied, nil)
-			}
-			return nil
 		},
 		Playback: func(_ *http.Request, p access.Principal, camera string) string { return "p=" + p.Name + "@" + camera },
 		Resolve: func(asked string) (camera, stream, title string) {
@@ -75,6 +75,12 @@ func newGateway(change func(o *live.Options)) *gateway {
 				return "edge1/front", "main", "Front door"
 			}
 			return asked, "main", asked
+		},
+		Video: func(id string) (camera, stream, title string) {
+			if id == video {
+				return "edge1/front", "main", "Front door"
+			}
+			return id, "main", id
 		},
 		Denied: func(output string, f *failure.Failure) {
 			g.mu.Lock()
@@ -130,7 +136,22 @@ func TestServer(t *testing.T) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
+	if want := []string{"hls edge1/front 192.0.2.1", "mse edge1/front 192.0.2.1"}; !slices.Equal(g.logins, want) {
+		t.Errorf("logins %q", g.logins)
+	}
 	g.log.AwaitFields(t, 1, "level=debug", "message=live request", "path=/live/door/hls/index.m3u8?token=***", "status=200", "user=wall", "remote=192.0.2.1")
+}
+
+func TestServer_video(t *testing.T) {
+	g := newGateway(func(o *live.Options) { o.Outputs[live.RTSP] = o.Outputs[live.MSE] })
+	if w := g.call("GET", "/rtsp-tunnel/"+strings.ToUpper(video)+"?token=wall"); w.Code != http.StatusOK || g.served[0].Camera != "edge1/front" {
+		t.Errorf("%d, served %+v", w.Code, g.served)
+	}
+	for path, want := range map[string]bool{"/live/x": true, "/rtsp-tunnel/x": true, "/live": false, "/api/live/": false, "/": false} {
+		if live.Serves(path) != want {
+			t.Errorf("%s is served: %t", path, !want)
+		}
+	}
 }
 
 // A camera that the token does not cover is refused alike whether it exists or not, and the
@@ -150,11 +171,15 @@ func TestServer_refuses(t *testing.T) {
 		"an output switched off": {"GET", "/live/door/rtsp?token=wall", nil, 404, reason.RequestRoute, ""},
 		"an impossible name":     {"GET", "/live/a%20b/mse?token=wall", nil, 404, reason.CameraUnknown, ""},
 		"a method":               {"POST", "/live/door/mse?token=wall", nil, 405, reason.RequestMethod, ""},
-		"an origin":              {"GET", "/live/door/mse?token=wall", []string{"Upgrade", "WebSocket", "Origin", "https://evil.example"}, 403, reason.AccessDenied, "mse ACCESS_DENIED"},
-		"an origin, extended":    {"CONNECT", "/live/door/mse?token=wall", nil, 405, reason.RequestMethod, ""},
+		"an extended CONNECT":    {"CONNECT", "/live/door/mse?token=wall", nil, 405, reason.RequestMethod, ""},
+		"an unknown video":       {"GET", "/rtsp-tunnel/00000000-0000-0000-0000-000000000000?token=wall", nil, 403, reason.AccessDenied, "rtsp ACCESS_DENIED"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGateway(nil)
+			g := newGateway(func(o *live.Options) {
+				if c.denied == "rtsp ACCESS_DENIED" {
+					o.Outputs[live.RTSP] = o.Outputs[live.MSE]
+				}
+			})
 			w := g.call(c.method, c.target, c.header...)
 			if w.Code != c.status || !strings.Contains(w.Body.String(), `"reason":"`+string(c.reason)+`"`) {
 				t.Errorf("%d %s", w.Code, w.Body)
@@ -168,12 +193,6 @@ func TestServer_refuses(t *testing.T) {
 			g.log.AwaitFields(t, 1, "level=warn", "message=live request", "reason="+string(c.reason))
 		})
 	}
-	t.Run("an origin without a WebSocket", func(t *testing.T) {
-		g := newGateway(nil)
-		if w := g.call("GET", "/live/door/mse?token=wall", "Origin", "https://evil.example"); w.Code != http.StatusOK {
-			t.Errorf("status %d: CORS decides who reads it", w.Code)
-		}
-	})
 }
 
 // echo upgrades, and waits for the client's end.
@@ -318,7 +337,7 @@ func TestServer_laterRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGateway(nil)
 		mux := http.NewServeMux()
-		mux.Handle(live.Prefix, g.handler())
+		mux.Handle("/live/", g.handler())
 		mux.HandleFunc("/other", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "media") })
 		client, _ := piped(t, mux)
 		in := bufio.NewReader(client)
