@@ -110,53 +110,44 @@ func TestGrant(t *testing.T) {
 	}
 }
 
+// jwtLike has the form of a content token.
+const jwtLike = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJmcm9udCJ9.c2lnbmF0dXJl_-"
+
 func TestRedact(t *testing.T) {
 	clear, _ := access.Generate()
 	for text, want := range map[string]string{
-		"/api/cameras/edge1/front?limit=5":                "/api/cameras/edge1/front?limit=5",
-		"/x?a=b&token=secret&c=d":                         "/x?a=b&token=***&c=d",
-		"/x?TOKEN=secret;p=secret&%61uthorization=secret": "/x?TOKEN=***;p=***&%61uthorization=***",
-		"/x?+token=secret&path=%2Fp":                      "/x?+token=***&path=%2Fp",
-		"/x#token=secret":                                 "/x#token=***",
-		"rtsp://wall:secret@host:8554/edge1/front?a=b":    "rtsp://wall:***@host:8554/edge1/front?a=b",
-		"rtsp://wall:se@cret@host":                        "rtsp://wall:***@host",
-		"rtsp://wall@host/x":                              "rtsp://wall@host/x",
-		"/" + clear + "/x":                                "/rtt_***/x",
-		"/x?q=" + clear:                                   "/x?***",
-		"/x?" + strings.Replace(clear, "_", "%5F", 1):     "/x?***",
-		"/" + strings.Replace(clear, "_", "%5f", 1):       "***",
-		"/rtt_%41bc/x":                                    "/rtt_***/x",
-		"/x?token":                                        "/x?token",
-		"":                                                "",
+		"/api/cameras/edge1/front?limit=5":                    "/api/cameras/edge1/front?limit=5",
+		"/x?a=b&token=secret&c=d":                             "/x?a=b&token=***&c=d",
+		"/x?TOKEN=secret;p=secret&%61uthorization=secret":     "/x?TOKEN=***;p=***&%61uthorization=***",
+		"/x?+token=secret&path=%2Fp":                          "/x?+token=***&path=%2Fp",
+		"/x#token=secret":                                     "/x#token=***",
+		"rtsp://wall:secret@host:8554/edge1/front?a=b":        "rtsp://wall:***@host:8554/edge1/front?a=b",
+		"rtsp://wall:se@cret@host":                            "rtsp://wall:***@host",
+		"rtsp://wall@host/x":                                  "rtsp://wall@host/x",
+		"/" + clear + "/x":                                    "/rtt_***/x",
+		"/x?q=" + clear:                                       "/x?***",
+		"/x?" + strings.Replace(clear, "_", "%5F", 1):         "/x?***",
+		"/" + strings.Replace(clear, "_", "%5f", 1):           "***",
+		"/rtt_%41bc/x":                                        "/rtt_***/x",
+		"/x?token":                                            "/x?token",
+		"/%zz" + strings.Replace(clear, "_", "%5f", 1):        "***",
+		"/rtt_abc/%72tt_abc":                                  "***",
+		"/watch#rts_abc-_9":                                   "/watch#***",
+		"/x/rto_abc/y":                                        "/x/rto_***/y",
+		"session=rtc_abc; path":                               "session=rtc_***; path",
+		"/live/a/b/hls/x.mp4?p=rtp_abc&q=1":                   "/live/a/b/hls/x.mp4?p=***&q=1",
+		"rtsptunnel.mse.v1, token." + strings.Repeat("x", 20): "rtsptunnel.mse.v1, token.***",
+		"rtsptunnel.mse.v1, token." + clear:                   "rtsptunnel.mse.v1, token.***",
+		"/assets/token.js/eyJacket/rtx_abc":                   "/assets/token.js/eyJacket/rtx_abc",
+		"rtsp://x:" + jwtLike + "@host/edge1":                 "rtsp://x:***@host/edge1",
+		"/x/" + jwtLike + "/y":                                "/x/eyJ***/y",
+		"/x/%65yJ" + jwtLike[3:] + "/y":                       "***",
+		"/x?q=" + jwtLike + "&r=1":                            "/x?***&r=1",
+		"Bearer " + jwtLike:                                   "Bearer eyJ***",
+		"":                                                    "",
 	} {
 		if got := access.Redact(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
-}
-
-// Text that is no token has no hash, and text around a token shows none of it.
-func FuzzToken(f *testing.F) {
-	clear, _ := access.Generate()
-	f.Add("/x?a=b&token=", clear)
-	f.Add("rtsp://wall:", clear+"@host/")
-	f.Add("%", "rtt_"+strings.Repeat("%41", 43))
-	a := access.New(nil)
-	f.Fuzz(func(t *testing.T, before, text string) {
-		_, err := access.HashOf(text)
-		valid := len(text) == 47 && strings.HasPrefix(text, "rtt_") && !strings.ContainsFunc(text[4:], func(r rune) bool {
-			return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", r)
-		})
-		if (err == nil) != valid {
-			t.Errorf("%q: %v, valid %v", text, err, valid)
-		}
-		_, _ = access.ParseHash(text)
-		if _, err := a.AuthenticateName(before, text, here); err == nil {
-			t.Errorf("%q logs in", text)
-		}
-		access.Redact(text)
-		if got := access.Redact(before + clear + text); strings.Contains(got, clear[4:]) {
-			t.Errorf("%q is shown as %q", before+clear+text, got)
-		}
-	})
 }
