@@ -221,7 +221,7 @@ export class Player extends EventTarget {
   }
 
   // #unplayable chooses another stream of the camera, if the browser cannot decode this one.
-  #unplayable({ video }) {
+  #unplayable({ mime, video }) {
     this.#tried.add(this.#stream);
     const other = this.#options.streams.find((name) => !this.#tried.has(name));
     const codec = video?.codec ?? "this codec";
@@ -231,7 +231,7 @@ export class Player extends EventTarget {
       this.#renew();
       return;
     }
-    const native = this.#choices.filter(({ output }) => output === "native-hls");
+    const native = this.#choices.filter(({ output }) => output === "native-hls" && this.#video.canPlayType(mime));
     if (native.length && this.#state.output === "mse") {
       this.#choices = native;
       this.#renew();

@@ -8,6 +8,8 @@ import { Edge } from "./edge.js";
 import { ask, own } from "./failures.js";
 
 const PROTOCOL = "rtsptunnel.mse.v1";
+const GAP = 0.3, EARLY = 0.15; // seconds: a long gap; how early sound may be
+const NEAR = 0.02; // seconds that a position may be before its target
 const SQUEEZED = 0.001; // seconds that each old picture of the first message gets
 const SOUND = /^(mp4a|opus|flac)/i;
 
@@ -29,6 +31,8 @@ export class MSE {
   #kinds = "";
   #newest = new Map(); // decode time and duration of each track's newest sample, in ticks
   #offset = 0; // seconds from the stream's times to the element's
+  #over = 0; // nothing before this time of the element is played any more
+  #early = 0; // seconds that the sound is early
   #end = 0; // of what has arrived, in the element's time
   #edge = new Edge();
   #clock = new Clock();
@@ -97,12 +101,17 @@ export class MSE {
 
   /** jump goes to the newest picture, as after a pause. */
   jump() {
-    this.#video.currentTime = Math.max(0, this.#end - 0.08);
+    this.#goTo(Math.max(0, this.#over, this.#end - 0.08));
+  }
+
+  #goTo(time) {
+    this.#video.currentTime = time;
+    this.#early = 0;
     this.#edge.reset();
   }
 
   #newBuffer() {
-    [this.#end, this.#kinds] = [0, ""];
+    [this.#end, this.#over, this.#kinds] = [0, 0, ""];
     return new Buffer(this.#video, (message) => {
       this.#buffer?.close();
       this.#buffer = null;
@@ -172,7 +181,7 @@ export class MSE {
     this.#kinds = kinds;
     const { pictures, rest } = squeezed(fragments);
     const first = pictures[0] ?? rest[0];
-    const start = this.#end;
+    const start = this.#over = this.#end;
     this.#offset = first ? start - first.seconds : 0;
     this.#buffer.type(this.#init.mime);
     this.#buffer.shift(this.#offset);
@@ -181,24 +190,34 @@ export class MSE {
     this.#clock.reset();
     this.#edge.begin(kinds.includes("audio"));
     this.#buffer.then(() => {
-      if (this.#video.currentTime < start - 0.05) this.#video.currentTime = start;
+      if (this.#video.currentTime < start - NEAR) this.#goTo(start);
       this.#host.play();
     });
   }
 
-  // #bridge closes a gap before the fragment, as of a lost or skipped picture.
+  // #bridge finds a gap before the fragment, as of lost or skipped pictures. It closes a short
+  // one. A long one is left, if the browser can begin after it, and the position goes over it.
+  // Chromium plays sound after a closed gap too early, so that sums up to a jump.
   #bridge(fragment) {
-    const before = this.#newest.get(fragment.track.id);
-    if (before && fragment.time - before.time > 2 * before.last) fragment.bridge(before.time + Math.floor(1.9 * before.last));
-    this.#newest.set(fragment.track.id, { time: fragment.time + fragment.duration - fragment.last, last: fragment.last });
+    const { track, key, time } = fragment, before = this.#newest.get(track.id);
+    const gap = before ? time - before.time - before.last : 0;
+    if (gap > before?.last) {
+      const seconds = gap / track.timescale, audio = track.kind === "audio";
+      if (audio) this.#early += seconds;
+      if (seconds > GAP || this.#early > EARLY) this.#over = Math.max(this.#over, time / track.timescale + this.#offset);
+      if (seconds < GAP || !key) fragment.bridge(before.time + Math.floor(1.9 * before.last));
+    }
+    this.#newest.set(track.id, { time: fragment.time + fragment.duration - fragment.last, last: fragment.last });
   }
 
   #arrived(fragments) {
     const { currentTime, paused, seeking, readyState } = this.#video;
     const picture = fragments.find(({ track }) => track.kind === "video");
     if (picture && !paused && !seeking && readyState > 1) this.#hold(this.#end - currentTime);
+    const over = this.#over;
     this.#put(fragments);
-    this.#buffer?.trim();
+    if (currentTime < over - NEAR) this.#buffer.then(() => { if (this.#video.currentTime < over - NEAR) this.#goTo(over); });
+    this.#buffer.trim();
   }
 
   #put(fragments) {
