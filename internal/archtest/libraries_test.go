@@ -12,8 +12,9 @@ var onlyIn = map[string]home{
 	"github.com/CycloneDX/cyclonedx-go":     {[]string{"images/sbom"}, "bills of materials"},
 	"github.com/KimMachineGun/automemlimit": {[]string{"gateway/gatewayctl", "module"}, "the limits of control groups"},
 	"github.com/amenzhinsky/iothub":         {[]string{"module/hubconn"}, "MQTT topics and twin requests of a device; every workaround stands there"},
+	"github.com/bluenviron/gohlslib":        {[]string{"gateway/hls"}, "segments and parts of HLS, and the form of playlists"},
 	"github.com/bluenviron/gortsplib":       {[]string{"bench/fanout", "gateway/rtspout", "gateway/source", "test/republish", "testkit/rtsptest"}, "RTSP; rtspout: to players"},
-	"github.com/bluenviron/mediacommon":     {[]string{"gateway/fmp4", "gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs and MP4; source: what RTP packets hold"},
+	"github.com/bluenviron/mediacommon":     {[]string{"gateway/fmp4", "gateway/hls", "gateway/media", "gateway/source", "testkit/rtsptest"}, "codecs and MP4; source: what RTP packets hold"},
 	"github.com/eclipse/paho.mqtt.golang":   {[]string{"module/hubconn"}, "MQTT for a device"},
 	"github.com/google/uuid":                {[]string{"gateway/fleet"}, "the UUIDs of videos"},
 	"github.com/gorilla/websocket": {

@@ -132,6 +132,10 @@ var mayImport = map[string]rule{
 	"gateway/page":    {nil, "the web page and its routes"},
 	"gateway/problem": {[]string{"contract/reason", "gateway/failure"}, "a failure as an answer of HTTP, for the API and the outputs over HTTP"},
 	"gateway/source":  {[]string{"contract/reason", "gateway/failure", "gateway/media"}, "one RTSP session with a camera; it sees a dial function, and neither hubs nor tunnels"},
+	"gateway/hls": {
+		[]string{"contract/reason", "gateway/access", "gateway/failure", "gateway/fmp4", "gateway/live", "gateway/media", "gateway/problem", "gateway/stream", "gateway/viewer"},
+		"Low-Latency HLS; access: sound is a right of its own; fmp4: which tracks, and G.711 as FLAC",
+	},
 	"gateway/still": {
 		[]string{"contract/reason", "gateway/failure", "gateway/fmp4", "gateway/live", "gateway/media", "gateway/problem", "gateway/stream", "gateway/viewer"},
 		"single pictures over HTTP",
