@@ -7,13 +7,17 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +38,8 @@ func TestSecrets(t *testing.T) {
 	}
 	var seen bytes.Buffer
 	s.rtspSinks(t, &seen)
-	s.httpSinks(t, &seen)
+	minted := s.mint(t)
+	s.httpSinks(t, &seen, append(slices.Collect(maps.Values(minted)), s.admin)...)
 	s.commandSinks(t, &seen) // beside a running gateway
 
 	s.replace(t, "hubs: { main: { connectionStringFile: '"+s.hub.OwnerConnectionString()+"' } }\nfoo: '"+password+"'\n"+
@@ -57,6 +62,11 @@ func TestSecrets(t *testing.T) {
 	seen.WriteString(s.notice.String())
 	seen.WriteString(s.moduleLog.String())
 	s.noSecret(t, seen.String())
+	for name, secret := range minted {
+		if at := strings.Index(seen.String(), secret[len(secret)/2:]); at >= 0 {
+			t.Errorf("%s is shown: ...%s***", name, seen.String()[max(0, at-300):at])
+		}
+	}
 	if seen.Len() < 20_000 {
 		t.Errorf("only %d bytes were looked at", seen.Len())
 	}
@@ -110,31 +120,72 @@ func (s *site) rtspSinks(t *testing.T, seen *bytes.Buffer) {
 	}
 }
 
-// httpSinks collects the answers of both HTTP listeners.
-func (s *site) httpSinks(t *testing.T, seen *bytes.Buffer) {
+// mint returns what the API gives out: secrets for browsers.
+func (s *site) mint(t *testing.T) map[string]string {
+	t.Helper()
+	post := func(path, body string) (fields map[string]any, header http.Header) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.public+"/site"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+s.admin)
+		request.Header.Set("Content-Type", "application/json")
+		response, err := (&http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool()}}).RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		_ = json.NewDecoder(response.Body).Decode(&fields) // an answer without a body has none
+		return fields, response.Header
+	}
+	content, _ := post("/api/tokens", `{"camera":"edge1/front"}`)
+	share, _ := post("/api/shares", `{"camera":"edge1/front","end":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`"}`)
+	code, _ := post("/api/logins", `{}`)
+	_, header := post("/login", `{"token":"`+s.admin+`"}`)
+	_, cookie, _ := strings.Cut(header.Get("Set-Cookie"), "=")
+	cookie, _, _ = strings.Cut(cookie, ";")
+	minted := map[string]string{
+		"a content token": fmt.Sprint(content["token"]), "a share's secret": fmt.Sprint(share["secret"]), "a one-time login": fmt.Sprint(code["code"]), "a cookie": cookie,
+	}
+	for name, secret := range minted {
+		if len(secret) < 40 {
+			t.Fatalf("no %s: %q", name, secret)
+		}
+	}
+	return minted
+}
+
+// httpSinks collects the answers of both HTTP listeners to requests with these secrets.
+func (s *site) httpSinks(t *testing.T, seen *bytes.Buffer, secrets ...string) {
 	t.Helper()
 	client := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool()}}
-	for _, path := range []string{
-		"/site/api/cameras", "/site/api/cameras/edge1/front", "/site/api/cameras/edge1/front/" + s.admin, "/site/api/cameras/" + s.admin, "/site/api/viewers",
-		"/site/api/viewers/" + s.admin, "/site/api/none?token=" + s.admin, "/site/api/cameras?after=" + s.admin, "/site/tunnel/" + s.admin,
-		"/site/tunnel/x?token=" + s.admin, "/" + s.admin, "/site/api//" + s.admin, "/site/api/%72tt" + s.admin[3:],
-	} {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
-			request, err := http.NewRequestWithContext(t.Context(), method, "https://"+s.public+path, nil)
-			if err != nil {
-				t.Fatal(err)
+	for _, secret := range secrets {
+		for _, path := range []string{
+			"/site/api/cameras", "/site/api/cameras/edge1/front", "/site/api/cameras/edge1/front/" + secret, "/site/api/cameras/" + secret, "/site/api/viewers",
+			"/site/api/viewers/" + secret, "/site/api/none?token=" + secret, "/site/api/cameras?after=" + secret, "/site/tunnel/" + secret,
+			"/site/tunnel/x?token=" + secret, "/" + secret, "/site/api//" + secret, "/site/api/%" + hex.EncodeToString([]byte(secret[:1])) + secret[1:],
+			"/site/live/edge1/front/mse?token=" + secret, "/site/live/edge1/front/rtsp?authorization=" + secret, "/site/live/edge1/front/still.mp4?p=" + secret,
+			"/site/live/edge1/" + secret + "/mse", "/site/live/edge1/front/hls/" + secret, "/site/rtsp-tunnel/" + secret, "/site/watch?" + secret, "/site/embed/edge1/front?token=" + secret,
+		} {
+			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+				request, err := http.NewRequestWithContext(t.Context(), method, "https://"+s.public+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set("Authorization", "Bearer "+secret)
+				request.Header.Set("Cookie", "__Secure-rtsptunnel="+secret)
+				request.Header.Set("Referer", "https://"+s.public+path)
+				response, err := client.RoundTrip(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				response.Header.Del("Location") // net/http repeats the path
+				_ = response.Header.Write(seen)
+				if response.StatusCode/100 != 3 {
+					_, _ = io.Copy(seen, response.Body)
+				}
+				response.Body.Close()
 			}
-			request.Header.Set("Authorization", "Bearer "+s.admin)
-			response, err := client.RoundTrip(request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			response.Header.Del("Location") // net/http repeats the path
-			_ = response.Header.Write(seen)
-			if response.StatusCode/100 != 3 {
-				_, _ = io.Copy(seen, response.Body)
-			}
-			response.Body.Close()
 		}
 	}
 	_, body := s.api(t, http.MethodPost, "/api/cameras/edge1/front:diagnose", s.admin)
