@@ -47,7 +47,8 @@ func Check(ctx context.Context, c *config.Config) []Finding {
 	k.look("data folder", func() (State, string) { return k.dataFolder() })
 	k.look("open files", func() (State, string) {
 		n := descriptors()
-		text := fmt.Sprintf("%d are allowed, so %d players can be connected", n, playerLimits(c).Connections)
+		most := connectionsOf(c, n)
+		text := fmt.Sprintf("%d are allowed, so %d players and %d WebSockets can be connected", n, most.players, most.sockets)
 		if wanted := descriptorsFor(c); n < wanted {
 			return Warning, text + fmt.Sprintf(": raise ulimit -n to %d", wanted)
 		}

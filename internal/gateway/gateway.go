@@ -153,7 +153,7 @@ func (g *gateway) start(ctx context.Context) error {
 		g.log.Warn().Str("warning", w).Msg("configuration")
 	}
 	if n, wanted := descriptors(), descriptorsFor(g.started); n < wanted {
-		g.log.Warn().Int("openFiles", n).Int("wanted", wanted).Int("connectionsOfPlayers", playerLimits(g.started).Connections).
+		g.log.Warn().Int("openFiles", n).Int("wanted", wanted).Int("connectionsOfPlayers", connectionsOf(g.started, n).players).
 			Msg("few open files are allowed, so fewer viewers can connect: raise ulimit -n")
 	}
 	for _, step := range []func(context.Context) error{
