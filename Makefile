@@ -44,7 +44,7 @@ bench-smoke: build ## the bench in seconds, to test that it runs
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build long-test docs-test sdk-test proxy-test gateway-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
+judges: build long-test docs-test sdk-test proxy-test gateway-test browser-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
 	.ci/judges
 
 docs-test: ## the shell sessions of README.md and docs/EMULATOR.md, as a reader runs them
@@ -58,6 +58,9 @@ proxy-test: build ## the module behind tinyproxy and squid: with a login, refusi
 
 gateway-test: build ## tunnelgateway between cameras and players that are not ours: gst-rtsp-server, ffmpeg, GStreamer; promtool
 	.ci/gateway
+
+browser-test: build ## the page and its outputs in headless Chromium: each output, faults, hostile pages; .ci/browser bench measures
+	.ci/browser
 
 image: ## the module's images and their bills of materials, into bin/images; BASE=local builds without a registry
 	@.ci/image
@@ -84,4 +87,4 @@ fuzz: ## each fuzz target for FUZZTIME
 hooks: ## run make check before each push
 	git config core.hooksPath .githooks
 
-.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test docs-test sdk-test proxy-test gateway-test image release image-test arm64-test ci fuzz hooks
+.PHONY: help build demo test fmt lint race once bench bench-smoke check judges long-test docs-test sdk-test proxy-test gateway-test browser-test image release image-test arm64-test ci fuzz hooks
