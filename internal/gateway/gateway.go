@@ -50,7 +50,6 @@ import (
 	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/gateway/page"
 	"rtsptunnel/internal/gateway/rtspout"
-	"rtsptunnel/internal/gateway/stream"
 	"rtsptunnel/internal/gateway/viewer"
 )
 
@@ -201,12 +200,9 @@ func (g *gateway) buildSources() {
 	g.opener = opener.New(opener.Options{Endpoint: endpoint(g.started.PublicURL), MaxTunnels: g.started.Limits.OpenTunnels, Log: g.log})
 	g.streams = newStreams(g.log)
 	g.fleet = fleet.New(fleet.Options{Log: g.log, Changed: g.streams.changed, Updated: g.changes.fleet})
-	g.streams.lookup, g.streams.tunnel = g.fleet.Lookup, g.tunnel
+	g.streams.lookup, g.streams.tunnel, g.streams.found = g.fleet.Lookup, g.tunnel, g.changes.follow
 	if g.metrics != nil {
-		g.streams.observe = func(e stream.Event) {
-			g.metrics.event(e)
-			g.changes.event(e)
-		}
+		g.streams.observe = g.metrics.event
 	}
 }
 

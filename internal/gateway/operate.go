@@ -21,7 +21,8 @@ import (
 // newAPI joins the API with access, the fleet, the streams and the viewers.
 func (g *gateway) newAPI() *api.API {
 	return api.New(api.Options{
-		Access: g.access, Browser: g.browser, Log: g.log, Watch: g.changes.watch, Ended: g.reviewViewers,
+		Access: g.access, Browser: g.browser, Log: g.log, Ended: g.reviewViewers,
+		Watch:  func(ctx context.Context, changed func(string)) { g.changes.watch(ctx, changed, g.streams.snapshot) },
 		Denied: func(f *failure.Failure) { g.metrics.denied(kindAPI, f) },
 		Cameras: func() []api.Camera {
 			cameras := g.fleet.Cameras()

@@ -28,7 +28,8 @@ type streams struct {
 	tunnel   func(ctx context.Context, c fleet.Camera) (net.Conn, error)
 	openings openings
 	observe  func(stream.Event)
-	stills   *still.Store // last pictures of dropped streams
+	found    func(full string, e *entry) // takes each new entry, and must not call streams; may be nil
+	stills   *still.Store                // last pictures of dropped streams
 	log      zerolog.Logger
 
 	closing sync.WaitGroup // streams of removed cameras, and readers of keepOpen
@@ -45,7 +46,9 @@ type streams struct {
 type entry struct {
 	stream *stream.Stream
 	source sourceSlot
-	asked  time.Time // when find returned it last; guarded by streams.mu
+	// dropped is closed when the entry is no longer in the map.
+	dropped chan struct{}
+	asked   time.Time // when find returned it last; guarded by streams.mu
 }
 
 func newStreams(log zerolog.Logger) *streams {
@@ -86,11 +89,14 @@ func (s *streams) find(name string) (*stream.Stream, error) {
 	}
 	e := s.all[full]
 	if e == nil {
-		e = &entry{}
+		e = &entry{dropped: make(chan struct{})}
 		o := s.options
 		o.Name, o.Open = full, s.openFunc(e, full)
 		e.stream = stream.New(o)
 		s.all[full] = e
+		if s.found != nil {
+			s.found(full, e)
+		}
 	}
 	e.asked = time.Now()
 	return e.stream, nil
@@ -210,6 +216,7 @@ func (s *streams) remove(full string, e *entry, cause *failure.Failure) {
 		return
 	}
 	delete(s.all, full)
+	close(e.dropped)
 	s.dropped += e.stream.State().Bytes
 	if cause.Reason == reason.StreamClosed { // else the camera is another one, or gone
 		s.stills.Keep(full, e.stream.LastKey())

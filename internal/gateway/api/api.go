@@ -142,13 +142,14 @@ type API struct {
 	log       *weblog.Log
 	diagnoses chan struct{} // a place for each that runs
 	feed      feed
+	stall     time.Duration // eventStall, but in tests
 }
 
 // New returns the API. It starts no goroutine.
 func New(o Options) *API {
 	a := &API{
 		Options: o, mux: http.NewServeMux(), log: weblog.New(o.Log, "API request", zerolog.InfoLevel),
-		diagnoses: make(chan struct{}, maxDiagnoses),
+		diagnoses: make(chan struct{}, maxDiagnoses), stall: eventStall,
 	}
 	a.feed.source = a
 	for pattern, methods := range a.routes() {

@@ -48,7 +48,7 @@ func (a *API) streamEvents(w http.ResponseWriter, r *http.Request, p access.Prin
 		return err
 	}
 	defer leave()
-	s := &subscriber{w: w, control: http.NewResponseController(w), principal: p, current: a.Access.Current}
+	s := &subscriber{w: w, control: http.NewResponseController(w), principal: p, current: a.Access.Current, stall: a.stall}
 	s.run(ctx, run)
 	return nil
 }
@@ -60,6 +60,7 @@ type subscriber struct {
 	control   *http.ResponseController
 	principal access.Principal
 	current   func(access.Principal) (access.Principal, error)
+	stall     time.Duration // for the client to take a piece
 
 	seq uint64
 }
@@ -164,7 +165,7 @@ func (s *subscriber) write(piece []byte) error {
 	if len(piece) == 0 {
 		return nil
 	}
-	if err := s.control.SetWriteDeadline(time.Now().Add(eventStall)); err != nil {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.stall)); err != nil {
 		return err
 	}
 	if _, err := s.w.Write(piece); err != nil {

@@ -50,7 +50,7 @@ func (p *Policy) checkCookie(r *http.Request) error {
 	}
 	from, there, ok := originOf(r)
 	switch {
-	case there && !(ok && p.own(from, r)), fromElsewhere(r), !there && (isWebSocket(r) || !safe(r.Method)):
+	case there && (!ok || !p.own(from, r)), fromElsewhere(r), !there && (isWebSocket(r) || !safe(r.Method)):
 		return refuse(reason.AccessOrigin)
 	case r.Method == http.MethodPost:
 		return checkJSON(r)

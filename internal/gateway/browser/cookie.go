@@ -39,7 +39,7 @@ func (p *Policy) secureName() string {
 // SetCookie logs the client of r in: it sets the cookie, with a value of access.Cookie, until
 // it expires.
 func (p *Policy) SetCookie(w http.ResponseWriter, r *http.Request, value string, expires time.Time) {
-	c := p.cookie(r)
+	c := p.cookie(r) //nolint:gosec // see cookie
 	c.Value, c.Expires = value, expires.UTC()
 	c.MaxAge = max(1, int(time.Until(expires)/time.Second))
 	http.SetCookie(w, c)
@@ -47,7 +47,7 @@ func (p *Policy) SetCookie(w http.ResponseWriter, r *http.Request, value string,
 
 // EndCookie removes the cookie from the client of r.
 func (p *Policy) EndCookie(w http.ResponseWriter, r *http.Request) {
-	c := p.cookie(r)
+	c := p.cookie(r) //nolint:gosec // see cookie
 	c.MaxAge = -1
 	http.SetCookie(w, c)
 }
@@ -55,7 +55,7 @@ func (p *Policy) EndCookie(w http.ResponseWriter, r *http.Request) {
 // cookie returns the cookie without a value. Secure is left off on a plain loopback listener
 // alone, unless the page itself came over TLS: then a reverse proxy on this machine serves it.
 func (p *Policy) cookie(r *http.Request) *http.Cookie {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure is left off as the comment says
 		Name: p.secureName(), Path: p.path, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode,
 	}
 	if p.local(r) && !strings.HasPrefix(r.Header.Get("Origin"), "https://") {
