@@ -99,7 +99,7 @@ var mayImport = map[string]rule{
 		[]string{
 			"base/buildinfo", "base/certs", "base/health", "base/httpd", "base/logqueue", "base/shortage", "contract/desired", "contract/reason",
 			"gateway/access", "gateway/api", "gateway/browser", "gateway/config", "gateway/datafolder", "gateway/diagnose", "gateway/failure", "gateway/fleet",
-			"gateway/hubfailure", "gateway/listen", "gateway/live", "gateway/media", "gateway/mse", "gateway/name", "gateway/opener", "gateway/page", "gateway/rtspout", "gateway/rtspws", "gateway/source", "gateway/still", "gateway/stream", "gateway/viewer", "hub/hubclient",
+			"gateway/hls", "gateway/hubfailure", "gateway/listen", "gateway/live", "gateway/media", "gateway/mse", "gateway/name", "gateway/opener", "gateway/page", "gateway/rtspout", "gateway/rtspws", "gateway/source", "gateway/still", "gateway/stream", "gateway/viewer", "hub/hubclient",
 		},
 		"wires the packages of the wing into tunnelgateway",
 	},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -175,7 +176,7 @@ func TestOutputs_access(t *testing.T) {
 	minted := l.answer(t, http.StatusCreated, "POST", "/api/tokens", `{"camera":"lab/front"}`, bearer(l.wall)...)
 	content, _ := minted["token"].(string)
 	const sockets = 101
-	for path, ok := range map[string]int{"mse": sockets, "rtsp": sockets, "still.mp4?open=1": 200} {
+	for path, ok := range map[string]int{"mse": sockets, "rtsp": sockets, "still.mp4?open=1": 200, "hls/index.m3u8": 200} {
 		with := func(camera, token string) string {
 			joined := "?"
 			if strings.Contains(path, "?") {
@@ -219,7 +220,7 @@ func TestOutputs_access(t *testing.T) {
 			})
 		}
 	}
-	for _, kind := range []string{"mse", "rtsp-ws", "still"} {
+	for _, kind := range []string{"mse", "rtsp-ws", "still", "hls"} {
 		for _, why := range []string{"ACCESS_LOGIN", "ACCESS_EXPIRED", "ACCESS_DENIED", "ACCESS_ORIGIN"} {
 			if _, text := l.get(t, "/metrics"); !strings.Contains(text, fmt.Sprintf("access_denied_total{kind=%q,reason=%q}", kind, why)) {
 				t.Errorf("no refusal of %s with %s is counted", kind, why)
@@ -283,6 +284,49 @@ func TestOutputs_together(t *testing.T) {
 	if code, why := awaitEnd(t, conn); code != websocket.ClosePolicyViolation || why != "VIEWER_CLOSED" {
 		t.Errorf("a disconnected viewer: %d %s", code, why)
 	}
+}
+
+// The files of an HLS playlist continue the playback without the token, for this camera's HLS
+// alone, and until its token is removed.
+func TestOutputs_hls(t *testing.T) {
+	l := startLab(t, "")
+	base := "/live/lab/front/hls/"
+	read := func(path string, status int) string {
+		response := l.ask(t, "GET", path, "")
+		text, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != status {
+			t.Fatalf("%d, want %d: %s, %v", response.StatusCode, status, text, err)
+		}
+		return string(text)
+	}
+	line := func(playlist, pattern string) string {
+		m := regexp.MustCompile(pattern).FindStringSubmatch(playlist)
+		if m == nil {
+			t.Fatalf("no %s in\n%s", pattern, playlist)
+		}
+		return m[1]
+	}
+	index := read(base+"index.m3u8?token="+l.wall, 200)
+	if strings.Contains(index, l.wall) {
+		t.Errorf("the playlist has the token:\n%s", index)
+	}
+	media := line(index, `(?m)^([^#\s].*)$`)
+	playlist := read(base+media, 200)
+	if part := read(base+line(playlist, `#EXT-X-PART:.*URI="([^"]+)"`), 200); !strings.Contains(part, "moof") {
+		t.Errorf("a part without a fragment: %.40q", part)
+	}
+	_, mark, _ := strings.Cut(media, "?")
+	for path, want := range map[string]int{
+		"/live/lab/front/mse?": 401, "/live/lab/front/still.mp4?": 401, "/live/office/yard/hls/index.m3u8?": 403, base + "index.m3u8?": 200, "/api/cameras?": 401,
+		base + "index.m3u8?p=x&": 401,
+	} {
+		read(path+mark, want)
+	}
+	if _, text := l.get(t, "/metrics"); !strings.Contains(text, "tunnelgateway_hls_muxers 1\n") || !strings.Contains(text, `readers{output="hls"} 1`) {
+		t.Error("/metrics does not count HLS")
+	}
+	l.change(t, "name: wall,", "name: hall,")
+	read(base+media, 401)
 }
 
 // A viewer ends when its token is removed, its share is revoked, or its login is ended. The

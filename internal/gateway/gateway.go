@@ -46,6 +46,7 @@ import (
 	"rtsptunnel/internal/gateway/datafolder"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/fleet"
+	"rtsptunnel/internal/gateway/hls"
 	"rtsptunnel/internal/gateway/live"
 	"rtsptunnel/internal/gateway/opener"
 	"rtsptunnel/internal/gateway/page"
@@ -125,6 +126,7 @@ type gateway struct {
 	changes changes
 	operate *api.API
 	live    *live.Server
+	hls     *hls.Output
 	page    *page.Page // nil: none
 	origins atomic.Pointer[[]string]
 

@@ -190,6 +190,7 @@ func (s *scrape) viewers() []value {
 		{"egress_bytes_total", "Media sent to viewers.", counter, label, bytes},
 		{"connections", "Connections of RTSP players, those over WebSockets included.", gauge, label, map[string]float64{outputRTSP: float64(s.g.rtsp.Counters().Connections)}},
 		{"websockets", "WebSockets of viewers.", gauge, "", one(float64(s.g.live.Sockets()))},
+		{"hls_muxers", "Streams that are served as HLS.", gauge, "", one(float64(s.g.hls.Muxers()))},
 		{"event_clients", "Clients that read server-sent events.", gauge, "", one(float64(s.g.operate.EventClients()))},
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"time"
 
 	"rtsptunnel/internal/gateway/api"
 	"rtsptunnel/internal/gateway/failure"
+	"rtsptunnel/internal/gateway/hls"
 	"rtsptunnel/internal/gateway/live"
 	"rtsptunnel/internal/gateway/mse"
 	"rtsptunnel/internal/gateway/rtspout"
@@ -23,10 +25,10 @@ const (
 )
 
 // outputNames are the outputs by their segment of the path.
-var outputNames = map[string]string{live.MSE: mse.Name, live.Still: still.Name, live.RTSP: outputRTSPWS}
+var outputNames = map[string]string{live.MSE: mse.Name, live.HLS: hls.Name, live.Still: still.Name, live.RTSP: outputRTSPWS}
 
 // shownOutputs are the outputs over HTTP as the API shows them, the preferred one first.
-var shownOutputs = []string{api.OutputMSE, api.OutputStill, api.OutputRTSP}
+var shownOutputs = []string{api.OutputMSE, api.OutputHLS, api.OutputStill, api.OutputRTSP}
 
 // buildOutputs makes the outputs over RTSP and HTTP.
 func (g *gateway) buildOutputs() (err error) {
@@ -35,8 +37,13 @@ func (g *gateway) buildOutputs() (err error) {
 	if g.rtsp, err = rtspout.New(g.rtspOptions()); err != nil {
 		return err
 	}
+	g.hls = hls.New(hls.Options{
+		Find: g.find, Viewers: g.watching, Log: g.log,
+		Part: time.Duration(g.started.Live.HLS.Part), Segment: time.Duration(g.started.Live.HLS.Segment),
+	})
 	g.live = live.New(live.Options{
 		Outputs: map[string]live.Output{
+			live.HLS:   g.hls,
 			live.MSE:   mse.New(mse.Options{Find: g.find, Viewers: g.watching, Log: g.log}),
 			live.Still: still.New(still.Options{Find: g.find, Known: g.streams.known, Viewers: g.watching, Store: g.streams.stills}),
 			live.RTSP:  rtspws.New(rtspws.Options{RTSP: g.rtsp, Viewers: g.watching, Current: g.access.Current}),
@@ -61,7 +68,7 @@ func (g *gateway) acquire(camera string) (release func(), _ error) {
 // done.
 func (g *gateway) endViewers(ctx context.Context) {
 	var ending sync.WaitGroup
-	for _, end := range []func(context.Context){g.rtsp.Shutdown, g.watching.Shutdown} {
+	for _, end := range []func(context.Context){g.rtsp.Shutdown, g.watching.Shutdown, g.hls.Shutdown} {
 		ending.Go(func() { end(ctx) })
 	}
 	ending.Wait()
