@@ -89,7 +89,7 @@ func (g *gateway) untilDrain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
-		defer context.AfterFunc(g.ending, func() { cancel(context.Cause(g.ending)) })()
+		defer context.AfterFunc(g.ending, func() { cancel(context.Cause(g.ending)) })() //nolint:contextcheck // it ends the request's
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

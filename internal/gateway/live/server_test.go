@@ -288,7 +288,7 @@ func piped(t *testing.T, handler http.Handler) (client net.Conn, closed chan str
 	ln := &once{conns: make(chan net.Conn, 1)}
 	ln.conns <- far
 	closed = make(chan struct{}, 1)
-	server := &http.Server{Handler: handler, ConnState: func(_ net.Conn, state http.ConnState) { //nolint:gosec // the test's clients are its own
+	server := &http.Server{Handler: handler, ConnState: func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
 			closed <- struct{}{}
 		}

@@ -115,7 +115,7 @@ func (v *Viewer) ID() string { return v.id }
 
 // Sent counts bytes of media that were written.
 func (v *Viewer) Sent(bytes int) {
-	n := uint64(max(bytes, 0)) //nolint:gosec // not negative
+	n := uint64(max(bytes, 0))
 	v.bytes.Add(n)
 	v.total.bytes.Add(n)
 }

@@ -243,8 +243,7 @@ func TestShutdown(t *testing.T) {
 			checkReason(t, err, reason.ShuttingDown)
 			time.AfterFunc(3*time.Second, slow.Close)
 		})
-		var stuck *viewer.Viewer
-		stuck = add(t, s, viewer.Info{Camera: "d/a"}, never)
+		stuck := add(t, s, viewer.Info{Camera: "d/a"}, never)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		s.Shutdown(ctx)
