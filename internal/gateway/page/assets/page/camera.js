@@ -146,7 +146,7 @@ export class CameraView {
     button.disabled = true;
     this.#found.replaceChildren(h("p", { text: "Asking each hop…" }));
     try {
-      this.#found.replaceChildren(diagnosis(await call("POST", `api/cameras/${path(this.#name)}:diagnose`)));
+      this.#found.replaceChildren(diagnosis(await call("POST", `api/cameras/${path(this.#name)}:diagnose`, {})));
     } catch (error) {
       this.#found.replaceChildren(h("p", { text: error.message }));
     }

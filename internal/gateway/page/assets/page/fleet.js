@@ -11,12 +11,23 @@ export class Fleet extends EventTarget {
   #poll = 0;
 
   start() {
+    let seen = new Set(); // of a connection's first events, which are all cameras
     this.#source = new EventSource(url("api/events"));
-    this.#source.addEventListener("open", () => this.#reach(true));
+    this.#source.addEventListener("open", () => {
+      seen = new Set();
+      this.#reach(true);
+    });
     this.#source.addEventListener("camera", ({ data }) => {
       const camera = JSON.parse(data);
       this.cameras.set(camera.name, camera);
+      seen.add(camera.name);
       this.#note(camera.name);
+    });
+    this.#source.addEventListener("snapshot", () => {
+      for (const name of [...this.cameras.keys()].filter((n) => !seen.has(n))) {
+        this.cameras.delete(name);
+        this.#note(name);
+      }
     });
     this.#source.addEventListener("removed", ({ data }) => {
       const { name } = JSON.parse(data);
