@@ -39,6 +39,8 @@ type gateway struct {
 	log     *logtest.Record
 	cameras []api.Camera
 	states  map[string]stream.State // by camera/stream
+	// pictures are the times of last pictures, by camera/stream.
+	pictures map[string]time.Time
 
 	api    *api.API
 	access *access.Access
@@ -86,13 +88,18 @@ func start(t *testing.T, cameras ...api.Camera) *gateway {
 		t.Fatal(err)
 	}
 	g.api = api.New(api.Options{
-		Access:     g.access,
-		Browser:    policy,
-		Log:        zerolog.New(g.log),
-		Cameras:    g.listed,
-		Lookup:     g.lookup,
-		State:      g.state,
-		Watch:      g.watch,
+		Access:  g.access,
+		Browser: policy,
+		Log:     zerolog.New(g.log),
+		Cameras: g.listed,
+		Lookup:  g.lookup,
+		State:   g.state,
+		Watch:   g.watch,
+		LastPicture: func(camera, stream string) time.Time {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return g.pictures[camera+"/"+stream]
+		},
 		Outputs:    []string{api.OutputMSE, api.OutputHLS, api.OutputStill, api.OutputRTSP},
 		Viewers:    g.watching,
 		Disconnect: func(id string) bool { g.did("disconnect " + id); return true },
@@ -408,5 +415,59 @@ func TestShowCamera(t *testing.T) {
 	}](t, body)
 	if got.State != "idle" || got.Failure.Reason != string(reason.PathUnknown) {
 		t.Errorf("a camera that was never open: %s", body)
+	}
+}
+
+// A camera has the time of its newest picture. A live stream's changes once a minute, so that
+// lists change with the states.
+func TestListCameras_lastPicture(t *testing.T) {
+	c := camera("edge1/front")
+	c.Streams = append(c.Streams, api.Stream{Name: "sub"})
+	g := start(t, c, camera("edge1/never"))
+	at := time.Date(2026, 11, 29, 20, 15, 30, 0, time.UTC)
+	g.pictures = map[string]time.Time{"edge1/front/main": at, "edge1/front/sub": at.Add(-time.Hour)}
+	for phase, want := range map[stream.Phase]string{stream.PhaseIdle: "2026-11-29T20:15:30Z", stream.PhaseLive: "2026-11-29T20:15:00Z"} {
+		g.states["edge1/front/main"] = stream.State{Phase: phase}
+		_, body := g.call("GET", "/api/cameras", g.wall)
+		got := document[struct {
+			Cameras []struct {
+				LastPicture string
+				Streams     []struct{ LastPicture string }
+			}
+		}](t, body).Cameras
+		if got[0].LastPicture != want || got[0].Streams[0].LastPicture != want || got[0].Streams[1].LastPicture != "2026-11-29T19:15:30Z" || got[1].LastPicture != "" {
+			t.Errorf("%s: %s", phase, body)
+		}
+	}
+}
+
+// An output that cannot carry a stream's codec is named with the reason.
+func TestShowCamera_outputs(t *testing.T) {
+	c := camera("edge1/front")
+	c.Streams = []api.Stream{{Name: "main", Default: true, Codec: "h265"}, {Name: "old", Codec: "MJPEG"}, {Name: "unknown"}, {Name: "sound"}, {Name: "changed", Codec: "H264"}}
+	g := start(t, c)
+	g.states["edge1/front/sound"] = stream.State{Epoch: &media.Epoch{Tracks: []media.Track{{Codec: media.Opus}}}}
+	g.states["edge1/front/changed"] = stream.State{Epoch: &media.Epoch{Tracks: []media.Track{{Codec: media.MJPEG}}}}
+	_, body := g.call("GET", "/api/cameras/door", g.wall)
+	got := map[string]string{} // the outputs of a stream that cannot carry it
+	for _, s := range document[struct {
+		Streams []struct {
+			Name    string
+			Outputs []struct {
+				Name    string
+				Failure *problem
+			}
+		}
+	}](t, body).Streams {
+		for _, o := range s.Outputs {
+			if o.Failure != nil {
+				got[s.Name] += o.Name + " " + o.Failure.Reason + " "
+			}
+		}
+	}
+	const no = " CODEC_NOT_FOR_OUTPUT "
+	want := map[string]string{"old": "mse" + no + "hls" + no + "still" + no, "sound": "still" + no, "changed": "mse" + no + "hls" + no + "still" + no}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }

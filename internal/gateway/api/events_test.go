@@ -251,7 +251,8 @@ func TestEvents_logout(t *testing.T) {
 // A token that expires ends the events without another change.
 func TestEvents_expiry(t *testing.T) {
 	g := start(t, camera("edge1/front"))
-	g.tokens[2].Expires = time.Now().Add(time.Second)
+	began := time.Now()
+	g.tokens[2].Expires = began.Add(time.Second)
 	g.access.Set(g.tokens)
 	e, _ := g.subscribe(as(g.wall)...)
 	e.want("camera", "edge1/front", "idle")
@@ -259,6 +260,9 @@ func TestEvents_expiry(t *testing.T) {
 	kind, data, _ := e.next()
 	if kind != "failure" || document[problem](t, data).Reason != string(reason.AccessExpired) {
 		t.Errorf("event %s %s", kind, data)
+	}
+	if took := time.Since(began); took > 15*time.Second { // the next comment would end them, too
+		t.Errorf("the events of an expired token ended after %s", took)
 	}
 }
 

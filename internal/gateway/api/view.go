@@ -25,7 +25,9 @@ type cameraView struct {
 	State   stream.Phase     `json:"state"` // of the most active stream
 	Failure *failure.Failure `json:"failure,omitempty"`
 	Viewers int              `json:"viewers"`
-	Streams []streamView     `json:"streams"`
+	// LastPicture is the newest one of its streams.
+	LastPicture *time.Time   `json:"lastPicture,omitempty"`
+	Streams     []streamView `json:"streams"`
 }
 
 // streamView is one stream of a camera.
@@ -80,7 +82,11 @@ func (a *API) view(c Camera, viewers int, base string) cameraView {
 		state := a.State(c.Name, s.Name)
 		v.Streams[i] = viewStream(s, state)
 		if a.LastPicture != nil {
-			v.Streams[i].LastPicture = lastPicture(a.LastPicture(c.Name, s.Name), state.Phase)
+			at := lastPicture(a.LastPicture(c.Name, s.Name), state.Phase)
+			v.Streams[i].LastPicture = at
+			if at != nil && (v.LastPicture == nil || at.After(*v.LastPicture)) {
+				v.LastPicture = at
+			}
 		}
 		if base != "" {
 			v.Streams[i].streamDetails = a.viewDetails(c.Name, s, state, base)
