@@ -94,6 +94,8 @@ func TestSet_current(t *testing.T) {
 	expired.Expires = time.Now()
 	wider := wall
 	wider.Cameras = []string{"*"}
+	renamed := wall
+	renamed.Name = "hall"
 	for name, c := range map[string]struct {
 		tokens []access.Token
 		want   reason.Code
@@ -102,6 +104,7 @@ func TestSet_current(t *testing.T) {
 		"wider":     {[]access.Token{wider}, ""},
 		"replaced":  {[]access.Token{replaced}, reason.AccessLogin},
 		"removed":   {nil, reason.AccessLogin},
+		"renamed":   {[]access.Token{renamed}, reason.AccessLogin},
 		"expired":   {[]access.Token{expired}, reason.AccessExpired},
 	} {
 		a.Set(c.tokens)

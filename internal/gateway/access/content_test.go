@@ -31,7 +31,7 @@ func open(t *testing.T, store access.Store) (a *access.Access, wall, ops access.
 	if len(warnings) > 0 {
 		t.Fatal(warnings)
 	}
-	return a, wallOf(t, a), opsOf(t, a)
+	return a, login(t, a, wallClear), login(t, a, opsClear)
 }
 
 var (
@@ -44,9 +44,6 @@ func staticTokens() []access.Token {
 	ops.Role = access.Admin
 	return []access.Token{wallToken, ops}
 }
-
-func wallOf(t *testing.T, a *access.Access) access.Principal { return login(t, a, wallClear) }
-func opsOf(t *testing.T, a *access.Access) access.Principal  { return login(t, a, opsClear) }
 
 func login(t *testing.T, a *access.Access, clear string) access.Principal {
 	t.Helper()
@@ -300,7 +297,9 @@ func (s spyStore) key(t *testing.T) *ecdsa.PrivateKey {
 
 func TestContent_refusesForgeries(t *testing.T) {
 	store := spyStore{newFakeStore()}
-	a, wall, _ := open(t, store)
+	a, wall, ops := open(t, store)
+	elsewhere, _ := share(t, a, ops, "edge1/back", time.Hour)
+	anothers, _ := share(t, a, ops, "edge1/front", time.Hour)
 	good, _ := mint(t, a, wall, "edge1/front", 0)
 	parsed, _, err := jwt.NewParser().ParseUnverified(good, jwt.MapClaims{})
 	if err != nil {
@@ -362,6 +361,8 @@ func TestContent_refusesForgeries(t *testing.T) {
 		"no minter":               {claim("by", nil), reason.AccessLogin},
 		"another minter":          {claim("by", "0123456789abcdef"), reason.AccessLogin},
 		"an unknown share":        {claim("share", "x"), reason.AccessLogin},
+		"another camera's share":  {valid(func(f *forger) { f.claims["share"], f.claims["by"] = elsewhere.ID, ops.ID }), reason.AccessLogin},
+		"another's share":         {claim("share", anothers.ID), reason.AccessLogin},
 		"a foreign camera":        {claim("camera", "edge2/front"), reason.AccessDenied},
 		"no expiry":               {claim("exp", nil), reason.AccessLogin},
 		"expired":                 {valid(func(f *forger) { f.claims["iat"], f.claims["exp"] = seconds(-time.Hour), seconds(-4*time.Minute) }), reason.AccessExpired},

@@ -30,7 +30,7 @@ func (s *sessions) open(store Store) error {
 	s.store, s.epochs = store, map[string]uint64{}
 	return load(store, cookiesFile, "logins of browsers that were ended by a logout of all are valid again for up to 12 hours", func(content []byte) error {
 		var epochs map[string]uint64
-		if json.Unmarshal(content, &epochs) != nil || len(epochs) > epochsMost {
+		if json.Unmarshal(content, &epochs) != nil || len(epochs) > 2*epochsMost {
 			return errors.New("it does not count ended logins")
 		}
 		if epochs != nil {

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,10 +79,8 @@ func FuzzAuthenticate(f *testing.F) {
 
 func check(t *testing.T, a *access.Access, text string, valid []string) {
 	t.Helper()
-	for _, one := range valid {
-		if text == one {
-			return
-		}
+	if slices.Contains(valid, text) {
+		return
 	}
 	_, cookieErr := a.AuthenticateCookie(text)
 	_, playbackErr := a.AuthenticatePlayback(text, "edge1/front")

@@ -173,7 +173,7 @@ func rotated(old []*key, now time.Time) ([]*key, error) {
 	if len(next) == 0 {
 		return appendKey(next, now)
 	}
-	for len(next) > 1 && next[1].saved && !next[1].from.Add(keyOverlap).After(now) {
+	for len(next) > 1 && !next[1].from.Add(keyOverlap).After(now) {
 		next = next[1:]
 	}
 	if last := next[len(next)-1]; !last.from.Add(keyPeriod - keyLead).After(now) {

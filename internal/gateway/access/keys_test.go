@@ -202,12 +202,19 @@ func TestOpen_damagedFiles(t *testing.T) {
 	if len(valid) != 3 {
 		t.Fatalf("%d files", len(valid))
 	}
-	many := `{"version":1,"keys":[` + strings.Repeat(`{"private":""},`, 8) + `{"private":""}]}`
+	one := strings.TrimSuffix(strings.TrimPrefix(valid["keys/signing"], `{"version":1,"keys":[`), "]}")
+	many := `{"version":1,"keys":[` + strings.Repeat(one+",", 8) + one + `]}`
+	hundreds := strings.TrimSuffix(strings.TrimPrefix(valid["shares.json"], "["), "]")
+	hundreds = "[" + strings.Repeat(hundreds+",", 1000) + hundreds + "]"
 	for file, contents := range map[string][]string{
-		"keys/signing": {"", "{", "null", "[]", `{"version":1}`, strings.Replace(valid["keys/signing"], `"version":1`, `"version":2`, 1),
-			`{"version":1,"keys":[{"from":"2026-01-01T00:00:00Z","private":"AAAA"}]}`, many, valid["keys/signing"][:40]},
-		"shares.json": {"", "{", `{"a":1}`, `[{"id":"x"}]`, strings.Replace(valid["shares.json"], `"sha256": "`, `"sha256": "x`, 1),
-			strings.Replace(valid["shares.json"], `"end": "20`, `"end": "21`, 1), valid["shares.json"][:40]},
+		"keys/signing": {
+			"", "{", "null", "[]", `{"version":1}`, strings.Replace(valid["keys/signing"], `"version":1`, `"version":2`, 1),
+			`{"version":1,"keys":[{"from":"2026-01-01T00:00:00Z","private":"AAAA"}]}`, many, valid["keys/signing"][:40],
+		},
+		"shares.json": {
+			"", "{", `{"a":1}`, `[{"id":"x"}]`, strings.Replace(valid["shares.json"], `"sha256": "`, `"sha256": "x`, 1),
+			strings.Replace(valid["shares.json"], `"end": "20`, `"end": "21`, 1), valid["shares.json"][:40], hundreds,
+		},
 		"cookies.json": {"", "[", `{"a":-1}`, `{"a":"b"}`, valid["cookies.json"][:5]},
 	} {
 		for _, content := range contents {
@@ -251,7 +258,7 @@ func TestKeys_fullFolder(t *testing.T) {
 		if len(warnings) != 1 {
 			t.Errorf("warnings %v", warnings)
 		}
-		wall := wallOf(t, a)
+		wall := login(t, a, wallClear)
 		token, _ := mint(t, a, wall, "edge1/front", 0)
 		full.setFull(false)
 		if err := a.Tend(); err != nil {
@@ -264,8 +271,10 @@ func TestKeys_fullFolder(t *testing.T) {
 		tend(t, a, 29*day-time.Hour)
 		full.setFull(true)
 		<-time.After(3 * day)
-		if a.Tend() == nil || a.Tend() == nil {
-			t.Error("Tend saved to a full folder")
+		for range 2 {
+			if a.Tend() == nil {
+				t.Error("Tend saved to a full folder")
+			}
 		}
 		both := published(t, a)
 		token, _ = mint(t, a, wall, "edge1/front", day)
@@ -273,7 +282,9 @@ func TestKeys_fullFolder(t *testing.T) {
 			t.Errorf("of %v, %s signs", both, kidOf(t, token))
 		}
 		<-time.After(3 * day)
-		token, _ = mint(t, a, wall, "edge1/front", day)
+		if token, _ = mint(t, a, wall, "edge1/front", day); kidOf(t, token) != both[0] {
+			t.Error("a key signs that is not saved")
+		}
 		full.setFull(false)
 		if err := a.Tend(); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,8 @@ package access_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -341,5 +343,35 @@ func TestMarks_areCanonical(t *testing.T) {
 	}
 	if tried != 2 {
 		t.Errorf("%d texts had bits to spare, want 2", tried)
+	}
+}
+
+// Many ended logins make room: those of tokens that there are no more are dropped.
+func TestEndCookies_bounded(t *testing.T) {
+	store := newFakeStore()
+	_, wall, _ := open(t, store)
+	ended := map[string]uint64{wall.ID: 1}
+	for i := range 4095 {
+		ended[strconv.Itoa(i)] = 1
+	}
+	content, err := json.Marshal(ended)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.files["cookies.json"] = content
+	a, wall, ops := open(t, store)
+	value, _, err := a.Cookie(ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.EndCookies(ops); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.AuthenticateCookie(value); code(err) != reason.AccessLogin {
+		t.Errorf("the login: %v", err)
+	}
+	want := `{"` + min(wall.ID, ops.ID) + `":1,"` + max(wall.ID, ops.ID) + `":1}`
+	if got := string(store.files["cookies.json"]); got != want {
+		t.Errorf("the file is %.200s, want %s", got, want)
 	}
 }

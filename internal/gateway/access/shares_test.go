@@ -1,7 +1,8 @@
 package access_test
 
 import (
-	"fmt"
+	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -226,7 +227,7 @@ func TestShares(t *testing.T) {
 	})
 }
 
-// A token has 100 shares, a gateway 1,000. Ended ones make room.
+// A token has 100 shares. Expired ones make room.
 func TestShare_bounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, wall, ops := sharing(t, nil)
@@ -243,26 +244,45 @@ func TestShare_bounded(t *testing.T) {
 		if all, err := a.Shares(ops); err != nil || len(all) != 2 {
 			t.Errorf("%d shares are kept, %v", len(all), err)
 		}
-		tokens := sharingTokens()
-		for i := range 10 {
-			token, clear := viewer(fmt.Sprintf("v%d", i), "*")
-			token.MayShare = true
-			tokens = append(tokens, token)
-			a.Set(tokens)
-			p, err := a.Authenticate(clear, here)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for k := range 100 {
-				_, _, err := a.Share(p, access.NewShare{Camera: "edge1/front", End: time.Now().Add(time.Hour)})
-				if want := i == 9 && k >= 98; (code(err) == reason.LimitShares) != want {
-					t.Fatalf("share %d of token %d: %v", k, i, err)
-				}
-			}
-		}
-		a.Set(sharingTokens()) // the others have lost their token
-		share(t, a, wall, "edge1/front", time.Hour)
 	})
+}
+
+// A gateway has 1,000 shares. Those that have lost their token make room.
+func TestShare_boundedInAll(t *testing.T) {
+	_, _, ops := open(t, nil)
+	for name, c := range map[string]struct {
+		kept int
+		by   string
+		want reason.Code
+	}{"999": {999, ops.ID, ""}, "1,000": {1000, ops.ID, reason.LimitShares}, "1,000 of a removed token": {1000, "removed", ""}} {
+		store := newFakeStore()
+		store.files["shares.json"] = storedShares(t, c.kept, c.by)
+		a, wall, _ := sharing(t, store)
+		_, _, err := a.Share(wall, access.NewShare{Camera: "edge1/front", End: time.Now().Add(time.Hour)})
+		if code(err) != c.want {
+			t.Errorf("%s: another one: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// storedShares returns a file with n shares of one token.
+func storedShares(t *testing.T, n int, by string) []byte {
+	t.Helper()
+	type stored struct {
+		access.Share
+		Hash string `json:"sha256"`
+	}
+	all := make([]stored, n)
+	now := time.Now()
+	for i := range all {
+		_, hash := access.Generate()
+		all[i] = stored{access.Share{ID: strconv.Itoa(i), Camera: "edge1/front", By: "x", ByID: by, Created: now, End: now.Add(time.Hour)}, hash.String()}
+	}
+	content, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // A share that cannot be saved is none; a revoked one stays revoked, and Tend saves that.

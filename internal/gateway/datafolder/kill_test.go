@@ -37,7 +37,9 @@ func saveForEver(path string) {
 			if err := s.Save("keys/signing", []byte(content)); err != nil {
 				panic(err)
 			}
-			os.Stdout.WriteString("saved\n")
+			if _, err := os.Stdout.WriteString("saved\n"); err != nil {
+				panic(err)
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"rtsptunnel/internal/gateway/datafolder"
@@ -148,6 +149,12 @@ func TestStore_refuses(t *testing.T) {
 	}
 	if _, err := s.Load("large"); err == nil {
 		t.Error("a file of 5 MiB is loaded")
+	}
+	if err := syscall.Mkfifo(filepath.Join(path, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load("pipe"); err == nil {
+		t.Error("a pipe is loaded")
 	}
 	if err := os.WriteFile(filepath.Join(path, "keys"), nil, 0o600); err != nil {
 		t.Fatal(err)
