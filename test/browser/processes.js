@@ -7,13 +7,16 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const running = new Set();
+process.on('exit', () => { for (const { child } of running) child?.kill('SIGKILL'); });
+
 class Process {
   /** name is of the log: standard error is added to name.log in dir, standard output to name.out. */
   constructor(dir, name, command, args, env = process.env) {
     Object.assign(this, { dir, name, command, args, env });
     this.out = path.join(dir, `${name}.out`);
     this.log = path.join(dir, `${name}.log`);
-    process.on('exit', () => this.child?.kill('SIGKILL'));
+    running.add(this);
   }
 
   start() {

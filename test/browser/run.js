@@ -7,19 +7,41 @@
 const path = require('node:path');
 const { Fake } = require('./fake');
 const { Judge } = require('./judge');
+const { outputs } = require('./outputs');
+const { Site } = require('./site');
 
 const assets = path.join(__dirname, '../../internal/gateway/page/assets');
 
-async function main([, dir, only]) {
+async function main([bin, dir, only]) {
   const judge = await new Judge(path.join(dir, 'screenshots'), only).start();
+  try {
+    await alone(judge, dir);
+    await whole(judge, bin, dir);
+  } finally {
+    await judge.stop();
+  }
+  process.exitCode = judge.summary() ? 0 : 1;
+}
+
+// alone tests the player without the gateway.
+async function alone(judge, dir) {
   const fake = await new Fake(assets, dir).start();
   try {
     await require('./player')(judge, fake);
   } finally {
     await fake.stop();
-    await judge.stop();
   }
-  process.exitCode = judge.summary() ? 0 : 1;
+}
+
+// whole tests the system.
+async function whole(judge, bin, dir) {
+  const site = new Site(bin, dir);
+  try {
+    await site.start();
+    await outputs(judge, site);
+  } finally {
+    await site.stop();
+  }
 }
 
 main(process.argv.slice(2));
