@@ -8,6 +8,7 @@ const path = require('node:path');
 const { Fake } = require('./fake');
 const { Judge } = require('./judge');
 const { outputs } = require('./outputs');
+const ava = require('./ava');
 const { Site } = require('./site');
 
 const assets = path.join(__dirname, '../../internal/gateway/page/assets');
@@ -39,6 +40,7 @@ async function whole(judge, bin, dir) {
   try {
     await site.start();
     await outputs(judge, site);
+    await ava(judge, site);
   } finally {
     await site.stop();
   }

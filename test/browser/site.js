@@ -6,6 +6,7 @@
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const ava = require('./ava');
 const { Process, until } = require('./processes');
 
 /** cameras by name: the clip and its sound, and what else is set. */
@@ -127,7 +128,7 @@ class Site {
       data: file('data'),
       hubs: { main: { connectionStringFile: file('hub-login'), caFile: file('state/ca.pem'), discover: true } },
       cameras: { 'edge1/plain': { title: '<img src=x onerror="document.title=1">' } },
-      access: { tokens: [{ name: 'judge', role: 'admin', sha256: admin }, { name: 'viewer', role: 'viewer', cameras: ['edge1/plain'], sha256: viewer }] },
+      access: { origins: [ava.origin], tokens: [{ name: 'judge', role: 'admin', sha256: admin }, { name: 'viewer', role: 'viewer', cameras: ['edge1/plain'], sha256: viewer }] },
       live: { grace: '2s' },
       log: { level: 'debug', format: 'json' },
     }));

@@ -133,7 +133,7 @@ func benchOurs(b *testing.B, readers int, overSockets bool) time.Duration {
 		target = "ws" + strings.TrimPrefix(srv.URL, "http")
 	}
 	defer startDrain(b, target, readers)()
-	await(b, func() bool { return s.Count("rtsp").Players == readers })
+	await(b, func() bool { return len(s.Viewers()) == readers })
 	f.put(unit(100)) // they begin at a key frame
 	return pace(b.N, func(i int) { f.put(unit(101 + i)) })
 }
