@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/g711"
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 
 	"rtsptunnel/internal/gateway/media"
 )
@@ -36,7 +35,7 @@ func FLACFrames(u *media.Unit) []FLAC {
 				part = part[:len(part)-minBlock*2*n]
 			}
 			samples := len(part) / (2 * n)
-			list = append(list, FLAC{verbatim(part, n, uint64(position)), samples}) //nolint:gosec // G115: not negative
+			list = append(list, FLAC{verbatim(part, n, uint64(position)), samples})
 			pcm = pcm[len(part):]
 			position += int64(samples)
 		}
@@ -44,10 +43,10 @@ func FLACFrames(u *media.Unit) []FLAC {
 	return list
 }
 
-func flacFrames(u *media.Unit, _ media.Track) []*fmp4.Sample {
-	var list []*fmp4.Sample
+func flacFrames(u *media.Unit) []sample {
+	var list []sample
 	for _, f := range FLACFrames(u) {
-		list = append(list, &fmp4.Sample{Duration: clamp(int64(f.Samples)), Payload: f.Frame})
+		list = append(list, sample{duration: clamp(int64(f.Samples)), payload: [][]byte{f.Frame}})
 	}
 	return list
 }
@@ -75,7 +74,7 @@ func verbatim(pcm []byte, channels int, position uint64) []byte {
 	)
 	b := make([]byte, 0, len(pcm)+channels+24)
 	b = binary.BigEndian.AppendUint16(b, sync)
-	b = append(b, size16AtEnd, byte(channels-1)<<4|bits16)
+	b = append(b, size16AtEnd, byte(channels-1)<<4|bits16) //nolint:gosec // G115: at most 8
 	b = appendNumber(b, position&(1<<36-1))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(pcm)/(2*channels)-1)) //nolint:gosec // G115: at most maxBlock
 	b = append(b, crc8(b))
@@ -97,9 +96,9 @@ func appendNumber(b []byte, n uint64) []byte {
 	for more < 6 && n >= 1<<(6-more+6*more) {
 		more++
 	}
-	b = append(b, byte(0xFF<<(7-more))|byte(n>>(6*more)))
+	b = append(b, byte(0xFF<<(7-more))|byte(n>>(6*more))) //nolint:gosec // G115: at most 6-more bits
 	for i := more - 1; i >= 0; i-- {
-		b = append(b, 0x80|byte(n>>(6*i))&0x3F)
+		b = append(b, 0x80|byte(n>>(6*i))&0x3F) //nolint:gosec // G115: the low bits are meant
 	}
 	return b
 }
@@ -119,7 +118,7 @@ func crc8(b []byte) byte {
 
 var crc16Table = func() (table [256]uint16) {
 	for i := range table {
-		sum := uint16(i) << 8 //nolint:gosec // G115: below 256
+		sum := uint16(i) << 8
 		for range 8 {
 			carry := sum >> 15
 			sum = sum<<1 ^ carry*0x8005

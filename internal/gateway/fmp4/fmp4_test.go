@@ -9,6 +9,7 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/pmp4"
 
@@ -107,7 +108,8 @@ func TestFormat_impossible(t *testing.T) {
 	}
 }
 
-// part reads the only fragment of b by another implementation.
+// part reads the only fragment of b by another implementation, which must also write the same
+// bytes.
 func part(t *testing.T, b []byte) *fmp4.PartTrack {
 	t.Helper()
 	var parts fmp4.Parts
@@ -116,6 +118,10 @@ func part(t *testing.T, b []byte) *fmp4.PartTrack {
 	}
 	if len(parts) != 1 || len(parts[0].Tracks) != 1 {
 		t.Fatalf("parts %+v", parts)
+	}
+	var again seekablebuffer.Buffer
+	if err := parts[0].Marshal(&again); err != nil || !bytes.Equal(again.Bytes(), b) {
+		t.Errorf("%v: mediacommon writes %x, not %x", err, again.Bytes(), b)
 	}
 	return parts[0].Tracks[0]
 }
@@ -132,7 +138,7 @@ func TestFragment_picture(t *testing.T) {
 	} {
 		u := c.unit
 		u.Epoch = e
-		got := part(t, ours.Fragment(u))
+		got := part(t, ours.AppendFragment(nil, u))
 		if got.ID != 1 || got.BaseTime != uint64(1<<40+u.DTS) || len(got.Samples) != 1 {
 			t.Fatalf("track %+v", got)
 		}
@@ -162,7 +168,7 @@ func TestFragment_sound(t *testing.T) {
 	} {
 		e, _ := epoch(t, c.track)
 		u := &media.Unit{Epoch: e, Track: 1, PTS: 500, DTS: 500, Key: true, Payload: c.payload}
-		got := part(t, ours.Fragment(u))
+		got := part(t, ours.AppendFragment(nil, u))
 		var durations []uint32
 		for _, s := range got.Samples {
 			durations = append(durations, s.Duration)
@@ -182,7 +188,7 @@ func TestFragment_nothing(t *testing.T) {
 		"a few samples": {Epoch: e, Track: 1, Payload: [][]byte{{1, 2, 3}}},
 		"mjpeg":         {Epoch: &media.Epoch{Tracks: []media.Track{jpeg}, Base: []int64{0}}, Payload: [][]byte{{1}}},
 	} {
-		if b := ours.Fragment(u); b != nil {
+		if b := ours.AppendFragment(nil, u); b != nil {
 			t.Errorf("%s: %d bytes", name, len(b))
 		}
 	}
@@ -289,7 +295,7 @@ func FuzzFragment(f *testing.F) {
 		tracks := []media.Track{{Codec: media.H264, ClockRate: 90000}, pcma, pcmu, opus, aac, {Codec: media.H265, ClockRate: 90000}, {Codec: media.PCMU, ClockRate: 8000, Channels: 200}}
 		e := &media.Epoch{Tracks: tracks, Base: make([]int64, len(tracks))}
 		u := &media.Unit{Epoch: e, Track: int(uint(kind) % uint(len(tracks))), DTS: dts, PTS: dts / 2, Duration: duration, Payload: [][]byte{b, nil}}
-		if fragment := ours.Fragment(u); fragment != nil {
+		if fragment := ours.AppendFragment(nil, u); fragment != nil {
 			part(t, fragment)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -26,12 +27,17 @@ import (
 	"rtsptunnel/internal/testkit/rtsptest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if target := os.Getenv(drainVariable); target != "" { // see BenchmarkFanOut
+		drain(target)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // camera is a camera whose sessions a test drives.
 type camera struct {
 	*stream.Stream
-	epoch  *media.Epoch // of the next session
 	clip   []rtsptest.AccessUnit
 	opened chan *session
 	refuse chan error // an opening takes one, if there is one, and waits for nothing else
@@ -75,11 +81,11 @@ func (s *session) sound() {
 	s.deliver(&media.Unit{Epoch: s.epoch, Track: 1, PTS: at, DTS: at, Wall: time.Now(), Key: true, Payload: [][]byte{make([]byte, 160)}})
 }
 
-func newCamera(t *testing.T, tracks ...media.Track) *camera {
-	t.Helper()
+func newCamera(tb testing.TB, tracks ...media.Track) *camera {
+	tb.Helper()
 	clip, err := rtsptest.Clip("front")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var p media.Parameters
 	p.Update(media.H264, clip[0])
@@ -108,13 +114,14 @@ func newCamera(t *testing.T, tracks ...media.Track) *camera {
 			return s, nil
 		},
 	})
-	t.Cleanup(func() { c.Close(nil) })
+	tb.Cleanup(func() { c.Close(nil) })
 	return c
 }
 
 // site is the output with one camera.
 type site struct {
 	*httptest.Server
+	out       *mse.Output
 	viewers   *viewer.Set
 	principal access.Principal
 }
@@ -122,7 +129,7 @@ type site struct {
 func newSite(t *testing.T, c *camera) *site {
 	t.Helper()
 	s := &site{viewers: viewer.New(viewer.Limits{}), principal: access.Principal{Name: "wall", Role: access.Viewer, Cameras: []string{"*"}}}
-	out := mse.New(mse.Options{
+	s.out = mse.New(mse.Options{
 		Find: func(_ context.Context, name string) (*stream.Stream, error) {
 			if name != "edge1/front/main" {
 				return nil, failure.New(failure.Viewer, reason.CameraUnknown, nil)
@@ -133,11 +140,11 @@ func newSite(t *testing.T, c *camera) *site {
 	})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		camera := strings.TrimPrefix(r.URL.Path, "/")
-		out.ServeLive(w, r, live.Request{Camera: camera, Stream: "main", Principal: s.principal, From: netip.MustParseAddr("127.0.0.1")})
+		s.out.ServeLive(w, r, live.Request{Camera: camera, Stream: "main", Principal: s.principal, From: netip.MustParseAddr("127.0.0.1")})
 	}))
 	t.Cleanup(func() {
 		s.viewers.Shutdown(t.Context())
-		s.Server.Close()
+		s.Close()
 	})
 	return s
 }

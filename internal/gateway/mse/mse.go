@@ -20,6 +20,7 @@ package mse
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -43,7 +44,7 @@ const Protocol = "rtsptunnel.mse.v1"
 const Name = "mse"
 
 const (
-	stall     = 10 * time.Second // a viewer that does not read for so long is put out
+	stall     = 10 * time.Second // a viewer that does not read for so long ends
 	pingEvery = 20 * time.Second
 	silence   = 40 * time.Second // without an answer to a ping
 	maxInput  = 4 << 10          // bytes of a client's message; it sends none
@@ -59,12 +60,15 @@ type Options struct {
 }
 
 // Output is the output. It is safe for concurrent use.
-type Output struct{ o Options }
+type Output struct {
+	o     Options
+	stall time.Duration
+}
 
 var _ live.Output = (*Output)(nil)
 
 // New returns the output. It starts no goroutine.
-func New(o Options) *Output { return &Output{o} }
+func New(o Options) *Output { return &Output{o, stall} }
 
 var upgrader = websocket.Upgrader{
 	Subprotocols:     []string{Protocol},
@@ -102,7 +106,7 @@ func (o *Output) ServeLive(w http.ResponseWriter, r *http.Request, v live.Reques
 	}
 	s := &session{
 		source: source, viewer: watcher, sound: v.Principal.Grant(access.Listen, v.Camera) == nil,
-		out: newWriter(ws.NetConn()), began: began,
+		out: newWriter(ws.NetConn(), o.stall), began: began,
 	}
 	log := o.o.Log.With().Str("viewer", watcher.ID()).Str("camera", v.Camera).Str("stream", v.Stream).Str("output", Name).
 		Str("principal", v.Principal.Name).Stringer("remote", v.From).Logger()
@@ -116,9 +120,7 @@ func (o *Output) ServeLive(w http.ResponseWriter, r *http.Request, v live.Reques
 }
 
 // errLeft is the cause of a viewer that closed its connection.
-type errLeft struct{}
-
-func (errLeft) Error() string { return "the viewer left" }
+var errLeft = errors.New("the viewer left")
 
 // serve runs the session, and a goroutine that reads what the client sends. It returns why the
 // viewer was ended; nil if it left.
@@ -128,10 +130,12 @@ func (s *session) serve(ctx context.Context, ws *websocket.Conn, cancel context.
 	go func() {
 		defer close(reading)
 		s.read(ws)
-		cancel(errLeft{})
+		cancel(errLeft)
 	}()
+	defer context.AfterFunc(ctx, s.out.hurry)()
 	f := s.run(ctx)
 	if f != nil {
+		s.out.hurry()
 		s.out.last(f)
 	}
 	if f != nil && f.Reason == reason.ViewerStalled {

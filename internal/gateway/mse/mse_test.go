@@ -18,6 +18,7 @@ import (
 	"rtsptunnel/internal/gateway/access"
 	"rtsptunnel/internal/gateway/failure"
 	"rtsptunnel/internal/gateway/media"
+	"rtsptunnel/internal/gateway/mse"
 	"rtsptunnel/internal/gateway/viewer"
 )
 
@@ -146,18 +147,18 @@ func (c *client) end(wantReason string, wantCode int) {
 func TestEnds(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		end    func(t *testing.T, c *camera, s *site)
+		end    func(c *camera, s *site)
 		reason string
 		code   int
 	}{
-		"shutdown": {func(t *testing.T, _ *camera, s *site) { s.viewers.Shutdown(t.Context()) }, "SHUTTING_DOWN", 1001},
-		"operator": {func(t *testing.T, _ *camera, s *site) {
+		"shutdown": {func(_ *camera, s *site) { s.viewers.Shutdown(context.Background()) }, "SHUTTING_DOWN", 1001},
+		"operator": {func(_ *camera, s *site) {
 			s.viewers.Disconnect(s.viewers.List()[0].ID, failure.New(failure.Viewer, reason.ViewerClosed, nil))
 		}, "VIEWER_CLOSED", 1008},
-		"token removed": {func(t *testing.T, _ *camera, s *site) {
+		"token removed": {func(_ *camera, s *site) {
 			s.viewers.Review(func(access.Principal, string) error { return failure.New(failure.Viewer, reason.AccessLogin, nil) })
 		}, "ACCESS_LOGIN", 1008},
-		"stream closed": {func(_ *testing.T, c *camera, _ *site) { c.Close(nil) }, "STREAM_CLOSED", 1011},
+		"stream closed": {func(c *camera, _ *site) { c.Close(nil) }, "STREAM_CLOSED", 1011},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -166,7 +167,7 @@ func TestEnds(t *testing.T) {
 			v := site.dial(t)
 			(<-c.opened).picture(true)
 			v.binary()
-			test.end(t, c, site)
+			test.end(c, site)
 			v.end(test.reason, test.code)
 		})
 	}
@@ -179,13 +180,38 @@ func TestOpening_fails(t *testing.T) {
 	newSite(t, c).dial(t).end("RTSP_AUTH", 1011)
 }
 
+// A camera whose pictures no browser plays is a failure, even if it has sound.
 func TestOpening_codec(t *testing.T) {
 	t.Parallel()
-	c := newCamera(t, media.Track{Codec: media.MJPEG, ClockRate: 90000})
+	for _, tracks := range [][]media.Track{
+		{{Codec: media.MJPEG, ClockRate: 90000}},
+		{{Codec: media.MJPEG, ClockRate: 90000}, {Codec: media.PCMU, ClockRate: 8000}},
+		{{Codec: media.H264, ClockRate: 90000}}, // its parameter sets are not known
+	} {
+		c := newCamera(t, tracks...)
+		v := newSite(t, c).dial(t)
+		s := <-c.opened
+		s.picture(true)
+		v.end("CODEC_NOT_FOR_OUTPUT", 1011)
+	}
+}
+
+// A camera without pictures plays.
+func TestSound(t *testing.T) {
+	t.Parallel()
+	c := newCamera(t, media.Track{Codec: media.PCMA, ClockRate: 8000, SampleRate: 8000})
 	v := newSite(t, c).dial(t)
 	s := <-c.opened
-	s.picture(true)
-	v.end("CODEC_NOT_FOR_OUTPUT", 1011)
+	s.deliver(&media.Unit{Epoch: s.epoch, PTS: 8000, DTS: 8000, Wall: time.Now(), Key: true, Payload: [][]byte{make([]byte, 160)}})
+	if got := v.text("init"); got.Video != nil || got.Audio == nil || got.MIME != `audio/mp4; codecs="flac"` {
+		t.Errorf("init %+v", got)
+	}
+	if tracks, times := samples(t, v.binary()); tracks != 1 || len(times) != 1 {
+		t.Errorf("%d tracks, sound at %v", tracks, times)
+	}
+	if got := v.text("clock"); got.Media != 1 {
+		t.Errorf("clock %+v", got)
+	}
 }
 
 // A principal that may not listen gets pictures alone.
@@ -245,17 +271,7 @@ func TestLeaves(t *testing.T) {
 // awaitNone waits until there is no viewer.
 func awaitNone(t *testing.T, s *viewer.Set) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	ticks := time.NewTicker(time.Millisecond)
-	defer ticks.Stop()
-	for len(s.List()) > 0 {
-		select {
-		case <-ticks.C:
-		case <-ctx.Done():
-			t.Fatal("the viewer stays")
-		}
-	}
+	await(t, func() bool { return len(s.List()) == 0 })
 }
 
 // A viewer that does not read costs the others nothing, and goes on at a key frame.
@@ -266,15 +282,12 @@ func TestSlow(t *testing.T) {
 	site := newSite(t, c)
 	slow, fast := site.dial(t), site.dial(t)
 	s := <-c.opened
-	big := append([]byte{0x41}, bytes.Repeat([]byte{0xAB}, 1<<20)...)
 	s.picture(true)
 	slow.binary()
 	fast.binary()
 	for range 40 { // more than the kernel's buffers hold
 		for i := range 2 {
-			u := &media.Unit{Epoch: s.epoch, PTS: int64(s.n) * frame, DTS: int64(s.n) * frame, Wall: time.Now(), Key: i == 0, Payload: [][]byte{big}}
-			s.n++
-			s.deliver(u)
+			s.deliver(s.big(i == 0))
 			fast.binary()
 		}
 	}
@@ -290,6 +303,110 @@ func TestSlow(t *testing.T) {
 	}
 	if skipped == 0 {
 		t.Error("nothing is counted as skipped")
+	}
+}
+
+// big returns a picture of 1 MiB.
+func (s *session) big(key bool) *media.Unit {
+	u := &media.Unit{Epoch: s.epoch, PTS: int64(s.n) * frame, DTS: int64(s.n) * frame, Wall: time.Now(), Key: key, Payload: [][]byte{bigPicture}}
+	s.n++
+	return u
+}
+
+var bigPicture = append([]byte{0x41}, bytes.Repeat([]byte{0xAB}, 1<<20)...)
+
+// A viewer that does not read at all ends.
+func TestStalled(t *testing.T) {
+	t.Parallel()
+	c := newCamera(t)
+	site := newSite(t, c)
+	site.out.SetStall(100 * time.Millisecond)
+	site.dial(t)
+	s := <-c.opened
+	s.picture(true)
+	await(t, func() bool { s.deliver(s.big(true)); return len(site.viewers.List()) == 0 })
+	if got := site.viewers.Count(mse.Name).Stalled; got != 1 {
+		t.Errorf("%d viewers stalled", got)
+	}
+}
+
+// A viewer that does not read does not delay its end either: as one that leaves, and at shutdown.
+func TestStalled_ends(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(v *client, s *site){
+		"leaves": func(v *client, _ *site) {
+			_ = v.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(patience))
+		},
+		"shutdown": func(_ *client, s *site) { s.viewers.Shutdown(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCamera(t)
+			site := newSite(t, c)
+			site.out.SetStall(time.Hour)
+			v := site.dial(t)
+			s := <-c.opened
+			s.picture(true)
+			last := uint64(0)
+			await(t, func() bool { // until the kernel's buffers are full
+				s.deliver(s.big(true))
+				sent := site.viewers.Count(mse.Name).Bytes
+				full := sent == last && s.n > 40
+				last = sent
+				return full
+			})
+			end(v, site)
+			awaitNone(t, site.viewers)
+			if got := site.viewers.Count(mse.Name).Stalled; got != 0 {
+				t.Errorf("%d viewers stalled", got)
+			}
+		})
+	}
+}
+
+// If more is kept than a browser decodes at once, the viewer gets the key frame alone, and goes on
+// at the next one.
+func TestJoin_long(t *testing.T) {
+	t.Parallel()
+	c := newCamera(t)
+	site := newSite(t, c)
+	first := site.dial(t)
+	s := <-c.opened
+	s.picture(true)
+	first.binary()
+	for range 6*25 + 1 {
+		s.picture(false)
+		first.binary()
+	}
+	second := site.dial(t)
+	if _, times := samples(t, second.binary()); len(times) != 1 || times[0] != 0 {
+		t.Errorf("kept pictures at %v", times)
+	}
+	s.picture(false)
+	key := s.picture(true)
+	if _, times := samples(t, second.binary()); len(times) != 1 || times[0] != uint64(key.DTS) {
+		t.Errorf("it goes on at %v, want %d", times, key.DTS)
+	}
+}
+
+// A camera that changes its parameters while its session lasts begins a new epoch.
+func TestEpoch(t *testing.T) {
+	t.Parallel()
+	c := newCamera(t)
+	v := newSite(t, c).dial(t)
+	s := <-c.opened
+	s.picture(true)
+	if got := v.text("init"); got.Epoch != 1 || got.Audio == nil {
+		t.Errorf("init %+v", got)
+	}
+	v.binary()
+	s.epoch, s.n = &media.Epoch{Tracks: s.epoch.Tracks[:1], Begin: time.Now()}, 0
+	key := s.picture(true)
+	if got := v.text("init"); got.Epoch != 2 || got.Audio != nil {
+		t.Errorf("init %+v", got)
+	}
+	if tracks, times := samples(t, v.binary()); tracks != 1 || len(times) != 1 || times[0] != uint64(key.Epoch.Base[0]) {
+		t.Errorf("%d tracks, pictures at %v, want %d", tracks, times, key.Epoch.Base)
 	}
 }
 

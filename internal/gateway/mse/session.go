@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -40,6 +41,9 @@ func (s *session) run(ctx context.Context) *failure.Failure {
 		defer s.reader.Close()
 		err = s.play(ctx)
 	}
+	if ctx.Err() != nil { // a write may have failed because of it
+		err = context.Cause(ctx)
+	}
 	switch f := (*failure.Failure)(nil); {
 	case errors.As(err, &f):
 		return f
@@ -56,6 +60,8 @@ func (s *session) attach(ctx context.Context) error {
 		reader *stream.Reader
 		err    error
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	done := make(chan result, 1)
 	go func() {
 		reader, err := s.source.Attach(ctx, stream.Want{Start: stream.Live})
@@ -72,7 +78,8 @@ func (s *session) attach(ctx context.Context) error {
 			err = s.out.text(opening{"opening", told, "opening: " + string(told), state.Since})
 		}
 		if err != nil {
-			if r := <-done; r.reader != nil { // Attach ends, since the reading goroutine cancels ctx
+			cancel()
+			if r := <-done; r.reader != nil {
 				r.reader.Close()
 			}
 			return err
@@ -160,7 +167,7 @@ type reopening struct {
 	Failure *failure.Failure `json:"failure"`
 }
 
-// send sends a unit: alone, or behind an init segment and with all units that are kept.
+// send sends a unit: alone, or behind an init segment and with the units that are kept.
 func (s *session) send(u *media.Unit) error {
 	if u.Epoch != s.epoch {
 		return s.begin(u)
@@ -176,64 +183,16 @@ func (s *session) send(u *media.Unit) error {
 		return err
 	}
 	s.note(u)
-	return s.write(frame)
-}
-
-// message is a unit's fragment as a WebSocket message.
-func message(u *media.Unit) []byte {
-	fragment := fmp4.Fragment(u)
-	if len(fragment) == 0 {
-		return []byte{}
-	}
-	return framed(fragment)
-}
-
-// begin sends an init segment and all units that the stream keeps, in one message: the viewer
-// goes to their end in one step.
-func (s *session) begin(u *media.Unit) error {
-	if err := s.announce(u.Epoch); err != nil {
+	if err := s.out.write(frame); err != nil {
 		return err
 	}
-	format, err := s.format(u.Epoch)
-	if err != nil {
-		return err
-	}
-	parts := [][]byte{nil, format.Init()}
-	size := len(format.Init())
-	for u != nil && u.Epoch == s.epoch {
-		if u.Track == s.tracks[0] || u.Track == s.tracks[1] {
-			fragment := fmp4.Fragment(u)
-			parts, size = append(parts, fragment), size+len(fragment)
-			s.note(u)
-		}
-		if u, err = s.reader.Poll(); err != nil {
-			return err
-		}
-	}
-	parts[0] = header(websocket.BinaryMessage, size)
-	if err := s.write(parts...); err != nil {
-		return err
-	}
-	s.viewer.FirstUnit(time.Since(s.began))
-	if u != nil { // the first one of another epoch
-		return s.begin(u)
-	}
+	s.count(len(frame))
 	return nil
 }
 
-// format returns how the epoch is written.
-func (s *session) format(e *media.Epoch) (*fmp4.Format, error) {
-	var tracks []int
-	for _, i := range s.tracks {
-		if i >= 0 {
-			tracks = append(tracks, i)
-		}
-	}
-	if len(tracks) == 0 {
-		f := failure.New(failure.Media, reason.CodecNotForOutput, nil)
-		return nil, f
-	}
-	return fmp4.New(e, tracks...)
+// message is a unit's fragment as a WebSocket message; empty if it has none.
+func message(u *media.Unit) []byte {
+	return framed(func(b []byte) []byte { return fmp4.AppendFragment(b, u) })
 }
 
 type announcement struct {
@@ -256,33 +215,45 @@ type soundTrack struct {
 	Channels   int         `json:"channels"`
 }
 
-// announce sends the message init of an epoch, and makes it the current one.
-func (s *session) announce(e *media.Epoch) error {
-	video, sound := fmp4.Select(e)
-	if !s.sound {
-		sound = -1
-	}
-	if _, err := fmp4.New(e, max(sound, 0)); sound >= 0 && err != nil {
-		sound = -1 // pictures without sound are better than none
-	}
-	s.epoch, s.tracks = e, [2]int{video, sound}
-	format, err := s.format(e)
+// announce sends the message init of an epoch, and makes it the current one. It returns the init
+// segment.
+func (s *session) announce(e *media.Epoch) ([]byte, error) {
+	format, err := s.choose(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a := announcement{Type: "init", Epoch: e.Number}
 	kind := "audio"
-	if sound >= 0 {
+	if sound := s.tracks[1]; sound >= 0 {
 		t := e.Tracks[sound]
 		a.Audio = &soundTrack{t.Codec, t.SampleRate, t.Channels}
 	}
-	if video >= 0 {
+	if video := s.tracks[0]; video >= 0 {
 		kind = "video"
 		t := e.Tracks[video]
 		a.Video = &pictureTrack{t.Codec, t.Width, t.Height}
 	}
 	a.MIME = fmt.Sprintf(`%s/mp4; codecs="%s"`, kind, format.Codecs())
-	return s.out.text(a)
+	return format.Init(), s.out.text(a)
+}
+
+// choose chooses the tracks of an epoch, and how they are written. Sound that cannot be written
+// is left out; a camera whose pictures cannot be written is a failure.
+func (s *session) choose(e *media.Epoch) (*fmp4.Format, error) {
+	video, sound := fmp4.Select(e)
+	if video < 0 && slices.ContainsFunc(e.Tracks, media.Track.Video) || video < 0 && (sound < 0 || !s.sound) {
+		return nil, failure.New(failure.Media, reason.CodecNotForOutput, nil)
+	}
+	s.epoch = e
+	if sound >= 0 && s.sound {
+		s.tracks = [2]int{video, sound}
+		format, err := fmp4.New(e, slices.DeleteFunc([]int{video, sound}, func(i int) bool { return i < 0 })...)
+		if err == nil || video < 0 {
+			return format, err
+		}
+	}
+	s.tracks = [2]int{video, -1}
+	return fmp4.New(e, video)
 }
 
 // note remembers the newest unit for the clock.
@@ -324,15 +295,8 @@ func (s *session) tellSkipped() error {
 	}{"skipped", more})
 }
 
-func (s *session) write(frames ...[]byte) error {
-	n := 0
-	for _, f := range frames {
-		n += len(f)
-	}
-	if err := s.out.write(stall, frames...); err != nil {
-		return err
-	}
+// count counts bytes that were sent.
+func (s *session) count(n int) {
 	s.sent += int64(n)
 	s.viewer.Sent(n)
-	return nil
 }
