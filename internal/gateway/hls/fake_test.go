@@ -165,7 +165,7 @@ func newSite(t *testing.T, c *camera, limits viewer.Limits) *site {
 	t.Cleanup(func() {
 		s.viewers.Shutdown(t.Context())
 		s.out.Shutdown(t.Context())
-		s.Server.Close()
+		s.Close()
 	})
 	return s
 }
@@ -198,7 +198,7 @@ func (s *site) try(ctx context.Context, file string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end
+	defer answer.Body.Close()
 	b, err := io.ReadAll(answer.Body)
 	return reply{answer.StatusCode, answer.Header, b}, err
 }

@@ -157,7 +157,7 @@ func (o *Output) serve(w http.ResponseWriter, r *http.Request, v live.Request) e
 	defer m.leave()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	defer context.AfterFunc(watcher.ctx, func() { cancel(context.Cause(watcher.ctx)) })()
+	defer context.AfterFunc(watcher.ctx, func() { cancel(context.Cause(watcher.ctx)) })() //nolint:contextcheck // it ends with the viewer
 	switch {
 	case v.File == Index:
 		return m.serveIndex(ctx, w, v.Playback, hears == nil)

@@ -96,7 +96,7 @@ func (l *list) compose(parts []*playlist.MediaPart) error {
 		Map:           &playlist.MediaMap{URI: first.init + mark},
 		Parts:         marked(parts), PreloadHint: &playlist.MediaPreloadHint{URI: l.hint + mark},
 	}
-	missing := uint64(max(0, shown-len(l.segments))) //nolint:gosec // G115: not negative
+	missing := uint64(max(0, shown-len(l.segments)))
 	for range missing {
 		p.Segments = append(p.Segments, &playlist.MediaSegment{Gap: true, Duration: first.Duration, URI: "gap.mp4"})
 	}

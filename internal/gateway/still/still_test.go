@@ -80,7 +80,7 @@ func newSite(t *testing.T, key func() *media.Unit) *site {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out.ServeLive(w, r, live.Request{Camera: "edge1/front", Stream: "main", From: netip.MustParseAddr("127.0.0.1")})
 	}))
-	t.Cleanup(s.Server.Close)
+	t.Cleanup(s.Close)
 	return s
 }
 
@@ -98,7 +98,7 @@ func (s *site) get(t *testing.T, query string, headers ...string) (*http.Respons
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end
+	defer answer.Body.Close()
 	b, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)
