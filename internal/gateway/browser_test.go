@@ -427,7 +427,7 @@ func TestOutputs_drain(t *testing.T) {
 			t.Errorf("an event of another camera: %s", line)
 		}
 	}
-	ended := make(chan error, 1)
+	ended, begun := make(chan error, 1), time.Now()
 	go func() { ended <- l.end() }()
 	if code, why := awaitEnd(t, conn); code != websocket.CloseGoingAway || why != "SHUTTING_DOWN" {
 		t.Errorf("ended with %d %s", code, why)
@@ -437,6 +437,9 @@ func TestOutputs_drain(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+	if took := time.Since(begun); took > 9*time.Second { // for those that do not end, it takes ten
+		t.Errorf("the drain took %v", took)
 	}
 }
 
