@@ -15,18 +15,39 @@ const state = { me: null, fleet: null, view: null };
 /** route returns the path below the gateway's address, decoded. */
 function route() {
   const base = new URL(document.baseURI).pathname;
-  return location.pathname.slice(base.length).split("/").map(decodeURIComponent).join("/");
+  return location.pathname.slice(base.length).split("/").map(decoded).join("/");
+}
+
+function decoded(segment) {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment; // a "%" that is no escape
+  }
 }
 
 function show() {
-  state.view?.end();
+  const before = state.view;
+  before?.end();
   const at = route();
   document.title = "Cameras";
   if (at.startsWith("cameras/")) state.view = new CameraView(at.slice("cameras/".length), state);
   else if (at === "shares") state.view = new SharesView();
   else state.view = new Wall(state.fleet);
   place.replaceChildren(state.view.element);
-  for (const link of document.querySelectorAll("header nav a")) link.toggleAttribute("aria-current", link.pathname === location.pathname);
+  if (before) arrive(before);
+  for (const link of document.querySelectorAll("header nav a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+// arrive puts the focus where a reader goes on: on the tile of the camera that was left, else on the title.
+function arrive(before) {
+  const tile = before.href && state.view.element.querySelector(`a.tile[href="${CSS.escape(before.href)}"]`);
+  const title = state.view.element.querySelector("h1");
+  title?.setAttribute("tabindex", "-1");
+  (tile || title)?.focus({ preventScroll: !tile });
 }
 
 // Links to the page's own addresses do not load it again.
@@ -37,8 +58,8 @@ function follow(event) {
   if (to.origin !== base.origin || !/^(cameras\/.*|shares|)$/.test(to.pathname.slice(base.pathname.length))) return;
   event.preventDefault();
   history.pushState(null, "", to);
-  show();
   scrollTo(0, 0);
+  show();
 }
 
 function header(me) {
@@ -54,6 +75,7 @@ function header(me) {
 const KEYS = [["Arrow keys", "move between cameras"], ["Enter", "open a camera"], ["Esc", "back to all cameras"], ["f", "full screen"], ["m", "sound"], ["/", "search"], ["?", "these keys"]];
 
 function help() {
+  if (document.querySelector("dialog")) return;
   const dialog = h("dialog", { "aria-label": "Keys" }, h("h2", { text: "Keys" }),
     h("dl", {}, KEYS.map(([key, text]) => [h("dt", {}, h("kbd", { text: key })), h("dd", { text })])),
     h("form", { method: "dialog" }, h("button", { text: "Close" })));

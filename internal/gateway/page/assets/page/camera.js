@@ -28,10 +28,12 @@ export class CameraView {
   #output = h("select", { id: "output" }, OUTPUTS.map(([value, text]) => h("option", { value, text })));
   #streams = h("select", { id: "stream" });
   #found = h("div", { role: "status" });
+  href; // of this page, as links to it have it
   element;
 
   constructor(name, { fleet, me }) {
     [this.#name, this.#fleet, this.#me] = [name, fleet, me];
+    this.href = `cameras/${path(name)}`;
     const full = h("button", { type: "button", text: "Full screen", on: { click: () => this.#full() } });
     const diagnose = me.role === "admin" ? h("button", { type: "button", text: "Diagnose", on: { click: () => this.#diagnose(diagnose) } }) : null;
     this.element = h("main", { class: "camera", id: "main" },

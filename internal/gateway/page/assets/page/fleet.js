@@ -80,7 +80,10 @@ export class Fleet extends EventTarget {
 /** label returns what people call a camera. */
 export const label = (camera) => camera.title || camera.name;
 
-/** names returns the names of the camera's streams that can be opened, the wanted one first. */
+/** pictured returns the stream that has the newest picture of the camera; undefined if none has one. */
+export const pictured = (camera) => (camera.streams ?? []).filter((s) => s.lastPicture).sort((a, b) => Date.parse(b.lastPicture) - Date.parse(a.lastPicture))[0];
+
+/** streams returns the names of the camera's streams that can be opened, the wanted one first. */
 export function streams(camera, wanted) {
   const all = (camera.streams ?? []).filter((s) => s.failure?.reason !== "PATH_UNKNOWN").map((s) => s.name);
   return [...all.filter((n) => n === wanted), ...all.filter((n) => n !== wanted)];

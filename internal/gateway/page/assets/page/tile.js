@@ -3,7 +3,7 @@
 import { Player } from "../player.js";
 import { url } from "./api.js";
 import { ago, h, path, say } from "./dom.js";
-import { label, streams } from "./fleet.js";
+import { label, pictured, streams } from "./fleet.js";
 import { words } from "./whynot.js";
 
 const STILL_EVERY = 30_000; // milliseconds between requests for a newer picture
@@ -47,6 +47,7 @@ export class Tile {
     this.#camera = camera;
     say(this.#title, label(camera));
     this.#title.title = camera.name;
+    if (this.#visible && !this.#asked) this.#picture();
     this.#show();
   }
 
@@ -78,8 +79,10 @@ export class Tile {
   }
 
   #picture() {
+    const stream = pictured(this.#camera);
+    if (!stream) return; // the gateway would have to refuse
     this.#asked = Date.now();
-    this.#still.src = url(`live/${path(this.#camera.name)}/still.mp4`);
+    this.#still.src = url(`live/${path(this.#camera.name)}/${path(stream.name)}/still.mp4`);
   }
 
   #start() {
@@ -98,12 +101,12 @@ export class Tile {
   #show() {
     const playing = this.#player?.state;
     const shown = playing && playing.phase !== "idle" ? playing : { state: this.#camera.state, failure: this.#camera.failure };
-    const { mark, text } = words(shown);
+    const { mark, text, next } = words(shown);
     this.#dot.className = `dot ${mark}`;
-    say(this.#state, text);
-    this.#state.title = text;
+    say(this.#state, text + next);
+    if (this.#state.title !== text) this.#state.title = text;
     this.#video.classList.toggle("there", playing?.phase === "playing" || playing?.phase === "stalled");
-    const old = playing?.phase !== "playing" && this.#camera.lastPicture;
-    say(this.#age, playing?.phase === "playing" ? "live" : old ? ago(this.#camera.lastPicture) : "");
+    const old = pictured(this.#camera);
+    say(this.#age, playing?.phase === "playing" ? "live" : old ? ago(old.lastPicture) : "");
   }
 }

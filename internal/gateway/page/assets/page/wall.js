@@ -134,6 +134,7 @@ export class Wall {
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.("dialog")) return;
     if (event.key === "/" && document.activeElement !== this.#search) {
       event.preventDefault();
       this.#search.focus();
@@ -143,6 +144,10 @@ export class Wall {
       this.#search.value = "";
       this.#filter();
     }
+    if (event.key === "f" && !event.target.matches("input, select")) {
+      if (document.fullscreenElement) document.exitFullscreen();
+      else this.element.requestFullscreen?.();
+    }
     this.#move(event);
   }
 
@@ -150,7 +155,7 @@ export class Wall {
   #move(event) {
     const tiles = [...this.#list.querySelectorAll(".tile:not([hidden])")];
     const at = tiles.indexOf(document.activeElement);
-    if (!event.key.startsWith("Arrow") || !tiles.length || document.activeElement === this.#search) return;
+    if (!event.key.startsWith("Arrow") || !tiles.length || document.activeElement?.matches("input, select")) return;
     const row = tiles.filter(({ offsetTop }) => offsetTop === tiles[Math.max(0, at)].offsetTop).length;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row }[event.key];
     event.preventDefault();

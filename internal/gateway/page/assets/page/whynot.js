@@ -7,23 +7,25 @@ const HOPS = [
   ["camera", "the camera's network"], ["rtsp", "the camera's RTSP server"], ["media", "the camera's video"],
 ];
 
-/** words returns a player's or a stream's state as a sentence, and how it is marked: ok, busy, bad or off. */
+/** words returns a player's or a stream's state as a sentence, how it is marked (ok, busy, bad or off), and the countdown to the next try. */
 export function words({ phase, state, hop, failure, retryAt }) {
   const is = phase ?? state;
   const wait = retryAt ? Math.ceil((new Date(retryAt) - Date.now()) / 1000) : 0;
   const next = wait > 0 ? `; next try in ${wait} s` : "";
-  if (failure) return { mark: "bad", text: `${failure.message ?? failure.reason}${next}` };
-  if (is === "playing" || is === "live") return { mark: "ok", text: "live" };
-  if (is === "opening") return { mark: "busy", text: hop ? `opening: ${hop}` : "opening" };
-  if (is === "reopening") return { mark: "busy", text: `connecting again${next}` };
-  if (is === "stalled") return { mark: "bad", text: "no new picture" };
-  return { mark: "off", text: is === "closing" ? "closing" : "not open" };
+  const told = (mark, text) => ({ mark, text, next });
+  if (failure) return told("bad", failure.message ?? failure.reason);
+  if (is === "playing" || is === "live") return { mark: "ok", text: "live", next: "" };
+  if (is === "opening") return told("busy", hop ? `opening: ${hop}` : "opening");
+  if (is === "reopening") return told("busy", "connecting again");
+  if (is === "stalled") return told("bad", "no new picture");
+  return told("off", is === "closing" ? "closing" : "not open");
 }
 
 /** WhyNot is the row. update takes what words takes. */
 export class WhyNot {
   #items = new Map();
   #text = h("p", { class: "why-text", role: "status", "aria-live": "polite" });
+  #next = h("span", { class: "why-next" }); // outside of the live region, which is read out at each change
   #code = h("p", { class: "why-code" });
   element;
 
@@ -35,11 +37,11 @@ export class WhyNot {
       this.#items.set(name, { item, state });
       row.append(item);
     }
-    this.element = h("section", { class: "why", "aria-label": "State" }, row, this.#text, this.#code);
+    this.element = h("section", { class: "why", "aria-label": "State" }, row, this.#text, this.#next, this.#code);
   }
 
   update(now) {
-    const { mark, text } = words(now);
+    const { mark, text, next } = words(now);
     const at = now.failure?.hop ?? now.hop;
     const index = HOPS.findIndex(([name]) => name === at);
     HOPS.forEach(([name], i) => {
@@ -50,6 +52,7 @@ export class WhyNot {
       say(state, { ok: "works", busy: "in progress", bad: "fails here", off: "–" }[is]);
     });
     say(this.#text, mark === "ok" ? "The picture is live." : text.charAt(0).toUpperCase() + text.slice(1) + ".");
+    say(this.#next, next && `Next try ${next.slice("; next try ".length)}.`);
     const since = now.failure?.since ? ` since ${new Date(now.failure.since).toLocaleTimeString()}` : "";
     say(this.#code, now.failure ? `${now.failure.reason} at ${now.failure.hop}${since}` : "");
   }
