@@ -35,6 +35,8 @@ const (
 type Store struct {
 	folder *Folder
 	seal   cipher.AEAD
+
+	unsaved string // the folder's own seal key, if the folder has not taken it yet
 }
 
 // ErrSeal is the error of a sealed file that is damaged, was renamed, or has another seal key.
@@ -43,7 +45,8 @@ var ErrSeal = errors.New("it is damaged, or was sealed with another key")
 // Store returns the folder's store. The seal key is made of text, the content of an operator's
 // file: 32 characters or more, blanks around it ignored. If text is empty, the key is in the
 // folder: the file seal.key, which is made if there is none. A folder that does not take the
-// file gives a store with a key that ends with it, and the error, which is a warning then.
+// file gives a store, which saves the key before it saves a sealed file, and the error, which
+// is a warning then.
 func (f *Folder) Store(text string) (*Store, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -70,11 +73,12 @@ func (f *Folder) ownStore() (*Store, error) {
 	var bits [sha256.Size]byte
 	_, _ = rand.Read(bits[:]) // never fails: see crypto/rand
 	text := hex.EncodeToString(bits[:])
-	if err := f.write(sealFile, []byte(text+"\n")); err != nil {
-		warning = errors.Join(warning, err)
-	}
 	s, err := f.store(text)
-	return s, errors.Join(warning, err)
+	if err != nil {
+		return nil, err
+	}
+	s.unsaved = text
+	return s, errors.Join(warning, s.saveKey())
 }
 
 func (f *Folder) store(text string) (*Store, error) {
@@ -90,7 +94,7 @@ func (f *Folder) store(text string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{f, aead}, nil
+	return &Store{folder: f, seal: aead}, nil
 }
 
 // Load returns a file's content. The error is fs.ErrNotExist if there is no such file, and
@@ -120,9 +124,25 @@ func (s *Store) Load(file string) ([]byte, error) {
 // Save replaces a file durably, or leaves it as it was.
 func (s *Store) Save(file string, content []byte) error {
 	if strings.HasPrefix(file, sealed) {
+		if err := s.saveKey(); err != nil {
+			return err
+		}
 		content = s.seal.Seal([]byte(sealMagic), nil, content, []byte(file)) //nolint:gosec // it makes a random nonce; the text is what precedes it
 	}
 	return s.folder.write(file, content)
+}
+
+// saveKey writes the folder's own seal key, unless it is there. A file that is sealed with a key
+// that is not saved would be lost.
+func (s *Store) saveKey() error {
+	if s.unsaved == "" {
+		return nil
+	}
+	if err := s.folder.write(sealFile, []byte(s.unsaved+"\n")); err != nil {
+		return err
+	}
+	s.unsaved = ""
+	return nil
 }
 
 // SetAside renames a file, so that the next Save does not destroy it, and returns the new name.

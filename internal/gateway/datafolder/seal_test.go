@@ -206,3 +206,36 @@ func TestStore_damagedSealKey(t *testing.T) {
 		checkModes(t, path, map[string]fs.FileMode{"seal.key": 0o600})
 	}
 }
+
+// A seal key that the folder does not take at first is saved before what is sealed with it.
+func TestStore_sealKeyLater(t *testing.T) {
+	path := t.TempDir()
+	inTheWay := filepath.Join(path, "seal.key.tmp", "x")
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := datafolder.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := f.Store("")
+	if s == nil || err == nil {
+		t.Fatalf("store %v, %v", s, err)
+	}
+	if err := s.Save("keys/signing", []byte("lost")); err == nil {
+		t.Error("a file is sealed with a key that is not saved")
+	}
+	if err := s.Save("shares.json", []byte("[]")); err != nil {
+		t.Errorf("a file in clear: %v", err)
+	}
+	if err := os.RemoveAll(filepath.Dir(inTheWay)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save("keys/signing", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if got, err := openStore(t, path, "").Load("keys/signing"); err != nil || string(got) != "kept" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
