@@ -74,8 +74,8 @@ func verbatim(pcm []byte, channels int, position uint64) []byte {
 	)
 	b := make([]byte, 0, len(pcm)+channels+24)
 	b = binary.BigEndian.AppendUint16(b, sync)
-	b = append(b, size16AtEnd, byte(channels-1)<<4|bits16) //nolint:gosec // G115: at most 8
-	b = appendNumber(b, position&(1<<31-1)) // ffmpeg knows no more bits; MP4 has the time
+	b = append(b, size16AtEnd, byte(channels-1)<<4|bits16)                //nolint:gosec // G115: at most 8
+	b = appendNumber(b, position&(1<<31-1))                               // ffmpeg knows no more bits; MP4 has the time
 	b = binary.BigEndian.AppendUint16(b, uint16(len(pcm)/(2*channels)-1)) //nolint:gosec // G115: at most maxBlock
 	b = append(b, crc8(b))
 	for c := range channels {
