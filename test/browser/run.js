@@ -9,6 +9,7 @@ const { Fake } = require('./fake');
 const { Judge } = require('./judge');
 const { outputs } = require('./outputs');
 const ava = require('./ava');
+const { page } = require('./page');
 const { Site } = require('./site');
 
 const assets = path.join(__dirname, '../../internal/gateway/page/assets');
@@ -41,6 +42,7 @@ async function whole(judge, bin, dir) {
     await site.start();
     await outputs(judge, site);
     await ava(judge, site);
+    await page(judge, site);
   } finally {
     await site.stop();
   }
