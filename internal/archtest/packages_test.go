@@ -230,6 +230,7 @@ var mayImport = map[string]rule{
 	"bench/socket": {nil, "socket options for all of them"},
 	"bench/stamp":  {nil, "marks by which players time the cameras' pictures"},
 
+	"test/camera":    {[]string{"base/cli", "testkit/rtsptest"}, "a camera whose sessions begin with a key frame, for judges; cli: the signals that end it"},
 	"test/republish": {[]string{"base/cli"}, "an RTSP server whose cameras are other programs; cli: the signals that end it"},
 
 	"images/sbom": {nil, "lists what an image holds, from its archive"},

@@ -71,6 +71,9 @@ async function outputs(judge, site) {
   }
 
   await judge.check('still: the newest picture', async (page) => {
+    await play(page, site, 'plain');
+    await phase(page, 'playing');
+    await page.evaluate(() => window.player.stop());
     await play(page, site, 'plain', { output: 'still' });
     const { width, height } = await phase(page, 'playing');
     assert.deepEqual([width, height], [960, 540]);

@@ -16,6 +16,7 @@ const cameras = {
   opus: { clip: 'opus' },
   alaw: { clip: 'alaw' },
   h265: { clip: 'h265', sub: 'small' },
+  front: { clip: 'front', port: 8702 }, // begins with a key frame
 };
 
 class Site {
@@ -96,7 +97,9 @@ class Site {
   async startCameras() {
     this.processes.republish = new Process(this.#dir, 'republish', path.join(this.#dir, 'republish'), ['127.0.0.1:8701']).start();
     await until('republish is ready', () => this.processes.republish.output.includes('ready'));
-    for (const clip of new Set(Object.values(cameras).flatMap(({ clip, sub }) => [clip, sub]).filter(Boolean))) await this.startCamera(clip);
+    this.processes.front = new Process(this.#dir, 'front', path.join(this.#dir, 'camera'), ['127.0.0.1:8702', 'front']).start();
+    const published = Object.values(cameras).filter(({ port }) => !port).flatMap(({ clip, sub }) => [clip, sub]);
+    for (const clip of new Set(published.filter(Boolean))) await this.startCamera(clip);
   }
 
   /** startCamera begins to send a clip, again and again. */
@@ -111,12 +114,12 @@ class Site {
 
   #configure(admin, viewer) {
     const desired = { cameras: {} };
-    let port = 1000;
-    for (const [name, { clip, sub }] of Object.entries(cameras)) {
+    let localPort = 1000;
+    for (const [name, { clip, sub, port = 8701 }] of Object.entries(cameras)) {
       const streams = { main: { path: `/${clip}` }, ...(sub ? { sub: { path: `/${sub}` } } : {}) };
-      desired.cameras[name] = { host: '127.0.0.1', port: 8701, localPort: ++port, streams };
+      desired.cameras[name] = { host: '127.0.0.1', port, localPort: ++localPort, streams };
     }
-    desired.cameras.off = { host: '127.0.0.1', port: 8799, localPort: ++port, streams: { main: { path: '/off' } } };
+    desired.cameras.off = { host: '127.0.0.1', port: 8799, localPort: ++localPort, streams: { main: { path: '/off' } } };
     fs.writeFileSync(path.join(this.#dir, 'desired'), JSON.stringify(desired));
     const file = (name) => path.join(this.#dir, name);
     fs.writeFileSync(file('gateway.yaml'), JSON.stringify({ // JSON is YAML, too

@@ -9,7 +9,7 @@ const HIDDEN = 10_000; // milliseconds after which a hidden or paused player clo
 const STALL = 2000; // milliseconds without a decoded picture: stalled
 const STUCK = 8000; // milliseconds: a stalled player connects again
 const ASLEEP = 5000; // milliseconds that a tick is late after the device has slept
-const LATE = 5000, LATE_FOR = 3; // milliseconds of latency, and seconds of it: the player connects again
+const LATE = { mse: 5000, hls: 30_000, "native-hls": 60_000 }, LATE_FOR = 3; // milliseconds of latency, and seconds of it: the player connects again
 const STEADY = 10_000; // milliseconds of play after which the backoff begins anew
 
 /**
@@ -316,7 +316,7 @@ export class Player extends EventTarget {
     const { bytes } = this.#output;
     if (frames !== watch.frames) watch.frameAt = now;
     const latency = this.#latency();
-    watch.lateFor = latency > LATE ? (watch.lateFor ?? 0) + 1 : 0;
+    watch.lateFor = latency > LATE[this.#output.kind] ? (watch.lateFor ?? 0) + 1 : 0;
     Object.assign(this.#state, {
       latencyMs: latency === null ? null : Math.round(latency),
       bitsPerSecond: Math.round(((bytes - (watch.bytes ?? bytes)) * 8) / seconds),
@@ -332,7 +332,7 @@ export class Player extends EventTarget {
 
   #judge(still, silent) {
     const failure = silent ? own("PICTURE_STALLED", "no video arrives from the gateway") : own("PICTURE_STALLED", "video arrives, but this browser shows no new picture");
-    if (this.#watch.lateFor >= LATE_FOR) this.#reconnect(own("PICTURE_LATE", "the picture is more than 5 s late"));
+    if (this.#watch.lateFor >= LATE_FOR) this.#reconnect(own("PICTURE_LATE", "the picture is too late"));
     else if (still > STUCK) this.#reconnect(failure);
     else if (still > STALL && this.#state.phase === "playing") this.#set({ phase: "stalled", failure });
     else if (still < STALL && this.#state.phase === "stalled") this.#playing();

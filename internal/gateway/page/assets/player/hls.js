@@ -2,6 +2,7 @@
 
 import { ask, bearer, lasts, own } from "./failures.js";
 
+const BEHIND = 3; // seconds behind the aim, above which the player jumps
 const LIBRARY = new URL("../vendor/hls.min.mjs", import.meta.url);
 
 /** HLS plays by hls.js. host is the player, as for MSE. */
@@ -42,6 +43,7 @@ export class HLS {
     const { Events } = Hls;
     hls.on(Events.MANIFEST_PARSED, () => this.#host.play());
     hls.on(Events.LEVEL_SWITCHED, () => this.#media());
+    hls.on(Events.LEVEL_UPDATED, () => { if (hls.latency - hls.targetLatency > BEHIND) this.jump(); });
     hls.on(Events.FRAG_LOADED, (_, { part, frag }) => { this.bytes += (part ?? frag).stats.total; });
     hls.on(Events.ERROR, (_, error) => this.#error(Hls, error));
     hls.loadSource(this.#url);
@@ -83,9 +85,11 @@ export class HLS {
     return 0;
   }
 
+  /** jump goes to the aim of hls.js, if that is buffered. */
   jump() {
-    const edge = this.#hls?.liveSyncPosition;
-    if (edge) this.#video.currentTime = edge;
+    const edge = this.#hls?.liveSyncPosition, { buffered } = this.#video;
+    const there = edge && buffered.length && buffered.start(buffered.length - 1) <= edge && buffered.end(buffered.length - 1) > edge;
+    if (there) this.#video.currentTime = edge;
   }
 
   suspend() {
