@@ -19,11 +19,11 @@ var onlyIn = map[string]home{
 	"github.com/google/uuid":                {[]string{"gateway/fleet"}, "the UUIDs of videos"},
 	"github.com/gorilla/websocket": {
 		[]string{
-			"base/wsstream", "wire/wsconn", "module/hubconn", "gateway/mse", "gateway/rtspws", "hub/hubemulator/mqttws", "testkit/rtsptest",
+			"base/wsstream", "wire/wsconn", "module/hubconn", "gateway/mse", "gateway/rtspws", "hub/hubemulator/mqttws", "ops/demo", "testkit/rtsptest",
 			"bench/baseline", "bench/ends", "bench/socket",
 		},
 		"wsstream: MQTT's WebSocket has other rules than the tunnel's; hubconn, mqttws: its handshakes; " +
-			"rtspws, rtsptest: those of RTSP in browsers; bench: what measures wsconn must not change with it",
+			"rtspws, rtsptest: those of RTSP in browsers; demo: it checks the outputs as a browser asks for them; bench: what measures wsconn must not change with it",
 	},
 	"github.com/golang-jwt/jwt":             {[]string{"gateway/access"}, "content tokens"},
 	"github.com/kelseyhightower/envconfig":  {[]string{"module/config"}, "the environment"},

@@ -181,8 +181,8 @@ var mayImport = map[string]rule{
 
 	"ops/demo": {
 		[]string{
-			"base/cli", "base/localca", "contract/reason", "gateway/access", "gateway/gatewayctl", "hub/hubclient", "hub/hubemulator", "module",
-			"testkit/rtsptest",
+			"base/cli", "base/localca", "base/wsstream", "contract/reason", "gateway/access", "gateway/gatewayctl", "hub/hubclient", "hub/hubemulator",
+			"module", "testkit/rtsptest",
 		},
 		"starts all programs and cameras on one machine",
 	},

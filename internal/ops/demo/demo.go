@@ -44,13 +44,14 @@ const (
 
 // demo is everything that runs. close closes its parts in the reverse order of their start.
 type demo struct {
-	port    int    // of RTSP; 0 takes a free one
-	program string // the edge module; empty for this binary
-	once    bool   // tunnels close when their only viewer has left
-	out     *printer
-	logs    io.Writer // of all parts
-	log     zerolog.Logger
-	events  *eventLog // of the gateway
+	port     int    // of RTSP; 0 takes a free one
+	pagePort int    // of the page, or one of the next; 0 takes a free one
+	program  string // the edge module; empty for this binary
+	once     bool   // tunnels close when their only viewer has left
+	out      *printer
+	logs     io.Writer // of all parts
+	log      zerolog.Logger
+	events   *eventLog // of the gateway
 
 	dir     string
 	cameras []*camera
@@ -58,12 +59,12 @@ type demo struct {
 	client  *hubclient.Client
 	module  *process
 
-	taken        []net.Listener // keep the gateway's ports until it starts
-	public, rtsp string         // its addresses for modules and players
-	files        gatewayFiles
-	gateway      *process
-	served       chan struct{} // closed by discovered
-	discovered   func()        // the gateway knows all cameras
+	taken              []net.Listener // keep the gateway's ports until it starts
+	public, rtsp, page string         // its addresses for modules, players and browsers
+	files              gatewayFiles
+	gateway            *process
+	served             chan struct{} // closed by discovered
+	discovered         func()        // the gateway knows all cameras
 
 	closers []func()
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -77,7 +78,7 @@ func noProcess(t *testing.T, output string) {
 func TestOnce_json(t *testing.T) {
 	tempDir(t)
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"--once", "--json", "--verbose", "--port", "0"}, &stdout, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"--once", "--json", "--verbose", "--port", "0", "--page-port", "0"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, &stderr)
 	}
 	var got struct {
@@ -97,6 +98,9 @@ func TestOnce_json(t *testing.T) {
 	for _, c := range got.Cameras {
 		if c.Error != "" || c.Frames < 100 || c.OpenMillis <= 0 || c.FirstFrameMillis <= 0 || c.BytesUp <= 0 || c.BytesDown <= 0 {
 			t.Errorf("watched %+v", c)
+		}
+		if want := map[string]string{"mse": "ok", "hls": "ok", "still": "ok", "rtsp-ws": "ok"}; !maps.Equal(c.Outputs, want) {
+			t.Errorf("outputs for browsers %v", c.Outputs)
 		}
 		if !rtspURL.MatchString(c.URL) || !strings.Contains(c.URL, "/"+c.Name+"?") {
 			t.Errorf("URL %s", c.URL)
@@ -127,7 +131,7 @@ func startDemo(t *testing.T, args ...string) *running {
 	ctx, interrupt := context.WithCancel(t.Context())
 	t.Cleanup(interrupt)
 	d := &running{out: logtest.New(), logs: logtest.New(), interrupt: interrupt, code: make(chan int, 1)}
-	go func() { d.code <- run(ctx, append([]string{"--port", "0"}, args...), d.out, d.logs) }()
+	go func() { d.code <- run(ctx, append([]string{"--port", "0", "--page-port", "0"}, args...), d.out, d.logs) }()
 	d.out.Await(t, "Ctrl-C ends everything.", 1)
 	return d
 }

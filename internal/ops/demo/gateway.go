@@ -2,11 +2,13 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"strconv"
+	"syscall"
 )
 
 // listen takes the ports of the gateway first, since a second demo on this machine may have
@@ -20,8 +22,33 @@ func (d *demo) listen(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w (is another demo running? --port N takes another port, --port 0 a free one)", err)
 	}
-	d.public, d.rtsp = public, rtsp
-	return "taken for players: " + rtsp, nil
+	page, note, err := d.takePage(ctx)
+	if err != nil {
+		return "", err
+	}
+	d.public, d.rtsp, d.page = public, rtsp, page
+	return "taken for players: " + rtsp + ", for browsers: " + page + note, nil
+}
+
+// pagePorts is how many ports the page tries, from the wanted one on.
+const pagePorts = 20
+
+// takePage takes the port of the page, or the next free one: other programs often have 8080.
+// The note says so.
+func (d *demo) takePage(ctx context.Context) (address, note string, err error) {
+	for port := d.pagePort; port < d.pagePort+pagePorts && port <= maxPort; port++ {
+		address, err = d.take(ctx, port)
+		if err == nil && port != d.pagePort {
+			note = fmt.Sprintf(" (%d is taken)", d.pagePort)
+		}
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("%w (--page-port N takes another port, --page-port 0 a free one)", err)
+	}
+	return address, note, nil
 }
 
 // take listens on a port of loopback, 0 for a free one, and returns the address.

@@ -19,6 +19,7 @@ type gatewayFiles struct {
 	config string // path
 	ca     string // path; the module trusts it
 	token  string // of the viewer, for the URLs
+	admin  string // of the page's user: it stays in this process, and makes a login for the page
 }
 
 // write writes a file and returns its path.
@@ -83,24 +84,32 @@ func (f *gatewayFiles) configure(d *demo) error {
 		return err
 	}
 	var hash access.Hash
+	var adminHash access.Hash
 	f.token, hash = access.Generate()
+	f.admin, adminHash = access.Generate()
 	grace := "10s" // as by default
 	if d.once {
 		grace = "0s"
 	}
 	file, err := json.MarshalIndent(object{
 		"listen": object{
-			"public":  []any{object{"address": d.public, "cert": filepath.Join(f.dir, certFile), "key": filepath.Join(f.dir, keyFile)}},
+			"public": []any{
+				object{"address": d.public, "cert": filepath.Join(f.dir, certFile), "key": filepath.Join(f.dir, keyFile)}, // tunnels
+				object{"address": d.page}, // browsers: they do not trust the demo's authority
+			},
 			"rtsp":    object{"address": d.rtsp},
 			"private": object{"address": "127.0.0.1:0"},
 		},
 		"publicURL":   "https://" + d.public,
 		"hubs":        object{"demo": object{"connectionStringFile": hub, "caFile": d.hub.CAFile(), "discover": true}},
 		"credentials": credentials,
-		"access":      object{"tokens": []any{object{"name": "demo", "role": "viewer", "cameras": []string{"*"}, "sha256": hash.String()}}},
-		"live":        object{"grace": grace},
-		"log":         object{"format": "json"},
-		"data":        filepath.Join(f.dir, "data"),
+		"access": object{"tokens": []any{
+			object{"name": "demo", "role": "viewer", "cameras": []string{"*"}, "sha256": hash.String()},
+			object{"name": "operator", "role": "admin", "cameras": []string{"*"}, "sha256": adminHash.String()},
+		}},
+		"live": object{"grace": grace},
+		"log":  object{"format": "json"},
+		"data": filepath.Join(f.dir, "data"),
 	}, "", "  ")
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 
 	"github.com/rs/zerolog"
@@ -27,8 +28,10 @@ process, but not its environment: use the variable for URLs with a password.
 	}
 }
 
+const maxPort = 65535
+
 type options struct {
-	port                int
+	port, pagePort      int
 	once, json, verbose bool
 	module              string // a program; empty for this binary
 	cameras             cameraURLs
@@ -37,6 +40,7 @@ type options struct {
 func define(flags *flag.FlagSet) cli.Action {
 	var o options
 	flags.IntVar(&o.port, "port", 8554, "RTSP port `N` for players; 0 takes a free one (8554)")
+	flags.IntVar(&o.pagePort, "page-port", 8080, "HTTP port `N` of the web page, or the next free one; 0 takes any free one (8080)")
 	flags.BoolVar(&o.once, "once", false, "watch 100 frames of each camera, print the results, and end; the exit code is 1 if a camera could not be watched")
 	flags.BoolVar(&o.json, "json", false, "with --once: print one JSON object and nothing else on standard output")
 	flags.BoolVar(&o.verbose, "verbose", false, "also write the log lines of all parts to standard error")
@@ -54,8 +58,10 @@ func (o options) check() error {
 	switch {
 	case o.json && !o.once:
 		return cli.Usagef("--json goes with --once")
-	case o.port < 0 || o.port > 65535:
+	case o.port < 0 || o.port > maxPort:
 		return cli.Usagef("--port %d is out of range", o.port)
+	case o.pagePort < 0 || o.pagePort > maxPort:
+		return cli.Usagef("--page-port %d is out of range", o.pagePort)
 	}
 	return nil
 }
@@ -74,7 +80,7 @@ func (o options) run(ctx context.Context, call *cli.Call) error {
 	defer end()
 	out := newPrinter(steps, end)
 	d := newDemo(append(newCameras(), own...), out, o.logs(stderr))
-	d.port, d.program, d.once = o.port, o.module, o.once
+	d.port, d.pagePort, d.program, d.once = o.port, o.pagePort, o.module, o.once
 	defer d.close()
 	if err := d.start(ctx); err != nil {
 		if errors.Is(err, errInterrupted) {
@@ -86,7 +92,11 @@ func (o options) run(ctx context.Context, call *cli.Call) error {
 	if o.once {
 		return d.finish(ctx, o, call.Out)
 	}
-	out.plain(d.instructions())
+	page, err := d.pageURL(ctx)
+	if err != nil {
+		return fmt.Errorf("page: %w", err)
+	}
+	out.plain(d.instructions(page))
 	<-ctx.Done()
 	out.line("ending")
 	d.close()

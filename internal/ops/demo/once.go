@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -29,6 +30,9 @@ type Watched struct {
 	BytesUp          int64   `json:"bytesUp"`   // from the camera
 	BytesDown        int64   `json:"bytesDown"` // to the camera
 	Error            string  `json:"error,omitempty"`
+
+	// Outputs is what the outputs for browsers did: "ok", or why not.
+	Outputs map[string]string `json:"outputs,omitempty"`
 }
 
 // watchAll watches all cameras at the same time.
@@ -40,6 +44,9 @@ func (d *demo) watchAll(ctx context.Context) []Watched {
 			ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 			defer cancel()
 			watched[i] = d.watch(ctx, c)
+			if watched[i].Error == "" {
+				d.watchOutputs(ctx, c, &watched[i])
+			}
 		})
 	}
 	watching.Wait()
@@ -71,6 +78,18 @@ func (d *demo) watch(ctx context.Context, c *camera) Watched {
 	return w
 }
 
+// watchOutputs checks the outputs for browsers.
+func (d *demo) watchOutputs(ctx context.Context, c *camera, w *Watched) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outputTimeout)
+	defer cancel()
+	w.Outputs = d.checkOutputs(ctx, c)
+	for _, o := range outputs {
+		if got := w.Outputs[o.name]; got != allRight && w.Error == "" {
+			w.Error = "output " + o.name + ": " + got
+		}
+	}
+}
+
 // logTimeout is how long a line of the gateway may take to reach the demo.
 const logTimeout = 2 * time.Second
 
@@ -97,12 +116,23 @@ func failure(watched []Watched) error {
 
 func writeTable(w io.Writer, watched []Watched) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(t, "CAMERA\tOPEN\tFIRST FRAME\tFRAMES\tBYTES UP\tBYTES DOWN\tERROR")
+	_, _ = fmt.Fprintln(t, "CAMERA\tOPEN\tFIRST FRAME\tFRAMES\tBYTES UP\tBYTES DOWN\tFOR BROWSERS\tERROR")
 	for _, c := range watched {
-		_, _ = fmt.Fprintf(t, "%s\t%.1f ms\t%.1f ms\t%d\t%d\t%d\t%s\n",
-			c.Name, c.OpenMillis, c.FirstFrameMillis, c.Frames, c.BytesUp, c.BytesDown, c.Error)
+		_, _ = fmt.Fprintf(t, "%s\t%.1f ms\t%.1f ms\t%d\t%d\t%d\t%s\t%s\n",
+			c.Name, c.OpenMillis, c.FirstFrameMillis, c.Frames, c.BytesUp, c.BytesDown, c.outputsText(), c.Error)
 	}
 	return t.Flush()
+}
+
+// outputsText names the outputs for browsers that showed live video.
+func (w Watched) outputsText() string {
+	var right []string
+	for _, o := range outputs {
+		if w.Outputs[o.name] == allRight {
+			right = append(right, o.name)
+		}
+	}
+	return strings.Join(right, " ")
 }
 
 func writeJSON(w io.Writer, watched []Watched) error {

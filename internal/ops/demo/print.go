@@ -49,8 +49,9 @@ func (p *printer) step(name, result string) {
 }
 
 // instructions say how to watch the cameras. Each URL has its own line.
-func (d *demo) instructions() string {
+func (d *demo) instructions(page string) string {
 	var b strings.Builder
+	b.WriteString("\nThe cameras in a browser; the address logs in once, within an hour:\n\n" + page + "\n")
 	b.WriteString("\nEach camera can be watched through a tunnel that the module opens from the inside:\n\n")
 	for _, c := range d.cameras {
 		b.WriteString(d.url(c) + "\n")
