@@ -131,7 +131,9 @@ func startDemo(t *testing.T, args ...string) *running {
 	ctx, interrupt := context.WithCancel(t.Context())
 	t.Cleanup(interrupt)
 	d := &running{out: logtest.New(), logs: logtest.New(), interrupt: interrupt, code: make(chan int, 1)}
-	go func() { d.code <- run(ctx, append([]string{"--port", "0", "--page-port", "0"}, args...), d.out, d.logs) }()
+	go func() {
+		d.code <- run(ctx, append([]string{"--port", "0", "--page-port", "0"}, args...), d.out, d.logs)
+	}()
 	d.out.Await(t, "Ctrl-C ends everything.", 1)
 	return d
 }
