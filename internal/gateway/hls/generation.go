@@ -24,6 +24,11 @@ import (
 // maxSegment bounds a segment in bytes: as much as a camera of 40 Mbit/s sends in 6 s.
 const maxSegment = 32 << 20
 
+// maxFirst bounds the number of a muxer's first discontinuity. It differs between muxers, which
+// have clocks of their own. It is small: with numbers in the millions, hls.js 1.7.4 takes a whole
+// core and does not keep up.
+const maxFirst = 1000
+
 // tracks are what a player of a playlist expects: epochs with other ones need a new playback.
 // Parameter sets may change.
 type tracks struct {
@@ -78,7 +83,7 @@ type generation struct {
 
 // newGeneration returns a generation for an epoch, which waits for its first segment.
 func (m *muxer) newGeneration(e *media.Epoch) (*generation, error) {
-	g := &generation{epoch: e, number: m.base + m.count, leading: -1}
+	g := &generation{epoch: e, number: m.base%maxFirst + m.count, leading: -1}
 	var list []*gohlslib.Track
 	video, sound := fmp4.Select(e)
 	if video >= 0 {

@@ -66,6 +66,9 @@ func TestPlaylists(t *testing.T) {
 		p.ServerControl.CanSkipUntil != nil || len(last.Parts) != 5 || last.DateTime == nil || !last.Parts[0].Independent {
 		t.Errorf("playlist %+v", p)
 	}
+	if *p.DiscontinuitySequence > 1000 {
+		t.Errorf("discontinuity %d is too large for hls.js", *p.DiscontinuitySequence)
+	}
 	for _, uri := range []string{p.Map.URI, last.URI, last.Parts[0].URI, p.PreloadHint.URI} {
 		if !strings.HasSuffix(uri, ".mp4?p=mark") {
 			t.Errorf("URI %s", uri)

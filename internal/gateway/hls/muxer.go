@@ -34,7 +34,7 @@ type muxer struct {
 	lists   map[string]*list // by the file's name; empty before the first segment
 	files   files            // that were asked for
 	count   uint64           // generations so far
-	base    uint64           // the first number of a segment, and of a discontinuity
+	base    uint64           // the first number of a segment
 }
 
 var errIdle = errors.New("no viewer asks")
