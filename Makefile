@@ -44,7 +44,7 @@ bench-smoke: build ## the bench in seconds, to test that it runs
 
 check: lint race once bench-smoke ## what a commit needs
 
-judges: build long-test docs-test sdk-test proxy-test gateway-test browser-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
+judges: build long-test docs-test sdk-test proxy-test gateway-test image-test arm64-test ## long-test, and tests with programs that are not ours: players, SDKs, proxies, a container runtime
 	.ci/judges
 
 docs-test: ## the shell sessions of README.md and docs/EMULATOR.md, as a reader runs them

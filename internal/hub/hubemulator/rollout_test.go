@@ -30,7 +30,7 @@ func (s *service) put(t *testing.T, id, target, priority, content string) {
 func TestRollout_reachesConnectedModules(t *testing.T) {
 	t.Parallel()
 	hub, generation := start(t)
-	client := connect(t, options(t, hub, generation))
+	client := connect(t, options(t, hub, generation).SetOrderMatters(true))
 	patches := make(chan string, 10)
 	wait(t, client.Subscribe("$iothub/twin/PATCH/properties/desired/#", 0, func(_ paho.Client, m paho.Message) {
 		patches <- string(m.Payload())

@@ -136,7 +136,7 @@ func TestWebSocket_isForMQTT(t *testing.T) {
 			address := s.tlsServer(t, func(conn net.Conn) { answerUpgrade(conn, c.answer) })
 			text := ""
 			if c.want == reason.HubLost {
-				text = "text message on MQTT's WebSocket"
+				text = "text message on a WebSocket of bytes"
 			}
 			expect(t, s.connect(t, hubconn.MQTTWS, address, 2*time.Second), c.want, text)
 		})
