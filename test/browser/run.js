@@ -6,6 +6,8 @@
 
 const path = require('node:path');
 const { Fake } = require('./fake');
+const { faults } = require('./faults');
+const { hostile } = require('./hostile');
 const { Judge } = require('./judge');
 const { outputs } = require('./outputs');
 const ava = require('./ava');
@@ -43,6 +45,8 @@ async function whole(judge, bin, dir) {
     await outputs(judge, site);
     await ava(judge, site);
     await page(judge, site);
+    await hostile(judge, site);
+    await faults(judge, site);
   } finally {
     await site.stop();
   }

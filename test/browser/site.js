@@ -23,6 +23,7 @@ class Site {
   #dir;
   #bin;
   url = 'https://localhost:9443/';
+  slowPort = 9444; // where a slow link may stand; its origin is listed
   processes = {};
 
   /** bin has our programs, dir the clips, republish, and a certificate for localhost: tls.crt, tls.key. */
@@ -131,7 +132,7 @@ class Site {
       data: file('data'),
       hubs: { main: { connectionStringFile: file('hub-login'), caFile: file('state/ca.pem'), discover: true } },
       cameras: { 'edge1/plain': { title: '<img src=x onerror="document.title=1">' } },
-      access: { origins: [ava.origin], tokens: [{ name: 'judge', role: 'admin', sha256: admin }, { name: 'viewer', role: 'viewer', cameras: ['edge1/plain'], sha256: viewer }] },
+      access: { origins: [ava.origin, `https://localhost:${this.slowPort}`], tokens: [{ name: 'judge', role: 'admin', sha256: admin }, { name: 'viewer', role: 'viewer', cameras: ['edge1/plain'], sha256: viewer }] },
       live: { grace: '2s' },
       log: { level: 'debug', format: 'json' },
     }));

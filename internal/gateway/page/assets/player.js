@@ -10,6 +10,7 @@ const STALL = 2000; // milliseconds without a decoded picture: stalled
 const STUCK = 8000; // milliseconds: a stalled player connects again
 const ASLEEP = 5000; // milliseconds that a tick is late after the device has slept
 const LATE = { mse: 5000, hls: 30_000, "native-hls": 60_000 }, LATE_FOR = 3; // milliseconds of latency, and seconds of it: the player connects again
+const AGAIN = 60_000; // milliseconds between two reconnects for lateness
 const STEADY = 10_000; // milliseconds of play after which the backoff begins anew
 
 /**
@@ -37,6 +38,7 @@ export class Player extends EventTarget {
   #retry = 0;
   #listening = null;
   #ticks = 0;
+  #lateAt = -Infinity;
   #watch = {};
 
   constructor(video, options) {
@@ -332,8 +334,11 @@ export class Player extends EventTarget {
 
   #judge(still, silent) {
     const failure = silent ? own("PICTURE_STALLED", "no video arrives from the gateway") : own("PICTURE_STALLED", "video arrives, but this browser shows no new picture");
-    if (this.#watch.lateFor >= LATE_FOR) this.#reconnect(own("PICTURE_LATE", "the picture is too late"));
-    else if (still > STUCK) this.#reconnect(failure);
+    const now = performance.now();
+    if (this.#watch.lateFor >= LATE_FOR && now - this.#lateAt > AGAIN) { // not on each slow link: it would never show more than the first pictures
+      this.#lateAt = now;
+      this.#reconnect(own("PICTURE_LATE", "the picture is too late"));
+    } else if (still > STUCK) this.#reconnect(failure);
     else if (still > STALL && this.#state.phase === "playing") this.#set({ phase: "stalled", failure });
     else if (still < STALL && this.#state.phase === "stalled") this.#playing();
   }
